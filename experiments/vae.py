@@ -1,0 +1,198 @@
+"""A variational autoencoder on images (20.10.3): Kingma and Welling, 2014; Rezende, Mohamed and Wierstra, 2014.
+
+    python -m experiments.vae
+
+RECORD
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import TYPE_CHECKING, Literal
+
+import tyro
+
+import genjax_models as gx
+from genjax_models.errors import InputError
+from genjax_models.runs.command_line import Experiment, main
+from genjax_models.runs.configuration import Optimizer, Training, at_least, positive, seed_in_range, whole
+
+if TYPE_CHECKING:
+    from genjax_models.data import Prepared
+    from genjax_models.models import LatentVariableModel
+    from genjax_models.types import Objective, Players
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Train a variational autoencoder and report what it learned."""
+
+    data: str = "mnist10k"
+    """mnist10k, fashion_mnist, a .npz or .npy file, or a folder of idx files."""
+    data_range: tuple[float, float] | None = None
+    """Lowest and highest stored value of a data file; by default 0 255 for uint8 and 0 1 for floating point."""
+    binarise: Literal["auto", "dynamic", "fixed", "threshold", "none"] = "auto"
+    """How pixels become binary; auto is dynamic for the Bernoulli likelihood and none for the others."""
+    seed: int = 0
+    """Of everything random in the run, in [0, 2^32)."""
+    latent: int = 2
+    """Dimensions of z."""
+    posterior: Literal["diagonal", "full_covariance"] = "diagonal"
+    """Gaussian family of q(z | x)."""
+    likelihood: Literal["bernoulli", "gaussian", "discretised_logistic"] = "bernoulli"
+    """Family of p(x | z)."""
+    scale: Literal["global", "isotropic", "diagonal"] | float = "global"
+    """Standard deviation of the Gaussian likelihood: a number, one learned, one for each z, or one for each pixel."""
+    network: Literal["mlp", "convolutional"] = "mlp"
+    """Kind of encoder and generator."""
+    hidden: tuple[int, ...] = (500, 500)
+    """Widths of the fully connected layers of the encoder; the generator's are reversed."""
+    channels: tuple[int, ...] = (32, 64)
+    """Of the convolutional encoder's levels; the generator's are reversed."""
+    form: Literal["kl", "entropy", "monte_carlo"] = "kl"
+    """Expression of the bound: (20.77), (20.76) or (1.28)."""
+    num_samples: int = 1
+    """Samples of q for each example in training."""
+    kl_weight: float = 1.0
+    """Weight of the KL in the loss; the bound that is reported has weight 1 whatever this is."""
+    kl_warmup: int = 0
+    """Steps over which the KL weight rises linearly from 0."""
+    training: Training = Training()
+    optimizer: Optimizer = Optimizer(learning_rate=2e-3, schedule="cosine", warmup=200)
+    shape: tyro.conf.Suppress[tuple[int, ...]] = (28, 28, 1)
+
+    def __post_init__(self):
+        seed_in_range(self.seed)
+        whole(1, latent=self.latent, num_samples=self.num_samples, hidden=self.hidden, channels=self.channels)
+        whole(0, kl_warmup=self.kl_warmup)
+        at_least(0, kl_weight=self.kl_weight)
+        if not isinstance(self.scale, str):
+            positive(scale=self.scale)
+
+
+def build_model(config: Config) -> LatentVariableModel:
+    """The networks and families that the config names."""
+    posterior = {"diagonal": gx.diagonal_gaussian, "full_covariance": gx.full_covariance_gaussian}[config.posterior]
+    posterior = posterior(config.latent)
+    likelihood = {
+        "bernoulli": gx.bernoulli,
+        "gaussian": lambda shape: gx.gaussian(shape, config.scale),
+        "discretised_logistic": gx.discretised_logistic,
+    }[config.likelihood](config.shape)
+    encoder, generator = networks(config, posterior.outputs, likelihood.outputs)
+    return gx.latent_variable_model(encoder, posterior, generator, likelihood)
+
+
+def networks(config, encoder_emits, generator_emits):
+    """An encoder and its mirror image, of the kind that the config names."""
+    hidden, back = config.hidden, config.hidden[::-1]
+    if config.network == "mlp":
+        return gx.MLPEncoder(config.shape, encoder_emits, hidden), gx.MLPGenerator(generator_emits, back)
+    return (
+        gx.ConvolutionalEncoder(config.shape, encoder_emits, config.channels, hidden),
+        gx.ConvolutionalGenerator(generator_emits, config.channels[::-1], back),
+    )
+
+
+def build(config: Config) -> Objective:
+    """The objective that the config names."""
+
+    def kl_weight(step):
+        return config.kl_weight * step.clip(0, config.kl_warmup) / config.kl_warmup
+
+    weight = kl_weight if config.kl_warmup else config.kl_weight
+    return gx.vae(build_model(config), num_samples=config.num_samples, form=config.form, kl_weight=weight)
+
+
+def load(run) -> tuple[Objective, Players]:
+    """A finished run: its objective and the variables of its best checkpoint."""
+    from genjax_models.runs import experiment
+
+    return experiment.load(EXPERIMENT, run)
+
+
+def data(config: Config) -> tuple[Config, Prepared]:
+    """The data as the likelihood wants them, and the config with their shape."""
+    dataset = gx.load(config.data, range=config.data_range)
+    binarise = config.binarise
+    if binarise == "auto":
+        binarise = "dynamic" if config.likelihood == "bernoulli" else "none"
+    eight_bits = str(dataset.train.x.dtype) == "uint8" and dataset.range == (0, 255) and binarise == "none"
+    if config.likelihood == "discretised_logistic" and not eight_bits:
+        raise InputError(
+            "likelihood discretised_logistic is for 8-bit data with binarise none, got"
+            f" {dataset.train.x.dtype} in {dataset.range} with binarise {binarise} from {config.data}"
+        )
+    return with_shape(config, dataset), gx.prepare(dataset, binarise=binarise)
+
+
+def with_shape(config, dataset):
+    """The config with the data's shape, which its networks must be able to take."""
+    if config.network == "convolutional" and len(dataset.shape) != 3:
+        raise InputError(
+            f"network convolutional is for images, got examples of shape {dataset.shape} from {config.data}"
+        )
+    return dataclasses.replace(config, shape=dataset.shape)
+
+
+def evaluate(config: Config):
+    """Bound, reconstruction and KL of each held-out example."""
+    model = build_model(config)
+    return lambda players, key, batch: gx.held_out_bound(model, players["vae"], key, batch.x)
+
+
+def images(config: Config):
+    """E[x | z] for z from the prior."""
+    model = build_model(config)
+    return lambda players, key, n: model.sample(players["vae"], key, n, mean=True)
+
+
+def look(config: Config, players: Players, data: Prepared):
+    """Reconstructions, the manifold, latent space and KL by dimension; and what the findings need to know."""
+    import jax
+
+    from genjax_models.evaluation.findings import Facts
+    from genjax_models.runs import pictures
+
+    model, variables, test = build_model(config), players["vae"], data.test
+    usage = jax.jit(lambda variables, x: gx.latent_usage(model, variables, x))(variables, test.x)
+    generate = jax.jit(lambda z: model.generate(variables, z))
+    shown = []
+    if pictures.drawable(config.shape):
+        back = generate(usage.means[:10])
+        shown.append(pictures.reconstructions(test.x[:10], back, "E[x | z] at the posterior mean of z", data.range))
+        if config.latent == 2:
+            shown.append(pictures.manifold(generate, data.range))
+    if config.latent > 1:
+        what = "Posterior means of the test set in the two most active dimensions, coloured by class where it is known."
+        shown.append(pictures.latent_space(usage.means, test.label, usage.activity, what))
+    if usage.kl_by_dimension is not None:
+        shown.append(pictures.kl_by_dimension(usage))
+    facts = Facts(
+        metric="bound",
+        active=usage.active,
+        bernoulli=config.likelihood == "bernoulli",
+        density=config.likelihood == "gaussian",
+        values=data.validation.x,
+    )
+    return facts, shown
+
+
+EXPERIMENT = Experiment(
+    name="vae",
+    title="A variational autoencoder",
+    config=Config,
+    metric="bound",
+    higher_is_better=True,
+    unit="nats",
+    images_are="E[x | z], the mean of p(x | z), for z from the prior, not a draw of x",
+    build=build,
+    data=data,
+    evaluate=evaluate,
+    images=images,
+    look=look,
+)
+
+if __name__ == "__main__":
+    sys.exit(main(EXPERIMENT))

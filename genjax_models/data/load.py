@@ -1,0 +1,40 @@
+"""`load(name)`: a data set by name or by path."""
+
+import difflib
+from pathlib import Path
+
+from genjax_models.data import files, idx, mnist
+from genjax_models.data.dataset import Dataset, Range
+from genjax_models.errors import InputError
+
+_NAMES = {"mnist10k": mnist.mnist10k, "fashion_mnist": mnist.fashion_mnist}
+
+
+def load(name: str, *, range: Range | None = None) -> Dataset:
+    """A data set of three checked splits.
+
+    Args:
+      name: one of
+        "mnist10k": 10,000 digits of MNIST, shipped with the package;
+        "fashion_mnist": where Debian's package dataset-fashion-mnist puts it;
+        a path to `.npz` or `.npy` (see `data.files` for the keys);
+        a path to a folder with the four idx files of MNIST's format, gzipped or not.
+      range: of the stored values, for files; by default (0, 255) for uint8 and (0, 1) for floating point.
+
+    Raises:
+      InputError: no such data set (the nearest name is suggested), or data that are not what they are declared to be.
+    """
+    if name in _NAMES:
+        if range is not None:
+            raise InputError(f"data set {name!r} states its own range, so none can be declared, got {range}")
+        return _NAMES[name]()
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return idx.load_folder(path, range=range)
+    if path.is_file():
+        return files.load_file(path, range=range)
+    nearest = difflib.get_close_matches(name, _NAMES, n=1)
+    hint = f", did you mean {nearest[0]!r}?" if nearest else ""
+    raise InputError(
+        f"no data set {name!r}{hint} Accepted are {', '.join(_NAMES)}, a .npz or .npy file, or a folder of idx files"
+    )

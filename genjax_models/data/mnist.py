@@ -1,0 +1,38 @@
+"""Data sets that are known by name."""
+
+import hashlib
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from genjax_models.data import idx
+from genjax_models.data.dataset import Dataset, from_arrays, split_at_random
+from genjax_models.errors import InputError
+
+_DIGEST = "0217e13bd0668deb198aa7d305edbf0331eb89f8a6e7dd226e03d1aa3a9bd4ef"
+_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+
+
+def mnist10k() -> Dataset:
+    """The first 10,000 training images of MNIST, uint8 `[28, 28, 1]`, shuffled once into 8,000 / 1,000 / 1,000."""
+    file = resources.files("genjax_models.data") / "files" / "mnist10k.npz"
+    if hashlib.sha256(file.read_bytes()).hexdigest() != _DIGEST:
+        raise InputError(f"{file}: is damaged (its sha256 is not {_DIGEST[:12]}...); install the package again")
+    with resources.as_file(file) as path, np.load(path, allow_pickle=False) as arrays:
+        train, validation, test = split_at_random(arrays["images"], arrays["labels"], (8_000, 1_000, 1_000))
+    provenance = (
+        "MNIST (LeCun, Cortes and Burges), the first 10,000 of its 60,000 training images;"
+        " shuffled by RandomState(0) into 8,000 training, 1,000 validation and 1,000 test images"
+    )
+    return from_arrays(train, validation, test, name="mnist10k", num_classes=10, provenance=provenance)
+
+
+def fashion_mnist() -> Dataset:
+    """Fashion-MNIST, uint8 `[28, 28, 1]`, 55,000 / 5,000 / 10,000, from Debian's package dataset-fashion-mnist."""
+    if not _FASHION_MNIST.is_dir():
+        raise InputError(
+            f"fashion_mnist is not at {_FASHION_MNIST}: install Debian's package dataset-fashion-mnist,"
+            " or give the path of a folder that holds its four idx files"
+        )
+    return idx.load_folder(_FASHION_MNIST)._replace(name="fashion_mnist")

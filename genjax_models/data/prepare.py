@@ -1,0 +1,88 @@
+"""From stored values to what a model sees: scaled to its range and, where its likelihood wants it, binarised."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+
+from genjax_models.data.dataset import Dataset, Range, Split
+from genjax_models.errors import InputError
+from genjax_models.types import Array, Batch, PRNGKey
+
+Binarisation = Literal["dynamic", "fixed", "threshold", "none"]
+
+# Held-out data are the same for every run, so that bounds can be compared; no run's seed enters.
+_SEED = 2010
+
+
+class Prepared(NamedTuple):
+    """`train` as it lives on the device, to be passed through `each_step(key, batch)`; held-out data as they are used.
+
+    `shape` and `range` are those of one prepared example.
+    """
+
+    train: Batch
+    validation: Batch
+    test: Batch
+    each_step: Callable[[PRNGKey, Batch], Batch]
+    range: Range
+
+    @property
+    def example(self) -> Batch:
+        """One prepared example, `[1, ...]`: what networks are initialised with."""
+        return jax.tree.map(lambda a: a[:1], self.validation)
+
+
+def prepare(dataset: Dataset, *, binarise: Binarisation = "dynamic", range: Range = (0, 1)) -> Prepared:
+    """Scales every split to `range`, float32, and binarises.
+
+    Args:
+      dataset: as stored.
+      binarise: "dynamic": at each step pixels are fresh Bernoulli draws with the grey value as probability, on the
+        device (Burda et al., 2015). "fixed": drawn once. "threshold": 1 from one half on. "none": grey values stay. Held-out
+        splits are binarised once, seeded, whichever way training is.
+      range: that the model wants, (0, 1) where data are binarised.
+
+    Raises:
+      InputError: `binarise` is none of the above, or another range is wanted of binary data.
+    """
+    if binarise not in get_args(Binarisation):
+        raise InputError(f"binarise must be one of {', '.join(get_args(Binarisation))}, got {binarise!r}")
+    if binarise != "none" and tuple(range) != (0, 1):
+        raise InputError(f"binary data lie in (0, 1), so the range {range} cannot be had with binarise={binarise!r}")
+    scale = partial(_scaled, stored=dataset.range, wanted=range)
+    binary = _BINARY[binarise]
+
+    def once(split: Split, index: int) -> Batch:
+        key = jax.random.fold_in(jax.random.key(_SEED), index)
+        return _batch(jax.jit(lambda key, x: binary(key, scale(x)))(key, split.x), split)
+
+    def each_step(key: PRNGKey, batch: Batch) -> Batch:
+        if binarise == "dynamic":
+            return batch._replace(x=binary(key, scale(batch.x)))
+        return batch._replace(x=batch.x.astype(jnp.float32) if binarise != "none" else scale(batch.x))
+
+    stored = _batch(dataset.train.x, dataset.train)
+    if binarise in ("fixed", "threshold"):  # zeros and ones fit in a byte
+        drawn = once(dataset.train, 0)
+        stored = drawn._replace(x=drawn.x.astype(jnp.uint8))
+    return Prepared(stored, once(dataset.validation, 1), once(dataset.test, 2), each_step, range)
+
+
+def _scaled(x: Array, *, stored: Range, wanted: Range) -> Array:
+    unit = (jnp.asarray(x, jnp.float32) - stored[0]) / (stored[1] - stored[0])
+    return wanted[0] + (wanted[1] - wanted[0]) * unit
+
+
+_BINARY: dict[str, Callable[[PRNGKey, Array], Array]] = {
+    "dynamic": lambda key, p: jax.random.bernoulli(key, p).astype(jnp.float32),
+    "fixed": lambda key, p: jax.random.bernoulli(key, p).astype(jnp.float32),
+    "threshold": lambda key, p: (p >= 0.5).astype(jnp.float32),
+    "none": lambda key, p: p,
+}
+
+
+def _batch(x, split: Split) -> Batch:
+    return Batch(jnp.asarray(x), None if split.label is None else jnp.asarray(split.label))

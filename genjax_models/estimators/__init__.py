@@ -1,0 +1,1 @@
+"""Mathematics: arrays and distributions in, per-example arrays out. No networks, no optimizers, no files."""

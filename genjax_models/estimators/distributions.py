@@ -1,0 +1,133 @@
+"""Distributions that distrax lacks, or has at a price.
+
+Gaussians over vectors are `distrax.Independent(distrax.Normal(mean, scale), 1)` throughout, since
+`distrax.MultivariateNormal*` cannot leave jit or vmap and escapes `stop_gradient`.
+"""
+
+import chex
+import distrax
+import jax
+import jax.numpy as jnp
+from tensorflow_probability.substrates import jax as tfp
+
+from genjax_models.types import Array, PRNGKey
+
+_LOG_2_PI = 1.8378770664093453
+
+
+def diagonal_normal(mean: Array, scale: Array) -> distrax.Independent:
+    """N(mean, diag(scale^2)) over vectors: `mean` and `scale` `[..., d]`; `scale` is a standard deviation."""
+    chex.assert_equal_shape([mean, scale])
+    return distrax.Independent(distrax.Normal(mean, scale), 1)
+
+
+class FullCovarianceNormal(distrax.Distribution):
+    """N(mean, L L') over vectors, with L lower triangular and a positive diagonal.
+
+    Its KL to a diagonal Gaussian is closed (and registered, so that `kl_divergence` finds it), reparameterized samples
+    are mean + L eps.
+    """
+
+    def __init__(self, mean: Array, factor: Array):
+        """`mean` `[..., d]`, `factor` L `[..., d, d]`, of which the part above the diagonal is not read."""
+        super().__init__()
+        chex.assert_equal_shape_suffix([mean[..., None, :], factor[..., :1, :]], 2)
+        self.mean_ = mean
+        self.factor = jnp.tril(factor)
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """`(d,)`."""
+        return self.mean_.shape[-1:]
+
+    def mean(self) -> Array:
+        """`[..., d]`."""
+        return self.mean_
+
+    def covariance(self) -> Array:
+        """`[..., d, d]`."""
+        return self.factor @ jnp.swapaxes(self.factor, -1, -2)
+
+    def log_prob(self, value: Array) -> Array:
+        """Nats, `[...]`."""
+        centred = jnp.broadcast_arrays(value - self.mean_, self.mean_)[0]
+        factor = jnp.broadcast_to(self.factor, (*centred.shape, centred.shape[-1]))
+        eps = jax.scipy.linalg.solve_triangular(factor, centred[..., None], lower=True)[..., 0]
+        return -0.5 * jnp.sum(eps**2 + _LOG_2_PI, axis=-1) - self._log_determinant()
+
+    def entropy(self) -> Array:
+        """Nats, `[...]`."""
+        return 0.5 * self.mean_.shape[-1] * (1 + _LOG_2_PI) + self._log_determinant()
+
+    def _log_determinant(self) -> Array:
+        return jnp.sum(jnp.log(jnp.diagonal(self.factor, axis1=-2, axis2=-1)), axis=-1)
+
+    def _sample_n(self, key: PRNGKey, n: int) -> Array:
+        eps = jax.random.normal(key, (n, *self.mean_.shape), self.mean_.dtype)
+        return self.mean_ + jnp.einsum("...ij,...j->...i", self.factor, eps)
+
+
+@tfp.distributions.RegisterKL(FullCovarianceNormal, distrax.Independent)
+def _kl_full_covariance_to_diagonal(q: FullCovarianceNormal, p: distrax.Independent, name: str | None = None) -> Array:
+    """sum_i [log s_i - log L_ii + (|L_i|^2 + (m_i - mu_i)^2) / (2 s_i^2) - 1/2], with q = N(m, L L'), p = N(mu, s^2)."""
+    if not isinstance(p.distribution, distrax.Normal):
+        raise NotImplementedError(f"no closed KL from a full-covariance Gaussian to {p.distribution.name}")
+    mean, scale = p.distribution.loc, p.distribution.scale
+    second_moment = jnp.sum(q.factor**2, axis=-1) + (q.mean_ - mean) ** 2
+    return jnp.sum(jnp.log(scale) + 0.5 * second_moment / scale**2 - 0.5, axis=-1) - q._log_determinant()
+
+
+class Bernoulli(distrax.Bernoulli):
+    """`distrax.Bernoulli` of logits, whose log-probability is the direct x l - softplus(l), which takes less work.
+
+    For x in (0, 1) this is the cross-entropy, which is no log-probability: binarise the data, or say that you do not.
+    """
+
+    def __init__(self, logits: Array):
+        """`logits` of any shape."""
+        super().__init__(logits=logits, dtype=logits.dtype)
+
+    def log_prob(self, value: Array) -> Array:
+        """Nats, elementwise; exact for logits of any size."""
+        return value * self.logits - jax.nn.softplus(self.logits)
+
+
+class DiscretisedLogistic(distrax.Distribution):
+    """A logistic distribution rounded to the 256 levels 0, 1/255, ..., 1, with its tails in the outer levels.
+
+    A probability mass, so that -log2 p is a code length in bits (Kingma et al., 2016; Salimans et al., 2017).
+    """
+
+    def __init__(self, mean: Array, scale: Array):
+        """`mean` and `scale` (> 0) of any one shape, in units of [0, 1]."""
+        super().__init__()
+        chex.assert_equal_shape([mean, scale])
+        self.mean_ = mean
+        self.scale = scale
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """`()`: one number."""
+        return ()
+
+    def mean(self) -> Array:
+        """The mean of the logistic within [0, 1]; rounding and tails move the exact mean by less than the scale."""
+        return jnp.clip(self.mean_, 0, 1)
+
+    def log_prob(self, value: Array) -> Array:
+        """Nats, elementwise, for `value` on the levels.
+
+        With upper and lower the standardised edges of a level, log(sigmoid(upper) - sigmoid(lower)) is written as
+        log sigmoid(upper) + log sigmoid(-lower) + log(1 - exp(lower - upper)), which no size of scale cancels.
+        """
+        half = 0.5 / 255
+        upper = (value + half - self.mean_) / self.scale
+        lower = (value - half - self.mean_) / self.scale
+        below = jax.nn.log_sigmoid(upper)
+        above = jax.nn.log_sigmoid(-lower)
+        inside = below + above + jnp.log(-jnp.expm1(-2 * half / self.scale))
+        return jnp.where(value < half, below, jnp.where(value > 1 - half, above, inside))
+
+    def _sample_n(self, key: PRNGKey, n: int) -> Array:
+        x = self.mean_ + self.scale * jax.random.logistic(key, (n, *self.mean_.shape), self.mean_.dtype)
+        return jnp.clip(jnp.round(255 * x), 0, 255) / 255

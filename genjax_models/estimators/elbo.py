@@ -1,0 +1,99 @@
+"""The evidence lower bound on log p(x).
+
+    L(q) = E_q[log p(z, x)] + H(q(z | x))                   Eq. (20.76)
+         = E_q[log p(x | z)] - KL(q(z | x) || p(z))         Eq. (20.77)
+         = E_q[log p(x | z) + log p(z) - log q(z | x)]      Eq. (1.28)
+
+The three share the reconstruction term E_q[log p(x | z)], always estimated with samples of q, and differ in how they
+write the divergence that is taken from it: in closed form, by the closed entropy, or by samples alone.
+"""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple, get_args
+
+import chex
+import distrax
+import jax.numpy as jnp
+
+from genjax_models.types import Array, PRNGKey
+
+Form = Literal["entropy", "kl", "monte_carlo"]
+
+
+class ElboTerms(NamedTuple):
+    """`reconstruction` E_q[log p(x | z)] and `kl` KL(q(z | x) || p(z)), each `[batch]`, nats."""
+
+    reconstruction: Array
+    kl: Array
+
+
+def elbo(
+    key: PRNGKey,
+    x: Array,
+    posterior: distrax.Distribution,
+    prior: distrax.Distribution,
+    likelihood: Callable[[Array], distrax.Distribution],
+    *,
+    num_samples: int = 1,
+    form: Form = "kl",
+) -> Array:
+    """An unbiased estimate of the bound for each example, in nats.
+
+    Args:
+      key: randomness of the samples of q.
+      x: data, `[batch, ...]`.
+      posterior: q(z | x), reparameterized, with batch shape `[batch]`; z may be any pytree.
+      prior: p(z).
+      likelihood: z with leaves `[num_samples, batch, ...]` -> p(x | z).
+      num_samples: samples of q for each example, at least 1. More lower the variance; the expectation is the same
+        (see `iwae_bound` for the bound that more samples tighten).
+      form: "kl" (20.77) wants a closed KL(q || p), "entropy" (20.76) a closed entropy of q, "monte_carlo" (1.28)
+        nothing. All are equal in expectation; at q = p(z | x) "monte_carlo" has no variance at all.
+
+    Returns:
+      The bound, `[batch]`. Its gradient is unbiased in the parameters of q, of the prior and of the likelihood.
+
+    Raises:
+      ValueError: if `num_samples` is no integer of at least 1, `form` is none of the above, or the distributions
+        have no closed expression that `form` needs.
+    """
+    terms = elbo_terms(key, x, posterior, prior, likelihood, num_samples=num_samples, form=form)
+    return terms.reconstruction - terms.kl
+
+
+def elbo_terms(
+    key: PRNGKey,
+    x: Array,
+    posterior: distrax.Distribution,
+    prior: distrax.Distribution,
+    likelihood: Callable[[Array], distrax.Distribution],
+    *,
+    num_samples: int = 1,
+    form: Form = "kl",
+) -> ElboTerms:
+    """The two terms whose difference is the `elbo`; arguments and errors are the same."""
+    if isinstance(num_samples, bool) or not isinstance(num_samples, int) or num_samples < 1:
+        raise ValueError(f"num_samples must be an integer of at least 1, got {num_samples!r}")
+    if form not in get_args(Form):
+        raise ValueError(f"form must be one of {get_args(Form)}, got {form!r}")
+    z = posterior.sample(seed=key, sample_shape=num_samples)
+    log_likelihood = likelihood(z).log_prob(x)
+    chex.assert_shape(log_likelihood, (num_samples, x.shape[0]))
+    match form:
+        case "kl":
+            kl = _closed_form(lambda: posterior.kl_divergence(prior), "KL(q || p)", form)
+        case "entropy":
+            entropy = _closed_form(lambda: posterior.entropy(), "entropy of q", form)
+            kl = -entropy - jnp.mean(prior.log_prob(z), axis=0)
+        case "monte_carlo":
+            kl = jnp.mean(posterior.log_prob(z) - prior.log_prob(z), axis=0)
+    chex.assert_shape(kl, (x.shape[0],))
+    return ElboTerms(jnp.mean(log_likelihood, axis=0), kl)
+
+
+def _closed_form(expression: Callable[[], Array], name: str, form: Form) -> Array:
+    try:
+        return expression()
+    except (NotImplementedError, AttributeError) as error:
+        fallback = '"entropy" or "monte_carlo"' if form == "kl" else '"monte_carlo"'
+        raise ValueError(f'form="{form}" needs a closed {name}, and there is none here: use form={fallback}') from error

@@ -1,0 +1,44 @@
+"""The bound on held-out data, example by example."""
+
+from functools import partial
+
+from genjax_models.estimators.elbo import Form, elbo_terms
+from genjax_models.evaluation.examples import map_examples
+from genjax_models.models.latent_variable import LatentVariableModel
+from genjax_models.types import Array, PRNGKey, Variables
+
+
+def held_out_bound(
+    model: LatentVariableModel,
+    variables: Variables,
+    key: PRNGKey,
+    x: Array,
+    *,
+    num_samples: int = 1,
+    form: Form = "kl",
+    batch_size: int = 500,
+) -> dict[str, Array]:
+    """L(q) and its two terms for each example, in nats, with `num_samples` samples of q each.
+
+    Args:
+      model: the latent-variable model.
+      variables: of the model (one player's, not the players').
+      key: example i draws from `fold_in(key, i)`.
+      x: `[n, *shape]`.
+      num_samples: samples of q for each example.
+      form: which expression of the bound; see `estimators.elbo`.
+      batch_size: examples in memory at once; no figure depends on it.
+
+    Returns:
+      "bound", "reconstruction" and "kl", each `[n]`; bound = reconstruction - kl.
+    """
+    prior, likelihood = model.prior(variables), partial(model.likelihood, variables)
+
+    def one(key: PRNGKey, x: Array) -> dict[str, Array]:
+        x = x[None]
+        posterior = model.posterior(variables, x)
+        terms = elbo_terms(key, x, posterior, prior, likelihood, num_samples=num_samples, form=form)
+        terms = {"bound": terms.reconstruction - terms.kl, **terms._asdict()}
+        return {name: value[0] for name, value in terms.items()}
+
+    return map_examples(one, key, x, batch_size=batch_size)

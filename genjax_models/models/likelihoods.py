@@ -1,0 +1,61 @@
+"""Families for p(x | z), over data of any shape."""
+
+import math
+from typing import Literal, get_args
+
+import distrax
+import jax.numpy as jnp
+
+from genjax_models.estimators.distributions import Bernoulli, DiscretisedLogistic
+from genjax_models.models.families import Family, positive
+from genjax_models.networks.outputs import Output
+from genjax_models.types import Shape
+
+LearnedScale = Literal["global", "isotropic", "diagonal"]
+
+
+def bernoulli(shape: Shape) -> Family:
+    """Independent coin flips with probability sigmoid(logits), for binary x."""
+    return Family(
+        event_shape=shape,
+        outputs={"logits": Output(shape)},
+        distribution=lambda p: distrax.Independent(Bernoulli(p["logits"]), len(shape)),
+    )
+
+
+def gaussian(shape: Shape, scale: float | LearnedScale) -> Family:
+    """N(g(z), Sigma), with Sigma by its standard deviation sigma, never by a variance.
+
+    Args:
+      shape: of one example.
+      scale: a number: sigma, fixed. "global": one sigma, learned. "isotropic": Sigma = sigma(z)^2 I, Eq. (1.6) (which
+        prints sigma where its square belongs). "diagonal": a sigma for every dimension, a function of z.
+
+    Raises:
+      ValueError: `scale` is neither a positive finite number nor one of the names.
+    """
+    scales = {"global": Output((), of_input=False), "isotropic": Output(()), "diagonal": Output(shape)}
+    learned = scale in scales if isinstance(scale, str) else False
+    if not learned and (isinstance(scale, str | bool) or not 0 < scale < math.inf):
+        raise ValueError(f"scale must be positive and finite, or one of {get_args(LearnedScale)}, got {scale!r}")
+
+    def distribution(p):
+        mean = p["mean"]
+        sigma = positive(p["raw_scale"]) if learned else jnp.asarray(scale, mean.dtype)
+        if scale != "diagonal":
+            sigma = sigma.reshape(sigma.shape + (1,) * len(shape))
+        return distrax.Independent(distrax.Normal(mean, jnp.broadcast_to(sigma, mean.shape)), len(shape))
+
+    outputs = {"mean": Output(shape), **({"raw_scale": scales[scale]} if learned else {})}
+    return Family(shape, outputs, distribution)
+
+
+def discretised_logistic(shape: Shape) -> Family:
+    """Logistic distributions rounded to 256 levels, for 8-bit x scaled to [0, 1]; a learned scale for each dimension."""
+
+    def distribution(p):
+        mean = 0.5 + p["mean"]  # a new network starts in the middle of the range
+        scale = positive(p["raw_scale"] - 2.0)  # and about an eighth of it wide
+        return distrax.Independent(DiscretisedLogistic(mean, jnp.broadcast_to(scale, mean.shape)), len(shape))
+
+    return Family(shape, {"mean": Output(shape), "raw_scale": Output(shape, of_input=False)}, distribution)

@@ -1,0 +1,105 @@
+"""Convolutional encoders and generators for images of any size.
+
+Each level halves, or doubles, height and width: 28 -> 14 -> 7, 64 -> 32 -> 16, 15 -> 8 -> 4. A generator starts from
+the smallest level of the image that it must make and cuts the odd row and column that doubling adds.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import flax.linen as nn
+import jax
+
+from genjax_models.networks.mlp import MLP, Activation
+from genjax_models.networks.outputs import Emits, dense_output, emit, named
+from genjax_models.networks.shapes import lead_of
+from genjax_models.types import Array, Shape
+
+_KERNEL = (4, 4)
+_STRIDES = (2, 2)
+
+
+class ConvolutionalEncoder(nn.Module):
+    """Images -> what `emits` names, by strided convolutions and then fully connected layers.
+
+    Attributes:
+      shape: `(height, width, channels)` of one image; another is refused while tracing.
+      emits: a shape, or names and shapes.
+      channels: of each level, from the largest image to the smallest.
+      hidden: widths of the fully connected layers behind them.
+      activation: between layers.
+    """
+
+    shape: Shape
+    emits: Emits
+    channels: Sequence[int] = (32, 64)
+    hidden: Sequence[int] = (256,)
+    activation: Activation = jax.nn.relu
+
+    @nn.compact
+    def __call__(self, x: Array):
+        """x `[..., height, width, channels]` -> `[..., *output]` for each output."""
+        lead = lead_of(x, _image(self.shape))
+        h = x.reshape(-1, *self.shape)
+        for channels in self.channels:
+            h = self.activation(nn.Conv(channels, _KERNEL, _STRIDES)(h))
+        features = MLP(self.hidden, self.activation)(h.reshape(*lead, math.prod(h.shape[1:])))
+        return emit(self, self.emits, lead, lambda name, shape: dense_output(features, name, shape))
+
+
+class ConvolutionalGenerator(nn.Module):
+    """Latent z -> images (and numbers beside them), by fully connected layers and then transposed convolutions.
+
+    Attributes:
+      emits: the shape of an image, or names and shapes: images come from the last convolution, all of one height
+        and width; outputs of other ranks (one scale for each image, say) from the fully connected layers.
+      channels: of each level, from the smallest image to the largest.
+      hidden: widths of the fully connected layers in front.
+      activation: between layers.
+    """
+
+    emits: Emits
+    channels: Sequence[int] = (64, 32)
+    hidden: Sequence[int] = (256,)
+    activation: Activation = jax.nn.relu
+
+    @nn.compact
+    def __call__(self, z: Array):
+        """z `[..., latent]` -> `[..., *output]` for each output."""
+        lead = z.shape[:-1]
+        features = MLP(self.hidden, self.activation)(z)
+        levels = self._levels()
+        height, width = levels[0]
+        h = self.activation(nn.Dense(height * width * self.channels[0])(features))
+        h = h.reshape(-1, height, width, self.channels[0])
+        for channels, (height, width) in zip(self.channels[1:], levels[1:-1], strict=True):
+            h = self.activation(_doubled(channels, height, width)(h))
+
+        def output(name: str, shape: Shape) -> Array:
+            if len(shape) != 3:
+                return dense_output(features, name, shape)
+            return _doubled(shape[2], shape[0], shape[1], name)(h).reshape(*lead, *shape)
+
+        return emit(self, self.emits, lead, output)
+
+    def _levels(self) -> list[tuple[int, int]]:
+        """Height and width of each level, from the smallest to that of the image."""
+        sizes = {output.shape[:2] for output in named(self.emits).values() if len(output.shape) == 3}
+        if len(sizes) != 1:
+            raise ValueError(f"a convolutional generator emits images of one height and width, got {self.emits}")
+        levels = [sizes.pop()]
+        for _ in self.channels:
+            height, width = levels[0]
+            levels.insert(0, (-(-height // 2), -(-width // 2)))
+        return levels
+
+
+def _doubled(channels: int, height: int, width: int, name: str | None = None) -> Callable[[Array], Array]:
+    """A transposed convolution that doubles an image, cut to height and width."""
+    return lambda h: nn.ConvTranspose(channels, _KERNEL, _STRIDES, name=name)(h)[:, :height, :width]
+
+
+def _image(shape: Shape) -> Shape:
+    if len(shape) != 3:
+        raise ValueError(f"convolutions take images of shape (height, width, channels), got {tuple(shape)}")
+    return shape

@@ -1,0 +1,62 @@
+"""Fully connected encoders and generators for data of any shape."""
+
+from collections.abc import Callable, Sequence
+
+import flax.linen as nn
+import jax
+
+from genjax_models.networks.outputs import Emits, dense_output, emit
+from genjax_models.networks.shapes import flattened
+from genjax_models.types import Array, Shape
+
+Activation = Callable[[Array], Array]
+
+
+class MLP(nn.Module):
+    """Hidden layers alone: `[..., width]` -> `[..., hidden[-1]]`; none at all is the identity."""
+
+    hidden: Sequence[int]
+    activation: Activation = jax.nn.relu
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Each layer is a linear map and the activation."""
+        for width in self.hidden:
+            x = self.activation(nn.Dense(width)(x))
+        return x
+
+
+class MLPEncoder(nn.Module):
+    """Data -> what `emits` names, through fully connected layers.
+
+    Attributes:
+      shape: of one example; another is refused while tracing.
+      emits: a shape, or names and shapes.
+      hidden: widths of the hidden layers.
+      activation: between layers.
+    """
+
+    shape: Shape
+    emits: Emits
+    hidden: Sequence[int] = (400,)
+    activation: Activation = jax.nn.relu
+
+    @nn.compact
+    def __call__(self, x: Array):
+        """x `[..., *shape]` -> `[..., *output]` for each output."""
+        features = MLP(self.hidden, self.activation)(flattened(x, self.shape))
+        return emit(self, self.emits, features.shape[:-1], lambda name, shape: dense_output(features, name, shape))
+
+
+class MLPGenerator(nn.Module):
+    """Latent z -> what `emits` names, through fully connected layers; attributes as in `MLPEncoder`."""
+
+    emits: Emits
+    hidden: Sequence[int] = (400,)
+    activation: Activation = jax.nn.relu
+
+    @nn.compact
+    def __call__(self, z: Array):
+        """z `[..., latent]` -> `[..., *output]` for each output."""
+        features = MLP(self.hidden, self.activation)(z)
+        return emit(self, self.emits, features.shape[:-1], lambda name, shape: dense_output(features, name, shape))

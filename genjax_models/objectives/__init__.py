@@ -1,0 +1,6 @@
+"""How a model is learned: players, losses, sample; one file for each system."""
+
+from genjax_models.objectives.autoencoder import autoencoder
+from genjax_models.objectives.vae import vae
+
+__all__ = ["autoencoder", "vae"]

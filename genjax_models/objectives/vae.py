@@ -1,0 +1,50 @@
+"""The variational autoencoder: encoder and generator learned together by the evidence lower bound (20.10.3)."""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax.numpy as jnp
+
+from genjax_models.estimators.elbo import Form, elbo_terms
+from genjax_models.models.latent_variable import LatentVariableModel
+from genjax_models.types import Array, Aux, Objective
+
+Schedule = Callable[[Array], Array]
+
+
+def vae(
+    model: LatentVariableModel,
+    *,
+    num_samples: int = 1,
+    form: Form = "kl",
+    kl_weight: float | Array | Schedule = 1.0,
+) -> Objective:
+    """One player, "vae", that raises the bound L(q) of Eq. (20.77), mean over the batch.
+
+    The loss is -(reconstruction - kl_weight * KL); what is reported as "bound" is the bound, whatever the weight.
+
+    Args:
+      model: prior, posterior, likelihood.
+      num_samples: samples of q for each example.
+      form: which expression of the bound; see `estimators.elbo`.
+      kl_weight: beta (Higgins et al., 2017), or a schedule of the step (a warm-up).
+
+    Returns:
+      An `Objective` that reports "bound", "reconstruction", "kl" (nats) and "kl_weight". `sample` draws from p(x).
+    """
+
+    def loss(variables, key, batch, step):
+        variables = variables["vae"]
+        posterior, prior = model.posterior(variables, batch.x), model.prior(variables)
+        likelihood = partial(model.likelihood, variables)
+        terms = elbo_terms(key, batch.x, posterior, prior, likelihood, num_samples=num_samples, form=form)
+        reconstruction, kl = jnp.mean(terms.reconstruction), jnp.mean(terms.kl)
+        weight = jnp.asarray(kl_weight(step) if callable(kl_weight) else kl_weight)
+        metrics = {"bound": reconstruction - kl, "reconstruction": reconstruction, "kl": kl, "kl_weight": weight}
+        return -(reconstruction - weight * kl), Aux(metrics)
+
+    return Objective(
+        init=lambda key, batch: {"vae": model.init(key, batch)},
+        losses={"vae": loss},
+        sample=lambda variables, key, n, *, label=None: model.sample(variables["vae"], key, n),
+    )

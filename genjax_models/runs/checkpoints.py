@@ -1,0 +1,151 @@
+"""Checkpoints that are whole or absent: Orbax writes the arrays, a manifest says what they must be.
+
+A checkpoint is a folder named by its step. It is written beside its place, its files are hashed into
+`manifest.json`, and one rename puts it there. Order is by step number, never by a clock.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import orbax.checkpoint
+
+from genjax_models.errors import CheckpointError
+from genjax_models.types import TrainState
+
+FORMAT = 1
+_MANIFEST = "manifest.json"
+_ARRAYS = "arrays"
+
+
+def save(folder: Path, state: TrainState, *, score: float | None, about: Mapping[str, Any]) -> Path:
+    """Writes `folder/<step>` and forgets all but the newest and the best.
+
+    Args:
+      folder: of the run's checkpoints.
+      state: all that the run is.
+      score: by which "best" is chosen, higher is better; None where nothing was evaluated.
+      about: what the manifest says beside (experiment, config).
+
+    Returns:
+      The checkpoint's folder.
+    """
+    folder = folder.resolve()  # Orbax wants absolute paths
+    folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.glob("*.partial"):
+        shutil.rmtree(leftover)
+    step = int(state.step)
+    place, partial = folder / f"{step:08d}", folder / f"{step:08d}.partial"
+    with orbax.checkpoint.StandardCheckpointer() as checkpointer:
+        checkpointer.save(partial / _ARRAYS, state)
+    manifest = {
+        "format": FORMAT,
+        "step": step,
+        "score": score,
+        "about": dict(about),
+        "leaves": _leaves(state),
+        "files": {name: _digest(partial / name) for name in _files(partial)},
+    }
+    (partial / _MANIFEST).write_text(json.dumps(manifest, indent=1))
+    _sync(partial)
+    if place.exists():
+        shutil.rmtree(place)
+    os.rename(partial, place)
+    _sync(folder)
+    keep = {_choose(folder, "last"), _choose(folder, "best")}
+    for other in _steps(folder):
+        if other not in keep:
+            shutil.rmtree(folder / f"{other:08d}")
+    return place
+
+
+def restore(folder: Path, like: TrainState, which: Literal["best", "last"] = "best") -> TrainState:
+    """The state in the best or the last checkpoint of `folder`, every byte and every shape verified.
+
+    Args:
+      folder: of the run's checkpoints.
+      like: the tree that is expected, arrays or their shapes (`jax.eval_shape(trainer.init, ...)`).
+      which: "best" by score, or "last" by step.
+
+    Raises:
+      CheckpointError: none there, a newer format, a damaged or missing file, or a tree of something else.
+    """
+    folder = folder.resolve()
+    place = folder / f"{_choose(folder, which):08d}"
+    manifest = read_manifest(place)
+    found = {name: _digest(place / name) for name in _files(place) if name != _MANIFEST}
+    for name, digest in manifest["files"].items():
+        if found.get(name) != digest:
+            state = "is missing" if name not in found else "is damaged: its sha256 is not the one that was written"
+            raise CheckpointError(f"{place / name} {state}")
+    expected = _leaves(like)
+    if differences := [
+        f"{name}: checkpoint has {manifest['leaves'].get(name, 'nothing')}, wanted {expected.get(name, 'nothing')}"
+        for name in sorted({*expected, *manifest["leaves"]})
+        if manifest["leaves"].get(name) != expected.get(name)
+    ]:
+        raise CheckpointError(f"{place} holds another model: {'; '.join(differences[:3])} ({len(differences)} in all)")
+    with orbax.checkpoint.StandardCheckpointer() as checkpointer:
+        return checkpointer.restore(place / _ARRAYS, jax.tree.map(_abstract, like))
+
+
+def read_manifest(place: Path) -> dict[str, Any]:
+    """What `place/manifest.json` says.
+
+    Raises:
+      CheckpointError: it is absent, damaged or of a newer format.
+    """
+    try:
+        manifest = json.loads((place / _MANIFEST).read_text())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{place / _MANIFEST} cannot be read ({error})") from error
+    if manifest["format"] > FORMAT:
+        raise CheckpointError(f"{place} has format {manifest['format']}; this version reads up to {FORMAT}")
+    return manifest
+
+
+def _choose(folder: Path, which: str) -> int:
+    steps = _steps(folder)
+    if not steps:
+        raise CheckpointError(f"{folder} holds no checkpoint")
+    if which == "last":
+        return steps[-1]
+    scores = {step: read_manifest(folder / f"{step:08d}")["score"] for step in steps}
+    scored = {step: score for step, score in scores.items() if score is not None}
+    return max(scored, key=scored.get) if scored else steps[-1]
+
+
+def _steps(folder: Path) -> list[int]:
+    return sorted(int(path.name) for path in folder.glob("[0-9]*") if path.name.isdigit())
+
+
+def _leaves(state: TrainState) -> dict[str, str]:
+    leaves, _ = jax.tree.flatten_with_path(state)
+    return {jax.tree_util.keystr(path): f"{leaf.dtype}{list(leaf.shape)}" for path, leaf in leaves}
+
+
+def _abstract(leaf) -> jax.ShapeDtypeStruct:
+    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device)
+
+
+def _files(place: Path) -> list[str]:
+    return sorted(str(path.relative_to(place)) for path in place.rglob("*") if path.is_file())
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

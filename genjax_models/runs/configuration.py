@@ -1,0 +1,101 @@
+"""The fields that experiments share, each checked once, here. Imports no jax, so that --help is quick."""
+
+import dataclasses
+import math
+from typing import Literal
+
+from genjax_models.errors import InputError
+
+
+def at_least(smallest: float, **fields: float) -> None:
+    """Refuses numbers that are not finite or are below `smallest`; names the field."""
+    for name, value in fields.items():
+        if not (math.isfinite(value) and value >= smallest):
+            raise InputError(f"{name} must be at least {smallest}, got {value!r}")
+
+
+def whole(smallest: int, **fields) -> None:
+    """Refuses what is no integer of at least `smallest`, alone or in a tuple; names the field."""
+    for name, value in fields.items():
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, bool) or not isinstance(number, int) or number < smallest:
+                raise InputError(f"{name} must be an integer of at least {smallest}, got {value!r}")
+
+
+def positive(**fields: float) -> None:
+    """Refuses numbers that are not positive and finite; names the field."""
+    for name, value in fields.items():
+        if not (math.isfinite(value) and value > 0):
+            raise InputError(f"{name} must be positive and finite, got {value!r}")
+
+
+def seed_in_range(seed: int) -> None:
+    """Accepts 0 <= seed < 2^32 alone: `jax.random.key(2**32 + 1)` would be `key(1)` in silence."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise InputError(f"seed must be an integer in [0, 2^32), got {seed!r}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """How long to train, on how much at a time, and how often to look."""
+
+    steps: int = 10_000
+    """Optimizer steps. 0 writes the untrained model and stops."""
+    batch_size: int = 100
+    """Examples in a step."""
+    evaluate_every: int = 1_000
+    """Steps between evaluations on the validation split, each with samples and a checkpoint."""
+    log_every: int = 100
+    """Steps over which training metrics are averaged into one row."""
+
+    def __post_init__(self):
+        whole(0, steps=self.steps)
+        whole(1, batch_size=self.batch_size, evaluate_every=self.evaluate_every, log_every=self.log_every)
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimizer:
+    """Adam, with what usually surrounds it."""
+
+    learning_rate: float = 1e-3
+    """Peak step size."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """How the learning rate goes to zero after the warm-up; "constant" does not."""
+    warmup: int = 0
+    """Steps over which the learning rate rises linearly from zero."""
+    clip: float | None = None
+    """Largest global norm of the gradient."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay (AdamW)."""
+    b1: float = 0.9
+    """Decay of the gradient's average."""
+    b2: float = 0.999
+    """Decay of the squared gradient's average."""
+    eps: float = 1e-8
+    """Added to the root of the squared gradient's average."""
+
+    def __post_init__(self):
+        positive(learning_rate=self.learning_rate, eps=self.eps)
+        if self.clip is not None:
+            positive(clip=self.clip)
+        at_least(0, weight_decay=self.weight_decay)
+        whole(0, warmup=self.warmup)
+        for name, value in (("b1", self.b1), ("b2", self.b2)):
+            if not 0 <= value < 1:
+                raise InputError(f"{name} must be in [0, 1), got {value!r}")
+
+    def build(self, steps: int):
+        """The optax transformation of a run of `steps` steps."""
+        import optax
+
+        after = max(steps - self.warmup, 1)
+        rate = {
+            "constant": lambda: optax.constant_schedule(self.learning_rate),
+            "linear": lambda: optax.linear_schedule(self.learning_rate, 0.0, after),
+            "cosine": lambda: optax.cosine_decay_schedule(self.learning_rate, after),
+        }[self.schedule]()
+        if self.warmup:
+            rise = optax.linear_schedule(0.0, self.learning_rate, self.warmup)
+            rate = optax.join_schedules([rise, rate], [self.warmup])
+        adam = optax.adamw(rate, self.b1, self.b2, self.eps, weight_decay=self.weight_decay)
+        return adam if self.clip is None else optax.chain(optax.clip_by_global_norm(self.clip), adam)

@@ -1,0 +1,161 @@
+"""A run's directory: what was asked, where it ran, what came out.
+
+config.json        the experiment's name and its config
+environment.json   versions, devices, git revision
+metrics.jsonl      one row of the history a line; no clock in it, so that equal runs write equal files
+checkpoints/       the newest and the best by held-out score
+figures/           PNG
+result.json        the final figures with their errors
+report.html        all of it on one page
+"""
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from genjax_models.errors import InputError
+
+_PACKAGES = ("genjax_models", "jax", "jaxlib", "flax", "optax", "distrax", "chex", "orbax-checkpoint", "numpy")
+
+
+def create(path: Path | None, experiment: str, *, overwrite: bool = False) -> Path:
+    """A new, empty run directory.
+
+    Args:
+      path: where; by default `runs/<experiment>-<UTC time>`, numbered where two start in one second.
+      experiment: its name.
+      overwrite: replace a run that is already there.
+
+    Raises:
+      InputError: the name is not made of letters, digits, '.', '_' and '-', something is there already, or it cannot be
+        written to.
+    """
+    if path is None:
+        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        names = (f"{experiment}-{stamp}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 1000))))
+        path = next(Path("runs") / name for name in names if not (Path("runs") / name).exists())
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,255}", path.name) or path.name in (".", ".."):
+        raise InputError(f"--run-dir {str(path)!r}: a run's name is made of letters, digits, '.', '_' and '-'")
+    if path.is_symlink():
+        raise InputError(f"--run-dir {path}: is a symbolic link, and nothing is written through one")
+    if path.exists():
+        _make_way(path, overwrite)
+    try:
+        path.mkdir(parents=True)
+        (path / "figures").mkdir()
+    except OSError as error:
+        raise InputError(f"--run-dir {path}: cannot be made ({error.strerror})") from error
+    return path.resolve()
+
+
+def _make_way(path: Path, overwrite: bool) -> None:
+    if not path.is_dir():
+        raise InputError(f"--run-dir {path}: is a file; a new directory is wanted")
+    if not any(path.iterdir()):
+        path.rmdir()
+    elif not overwrite:
+        raise InputError(f"--run-dir {path}: exists already; choose another, or replace it with --overwrite")
+    elif not (path / "config.json").is_file():
+        raise InputError(f"--run-dir {path}: holds no run (no config.json), so --overwrite does not delete it")
+    else:
+        shutil.rmtree(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """One JSON document, replaced whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(value, indent=2, default=str) + "\n")
+    os.replace(partial, path)
+
+
+def append_row(path: Path, row: Mapping[str, Any]) -> None:
+    """One more line of `metrics.jsonl`."""
+    with path.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def config_as_json(experiment: str, config) -> dict[str, Any]:
+    """What `config.json` holds."""
+    return {"experiment": experiment, "config": dataclasses.asdict(config)}
+
+
+def read_config(run: Path | str, config_class: type, experiment: str | None = None):
+    """The config in a run's directory, as an instance of `config_class`.
+
+    Raises:
+      InputError: no run there, or of another experiment, or with fields that the config does not have.
+    """
+    stored = read_config_json(run)
+    if experiment and stored["experiment"] != experiment:
+        raise InputError(f"{run}: is a run of {stored['experiment']!r}, not of {experiment!r}")
+    return _from_dict(config_class, stored["config"], Path(run) / "config.json")
+
+
+def read_config_json(run: Path | str) -> dict[str, Any]:
+    """`config.json` as it stands: "experiment" and "config"."""
+    path = Path(run) / "config.json"
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise InputError(f"{run}: holds no run (no config.json)") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+
+
+def _from_dict(config_class: type, values: Mapping[str, Any], where: Path):
+    fields = {field.name: field for field in dataclasses.fields(config_class)}
+    if unknown := sorted(set(values) - set(fields)):
+        raise InputError(f"{where}: has fields {unknown} that {config_class.__module__} does not know")
+    made = {}
+    for name, value in values.items():
+        default = fields[name].default
+        if dataclasses.is_dataclass(default):
+            value = _from_dict(type(default), value, where)
+        made[name] = tuple(value) if isinstance(value, list) else value
+    return config_class(**made)
+
+
+def environment(command: str) -> dict[str, Any]:
+    """The command, versions, devices and git revision: what a figure was measured on."""
+    import jax
+
+    return {
+        "command": command,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "devices": [f"{device.platform}: {device.device_kind}" for device in jax.devices()],
+        "versions": {name: _version(name) for name in _PACKAGES},
+        "git": _git_revision(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git_revision() -> str | None:
+    here = Path(__file__).resolve().parent
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None

@@ -1,0 +1,219 @@
+"""One experiment from its config to its report."""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from genjax_models.data.prepare import Prepared
+from genjax_models.errors import InputError, NonFiniteError
+from genjax_models.evaluation.findings import findings
+from genjax_models.runs import checkpoints, directory, pictures
+from genjax_models.runs.command_line import Experiment, Options
+from genjax_models.runs.fit import Fit, Row, evaluation_key, fit, summarised
+from genjax_models.runs.pictures import Picture
+from genjax_models.runs.report import Report, render
+from genjax_models.training import trainer
+from genjax_models.types import Batch, Objective, Players, Trainer, TrainState
+
+_SAMPLES = 64
+_NOISE_SEED = 20_10  # of the pictures; the same noise at every evaluation
+_WORDS = {"kl": "KL"}
+
+
+def run(experiment: Experiment, config, options: Options, command: str) -> Path:
+    """Trains, evaluates, draws and reports; prints the result and the path of the report.
+
+    Returns:
+      The run's directory.
+
+    Raises:
+      InputError: before anything is compiled.
+      NonFiniteError: the last finite state is saved first.
+    """
+    config, data = _data(experiment, config)
+    objective = experiment.build(config)
+    train = _trainer(objective, config)
+    folder = directory.create(options.run_dir, experiment.name, overwrite=options.overwrite)
+    about = directory.config_as_json(experiment.name, config)
+    directory.write_json(folder / "config.json", about)
+    directory.write_json(folder / "environment.json", directory.environment(command))
+    gallery = _Gallery(experiment, config, folder)
+
+    def save(state: TrainState, row: Row) -> None:
+        checkpoints.save(folder / "checkpoints", state, score=_score(experiment, row), about=about)
+
+    def on_evaluation(state: TrainState, row: Row) -> None:
+        save(state, row)
+        gallery.look(state)
+
+    try:
+        fitted = fit(
+            train,
+            data,
+            config.training,
+            seed=config.seed,
+            evaluate=experiment.evaluate(config),
+            on_metrics=lambda row: directory.append_row(folder / "metrics.jsonl", row),
+            on_evaluation=on_evaluation,
+        )
+    except NonFiniteError as error:
+        save(error.state, {})
+        raise
+    return _report(experiment, config, data, folder, fitted, gallery)
+
+
+def load(experiment: Experiment, run: Path | str, which: str = "best") -> tuple[Objective, Players]:
+    """A finished run's objective and its players' variables, from the best or the last checkpoint."""
+    config = directory.read_config(run, experiment.config, experiment.name)
+    objective = experiment.build(config)
+    return objective, _restore(_trainer(objective, config), config, Path(run), which).variables
+
+
+def dry_run(experiment: Experiment, config) -> str:
+    """Shapes, parameter counts, memory and steps, from `jax.eval_shape`: nothing is computed."""
+    config, data = _data(experiment, config)
+    state = _shape_of_state(_trainer(experiment.build(config), config), config)
+    training, size = config.training, len(data.train.x)
+    lines = [
+        f"data        {config.data}: {size:,} training, {len(data.validation.x):,} validation,"
+        f" {len(data.test.x):,} test examples of shape {config.shape}"
+    ]
+    for player, variables in state.variables.items():
+        lines.append(f"player      {player}: {_count(variables['params']):,} parameters")
+        for part, values in variables["params"].items():
+            lines.append(f"              {part}: {_count(values):,}")
+    batch = training.batch_size * math.prod(config.shape) * 4
+    params = sum(_bytes(v["params"]) for v in state.variables.values())
+    lines += [
+        f"memory      {_size(_bytes(state))} state (parameters, optimizer), {_size(params)} gradients,"
+        f" {_size(sum(a.nbytes for a in jax.tree.leaves(data[:3])))} data,"
+        f" {_size(batch)} a batch; activations come on top",
+        f"steps       {training.steps:,} of {training.batch_size} examples:"
+        f" {training.steps / (size // training.batch_size):.1f} epochs of {size // training.batch_size:,} steps",
+    ]
+    return "\n".join(lines)
+
+
+def _data(experiment: Experiment, config) -> tuple:
+    """Config and data; a batch that does not fit is refused before anything is compiled."""
+    config, data = experiment.data(config)
+    if config.training.batch_size > len(data.train.x):
+        raise InputError(
+            f"batch_size must be at most {len(data.train.x)}, the training split of {config.data},"
+            f" got {config.training.batch_size}"
+        )
+    return config, data
+
+
+def _trainer(objective: Objective, config) -> Trainer:
+    optimizer = config.optimizer.build(config.training.steps)
+    return trainer(objective, dict.fromkeys(objective.losses, optimizer))
+
+
+def _restore(train: Trainer, config, run: Path, which: str) -> TrainState:
+    return checkpoints.restore(run / "checkpoints", _shape_of_state(train, config), which)
+
+
+def _shape_of_state(train: Trainer, config) -> TrainState:
+    example = Batch(jax.ShapeDtypeStruct((1, *config.shape), np.float32))
+    return jax.eval_shape(train.init, jax.eval_shape(lambda: jax.random.key(0)), example)
+
+
+class _Gallery:
+    """Samples from fixed noise at each evaluation, so that one sees learning."""
+
+    def __init__(self, experiment: Experiment, config, folder: Path):
+        draw = experiment.images(config)
+        self.draw = jax.jit(lambda players: draw(players, jax.random.key(_NOISE_SEED), _SAMPLES))
+        self.drawable = pictures.drawable(config.shape)
+        self.experiment, self.folder = experiment, folder / "figures"
+        self.seen: list[tuple[int, np.ndarray]] = []
+
+    def look(self, state: TrainState) -> None:
+        if self.drawable:
+            images, step = np.asarray(self.draw(state.variables)), int(state.step)
+            self.seen.append((step, images))
+            picture = pictures.samples(images, step, self.experiment.images_are, self.experiment.range)
+            (self.folder / f"samples_{step:08d}.png").write_bytes(picture.png)
+
+    def pictures(self) -> list[Picture]:
+        if not self.drawable:
+            return []
+        shown, range = self.experiment.images_are, self.experiment.range
+        (step, images), *_ = self.seen[::-1]
+        return [pictures.samples(images, step, shown, range), pictures.learning(self.seen, shown, range)]
+
+
+def _report(experiment: Experiment, config, data: Prepared, folder: Path, fitted: Fit, gallery: _Gallery) -> Path:
+    """Judges the best checkpoint on the test split, draws, and writes `result.json` and `report.html`."""
+    train = _trainer(experiment.build(config), config)
+    best = _restore(train, config, folder, "best")
+    values = jax.jit(experiment.evaluate(config))(best.variables, evaluation_key(), data.test)
+    test = summarised(int(best.step), "test", values)
+    facts, looked = experiment.look(config, best.variables, data)
+    said = findings(fitted.history, facts)
+    directory.write_json(folder / "result.json", {"test": test, "findings": said, "seconds": fitted.seconds})
+    curves = pictures.curves(fitted.history, experiment.metric, experiment.unit)
+    shown = [*gallery.pictures(), curves, *looked]
+    for picture in shown:
+        (folder / "figures" / f"{picture.name}.png").write_bytes(picture.png)
+    environment = json.loads((folder / "environment.json").read_text())
+    report = Report(
+        title=experiment.title,
+        summary=f"{config.data}, {config.training.steps:,} steps of {config.training.batch_size} examples, seed"
+        f" {config.seed}. Results are of the test split at step {test['step']:,}, the best on the validation split.",
+        command=environment.pop("command"),
+        results=_results(experiment, config, test, fitted),
+        findings=said,
+        pictures=shown,
+        config=dataclasses.asdict(config),
+        environment=environment,
+    )
+    page = folder / "report.html"
+    page.write_text(render(report))
+    for finding in said:
+        print(f"- {finding}")
+    metric, unit = experiment.metric, experiment.unit
+    error = f"{test[metric]:.2f} +- {test[f'{metric}_se']:.2f} {unit} per example (mean +- standard error"
+    print(f"held-out {metric.replace('_', ' ')}: {error} over {len(data.test.x):,} test examples)")
+    print(f"report: {page}")
+    return folder
+
+
+def _results(experiment: Experiment, config, test: Row, fitted: Fit) -> list[tuple[str, str, str]]:
+    names = [name for name in test if name not in ("step", "split") and not name.endswith("_se")]
+    rows = [
+        (
+            f"Test {_WORDS.get(name, name.replace('_', ' '))}",
+            f"{test[name]:.2f} ± {test[f'{name}_se']:.2f}",
+            experiment.unit,
+        )
+        for name in names
+    ]
+    rate = config.training.steps / fitted.seconds["running"]
+    return [
+        *rows,
+        ("Speed", f"{rate:,.0f}", "steps per second, evaluations included"),
+        ("Compilation", f"{fitted.seconds['compiling']:.1f}", "seconds"),
+    ]
+
+
+def _score(experiment: Experiment, row: Row) -> float | None:
+    value = row.get(experiment.metric)
+    return None if value is None else value if experiment.higher_is_better else -value
+
+
+def _count(tree) -> int:
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
+
+
+def _bytes(tree) -> int:
+    return sum(math.prod(leaf.shape) * 4 for leaf in jax.tree.leaves(tree))
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:.1f} MiB"

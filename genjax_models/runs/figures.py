@@ -1,0 +1,155 @@
+"""Pictures: arrays in, a matplotlib `Figure` out. Nothing here is global, so that notebooks and threads may call it."""
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from genjax_models.types import Array
+
+_INK = "#1f2933"
+_BLUE, _ORANGE = "#2364aa", "#e07a1f"
+
+
+def png(figure: Figure, dpi: int = 120) -> bytes:
+    """The figure as a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", facecolor="white")
+    return buffer.getvalue()
+
+
+def image_grid(
+    images: Array, *, columns: int | None = None, range: tuple[float, float] = (0, 1), titles: Sequence[str] = ()
+) -> Figure:
+    """Images `[n, height, width, 1 or 3]` in rows; `titles` stand at the left of the rows."""
+    images = np.asarray(images)
+    columns = columns or math.ceil(math.sqrt(len(images)))
+    rows = math.ceil(len(images) / columns)
+    mosaic = _mosaic(images, rows, columns, range)
+    figure, axes = _figure(0.55 * columns + (0.9 if titles else 0), 0.55 * rows * images.shape[1] / images.shape[2])
+    axes.imshow(mosaic, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_xticks([])
+    height = mosaic.shape[0] / rows
+    axes.set_yticks([height * (row + 0.5) for row, _ in enumerate(titles)], titles)
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    return figure
+
+
+def reconstructions(x: Array, reconstruction: Array, *, pairs: int = 10, range: tuple[float, float] = (0, 1)) -> Figure:
+    """Inputs `[n, ...]` above what came back of them."""
+    both = np.concatenate([np.asarray(x)[:pairs], np.asarray(reconstruction)[:pairs]])
+    return image_grid(both, columns=min(pairs, len(x)), range=range, titles=("input", "output"))
+
+
+def curves(history: Sequence[Mapping[str, Any]], metric: str, *, label: str) -> Figure:
+    """`metric` over steps: training ("player/metric", or its "loss") as a line, validation with its standard error."""
+    figure, axes = _figure(6.4, 3.6)
+    train = _series(history, "train", metric) or _series(history, "train", "loss")
+    held_out = _series(history, "validation", metric)
+    if train:
+        axes.plot(*zip(*train, strict=True), color=_BLUE, linewidth=1.2, label="training")
+    if held_out:
+        steps, values = map(np.asarray, zip(*held_out, strict=True))
+        errors = np.nan_to_num([error for _, error in _series(history, "validation", f"{metric}_se")] or 0.0)
+        axes.plot(steps, values, color=_ORANGE, marker="o", markersize=3, label="validation")
+        axes.fill_between(steps, values - errors, values + errors, color=_ORANGE, alpha=0.25, linewidth=0)
+    # The untrained model, and the first strides away from it, would flatten everything else.
+    if later := [value for step, value in [*train, *held_out] if step > 0.05 * history[-1]["step"]]:
+        margin = 0.08 * (max(later) - min(later)) + 1e-9
+        axes.set_ylim(min(later) - margin, max(later) + margin)
+    axes.set_xlabel("step")
+    axes.set_ylabel(label)
+    axes.grid(alpha=0.25)
+    if train or held_out:
+        axes.legend(frameon=False)
+    return figure
+
+
+def manifold(images: Array, *, range: tuple[float, float] = (0, 1)) -> Figure:
+    """g(z) on the grid of `manifold_grid`, images `[side^2, height, width, channels]` (Fig. 20.6)."""
+    side = math.isqrt(len(images))
+    mosaic = _mosaic(np.asarray(images), side, side, range, gap=0)
+    figure, axes = _figure(6, 6)
+    axes.imshow(mosaic, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_axis_off()
+    return figure
+
+
+def manifold_grid(side: int) -> np.ndarray:
+    """Codes `[side^2, 2]` at equal steps of probability: a square grid through the inverse Gaussian CDF.
+
+    Rows run down from the largest second coordinate, columns from the smallest first one.
+    """
+    from scipy.stats import norm
+
+    steps = norm.ppf((np.arange(side) + 0.5) / side)
+    first, second = np.meshgrid(steps, steps[::-1])
+    return np.stack([first.ravel(), second.ravel()], axis=-1).astype(np.float32)
+
+
+def latent_space(codes: Array, labels: Array | None, *, names: tuple[int, int] = (0, 1)) -> Figure:
+    """Codes `[n, 2]` coloured by class `[n]`; `names` are the dimensions that they are."""
+    codes = np.asarray(codes)
+    figure, axes = _figure(5.4, 4.8)
+    points = axes.scatter(
+        codes[:, 0],
+        codes[:, 1],
+        c=_INK if labels is None else np.asarray(labels),
+        cmap=None if labels is None else "tab10",
+        s=7,
+        linewidths=0,
+        alpha=0.8,
+    )
+    if labels is not None:
+        classes = np.unique(np.asarray(labels))
+        handles, _ = points.legend_elements(num=list(classes))
+        axes.legend(
+            handles, [str(c) for c in classes], title="class", frameon=False, loc="center left", bbox_to_anchor=(1, 0.5)
+        )
+    axes.set_aspect("equal")
+    axes.set_xlabel(f"z[{names[0]}]")
+    axes.set_ylabel(f"z[{names[1]}]")
+    axes.grid(alpha=0.25)
+    return figure
+
+
+def kl_by_dimension(kl: Array, active: Array) -> Figure:
+    """KL `[latent]` in nats, largest first; units that are not active are pale."""
+    kl, active = np.asarray(kl), np.asarray(active)
+    order = np.argsort(-kl)
+    figure, axes = _figure(max(3.0, 0.3 * len(kl) + 1.5), 2.8)
+    axes.bar(np.arange(len(kl)), kl[order], color=[_BLUE if a else "#c3ccd5" for a in active[order]])
+    axes.set_xticks(np.arange(len(kl)), [f"z[{i}]" for i in order], rotation=90 if len(kl) > 8 else 0)
+    axes.set_ylabel("KL (nats)")
+    axes.grid(alpha=0.25, axis="y")
+    return figure
+
+
+def _series(history: Sequence[Mapping[str, Any]], split: str, metric: str) -> list[tuple[int, float]]:
+    """(step, value) of the rows of a split that have "metric" or "player/metric"."""
+    rows = [(row["step"], key, row[key]) for row in history if row["split"] == split for key in row]
+    return [(step, value) for step, key, value in rows if key.split("/")[-1] == metric]
+
+
+def _figure(width: float, height: float):
+    figure = Figure(figsize=(max(width, 1.5), max(height, 1.0)), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _mosaic(images: np.ndarray, rows: int, columns: int, range: tuple[float, float], gap: int = 1) -> np.ndarray:
+    height, width, channels = images.shape[1:]
+    if channels not in (1, 3):
+        raise ValueError(f"pictures have 1 or 3 channels, got {channels}")
+    unit = np.clip((images - range[0]) / (range[1] - range[0]), 0, 1)
+    mosaic = np.ones((rows * (height + gap), columns * (width + gap), channels), np.float32)
+    for i, image in enumerate(unit):
+        top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
+        mosaic[top : top + height, left : left + width] = image
+    return np.repeat(mosaic, 3, axis=-1) if channels == 1 else mosaic

@@ -1,0 +1,130 @@
+"""One trainer for every objective: a game of named players becomes one pure step."""
+
+from collections.abc import Mapping
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+from jax.random import fold_in
+
+from genjax_models.types import Array, Batch, Loss, Metrics, Objective, Players, PRNGKey, Trainer, TrainState, Variables
+
+
+def trainer(
+    objective: Objective,
+    optimizers: Mapping[str, optax.GradientTransformation],
+    *,
+    updates: Mapping[str, int] = {},
+    average: Mapping[str, float] = {},
+    simultaneous: bool = False,
+) -> Trainer:
+    """Turns an objective into `init` and a pure `step`.
+
+    In a step every player moves in the order of `objective.losses`, each down the gradient of its own loss with
+    respect to its own `params` alone, and each later player sees the earlier ones as they are after their moves.
+
+    Args:
+      objective: players, losses, sample.
+      optimizers: player -> optax transformation, one for each loss.
+      updates: player -> moves in a step, 1 where absent. The batch is cut into as many interleaved shares as the
+        busiest player has moves; move j sees share j and fresh noise.
+      average: player -> decay in [0, 1) of an exponential moving average of its floating-point variables.
+      simultaneous: all players move from where they stood when the step began.
+
+    Returns:
+      A `Trainer`. `step` is a scan body as it stands, vmaps over seeds and traces once; its metrics are
+      `player/name`, means over the player's moves, so that one move that is not finite shows.
+
+    Raises:
+      ValueError: players of losses and optimizers differ, `updates` or `average` name no player or hold a value
+        out of range; from `step`, while tracing, a batch that the shares do not divide.
+    """
+    _check(objective, optimizers, updates, average)
+    moves = {player: updates.get(player, 1) for player in objective.losses}
+    shares = max(moves.values())
+
+    def init(key: PRNGKey, batch: Batch) -> TrainState:
+        init_key, key = jax.random.split(key)  # split(key)[i] is fold_in(key, i): never keep a key that was split
+        variables = objective.init(init_key, batch)
+        opt_state = {player: optimizers[player].init(variables[player]["params"]) for player in moves}
+        return TrainState(jnp.int32(0), key, variables, opt_state, {player: variables[player] for player in average})
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        key, variables, opt_state, metrics = fold_in(state.key, state.step), state.variables, {}, {}
+        batches = _interleaved(batch, shares)
+        for i, (player, loss) in enumerate(objective.losses.items()):
+            start = state.variables if simultaneous else variables
+            keys = jax.random.split(fold_in(key, i), moves[player])
+            turns = keys, jax.tree.map(lambda share, n=moves[player]: share[:n], batches)
+            move = _move(player, loss, optimizers[player], state.step)
+            (moved, opt_state[player]), seen = jax.lax.scan(move, (start, state.opt_state[player]), turns)
+            variables = {**variables, player: moved[player]} if simultaneous else moved
+            metrics |= {f"{player}/{name}": jnp.mean(values, axis=0) for name, values in seen.items()}
+        averages = {player: _average(state.average[player], variables[player], average[player]) for player in average}
+        return TrainState(state.step + 1, state.key, variables, opt_state, averages), metrics
+
+    return Trainer(init, step)
+
+
+def _move(player: str, loss: Loss, optimizer: optax.GradientTransformation, step: Array):
+    """One move as a scan body: ((players, the optimizer's state), (key, share)) -> both as they are then, metrics."""
+
+    def move(carry, turn):
+        (variables, opt_state), (key, share) = carry, turn
+        mine = variables[player]
+
+        def value(params):
+            return loss({**variables, player: {**mine, "params": params}}, key, share, step)
+
+        (loss_value, aux), gradient = jax.value_and_grad(value, has_aux=True)(mine["params"])
+        change, opt_state = optimizer.update(gradient, opt_state, mine["params"])
+        moved = _keep_params(variables, aux.variables or {})
+        moved[player] = {**moved[player], "params": optax.apply_updates(mine["params"], change)}
+        metrics = {**aux.metrics, "loss": loss_value, "gradient_norm": optax.global_norm(gradient)}
+        return (moved, opt_state), metrics
+
+    return move
+
+
+def _interleaved(batch: Batch, shares: int) -> Batch:
+    """Leaves `[batch, ...]` -> `[shares, batch / shares, ...]`; share j has the examples j, j + shares, ...
+
+    Interleaving keeps every example on its device when the batch axis is sharded.
+    """
+    size = len(batch.x)
+    if size % shares:
+        raise ValueError(f"a batch of {size} cannot be cut into {shares} equal shares (the most moves in `updates`)")
+    chex.assert_tree_shape_prefix(batch, (size,))
+    return jax.tree.map(lambda a: a.reshape(-1, shares, *a.shape[1:]).swapaxes(0, 1), batch)
+
+
+def _keep_params(before: Players, after: Players) -> dict[str, Variables]:
+    """The players with the mutable collections of `after`, and the params of `before`."""
+    return {**before, **{player: {**v, "params": before[player]["params"]} for player, v in after.items()}}
+
+
+def _average(average: Variables, variables: Variables, decay: float) -> Variables:
+    def towards(old, new):
+        return decay * old + (1 - decay) * new if jnp.issubdtype(new.dtype, jnp.inexact) else new
+
+    return jax.tree.map(towards, average, variables)
+
+
+def _check(objective, optimizers, updates, average) -> None:
+    players = list(objective.losses)
+    if not players:
+        raise ValueError("the objective has no losses: there is nothing to train")
+    if set(optimizers) != set(players):
+        raise ValueError(
+            f"optimizers are for {sorted(optimizers)}, but the objective's losses are of {sorted(players)}"
+        )
+    for what, named in (("updates", updates), ("average", average)):
+        if unknown := sorted(set(named) - set(players)):
+            raise ValueError(f"{what} names {unknown}, but the players are {sorted(players)}")
+    for player, count in updates.items():
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise ValueError(f"updates[{player!r}] must be an integer of at least 1, got {count!r}")
+    for player, decay in average.items():
+        if not 0 <= decay < 1:
+            raise ValueError(f"average[{player!r}] must be a decay in [0, 1), got {decay!r}")
