@@ -40,8 +40,8 @@ def prepare(dataset: Dataset, *, binarise: Binarisation = "dynamic", range: Rang
 
     Args:
       dataset: as stored.
-      binarise: "dynamic": at each step pixels are fresh Bernoulli draws with the grey value as probability, on the
-        device (Burda et al., 2015). "fixed": drawn once. "threshold": 1 from one half on. "none": grey values stay. Held-out
+      binarise: "dynamic": fresh Bernoulli draws at each step, on the device, with the grey value as probability (Burda
+        et al., 2015). "fixed": drawn once. "threshold": 1 from one half on. "none": grey values stay. Held-out
         splits are binarised once, seeded, whichever way training is.
       range: that the model wants, (0, 1) where data are binarised.
 

@@ -69,7 +69,7 @@ class FullCovarianceNormal(distrax.Distribution):
 
 @tfp.distributions.RegisterKL(FullCovarianceNormal, distrax.Independent)
 def _kl_full_covariance_to_diagonal(q: FullCovarianceNormal, p: distrax.Independent, name: str | None = None) -> Array:
-    """sum_i [log s_i - log L_ii + (|L_i|^2 + (m_i - mu_i)^2) / (2 s_i^2) - 1/2], with q = N(m, L L'), p = N(mu, s^2)."""
+    """sum_i [log s_i - log L_ii + (|L_i|^2 + (m_i - mu_i)^2) / (2 s_i^2) - 1/2]; q is N(m, L L'), p N(mu, s^2)."""
     if not isinstance(p.distribution, distrax.Normal):
         raise NotImplementedError(f"no closed KL from a full-covariance Gaussian to {p.distribution.name}")
     mean, scale = p.distribution.loc, p.distribution.scale

@@ -9,7 +9,7 @@ from genjax_models.types import Array, PRNGKey, Variables
 def held_out_error(
     model: AutoencoderModel, variables: Variables, key: PRNGKey, x: Array, *, batch_size: int = 500
 ) -> dict[str, Array]:
-    """The "squared_error" |x - g(f(x))|^2 of each example, `[n]`. Nothing is drawn; the batch size changes no figure."""
+    """The "squared_error" |x - g(f(x))|^2 of each example, `[n]`. Nothing is drawn; the batch size changes nothing."""
 
     def one(_, x: Array) -> Array:
         x = x[None]

@@ -51,7 +51,7 @@ def gaussian(shape: Shape, scale: float | LearnedScale) -> Family:
 
 
 def discretised_logistic(shape: Shape) -> Family:
-    """Logistic distributions rounded to 256 levels, for 8-bit x scaled to [0, 1]; a learned scale for each dimension."""
+    """Logistic distributions rounded to 256 levels, for 8-bit x in [0, 1]; a learned scale for each dimension."""
 
     def distribution(p):
         mean = 0.5 + p["mean"]  # a new network starts in the middle of the range

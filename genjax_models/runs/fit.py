@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -97,23 +97,16 @@ def fit(
         started = time.monotonic()
         observe(state, row)
         for start in range(0, steps, every):
-            end = min(start + every, steps)
-            done = start
-            while done < end:
-                count = min(end - done, pace.steps())
-                with pace.timing(count):
-                    state, metrics = run(state, data.train, count)
-                    metrics = {name: np.asarray(values)[:count] for name, values in metrics.items()}
-                failure = first_failure(metrics)
-                for row in pending.add(done, metrics, failure[0] if failure else count):
+            for moved, metrics in _chunks(run, state, data.train, min(every, steps - start), pace):
+                state, failure = moved, first_failure(metrics)
+                for row in pending.add(metrics, failure):
                     record(row)
                 if failure:
                     raise _non_finite(failure[1], state, size, training.batch_size)
-                done += count
-                bar.update(count)
+                bar.update(_length(metrics))
                 bar.set_postfix_str(_summary(history))
             observe(state, validate(state))
-        for row in pending.rest(steps):
+        for row in pending.rest():
             record(row)
         seconds["running"] = time.monotonic() - started
     return Fit(state, history, seconds)
@@ -144,6 +137,21 @@ def summarised(step: int, split: str, values: Mapping[str, Array]) -> Row:
     return row
 
 
+def _chunks(run, state: TrainState, data: Batch, steps: int, pace: "_Pace"):
+    """Makes `steps` steps; yields the state after each chunk, and the chunk's metrics on the host."""
+    while steps:
+        count = min(steps, pace.steps())
+        with pace.timing(count):
+            state, metrics = run(state, data, count)
+            metrics = {name: np.asarray(values)[:count] for name, values in metrics.items()}
+        steps -= count
+        yield state, metrics
+
+
+def _length(metrics: Metrics) -> int:
+    return len(next(iter(metrics.values())))
+
+
 class _Pace:
     """How many steps fit into a chunk's time: one at first, then as the last chunk tells."""
 
@@ -166,20 +174,24 @@ class _Pending:
 
     def __init__(self, log_every: int):
         self.log_every = log_every
+        self.step = 0
         self.values: dict[str, list[float]] = {}
 
-    def add(self, done: int, metrics: Metrics, count: int):
-        for i in range(count):
+    def add(self, metrics: Metrics, failure: tuple[int, list[str]] | None) -> Iterator[Row]:
+        """Takes a chunk, up to the step that failed."""
+        for i in range(failure[0] if failure else _length(metrics)):
             for name, values in metrics.items():
                 self.values.setdefault(name, []).append(float(values[i]))
-            if (done + i + 1) % self.log_every == 0:
-                yield from self.rest(done + i + 1)
+            self.step += 1
+            if self.step % self.log_every == 0:
+                yield from self.rest()
 
-    def rest(self, step: int):
+    def rest(self) -> Iterator[Row]:
+        """The row of what is there."""
         if self.values:
             means = {name: float(np.mean(values)) for name, values in self.values.items()}
             self.values = {}
-            yield {"step": step, "split": "train", **means}
+            yield {"step": self.step, "split": "train", **means}
 
 
 def _non_finite(names: list[str], state: TrainState, size: int, batch_size: int) -> NonFiniteError:
