@@ -16,6 +16,7 @@ from .models import (
 )
 from .networks import ConvolutionalEncoder, ConvolutionalGenerator, MLPEncoder, MLPGenerator
 from .objectives import autoencoder, vae
+from .runs.configuration import Training
 from .runs.fit import fit
 from .training import loop_over_chunk, loop_over_data, trainer
 from .types import Aux, Batch, Objective, Trainer, TrainState
@@ -30,6 +31,7 @@ __all__ = [
     "Objective",
     "TrainState",
     "Trainer",
+    "Training",
     "autoencoder",
     "autoencoder_model",
     "bernoulli",

@@ -81,7 +81,7 @@ def _move(player: str, loss: Loss, optimizer: optax.GradientTransformation, step
         change, opt_state = optimizer.update(gradient, opt_state, mine["params"])
         moved = _keep_params(variables, aux.variables or {})
         moved[player] = {**moved[player], "params": optax.apply_updates(mine["params"], change)}
-        metrics = {**aux.metrics, "loss": loss_value, "gradient_norm": optax.global_norm(gradient)}
+        metrics = {**aux.metrics, "loss": loss_value, "gradient_norm": optax.tree.norm(gradient)}
         return (moved, opt_state), metrics
 
     return move

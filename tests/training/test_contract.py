@@ -1,0 +1,200 @@
+"""What every objective must keep: one table, one set of promises. A new objective adds one row."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+import genjax_models as gx
+from genjax_models.types import Batch, Objective
+from tests.training.games import adversarial, bilinear
+
+SHAPE = (4, 4, 1)
+KEY = jax.random.key(7)
+
+
+def networks(posterior, likelihood):
+    return (
+        gx.MLPEncoder(SHAPE, posterior.outputs, (8,)),
+        posterior,
+        gx.MLPGenerator(likelihood.outputs, (8,)),
+        likelihood,
+    )
+
+
+def vae_of(posterior, likelihood, **options) -> Callable[[], Objective]:
+    return lambda: gx.vae(gx.latent_variable_model(*networks(posterior(2), likelihood(SHAPE))), **options)
+
+
+def convolutional_vae() -> Objective:
+    posterior, likelihood = gx.diagonal_gaussian(2), gx.bernoulli(SHAPE)
+    encoder = gx.ConvolutionalEncoder(SHAPE, posterior.outputs, channels=(4,), hidden=())
+    generator = gx.ConvolutionalGenerator(likelihood.outputs, channels=(4,), hidden=())
+    return gx.vae(gx.latent_variable_model(encoder, posterior, generator, likelihood))
+
+
+def plain_autoencoder() -> Objective:
+    encoder, generator = gx.MLPEncoder(SHAPE, (2,), (8,)), gx.MLPGenerator(SHAPE, (8,))
+    return gx.autoencoder(gx.autoencoder_model(encoder, generator, latent=2))
+
+
+class Row(NamedTuple):
+    """`options` are the trainer's; where nothing is drawn, shards agree with one device in every bit that counts."""
+
+    objective: Callable[[], Objective]
+    options: dict = {}  # noqa: RUF012
+
+
+TABLE = {
+    "vae": Row(vae_of(gx.diagonal_gaussian, gx.bernoulli)),
+    "vae, entropy form, three samples": Row(
+        vae_of(gx.diagonal_gaussian, gx.bernoulli, form="entropy", num_samples=3, kl_weight=lambda step: step / 10)
+    ),
+    "vae, full covariance, isotropic": Row(
+        vae_of(gx.full_covariance_gaussian, lambda shape: gx.gaussian(shape, "isotropic"), form="monte_carlo")
+    ),
+    "vae, discretised logistic": Row(vae_of(gx.diagonal_gaussian, gx.discretised_logistic)),
+    "vae, convolutional": Row(convolutional_vae),
+    "autoencoder": Row(plain_autoencoder),
+    "adversarial game": Row(lambda: adversarial(size=16)),
+    "adversarial game, three moves, an average": Row(
+        lambda: adversarial(size=16), {"updates": {"discriminator": 3}, "average": {"generator": 0.9}}
+    ),
+    "adversarial game, simultaneous": Row(lambda: adversarial(size=16), {"simultaneous": True}),
+    "bilinear game": Row(bilinear),
+}
+
+
+def data_for(name: str, n: int) -> Batch:
+    x = jax.random.bernoulli(jax.random.key(1), 0.3, (n, *SHAPE)).astype(jnp.float32)
+    return Batch(x.reshape(n, -1) if "adversarial" in name else x)
+
+
+def train_of(name: str, optimizer=None):
+    row = TABLE[name]
+    objective = row.objective()
+    optimizer = optimizer or optax.adam(1e-2)
+    return gx.trainer(objective, dict.fromkeys(objective.losses, optimizer), **row.options)
+
+
+@pytest.fixture(params=TABLE)
+def name(request):
+    return request.param
+
+
+def test_the_step_traces_once(name):
+    chex.clear_trace_counter()
+    train, batch = train_of(name), data_for(name, 12)
+    step = jax.jit(chex.assert_max_traces(train.step, n=1))
+    state = jax.jit(train.init)(KEY, batch)
+    for _ in range(3):
+        state, _ = step(state, batch)
+    assert int(state.step) == 3
+
+
+def test_a_python_loop_and_the_compiled_one_agree(name):
+    train, data = train_of(name), data_for(name, 30)
+    state = jax.jit(train.init)(KEY, data)
+    rows = gx.training.batch_rows(state.key, state.step, 6, 30, 12)
+    step, by_hand = jax.jit(train.step), state
+    for i in range(6):
+        by_hand, last = step(by_hand, jax.tree.map(lambda a, i=i: a[rows[i]], data))
+    ended, metrics = gx.loop_over_data(train, batch_size=12, chunk=6)(state, data, 6)
+    chex.assert_trees_all_close(ended.variables, by_hand.variables, rtol=1e-5, atol=1e-6)
+    chex.assert_trees_all_close(ended.average, by_hand.average, rtol=1e-5, atol=1e-6)
+    chex.assert_trees_all_close(jax.tree.map(lambda a: a[5], metrics), last, rtol=1e-4, atol=1e-5)
+
+
+def test_after_many_steps_all_is_finite_and_samples_have_the_shape_of_data(name):
+    train, data = train_of(name), data_for(name, 30)
+    run = gx.loop_over_data(train, batch_size=12, chunk=50)
+    state, metrics = run(jax.jit(train.init)(KEY, data), data, 50)
+    assert int(state.step) == 50
+    chex.assert_tree_all_finite((state.variables, metrics))
+    samples = TABLE[name].objective().sample(state.variables, KEY, 5)
+    if "bilinear" not in name:
+        chex.assert_shape(samples, (5, *data.x.shape[1:]))
+    chex.assert_tree_all_finite(samples)
+
+
+def test_seeds_vmap(name):
+    train, batch = train_of(name), data_for(name, 12)
+
+    def whole(key):
+        """Three steps from nothing."""
+        step = lambda state, _: train.step(state, batch)
+        return jax.lax.scan(step, train.init(key, batch), None, length=3)[0].variables
+
+    keys = jax.random.split(KEY, 3)
+    together, alone = jax.jit(jax.vmap(whole))(keys), jax.jit(whole)
+    for i, key in enumerate(keys):
+        member = jax.tree.map(lambda a, i=i: a[i], together)
+        chex.assert_trees_all_close(member, alone(key), rtol=1e-4, atol=1e-5)
+
+
+def test_four_devices_are_one(name):
+    """With SGD, since Adam hides the scale of a gradient: after 20 steps, to 1e-5 of each player's parameter norm."""
+    train, batch = train_of(name, optax.sgd(0.01)), data_for(name, 12)
+    mesh = Mesh(np.array(jax.devices()[:4]), ("data",))
+    split, whole = NamedSharding(mesh, PartitionSpec("data")), NamedSharding(mesh, PartitionSpec())
+    state = jax.jit(train.init)(KEY, batch)
+    step = jax.jit(train.step)
+    sharded = jax.device_put(state, whole)
+    spread = jax.device_put(batch, split)
+    on_four = jax.jit(train.step, in_shardings=(whole, split), out_shardings=whole)
+    for _ in range(20):
+        state, _ = step(state, batch)
+        sharded, metrics = on_four(sharded, spread)
+        jax.block_until_ready(metrics)
+    assert len(jax.tree.leaves(sharded.variables)[0].sharding.device_set) == 4
+    for player in state.variables:
+        one, four = (s.variables[player]["params"] for s in (state, sharded))
+        apart = optax.tree.norm(jax.tree.map(lambda a, b: np.asarray(a) - np.asarray(b), one, four))
+        assert apart <= 1e-5 * optax.tree.norm(one)
+
+
+# Probabilistic PCA: eight points in three dimensions, one latent. The maximum of the mean bound is that of the mean
+# log-likelihood, known from the eigenvalues of the data's covariance.
+POINTS = jnp.array([
+    [0.0, 0.0, 1.0], [1.0, 2.0, 0.0], [2.0, 1.0, -1.0], [-1.0, 0.5, 2.0],
+    [0.5, -1.5, 0.5], [3.0, 2.5, -2.0], [-2.0, -1.0, 1.5], [0.5, 0.5, 0.0],
+])  # fmt: skip
+BEST_BOUND = -4.051220440915058
+
+
+@pytest.mark.parametrize("posterior", [gx.diagonal_gaussian, gx.full_covariance_gaussian])
+@pytest.mark.parametrize("form", ["kl", "entropy", "monte_carlo"])
+def test_a_linear_vae_learns_the_known_answer(form, posterior):
+    q, p = posterior(1), gx.gaussian((3,), "global")
+    model = gx.latent_variable_model(gx.MLPEncoder((3,), q.outputs, ()), q, gx.MLPGenerator(p.outputs, ()), p)
+    objective = gx.vae(model, form=form, num_samples=64)
+    train = gx.trainer(objective, {"vae": optax.adam(optax.cosine_decay_schedule(0.03, 3_000))})
+    data = Batch(POINTS)
+    run = gx.loop_over_data(train, batch_size=8, chunk=3_000)
+    state, _ = run(train.init(KEY, data), data)
+    bound = gx.held_out_bound(model, state.variables["vae"], KEY, POINTS, num_samples=20_000)["bound"].mean()
+    assert BEST_BOUND - 0.01 < bound < BEST_BOUND + 0.01  # 20,000 samples for each: a standard error below 0.002
+
+
+def test_an_autoencoder_with_room_enough_learns_the_identity():
+    model = gx.autoencoder_model(gx.MLPEncoder((3,), (3,), ()), gx.MLPGenerator((3,), ()), latent=3)
+    train = gx.trainer(gx.autoencoder(model), {"autoencoder": optax.adam(optax.cosine_decay_schedule(0.03, 2_000))})
+    data = Batch(POINTS)
+    state, _ = gx.loop_over_data(train, batch_size=8, chunk=2_000)(train.init(KEY, data), data)
+    assert float(gx.held_out_error(model, state.variables["autoencoder"], KEY, POINTS)["squared_error"].max()) < 1e-3
+
+
+def test_an_autoencoder_of_one_code_keeps_the_first_principal_component():
+    """The least squared error of a linear code is the sum of the other eigenvalues of the covariance."""
+    model = gx.autoencoder_model(gx.MLPEncoder((3,), (1,), ()), gx.MLPGenerator((3,), ()), latent=1)
+    train = gx.trainer(gx.autoencoder(model), {"autoencoder": optax.adam(optax.cosine_decay_schedule(0.03, 3_000))})
+    data = Batch(POINTS)
+    state, _ = gx.loop_over_data(train, batch_size=8, chunk=3_000)(train.init(KEY, data), data)
+    error = gx.held_out_error(model, state.variables["autoencoder"], KEY, POINTS)["squared_error"].mean()
+    np.testing.assert_allclose(error, 0.6741027843642421 + 0.0893475958550171, rtol=1e-3)

@@ -1,0 +1,186 @@
+"""The trainer against games whose course is known."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.random import fold_in
+
+from genjax_models.training import trainer
+from genjax_models.types import Aux, Batch, Objective
+from tests.training.games import adversarial, batch_of, bilinear, noisy, quadratic
+
+# Adam (rate 0.1) and SGD on (theta - x_t)^2 / 2 from theta = 0.3: the exact ends of ten steps.
+STREAM = [1.0, -0.5, 2.0, 0.25, -1.5, 3.0, 0.0, 1.25, -2.0, 0.75]
+ENDS = {
+    "adam": (optax.adam(0.1), 0.479970668633112),
+    "sgd": (optax.sgd(0.1), 0.33527412543),
+    "momentum": (optax.sgd(0.1, momentum=0.9), 0.49730370816),
+}
+KEY = jax.random.key(0)
+
+
+def steps(train, state, batches):
+    step = jax.jit(train.step)
+    for batch in batches:
+        state, metrics = step(state, batch)
+    return state, metrics
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_ten_steps_end_where_arithmetic_says(name):
+    optimizer, end = ENDS[name]
+    train = trainer(quadratic(), {"point": optimizer})
+    stream = [batch_of([x]) for x in STREAM]
+    state, metrics = steps(train, train.init(KEY, stream[0]), stream)
+    np.testing.assert_allclose(state.variables["point"]["params"]["theta"], end, rtol=2e-6)
+    assert int(state.step) == 10
+    assert float(metrics["point/step"]) == 9  # losses see the number of steps made before
+
+
+def test_a_dropped_optimizer_state_is_seen():
+    train = trainer(quadratic(), {"point": ENDS["adam"][0]})
+    stream = [batch_of([x]) for x in STREAM]
+    half, _ = steps(train, train.init(KEY, stream[0]), stream[:5])
+    forgotten = half._replace(opt_state=train.init(KEY, stream[0]).opt_state)
+    resumed, _ = steps(train, half, stream[5:])
+    wrong, _ = steps(train, forgotten, stream[5:])
+    np.testing.assert_allclose(resumed.variables["point"]["params"]["theta"], 0.479970668633112, rtol=2e-6)
+    np.testing.assert_allclose(wrong.variables["point"]["params"]["theta"], 0.6260064247274153, rtol=1e-5)
+
+
+def play(game, count, **options):
+    train = trainer(game, {"a": optax.sgd(0.1), "b": optax.sgd(0.1)}, **options)
+    state, _ = steps(train, train.init(KEY, batch_of([0.0])), [batch_of([0.0])] * count)
+    return np.array([state.variables[player]["params"]["at"] for player in "ab"])
+
+
+@pytest.mark.parametrize(
+    ("count", "simultaneous", "alternating"),
+    [
+        (1, (0.9, 1.1), (0.9, 1.09)),
+        (2, (0.79, 1.19), (0.791, 1.1691)),
+        (10, (-0.3117175601, 1.4532984599), (-0.2606616181, 1.3405641199)),
+    ],
+)
+def test_players_move_at_once_or_in_turn(count, simultaneous, alternating):
+    np.testing.assert_allclose(play(bilinear(), count, simultaneous=True), simultaneous, rtol=1e-5)
+    np.testing.assert_allclose(play(bilinear(), count), alternating, rtol=1e-5)
+    np.testing.assert_allclose(play(bilinear("b"), 1), (0.89, 1.1), rtol=1e-6)  # in the order of `losses`
+
+
+def test_the_invariant_of_alternating_moves_holds():
+    a, b = play(bilinear(), 100)
+    np.testing.assert_allclose(a**2 + b**2 - 0.1 * a * b, 1.9, rtol=1e-5)
+
+
+def test_each_move_has_its_own_share_and_noise():
+    train = trainer(noisy(), {"one": optax.sgd(1.0), "two": optax.sgd(1.0)}, updates={"one": 3})
+    batch = batch_of([1.0, 10.0, 100.0, 1000.0, 10_000.0, 100_000.0])
+    state = train.init(KEY, batch)
+    after, metrics = train.step(state, batch)
+    key = fold_in(state.key, 0)
+    noise = [jax.random.normal(k) for k in jax.random.split(fold_in(key, 0), 3)]
+    params = after.variables["one"]["params"]
+    np.testing.assert_allclose(params["noise"], sum(noise), rtol=1e-6)
+    np.testing.assert_allclose(params["seen"], 111_111.0)  # all three shares
+    np.testing.assert_allclose(metrics["one/seen"], 111_111.0 / 3)  # metrics are means over the moves
+    np.testing.assert_allclose(after.variables["two"]["params"]["seen"], 1001.0)  # the first share: examples 0, 3
+    (mine,) = jax.random.split(fold_in(key, 1), 1)
+    np.testing.assert_allclose(after.variables["two"]["params"]["noise"], jax.random.normal(mine), rtol=1e-6)
+
+
+def test_no_two_steps_or_players_draw_the_same_noise():
+    train = trainer(noisy(), {"one": optax.sgd(1.0), "two": optax.sgd(1.0)}, updates={"one": 2, "two": 2})
+    state, seen = train.init(KEY, batch_of([1.0, 2.0])), []
+    for _ in range(5):
+        before = state
+        state, metrics = train.step(state, batch_of([1.0, 2.0]))
+        seen += [float(metrics[f"{player}/noise"]) for player in ("one", "two")]
+        chex.assert_trees_all_equal(before.key, state.key)
+    assert len(set(seen)) == 10
+
+
+def test_a_player_without_a_loss_is_frozen_and_kept():
+    train = trainer(noisy(), {"one": optax.sgd(1.0), "two": optax.sgd(1.0)})
+    state = train.init(KEY, batch_of([1.0]))
+    after, _ = train.step(state, batch_of([1.0]))
+    chex.assert_trees_all_equal(after.variables["frozen"], state.variables["frozen"])
+    assert set(after.opt_state) == {"one", "two"}
+
+
+def test_a_moving_average_follows_at_its_decay():
+    train = trainer(quadratic(), {"point": optax.sgd(0.1)}, average={"point": 0.9})
+    state = train.init(KEY, batch_of([1.0]))
+    expected = 0.3
+    for x in STREAM:
+        state, _ = train.step(state, batch_of([x]))
+        expected = 0.9 * expected + 0.1 * float(state.variables["point"]["params"]["theta"])
+    np.testing.assert_allclose(state.average["point"]["params"]["theta"], expected, rtol=1e-6)
+
+
+def test_losses_differentiate_their_own_player_alone_and_move_every_statistic():
+    train = trainer(adversarial(), {"discriminator": optax.sgd(0.1), "generator": optax.set_to_zero()})
+    batch = Batch(jax.random.normal(KEY, (16, 3)))
+    state = train.init(KEY, batch)
+    after, _ = train.step(state, batch)
+    for player, moves in (("discriminator", True), ("generator", False)):
+        before, now = state.variables[player], after.variables[player]
+        assert moves == (not _equal(before["params"], now["params"]))
+        assert not _equal(before["batch_stats"], now["batch_stats"])
+
+
+def test_a_later_player_sees_the_earlier_one_after_its_move():
+    seen = {
+        False: 1.0 - 0.1,  # alternating: a has moved by the gradient of a b at b = 1
+        True: 1.0,
+    }
+    for simultaneous, a in seen.items():
+        train = trainer(bilinear(), {"a": optax.sgd(0.1), "b": optax.sgd(0.1)}, simultaneous=simultaneous)
+        _, metrics = train.step(train.init(KEY, batch_of([0.0])), batch_of([0.0]))
+        np.testing.assert_allclose(metrics["b/loss"], -a, rtol=1e-6)
+
+
+def test_params_that_a_loss_returns_are_not_read():
+    def loss(variables, key, batch, step):
+        wrong = jax.tree.map(lambda a: a + 100, variables)
+        return variables["point"]["params"]["theta"] * 0.0, Aux(variables=wrong)
+
+    game = quadratic()._replace(losses={"point": loss})
+    train = trainer(game, {"point": optax.sgd(0.1)})
+    after, _ = train.step(train.init(KEY, batch_of([1.0])), batch_of([1.0]))
+    np.testing.assert_allclose(after.variables["point"]["params"]["theta"], 0.3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"optimizers": {"piont": optax.sgd(1.0)}}, r"optimizers are for \['piont'\].*losses are of \['point'\]"),
+        ({"optimizers": {}}, r"optimizers are for \[\].*\['point'\]"),
+        ({"updates": {"piont": 2}}, r"updates names \['piont'\].*\['point'\]"),
+        ({"updates": {"point": 0}}, "integer of at least 1, got 0"),
+        ({"updates": {"point": True}}, "integer of at least 1, got True"),
+        ({"average": {"piont": 0.9}}, r"average names \['piont'\]"),
+        ({"average": {"point": 1.0}}, r"decay in \[0, 1\), got 1.0"),
+    ],
+)
+def test_a_game_that_does_not_fit_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        trainer(quadratic(), **{"optimizers": {"point": optax.sgd(1.0)}, **options})
+
+
+def test_an_objective_without_losses_is_refused():
+    with pytest.raises(ValueError, match="no losses"):
+        trainer(Objective(quadratic().init, {}, quadratic().sample), {})
+
+
+def test_a_batch_that_the_shares_do_not_divide_is_refused():
+    train = trainer(quadratic(), {"point": optax.sgd(1.0)}, updates={"point": 3})
+    with pytest.raises(ValueError, match="batch of 4 cannot be cut into 3 equal shares"):
+        train.step(train.init(KEY, batch_of([1.0])), batch_of([1.0, 2.0, 3.0, 4.0]))
+
+
+def _equal(left, right) -> bool:
+    return all(jax.tree.leaves(jax.tree.map(lambda a, b: bool(jnp.array_equal(a, b)), left, right)))
