@@ -99,7 +99,8 @@ def look(config: Config, players: Players, data: Prepared):
     shown = []
     if pictures.drawable(config.shape):
         back = jax.jit(model.generate)(variables, codes[:10])
-        shown.append(pictures.reconstructions(test.x[:10], back, "g(f(x))", data.range))
+        noise = build(config).sample(players, jax.random.key(0), 10)
+        shown.append(pictures.reconstructions_and_noise(test.x[:10], back, noise, data.range))
     if config.latent > 1:
         spread = jnp.std(codes, axis=0)
         what = (

@@ -1,5 +1,7 @@
 """Errors that a person is meant to read: one line each."""
 
+from typing import Any
+
 
 class InputError(ValueError):
     """A value that cannot be used: names it, where it came from and what is accepted."""
@@ -12,7 +14,7 @@ class CheckpointError(RuntimeError):
 class NonFiniteError(ArithmeticError):
     """A loss or a gradient that was not finite: names the step and the player, and carries the last finite state."""
 
-    def __init__(self, message: str, state):
+    def __init__(self, message: str, state: Any):
         """`state` is the `TrainState` before the step that failed."""
         super().__init__(message)
         self.state = state

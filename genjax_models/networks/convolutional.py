@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 
 from genjax_models.networks.mlp import MLP, Activation
-from genjax_models.networks.outputs import Emits, dense_output, emit, named
+from genjax_models.networks.outputs import Emits, Emitted, dense_output, emit, named
 from genjax_models.networks.shapes import lead_of
 from genjax_models.types import Array, Shape
 
@@ -37,7 +37,7 @@ class ConvolutionalEncoder(nn.Module):
     activation: Activation = jax.nn.relu
 
     @nn.compact
-    def __call__(self, x: Array):
+    def __call__(self, x: Array) -> Emitted:
         """x `[..., height, width, channels]` -> `[..., *output]` for each output."""
         lead = lead_of(x, _image(self.shape))
         h = x.reshape(-1, *self.shape)
@@ -64,7 +64,7 @@ class ConvolutionalGenerator(nn.Module):
     activation: Activation = jax.nn.relu
 
     @nn.compact
-    def __call__(self, z: Array):
+    def __call__(self, z: Array) -> Emitted:
         """z `[..., latent]` -> `[..., *output]` for each output."""
         lead = z.shape[:-1]
         features = MLP(self.hidden, self.activation)(z)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import flax.linen as nn
 import jax
 
-from genjax_models.networks.outputs import Emits, dense_output, emit
+from genjax_models.networks.outputs import Emits, Emitted, dense_output, emit
 from genjax_models.networks.shapes import flattened
 from genjax_models.types import Array, Shape
 
@@ -42,7 +42,7 @@ class MLPEncoder(nn.Module):
     activation: Activation = jax.nn.relu
 
     @nn.compact
-    def __call__(self, x: Array):
+    def __call__(self, x: Array) -> Emitted:
         """x `[..., *shape]` -> `[..., *output]` for each output."""
         features = MLP(self.hidden, self.activation)(flattened(x, self.shape))
         return emit(self, self.emits, features.shape[:-1], lambda name, shape: dense_output(features, name, shape))
@@ -56,7 +56,7 @@ class MLPGenerator(nn.Module):
     activation: Activation = jax.nn.relu
 
     @nn.compact
-    def __call__(self, z: Array):
+    def __call__(self, z: Array) -> Emitted:
         """z `[..., latent]` -> `[..., *output]` for each output."""
         features = MLP(self.hidden, self.activation)(z)
         return emit(self, self.emits, features.shape[:-1], lambda name, shape: dense_output(features, name, shape))

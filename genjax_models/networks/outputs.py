@@ -19,6 +19,7 @@ class Output(NamedTuple):
 
 # A shape: the network emits that one array. A mapping: it emits a dictionary of arrays with these names.
 Emits = Shape | Mapping[str, Output]
+Emitted = Array | dict[str, Array]
 
 _ONLY = "x"
 
@@ -28,7 +29,7 @@ def named(emits: Emits) -> Mapping[str, Output]:
     return emits if isinstance(emits, Mapping) else {_ONLY: Output(tuple(emits))}
 
 
-def emit(module: nn.Module, emits: Emits, lead: Shape, compute: Callable[[str, Shape], Array]):
+def emit(module: nn.Module, emits: Emits, lead: Shape, compute: Callable[[str, Shape], Array]) -> Emitted:
     """Calls `compute(name, shape)` for each output of the input, and makes the learned constants.
 
     Args:

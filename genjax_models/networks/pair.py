@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 
+from genjax_models.networks.outputs import Emitted
 from genjax_models.types import Array
 
 
@@ -11,14 +12,14 @@ class EncoderGenerator(nn.Module):
     encoder: nn.Module
     generator: nn.Module
 
-    def encode(self, x: Array):
+    def encode(self, x: Array) -> Emitted:
         """What the encoder emits for x `[..., *shape]`."""
         return self.encoder(x)
 
-    def generate(self, z: Array):
+    def generate(self, z: Array) -> Emitted:
         """What the generator emits for z `[..., latent]`."""
         return self.generator(z)
 
-    def __call__(self, x: Array, z: Array):
+    def __call__(self, x: Array, z: Array) -> tuple[Emitted, Emitted]:
         """Both, which is what `init` needs."""
         return self.encode(x), self.generate(z)

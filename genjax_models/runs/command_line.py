@@ -6,7 +6,7 @@ import io
 import re
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,7 +76,7 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
 
 
 @contextlib.contextmanager
-def explained():
+def explained() -> Iterator[None]:
     """Errors that a person can mend become one line on standard error and an exit status."""
     try:
         yield
@@ -88,7 +88,7 @@ def explained():
         sys.exit(1)
 
 
-def parse(command: Any, arguments: Sequence[str] | None, program: str, description: str):
+def parse(command: Any, arguments: Sequence[str] | None, program: str, description: str) -> Any:
     """`tyro.cli`, whose errors become one `InputError`."""
     shown = io.StringIO()
     try:

@@ -2,9 +2,12 @@
 
 import dataclasses
 import math
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from genjax_models.errors import InputError
+
+if TYPE_CHECKING:
+    import optax
 
 
 def at_least(smallest: float, **fields: float) -> None:
@@ -84,7 +87,7 @@ class Optimizer:
             if not 0 <= value < 1:
                 raise InputError(f"{name} must be in [0, 1), got {value!r}")
 
-    def build(self, steps: int):
+    def build(self, steps: int) -> "optax.GradientTransformation":
         """The optax transformation of a run of `steps` steps."""
         import optax
 

@@ -83,12 +83,12 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
         file.write(json.dumps(row) + "\n")
 
 
-def config_as_json(experiment: str, config) -> dict[str, Any]:
+def config_as_json(experiment: str, config: Any) -> dict[str, Any]:
     """What `config.json` holds."""
     return {"experiment": experiment, "config": dataclasses.asdict(config)}
 
 
-def read_config(run: Path | str, config_class: type, experiment: str | None = None):
+def read_config(run: Path | str, config_class: type, experiment: str | None = None) -> Any:
     """The config in a run's directory, as an instance of `config_class`.
 
     Raises:

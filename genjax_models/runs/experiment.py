@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -24,7 +25,7 @@ _NOISE_SEED = 20_10  # of the pictures; the same noise at every evaluation
 _WORDS = {"kl": "KL"}
 
 
-def run(experiment: Experiment, config, options: Options, command: str) -> Path:
+def run(experiment: Experiment, config: Any, options: Options, command: str) -> Path:
     """Trains, evaluates, draws and reports; prints the result and the path of the report.
 
     Returns:
@@ -73,7 +74,7 @@ def load(experiment: Experiment, run: Path | str, which: str = "best") -> tuple[
     return objective, _restore(_trainer(objective, config), config, Path(run), which).variables
 
 
-def dry_run(experiment: Experiment, config) -> str:
+def dry_run(experiment: Experiment, config: Any) -> str:
     """Shapes, parameter counts, memory and steps, from `jax.eval_shape`: nothing is computed."""
     config, data = _data(experiment, config)
     state = _shape_of_state(_trainer(experiment.build(config), config), config)

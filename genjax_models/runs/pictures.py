@@ -60,6 +60,17 @@ def reconstructions(x: Array, back: Array, what: str, range: Range) -> Picture:
     return Picture("reconstructions", "Reconstructions", caption, figures.png(figure))
 
 
+def reconstructions_and_noise(x: Array, back: Array, noise: Array, range: Range) -> Picture:
+    """Inputs, g(f(x)) and g(noise), each `[n, ...]`, in three rows."""
+    images = np.concatenate([np.asarray(x), np.asarray(back), np.asarray(noise)])
+    figure = figures.image_grid(images, columns=len(x), range=range, titles=("input x", "g(f(x))", "g(noise)"))
+    caption = (
+        "Test images, what comes back of them, and decoded noise z ~ N(0, I): the codes of images reconstruct, but"
+        " nothing has made N(0, I) the place where codes are. To generate, a model must say what p(z) is (1.3.1)."
+    )
+    return Picture("reconstructions", "Reconstructions and noise", caption, figures.png(figure))
+
+
 def manifold(generate: Callable[[Array], Array], range: Range) -> Picture:
     """`generate` `[n, 2]` -> images, over the plane of a two-dimensional z (Fig. 20.6)."""
     figure = figures.manifold(generate(figures.manifold_grid(20)), range=range)
