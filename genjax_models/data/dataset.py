@@ -65,11 +65,18 @@ def from_arrays(
       InputError: names split, row and value of what contradicts the declaration.
     """
     splits = {"train": train, "validation": validation, "test": test}
-    if num_classes is None and train.label is not None and np.size(train.label):
-        num_classes = int(np.max(train.label)) + 1
     if range is None:
         range = (0, 255) if np.asarray(train.x).dtype == np.uint8 else (0, 1)
-    checked = {split: _checked(f"{name}, {split} split", *splits[split], range, num_classes) for split in splits}
+    range = checked_range(name, range)
+    checked = {split: _checked(f"{name}, {split} split", *splits[split], range) for split in splits}
+    labelled = [split for split in splits if checked[split].label is not None]
+    if num_classes is None and "train" in labelled:
+        num_classes = int(checked["train"].label.max()) + 1
+    if num_classes is not None:
+        for split in labelled:
+            _check_classes(f"{name}, {split} split", checked[split].label, num_classes)
+    if labelled and len(labelled) < len(splits):
+        raise InputError(f"{name}: only the {' and '.join(labelled)} split has labels; all must have them, or none")
     shapes = {split: checked[split].x.shape[1:] for split in checked}
     if len(set(shapes.values())) > 1:
         raise InputError(f"{name}: the splits hold examples of different shapes: {shapes}")
@@ -78,6 +85,7 @@ def from_arrays(
             f"{name}: uint8 values in [0, {checked['train'].x.max()}] where 0..255 is declared;"
             " if they are binary, declare the range (0, 1)"
         )
+    checked = {split: Split(x, None if y is None else y.astype(np.int32)) for split, (x, y) in checked.items()}
     return Dataset(name, **checked, range=range, num_classes=num_classes, provenance=provenance)
 
 
@@ -92,27 +100,37 @@ def split_at_random(x: np.ndarray, label: np.ndarray | None, sizes: tuple[int, .
     return [Split(x[r], None if label is None else label[r]) for r in rows]
 
 
-def _checked(where: str, x, label, range: Range, num_classes: int | None) -> Split:
+def checked_range(where: str, range: Range) -> Range:
+    """Two finite numbers, the lower first.
+
+    Raises:
+      InputError: they are not.
+    """
+    if len(range) != 2 or not all(map(math.isfinite, range)) or not range[0] < range[1]:
+        raise InputError(f"{where}: a range must be two finite numbers, the lower first, got {range}")
+    return tuple(range)
+
+
+def _checked(where: str, x: np.ndarray, label: np.ndarray | None, range: Range) -> Split:
     x = _with_channels(where, np.asarray(x))
     if x.dtype == np.bool_:
         x = x.astype(np.uint8)
     if np.issubdtype(x.dtype, np.floating):
-        x = x.astype(np.float32)
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as such
+            x = x.astype(np.float32)
         finite = np.isfinite(x).reshape(len(x), -1).all(axis=1)
         if not finite.all():
             raise InputError(f"{where}: row {int(np.argmin(finite))} holds a value that is not finite")
     elif x.dtype != np.uint8:
         raise InputError(f"{where}: dtype {x.dtype}; accepted are uint8, bool and floating point")
     low, high = range
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise InputError(f"{where}: the range must be two finite numbers, the lower first, got {range}")
     if x.min() < low or x.max() > high:
         rows = ((x < low) | (x > high)).reshape(len(x), -1).any(axis=1)
         raise InputError(
             f"{where}: {x.dtype} values in [{x.min():g}, {x.max():g}] where [{low:g}, {high:g}] is declared"
             f" (first in row {int(np.argmax(rows))}); rescale them, or declare their range"
         )
-    return Split(np.ascontiguousarray(x), _checked_labels(where, label, len(x), num_classes))
+    return Split(np.ascontiguousarray(x), _checked_labels(where, label, len(x)))
 
 
 def _with_channels(where: str, x: np.ndarray) -> np.ndarray:
@@ -129,14 +147,17 @@ def _with_channels(where: str, x: np.ndarray) -> np.ndarray:
     return x[..., None] if x.ndim == 3 else x
 
 
-def _checked_labels(where: str, label, n: int, num_classes: int | None) -> np.ndarray | None:
+def _checked_labels(where: str, label: np.ndarray | None, n: int) -> np.ndarray | None:
     if label is None:
         return None
     label = np.asarray(label)
     if label.shape != (n,) or not np.issubdtype(label.dtype, np.integer):
         raise InputError(f"{where}: labels must be {n} integers, got {label.dtype} of shape {label.shape}")
+    return label
+
+
+def _check_classes(where: str, label: np.ndarray, num_classes: int) -> None:
     outside = (label < 0) | (label >= num_classes)
     if outside.any():
         row = int(np.argmax(outside))
         raise InputError(f"{where}: label {label[row]} in row {row}; accepted are 0 to {num_classes - 1}")
-    return label.astype(np.int32)

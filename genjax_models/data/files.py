@@ -1,7 +1,5 @@
 """Arrays in `.npz` and `.npy` files. Nothing is ever unpickled."""
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +7,8 @@ import numpy as np
 from genjax_models.data.dataset import Dataset, Range, Split, from_arrays, split_at_random
 from genjax_models.errors import InputError
 
+_MAGIC = {".npy": b"\x93NUMPY", ".npz": b"PK"}
+_ALIASES = {"images": "x", "labels": "y", "label": "y"}
 _LAYOUTS = "x [and y]; or x_train, x_test [and y_train, y_test, x_validation, y_validation]"
 
 
@@ -22,12 +22,12 @@ def load_file(path: Path, *, range: Range | None = None) -> Dataset:
       InputError: another kind of file, truncated, other keys, pickled objects, or data that contradict `range`.
     """
     arrays = _read(path)
-    aliases = {"images": "x", "labels": "y", "label": "y"}
-    arrays = {aliases.get(key, key): array for key, array in arrays.items()}
+    names = sorted(arrays)
+    arrays = {_ALIASES.get(key, key): array for key, array in arrays.items()}
     allowed = {"x", "y"} if "x" in arrays else {f"{k}_{s}" for k in "xy" for s in ("train", "validation", "test")}
     needed = {"x"} if "x" in arrays else {"x_train", "x_test"}
-    if not needed <= set(arrays) <= allowed:
-        raise InputError(f"{path}: holds {sorted(arrays)}; accepted are the keys {_LAYOUTS}")
+    if not needed <= set(arrays) <= allowed or len(arrays) < len(names):
+        raise InputError(f"{path}: holds {names}; accepted are the keys {_LAYOUTS}")
     for key in set(arrays) & {"y", "y_train", "y_validation", "y_test"}:
         _same_length(path, key, arrays)
     train, validation, test = _whole(path, arrays) if "x" in arrays else _given(path, arrays)
@@ -50,20 +50,22 @@ def _given(path: Path, arrays) -> list[Split]:
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
-    if path.suffix not in (".npz", ".npy"):
+    if path.suffix not in _MAGIC:
         raise InputError(f"{path}: a data file ends in .npz or .npy")
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if path.suffix == ".npy":
-            return {"x": loaded}
-        with loaded:
-            return {key: loaded[key] for key in loaded.files}
-    except (ValueError, OSError, EOFError, KeyError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        if "pickle" in str(error).lower() and "allow_pickle" in str(error):
-            raise InputError(
-                f"{path}: holds pickled objects, which are never loaded: they could run any code"
-            ) from error
-        raise InputError(f"{path}: is truncated, damaged or no {path.suffix} file ({error})") from error
+    with path.open("rb") as file:
+        start = file.read(len(_MAGIC[path.suffix]))
+        if start != _MAGIC[path.suffix]:
+            raise InputError(f"{path}: is truncated or no {path.suffix} file (its first bytes are {start!r})")
+        file.seek(0)
+        try:
+            loaded = np.load(file, allow_pickle=False)
+            return {"x": loaded} if path.suffix == ".npy" else {key: loaded[key] for key in loaded.files}
+        except Exception as error:  # numpy, zipfile and ast raise a dozen kinds on damaged bytes
+            if "allow_pickle=False" in str(error):
+                raise InputError(
+                    f"{path}: holds pickled objects, which are never loaded, they could run any code"
+                ) from error
+            raise InputError(f"{path}: is truncated or damaged ({type(error).__name__}: {error})") from error
 
 
 def _same_length(path: Path, key: str, arrays) -> None:

@@ -34,6 +34,8 @@ def read(path: Path) -> np.ndarray:
     kind, rank = data[2], data[3]
     if kind != _UINT8:
         raise InputError(f"{path}: holds values of type 0x{kind:02x}; accepted is 0x08, unsigned bytes")
+    if not 1 <= rank <= 4:
+        raise InputError(f"{path}: holds an array of rank {rank}; accepted are 1 to 4")
     start = 4 + 4 * rank
     shape = tuple(np.frombuffer(data[4:start], ">u4").tolist()) if len(data) >= start else ()
     if len(shape) != rank or len(data) - start != math.prod(shape):

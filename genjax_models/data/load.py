@@ -28,13 +28,16 @@ def load(name: str, *, range: Range | None = None) -> Dataset:
         if range is not None:
             raise InputError(f"data set {name!r} states its own range, so none can be declared, got {range}")
         return _NAMES[name]()
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return idx.load_folder(path, range=range)
-    if path.is_file():
-        return files.load_file(path, range=range)
-    nearest = difflib.get_close_matches(name, _NAMES, n=1)
-    hint = f", did you mean {nearest[0]!r}?" if nearest else ""
+    try:
+        path = Path(name).expanduser()
+        if path.is_dir():
+            return idx.load_folder(path, range=range)
+        if path.is_file():
+            return files.load_file(path, range=range)
+    except (OSError, RuntimeError) as error:  # a name too long for a path, nobody's home, no permission
+        raise InputError(f"data set {name!r}: cannot be read ({error})") from error
+    nearest = difflib.get_close_matches(name.casefold(), _NAMES, n=1)
+    hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
     raise InputError(
-        f"no data set {name!r}{hint} Accepted are {', '.join(_NAMES)}, a .npz or .npy file, or a folder of idx files"
+        f"no data set {name!r}{hint}; accepted are {', '.join(_NAMES)}, a .npz or .npy file, or a folder of idx files"
     )

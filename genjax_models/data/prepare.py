@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, get_args
 import jax
 import jax.numpy as jnp
 
-from genjax_models.data.dataset import Dataset, Range, Split
+from genjax_models.data.dataset import Dataset, Range, Split, checked_range
 from genjax_models.errors import InputError
 from genjax_models.types import Array, Batch, PRNGKey
 
@@ -52,6 +52,7 @@ def prepare(dataset: Dataset, *, binarise: Binarisation = "dynamic", range: Rang
         raise InputError(f"binarise must be one of {', '.join(get_args(Binarisation))}, got {binarise!r}")
     if binarise != "none" and tuple(range) != (0, 1):
         raise InputError(f"binary data lie in (0, 1), so the range {range} cannot be had with binarise={binarise!r}")
+    range = checked_range("prepare", range)
     scale = partial(_scaled, stored=dataset.range, wanted=range)
     binary = _BINARY[binarise]
 
@@ -73,7 +74,7 @@ def prepare(dataset: Dataset, *, binarise: Binarisation = "dynamic", range: Rang
 
 def _scaled(x: Array, *, stored: Range, wanted: Range) -> Array:
     unit = (jnp.asarray(x, jnp.float32) - stored[0]) / (stored[1] - stored[0])
-    return wanted[0] + (wanted[1] - wanted[0]) * unit
+    return jnp.clip(wanted[0] + (wanted[1] - wanted[0]) * unit, *wanted)  # rounding must not leave the range
 
 
 _BINARY: dict[str, Callable[[PRNGKey, Array], Array]] = {

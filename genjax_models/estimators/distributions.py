@@ -31,7 +31,7 @@ class FullCovarianceNormal(distrax.Distribution):
     def __init__(self, mean: Array, factor: Array):
         """`mean` `[..., d]`, `factor` L `[..., d, d]`, of which the part above the diagonal is not read."""
         super().__init__()
-        chex.assert_equal_shape_suffix([mean[..., None, :], factor[..., :1, :]], 2)
+        chex.assert_shape(factor, (..., mean.shape[-1], mean.shape[-1]))
         self.mean_ = mean
         self.factor = jnp.tril(factor)
 
@@ -50,6 +50,7 @@ class FullCovarianceNormal(distrax.Distribution):
 
     def log_prob(self, value: Array) -> Array:
         """Nats, `[...]`."""
+        chex.assert_axis_dimension(value, -1, self.mean_.shape[-1])
         centred = jnp.broadcast_arrays(value - self.mean_, self.mean_)[0]
         factor = jnp.broadcast_to(self.factor, (*centred.shape, centred.shape[-1]))
         eps = jax.scipy.linalg.solve_triangular(factor, centred[..., None], lower=True)[..., 0]
@@ -72,6 +73,8 @@ def _kl_full_covariance_to_diagonal(q: FullCovarianceNormal, p: distrax.Independ
     """sum_i [log s_i - log L_ii + (|L_i|^2 + (m_i - mu_i)^2) / (2 s_i^2) - 1/2]; q is N(m, L L'), p N(mu, s^2)."""
     if not isinstance(p.distribution, distrax.Normal):
         raise NotImplementedError(f"no closed KL from a full-covariance Gaussian to {p.distribution.name}")
+    if p.event_shape != q.event_shape:
+        raise ValueError(f"KL between events of shapes {q.event_shape} and {p.event_shape}")
     mean, scale = p.distribution.loc, p.distribution.scale
     second_moment = jnp.sum(q.factor**2, axis=-1) + (q.mean_ - mean) ** 2
     return jnp.sum(jnp.log(scale) + 0.5 * second_moment / scale**2 - 0.5, axis=-1) - q._log_determinant()
@@ -111,7 +114,7 @@ class DiscretisedLogistic(distrax.Distribution):
         return ()
 
     def mean(self) -> Array:
-        """The mean of the logistic within [0, 1]; rounding and tails move the exact mean by less than the scale."""
+        """The logistic's own mean, within [0, 1]: what rounding (half a level) and the tails move is not in it."""
         return jnp.clip(self.mean_, 0, 1)
 
     def log_prob(self, value: Array) -> Array:

@@ -4,12 +4,13 @@ import math
 from typing import Literal, get_args
 
 import distrax
+import jax
 import jax.numpy as jnp
 
 from genjax_models.estimators.distributions import Bernoulli, DiscretisedLogistic
 from genjax_models.models.families import Family, positive
 from genjax_models.networks.outputs import Output
-from genjax_models.types import Shape
+from genjax_models.types import Array, Shape
 
 LearnedScale = Literal["global", "isotropic", "diagonal"]
 
@@ -23,20 +24,21 @@ def bernoulli(shape: Shape) -> Family:
     )
 
 
-def gaussian(shape: Shape, scale: float | LearnedScale) -> Family:
+def gaussian(shape: Shape, scale: float | Array | LearnedScale) -> Family:
     """N(g(z), Sigma), with Sigma by its standard deviation sigma, never by a variance.
 
     Args:
       shape: of one example.
-      scale: a number: sigma, fixed. "global": one sigma, learned. "isotropic": Sigma = sigma(z)^2 I, Eq. (1.6) (which
-        prints sigma where its square belongs). "diagonal": a sigma for every dimension, a function of z.
+      scale: a number: sigma, fixed (an array is not checked, so that it may be traced). "global": one sigma, learned.
+        "isotropic": Sigma = sigma(z)^2 I, Eq. (1.6), which prints sigma where its square belongs. "diagonal": a sigma
+        for every dimension, a function of z.
 
     Raises:
       ValueError: `scale` is neither a positive finite number nor one of the names.
     """
     scales = {"global": Output((), of_input=False), "isotropic": Output(()), "diagonal": Output(shape)}
-    learned = scale in scales if isinstance(scale, str) else False
-    if not learned and (isinstance(scale, str | bool) or not 0 < scale < math.inf):
+    learned = isinstance(scale, str) and scale in scales
+    if not learned and not isinstance(scale, jax.Array) and (isinstance(scale, str | bool) or not 0 < scale < math.inf):
         raise ValueError(f"scale must be positive and finite, or one of {get_args(LearnedScale)}, got {scale!r}")
 
     def distribution(p):

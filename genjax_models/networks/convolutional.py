@@ -84,6 +84,8 @@ class ConvolutionalGenerator(nn.Module):
 
     def _levels(self) -> list[tuple[int, int]]:
         """Height and width of each level, from the smallest to that of the image."""
+        if not self.channels:
+            raise ValueError("a convolutional generator needs at least one level, got channels=()")
         sizes = {output.shape[:2] for output in named(self.emits).values() if len(output.shape) == 3}
         if len(sizes) != 1:
             raise ValueError(f"a convolutional generator emits images of one height and width, got {self.emits}")

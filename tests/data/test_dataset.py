@@ -1,0 +1,151 @@
+"""What contradicts its declaration is refused, by split, row and value; what does not is kept as it is."""
+
+import numpy as np
+import pytest
+
+from genjax_models.data import Split, from_arrays
+from genjax_models.data.dataset import split_at_random
+from genjax_models.errors import InputError
+
+
+def grey(n=4, shape=(5, 3), seed=0):
+    """Floats in [0, 1] that reach both ends."""
+    x = np.random.RandomState(seed).rand(n, *shape).astype(np.float32)
+    x.flat[0], x.flat[1] = 0, 1
+    return x
+
+
+def three(train, **options):
+    """A data set whose held-out splits are sound, so that only `train` can be at fault."""
+    return from_arrays(train, Split(grey()), Split(grey()), **options)
+
+
+def changed(x, row, value):
+    x = x.copy()
+    x[row].flat[-1] = value
+    return x
+
+
+@pytest.mark.parametrize(
+    ("x", "shape"),
+    [
+        (grey(shape=(5, 3)), (5, 3, 1)),
+        (grey(shape=(5, 3, 1)), (5, 3, 1)),
+        (grey(shape=(5, 3, 4)), (5, 3, 4)),
+        (grey(shape=(7,)), (7,)),
+    ],
+)
+def test_images_get_channels_and_vectors_stay(x, shape):
+    dataset = from_arrays(Split(x), Split(x), Split(x))
+    assert dataset.shape == shape
+    np.testing.assert_array_equal(dataset.train.x.reshape(x.shape), x)
+
+
+@pytest.mark.parametrize(
+    ("x", "dtype", "stored_range"),
+    [
+        ((255 * grey()).astype(np.uint8), np.uint8, (0, 255)),
+        (grey() > 0.5, np.uint8, (0, 1)),
+        (grey().astype(np.float64), np.float32, (0, 1)),
+        (grey().astype(np.float16), np.float32, (0, 1)),
+    ],
+)
+def test_values_are_kept_and_their_range_is_that_of_their_type(x, dtype, stored_range):
+    dataset = from_arrays(Split(x), Split(x), Split(x))
+    assert (dataset.train.x.dtype, dataset.range) == (dtype, stored_range)
+    np.testing.assert_array_equal(dataset.train.x[..., 0], x.astype(dtype))
+
+
+@pytest.mark.parametrize(
+    ("x", "options", "message"),
+    [
+        (changed(grey(), 2, np.nan), {}, "train split: row 2 holds a value that is not finite"),
+        (changed(grey(), 3, -np.inf), {}, "train split: row 3 holds a value that is not finite"),
+        (2 * grey() - 1, {}, r"float32 values in \[-1, 1\] where \[0, 1\] is declared \(first in row 0\)"),
+        (changed(grey(), 3, -0.5), {}, r"values in \[-0.5, 1\] where \[0, 1\] is declared \(first in row 3\)"),
+        (255 * grey(), {}, r"float32 values in \[0, 255\] where \[0, 1\] is declared .*declare their range"),
+        ((255 * grey()).astype(np.uint8), {"range": (0, 1)}, r"uint8 values in \[0, 255\] where \[0, 1\] is declared"),
+        ((255 * grey()).astype(np.int64), {}, "dtype int64; accepted are uint8, bool and floating point"),
+        (grey().astype(np.complex64), {}, "dtype complex64; accepted are"),
+        (grey()[:, 0, 0], {}, r"an array of shape \(4,\); accepted are \[n, height, width, channels\]"),
+        (grey(shape=(2, 5, 3, 1)), {}, r"an array of shape \(4, 2, 5, 3, 1\); accepted are"),
+        (grey(shape=(3, 8, 8)), {}, r"images of shape \(3, 8, 8\); accepted is .*channels seem to come first"),
+        (grey(shape=(1, 8, 8)), {}, "channels seem to come first: move them to the end"),
+        (grey(shape=(8, 8, 5)), {}, r"images of shape \(8, 8, 5\); accepted is \(height, width, 1 to 4 channels\)$"),
+        (grey()[:0], {}, "train split: is empty, at least one example is needed"),
+        (grey(shape=(5, 2)), {}, r"examples of different shapes: .*'train': \(5, 2, 1\), 'validation': \(5, 3, 1\)"),
+        (grey(), {"range": (1, 0)}, r"two finite numbers, the lower first, got \(1, 0\)"),
+        (grey(), {"range": (0, np.inf)}, r"two finite numbers, the lower first, got \(0, inf\)"),
+        (grey(), {"range": (0, np.nan)}, r"two finite numbers, the lower first, got \(0, nan\)"),
+    ],
+)
+def test_what_contradicts_its_declaration_is_refused(x, options, message):
+    with pytest.raises(InputError, match=f"^digits.*{message}"):
+        three(Split(x), name="digits", **options)
+
+
+def test_a_value_that_float32_cannot_hold_is_refused_by_row():
+    with pytest.raises(InputError, match="row 1 holds a value that is not finite"):
+        three(Split(changed(grey().astype(np.float64), 1, 1e300)))
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_the_split_at_fault_is_named(split):
+    splits = {name: Split(grey()) for name in ("train", "validation", "test")}
+    splits[split] = Split(changed(grey(), 1, np.nan))
+    with pytest.raises(InputError, match=f"{split} split: row 1 "):
+        from_arrays(**splits)
+
+
+def test_bytes_that_never_pass_one_must_be_declared_binary():
+    binary = Split((grey() > 0.5).astype(np.uint8))
+    with pytest.raises(InputError, match=r"uint8 values in \[0, 1\] where 0..255 is declared; .*range \(0, 1\)"):
+        from_arrays(binary, binary, binary)
+    assert from_arrays(binary, binary, binary, range=(0, 1)).range == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        ([0, 1, 2, -1], "label -1 in row 3; accepted are 0 to 2"),
+        ([0, 3, 2, 1], "label 3 in row 1; accepted are 0 to 2"),
+        ([0, 1, 2], r"labels must be 4 integers, got int64 of shape \(3,\)"),
+        ([[0], [1], [2], [0]], r"labels must be 4 integers, got int64 of shape \(4, 1\)"),
+        ([0.0, 1.0, 2.0, 0.0], "labels must be 4 integers, got float64"),
+        ([0.0, 1.0, np.nan, 0.0], "labels must be 4 integers, got float64"),
+    ],
+)
+def test_labels_out_of_range_or_length_are_refused(label, message):
+    with pytest.raises(InputError, match=f"train split: {message}"):
+        three(Split(grey(), np.array(label)), num_classes=3)
+
+
+@pytest.mark.parametrize("label", [[0.0, 1.0, np.nan, 0.0], ["a", "b", "c", "a"]])
+def test_labels_that_cannot_be_counted_are_refused(label):
+    with pytest.raises(InputError, match="train split: labels must be 4 integers"):
+        three(Split(grey(), np.array(label)))
+
+
+def test_held_out_labels_must_be_known_from_training():
+    train, test = Split(grey(), np.array([0, 1, 1, 0])), Split(grey(), np.array([0, 1, 2, 0]))
+    assert from_arrays(train, train, train).num_classes == 2
+    assert from_arrays(train, train, test, num_classes=3).test.label.dtype == np.int32
+    with pytest.raises(InputError, match="test split: label 2 in row 2; accepted are 0 to 1"):
+        from_arrays(train, train, test)
+
+
+def test_labels_that_training_lacks_are_refused():
+    with pytest.raises(InputError, match="label"):
+        from_arrays(Split(grey()), Split(grey()), Split(grey(), np.array([0, 1, 2, 0])))
+
+
+def test_random_splits_are_disjoint_and_always_the_same():
+    x, label = np.arange(50), np.arange(50) % 7
+    splits = split_at_random(x, label, (20, 10, 5))
+    rows = np.concatenate([split.x for split in splits])
+    assert [len(split.x) for split in splits] == [20, 10, 5]
+    assert len(set(rows)) == 35
+    assert not np.array_equal(np.sort(rows[:20]), np.arange(20))  # shuffled: files are often sorted by class
+    for split, again in zip(splits, split_at_random(x, label, (20, 10, 5)), strict=True):
+        np.testing.assert_array_equal(split.x, again.x)
+        np.testing.assert_array_equal(split.label, split.x % 7)

@@ -1,0 +1,291 @@
+"""Every file is read as it is, or refused by name; no damage to it is ever another exception."""
+
+import gzip
+import io
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genjax_models.data import idx, load, mnist
+from genjax_models.errors import InputError
+
+N = 24
+X = np.random.RandomState(0).randint(0, 256, (N, 4, 3)).astype(np.uint8)
+Y = np.arange(N) % 3
+IDX_FILES = {
+    "train-images-idx3-ubyte": X,
+    "train-labels-idx1-ubyte": Y,
+    "t10k-images-idx3-ubyte": X[:6],
+    "t10k-labels-idx1-ubyte": Y[:6],
+}
+
+
+class Payload:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def idx_bytes(array, kind=0x08):
+    return bytes([0, 0, kind, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.astype("u1").tobytes()
+
+
+def idx_folder(folder, suffix="", **changes):
+    """The four files, some of them changed; `None` leaves one out."""
+    folder.mkdir()
+    for name, array in IDX_FILES.items():
+        array = changes.get(name.replace("-", "_"), array)
+        if array is not None:
+            data = array if isinstance(array, bytes) else idx_bytes(array)
+            (folder / f"{name}{suffix}").write_bytes(gzip.compress(data) if suffix else data)
+    return folder
+
+
+def encoded(kind):
+    """The bytes of one small sound file."""
+    buffer = io.BytesIO()
+    match kind:
+        case ".npy":
+            np.save(buffer, X)
+        case ".npz":
+            np.savez(buffer, x=X, y=Y)
+        case "compressed.npz":
+            np.savez_compressed(buffer, x=X, y=Y)
+        case ".gz":
+            return gzip.compress(idx_bytes(X))
+        case "":
+            return idx_bytes(X)
+    return buffer.getvalue()
+
+
+def splits(dataset):
+    return dataset.train, dataset.validation, dataset.test
+
+
+def rows(dataset):
+    return {split.x[i].tobytes() for split in splits(dataset) for i in range(len(split.x))}
+
+
+def test_mnist10k_is_all_of_its_images_in_splits_that_share_none():
+    dataset = load("mnist10k")
+    assert [split.x.shape for split in splits(dataset)] == [(n, 28, 28, 1) for n in (8_000, 1_000, 1_000)]
+    assert (dataset.range, dataset.num_classes, dataset.train.x.dtype) == ((0, 255), 10, np.uint8)
+    assert len(rows(dataset)) == 10_000  # no image of these occurs twice
+    counts = sum(np.bincount(split.label, minlength=10) for split in splits(dataset))
+    np.testing.assert_array_equal(counts, [1001, 1127, 991, 1032, 980, 863, 1014, 1070, 944, 978])
+    for split, again in zip(splits(dataset), splits(load("mnist10k")), strict=True):
+        np.testing.assert_array_equal(split.x, again.x)
+        np.testing.assert_array_equal(split.label, again.label)
+
+
+def test_a_damaged_mnist10k_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "mnist10k.npz").write_bytes(encoded(".npz"))
+    monkeypatch.setattr(mnist.resources, "files", lambda package: tmp_path)
+    with pytest.raises(InputError, match=r"mnist10k\.npz: is damaged .*install the package again"):
+        load("mnist10k")
+
+
+def test_an_absent_fashion_mnist_says_where_it_comes_from(tmp_path, monkeypatch):
+    monkeypatch.setattr(mnist, "_FASHION_MNIST", tmp_path / "absent")
+    with pytest.raises(InputError, match=r"not at .*absent: install Debian's package dataset-fashion-mnist"):
+        load("fashion_mnist")
+
+
+def test_fashion_mnist_is_a_folder_of_idx_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(mnist, "_FASHION_MNIST", idx_folder(tmp_path / "fashion-mnist", ".gz"))
+    dataset = load("fashion_mnist")
+    assert dataset.name == "fashion_mnist"
+    np.testing.assert_array_equal(dataset.test.x[..., 0], X[:6])
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("mnist", "mnist10k"),
+        ("mnist10", "mnist10k"),
+        ("MNIST10k", "mnist10k"),
+        ("fashion-mnist", "fashion_mnist"),
+        ("fashion_minst", "fashion_mnist"),
+        ("Fashion_MNIST", "fashion_mnist"),
+    ],
+)
+def test_a_misspelt_name_suggests_the_nearest(name, nearest):
+    with pytest.raises(
+        InputError, match=rf"no data set '{name}' \(did you mean '{nearest}'\?\); accepted are mnist10k, fas"
+    ):
+        load(name)
+
+
+@pytest.mark.parametrize("name", ["cifar10", "/no/such/file.npz", "a\0b", "~no-such-user/x.npz", "x" * 300])
+def test_a_name_of_nothing_lists_what_is_accepted(name):
+    with pytest.raises(InputError, match=r"accepted are mnist10k, fashion_mnist, a \.npz or |cannot be read") as e:
+        load(name)
+    assert "did you mean" not in str(e.value)
+
+
+def test_a_known_data_set_takes_no_other_range():
+    with pytest.raises(InputError, match=r"'mnist10k' states its own range, so none can be declared, got \(-1, 1\)"):
+        load("mnist10k", range=(-1, 1))
+
+
+@pytest.mark.parametrize("kind", [".npy", ".npz", "compressed.npz"])
+def test_one_array_becomes_three_disjoint_splits(kind, tmp_path):
+    path = tmp_path / f"data{kind}"
+    path.write_bytes(encoded(kind))
+    dataset, again = load(str(path)), load(str(path))
+    assert [len(split.x) for split in splits(dataset)] == [20, 2, 2]
+    assert rows(dataset) == {image.tobytes() for image in X}
+    np.testing.assert_array_equal(dataset.train.x, again.train.x)
+    assert str(path) in dataset.provenance
+    if kind != ".npy":
+        label = {image.tobytes(): y for image, y in zip(X, Y, strict=True)}
+        for split in splits(dataset):
+            np.testing.assert_array_equal(split.label, [label[image.tobytes()] for image in split.x])
+
+
+def test_images_and_labels_are_other_names_of_x_and_y(tmp_path):
+    np.savez(tmp_path / "a.npz", x=X, y=Y)
+    np.savez(tmp_path / "b.npz", images=X, labels=Y)
+    a, b = load(str(tmp_path / "a.npz")), load(str(tmp_path / "b.npz"))
+    np.testing.assert_array_equal(a.test.x, b.test.x)
+    np.testing.assert_array_equal(a.test.label, b.test.label)
+
+
+@pytest.mark.parametrize("validation", [True, False])
+def test_splits_of_a_file_are_its_own(validation, tmp_path):
+    held_out = {"x_validation": X[10:12], "y_validation": Y[10:12]} if validation else {}
+    np.savez(tmp_path / "a.npz", x_train=X[:10], y_train=Y[:10], x_test=X[20:], y_test=Y[20:], **held_out)
+    dataset = load(str(tmp_path / "a.npz"))
+    np.testing.assert_array_equal(dataset.test.x[..., 0], X[20:])
+    np.testing.assert_array_equal(dataset.test.label, Y[20:])
+    assert [len(split.x) for split in splits(dataset)] == ([10, 2, 4] if validation else [9, 1, 4])
+    assert len(rows(dataset)) == (16 if validation else 14)
+
+
+def test_a_declared_range_is_checked_and_kept(tmp_path):
+    np.save(tmp_path / "a.npy", X / np.float32(127.5) - 1)
+    assert load(str(tmp_path / "a.npy"), range=(-1, 1)).range == (-1, 1)
+    with pytest.raises(InputError, match=r"a.npy, .* where \[0, 1\] is declared"):
+        load(str(tmp_path / "a.npy"))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"pixels": X}, r"holds \['pixels'\]; accepted are the keys x \[and y\]; or x_train"),
+        ({"x": X, "weights": X}, r"holds \['weights', 'x'\]; accepted are"),
+        ({"x_train": X}, r"holds \['x_train'\]; accepted are"),
+        ({"x": X, "images": X[::-1]}, "images.*x.*; accepted are"),
+        ({"x": X, "y": Y[1:]}, r"y has shape \(23,\), but x has \(24, 4, 3\)"),
+        ({"x_train": X, "x_test": X, "y_validation": Y}, r"y_validation has shape \(24,\), but x_validation has"),
+        ({"x": X[:9]}, "9 examples; at least 10 are needed to make splits"),
+        ({"x": np.uint8(3)}, "0 examples; at least 10 are needed"),
+        ({"x_train": X[:9], "x_test": X}, "9 examples; at least 10 are needed"),
+        ({"x_train": X, "x_test": X[:0]}, "test split: is empty"),
+        ({"x": np.where(np.arange(N) == 7, np.nan, 0.5)[:, None]}, "holds a value that is not finite"),
+        ({"x": X, "y": Y - 1}, "label -1 in row"),
+    ],
+)
+def test_an_archive_of_other_arrays_is_refused_by_file(arrays, message, tmp_path):
+    np.savez(tmp_path / "data.npz", **arrays)
+    with pytest.raises(InputError, match=rf"data\.npz\b.*{message}"):
+        load(str(tmp_path / "data.npz"))
+
+
+def test_another_kind_of_file_is_refused(tmp_path):
+    (tmp_path / "data.csv").write_text("1,2\n")
+    with pytest.raises(InputError, match=r"data\.csv: a data file ends in \.npz or \.npy"):
+        load(str(tmp_path / "data.csv"))
+
+
+@pytest.mark.parametrize("kind", [".npz", ".npy"])
+def test_pickled_objects_are_refused_and_never_run(kind, tmp_path):
+    touched, path = tmp_path / "touched", tmp_path / f"data{kind}"
+    objects = np.array([Payload(touched)] * N, dtype=object)
+    np.save(path, objects) if kind == ".npy" else np.savez(path, x=objects)
+    with pytest.raises(InputError, match=f"data{kind}: holds pickled objects, which are never loaded"):
+        load(str(path))
+    assert not touched.exists()
+    loaded = np.load(path, allow_pickle=True)  # the payload works: it is the loader that did not run it
+    if kind == ".npz":
+        with loaded:
+            loaded["x"]
+    assert touched.exists()
+
+
+@pytest.mark.parametrize("kind", [".npy", ".npz", "compressed.npz", "", ".gz"])
+def test_a_file_cut_at_any_byte_is_refused_by_name(kind, tmp_path):
+    data, path = encoded(kind), tmp_path / f"data{kind}"
+    for cut in {*range(0, len(data), 7), *range(20), *range(len(data) - 20, len(data))}:
+        path.write_bytes(data[:cut])
+        with pytest.raises(InputError, match=rf"data{kind}: "):
+            idx.read(path) if kind in ("", ".gz") else load(str(path))
+
+
+@pytest.mark.parametrize("kind", [".npz", ".npy"])
+def test_a_web_page_in_place_of_data_is_called_damaged_not_pickled(kind, tmp_path):
+    (tmp_path / f"data{kind}").write_text("<html>404 Not Found</html>")
+    with pytest.raises(InputError, match=f"data{kind}: is truncated or no {kind} file"):
+        load(str(tmp_path / f"data{kind}"))
+
+
+@pytest.mark.parametrize("kind", [".npy", ".npz", "", ".gz"])
+def test_one_flipped_bit_is_no_crash(kind, tmp_path):
+    """.npy has no checksum, so that some flips pass: what must not happen is another exception."""
+    data, path = encoded(kind), tmp_path / f"data{kind}"
+    crashes = set()
+    for position in {*range(min(len(data), 128)), *range(max(len(data) - 160, 0), len(data))}:
+        for bit in (0, 3, 5):
+            damaged = bytearray(data)
+            damaged[position] ^= 1 << bit
+            path.write_bytes(damaged)
+            try:
+                idx.read(path) if kind in ("", ".gz") else load(str(path))
+            except InputError:
+                pass
+            except Exception as error:
+                crashes.add(f"{type(error).__name__}: {error}")
+    assert not crashes
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_idx_files_are_read_as_they_are(suffix, tmp_path):
+    dataset = load(str(idx_folder(tmp_path / "idx", suffix)))
+    assert [len(split.x) for split in splits(dataset)] == [22, 2, 6]
+    np.testing.assert_array_equal(dataset.test.x[..., 0], X[:6])
+    np.testing.assert_array_equal(dataset.test.label, Y[:6])
+    training = [image.tobytes() for split in splits(dataset)[:2] for image in split.x]
+    assert sorted(training) == sorted(image.tobytes() for image in X)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"train_images_idx3_ubyte": None}, "idx: holds no train-images-idx3-ubyte .*a folder of idx files has"),
+        ({"t10k_labels_idx1_ubyte": None}, "idx: holds no t10k-labels-idx1-ubyte"),
+        ({"train_labels_idx1_ubyte": Y[1:]}, "idx: 24 train images but 23 train labels"),
+        ({"t10k_images_idx3_ubyte": X[:5]}, "idx: 5 test images but 6 test labels"),
+        ({"train_images_idx3_ubyte": b"PK\3\4rest"}, "train-images-idx3-ubyte: is no idx file .*50 4b 03 04"),
+        ({"train_images_idx3_ubyte": idx_bytes(X, kind=0x0D)}, "holds values of type 0x0d; accepted is 0x08"),
+        ({"train_images_idx3_ubyte": idx_bytes(X) + b"\0"}, "damaged: 289 bytes of values, .* announces .24, 4, 3"),
+        ({"train_images_idx3_ubyte": X[0, 0, 0]}, "idx"),
+        ({"t10k_images_idx3_ubyte": X[:0], "t10k_labels_idx1_ubyte": Y[:0]}, "idx, test split: is empty"),
+        ({"train_labels_idx1_ubyte": X}, "idx, train split: labels must be 22 integers"),
+    ],
+)
+def test_a_folder_that_is_not_what_it_seems_is_refused_by_file(change, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        load(str(idx_folder(tmp_path / "idx", **change)))
+
+
+def test_an_idx_file_of_too_many_axes_is_refused(tmp_path):
+    (tmp_path / "deep").write_bytes(bytes([0, 0, 8, 99]) + struct.pack(">99I", *[1] * 99) + b"\1")
+    with pytest.raises(InputError, match="deep: "):
+        idx.read(tmp_path / "deep")

@@ -1,0 +1,282 @@
+"""Values, gradients and draws against exact numbers: oracles o04 and o14, scipy in float64, and closed forms."""
+
+import distrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from genjax_models.estimators.distributions import Bernoulli, DiscretisedLogistic, FullCovarianceNormal, diagonal_normal
+from tests.statistics import assert_mean
+
+# o04, full_vs_full: m0, S0 and its entropy.
+MEAN = np.array([0.2, -0.1, 0.4])
+COVARIANCE = np.array([[1.0, 0.3, -0.2], [0.3, 0.8, 0.1], [-0.2, 0.1, 0.5]])
+FACTOR = np.linalg.cholesky(COVARIANCE)
+ENTROPY = 3.6564930924973877
+# o04, diag_vs_diag and diag_vs_standard: means and variances.
+M0, V0 = np.array([0.0, 0.5, -1.0, 2.0]), np.array([1.0, 0.25, 2.0, 0.01])
+M1, V1 = np.array([0.1, 0.0, -0.5, 1.0]), np.array([0.5, 1.5, 1.0, 0.04])
+KL_01, KL_10, KL_STANDARD, ENTROPY_0 = 13.822546401280695, 53.171620265385975, 4.904158683274018, 3.0265954495446725
+# o14: the KL averaged over dimensions, without its 1/2, and with log-variances read as log-sigmas.
+KL_MUTANTS = [1.2260396708185044, 9.808317366548035, 8.454617366548035]
+
+TARGET_MEAN, TARGET_SCALE = np.array([0.5, 0.0, -0.3]), np.array([1.5, 0.7, 1.1])
+VALUES = np.random.RandomState(0).normal(size=(6, 3))
+
+
+def full(mean=MEAN, factor=FACTOR):
+    return FullCovarianceNormal(jnp.asarray(mean, jnp.float32), jnp.asarray(factor, jnp.float32))
+
+
+def diagonal(mean, scale):
+    return diagonal_normal(jnp.asarray(mean, jnp.float32), jnp.asarray(scale, jnp.float32))
+
+
+def assert_is_the_oracle(q):
+    """Density, entropy and covariance of N(MEAN, COVARIANCE)."""
+    np.testing.assert_allclose(
+        q.log_prob(VALUES), stats.multivariate_normal.logpdf(VALUES, MEAN, COVARIANCE), rtol=1e-5
+    )
+    np.testing.assert_allclose(q.entropy(), ENTROPY, rtol=1e-6)
+    np.testing.assert_allclose(q.covariance(), COVARIANCE, atol=1e-6)
+    np.testing.assert_allclose(q.mean(), MEAN, rtol=1e-6)
+
+
+def test_full_covariance_is_that_of_scipy_and_of_the_oracle():
+    assert_is_the_oracle(full())
+    above = np.triu(np.full((3, 3), 9.0), 1)
+    assert_is_the_oracle(full(factor=FACTOR + above))  # what lies above the diagonal is not read
+
+
+@pytest.mark.parametrize("factor", [COVARIANCE, np.linalg.inv(FACTOR), np.sqrt(COVARIANCE.clip(0)), np.eye(3)])
+def test_another_factor_is_seen(factor):
+    with pytest.raises(AssertionError):
+        assert_is_the_oracle(full(factor=factor))
+
+
+@pytest.mark.parametrize(
+    ("m0", "v0", "m1", "v1", "kl"),
+    [(M0, V0, M1, V1, KL_01), (M1, V1, M0, V0, KL_10), (M0, V0, 0 * M0, 0 * V0 + 1, KL_STANDARD)],
+)
+def test_kl_between_gaussians_is_that_of_the_oracle(m0, v0, m1, v1, kl):
+    target = diagonal(m1, np.sqrt(v1))
+    for q in (full(m0, np.diag(np.sqrt(v0))), diagonal(m0, np.sqrt(v0))):
+        value = float(q.kl_divergence(target))
+        assert value == pytest.approx(kl, rel=1e-5)
+        assert all(value != pytest.approx(mutant, rel=1e-2) for mutant in KL_MUTANTS)
+
+
+def test_entropy_of_a_diagonal_gaussian_is_that_of_the_oracle():
+    for q in (full(M0, np.diag(np.sqrt(V0))), diagonal(M0, np.sqrt(V0))):
+        np.testing.assert_allclose(q.entropy(), ENTROPY_0, rtol=1e-6)
+
+
+def test_kl_and_its_gradients_of_a_full_covariance_are_closed_forms():
+    target = diagonal(TARGET_MEAN, TARGET_SCALE)
+    precision = np.diag(TARGET_SCALE**-2)
+    shift = MEAN - TARGET_MEAN
+    log_ratio = np.log(np.linalg.det(precision) * np.linalg.det(COVARIANCE))
+    kl = 0.5 * (np.trace(precision @ COVARIANCE) + shift @ precision @ shift - 3 - log_ratio)
+    value_and_gradients = jax.value_and_grad(lambda m, L: full(m, L).kl_divergence(target), argnums=(0, 1))
+    value, (by_mean, by_factor) = value_and_gradients(jnp.float32(MEAN), jnp.float32(FACTOR))
+    np.testing.assert_allclose(value, kl, rtol=1e-5)
+    np.testing.assert_allclose(by_mean, precision @ shift, rtol=1e-5)
+    np.testing.assert_allclose(by_factor, precision @ FACTOR - np.diag(1 / np.diag(FACTOR)), rtol=1e-4, atol=1e-6)
+
+
+def test_kl_is_the_mean_of_the_log_ratio():
+    q, target = full(), diagonal(TARGET_MEAN, TARGET_SCALE)
+    z = q.sample(seed=jax.random.key(0), sample_shape=20_000)
+    assert_mean(q.log_prob(z) - target.log_prob(z), q.kl_divergence(target))
+
+
+def test_draws_have_the_mean_and_covariance():
+    z = np.asarray(full().sample(seed=jax.random.key(0), sample_shape=40_000), np.float64)
+    products = (z - MEAN)[:, :, None] * (z - MEAN)[:, None, :]
+    assert_mean(z, MEAN)
+    assert_mean(products, COVARIANCE)
+    with pytest.raises(AssertionError):
+        assert_mean(products, FACTOR.T @ FACTOR)  # of the factor transposed
+
+
+def test_draws_are_reparameterized():
+    key = jax.random.key(3)
+    by_mean, by_factor = jax.jacobian(lambda m, L: full(m, L).sample(seed=key), argnums=(0, 1))(
+        jnp.float32(MEAN), jnp.float32(FACTOR)
+    )
+    eps = np.linalg.solve(FACTOR, full().sample(seed=key) - MEAN)
+    np.testing.assert_allclose(by_mean, np.eye(3))
+    np.testing.assert_allclose(by_factor, np.einsum("ij,k->ijk", np.eye(3), eps) * np.tri(3), atol=1e-5)
+
+
+def gradients_through_a_stopped(make):
+    """Of log q(x) by mean and by scale or factor, where the distribution object was stopped."""
+    stopped = lambda mean, scale: jax.lax.stop_gradient(make(mean, scale)).log_prob(jnp.float32(VALUES[0]))
+    return jax.grad(stopped, argnums=(0, 1))(jnp.float32(MEAN), jnp.float32(FACTOR))
+
+
+@pytest.mark.parametrize("make", [FullCovarianceNormal, lambda m, L: diagonal_normal(m, jnp.diagonal(L))])
+def test_stop_gradient_stops_every_parameter(make):
+    by_mean, by_factor = gradients_through_a_stopped(make)
+    np.testing.assert_array_equal(by_mean, 0)
+    np.testing.assert_array_equal(by_factor, 0)
+    flowing = jax.grad(lambda m, L: make(m, L).log_prob(jnp.float32(VALUES[0])), argnums=(0, 1))
+    by_mean, by_factor = flowing(jnp.float32(MEAN), jnp.float32(FACTOR))
+    assert jnp.all(by_mean != 0)
+    assert jnp.all(jnp.diagonal(by_factor) != 0)
+
+
+def test_the_leak_of_distrax_would_be_seen():
+    _, by_scale = gradients_through_a_stopped(lambda m, L: distrax.MultivariateNormalDiag(m, jnp.diagonal(L)))
+    assert jnp.any(by_scale != 0)
+
+
+def test_a_distribution_crosses_jit_and_vmap():
+    make, log_prob = jax.jit(FullCovarianceNormal), jax.jit(lambda q: q.log_prob(jnp.float32(VALUES)))
+    other = make(jnp.zeros(3), jnp.eye(3))
+    np.testing.assert_allclose(log_prob(other), stats.norm.logpdf(VALUES).sum(-1), rtol=1e-5)
+    assert_is_the_oracle(make(jnp.float32(MEAN), jnp.float32(FACTOR)))  # no stale tracer of the first call
+    expected = stats.multivariate_normal.logpdf(VALUES, MEAN, COVARIANCE)
+    np.testing.assert_allclose(log_prob(full()), expected, rtol=1e-5)
+    means, factors = jnp.stack([jnp.zeros(3), MEAN]), jnp.stack([jnp.eye(3), FACTOR])
+    batch = jax.vmap(FullCovarianceNormal)(means, factors)
+    assert (batch.batch_shape, batch.event_shape) == ((2,), (3,))
+    np.testing.assert_allclose(batch.entropy(), [1.5 * np.log(2 * np.pi * np.e), ENTROPY], rtol=1e-6)
+    np.testing.assert_allclose(jax.vmap(lambda q: q.log_prob(jnp.float32(VALUES)))(batch)[1], expected, rtol=1e-5)
+
+
+def test_sample_axes_lead():
+    q = FullCovarianceNormal(jnp.zeros((4, 3)).at[2].set(MEAN), jnp.tile(jnp.eye(3), (4, 1, 1)).at[2].set(FACTOR))
+    z = q.sample(seed=jax.random.key(0), sample_shape=5)
+    assert z.shape == (5, 4, 3)
+    assert q.log_prob(z).shape == (5, 4)
+    np.testing.assert_allclose(
+        q.log_prob(z)[:, 2], stats.multivariate_normal.logpdf(np.float64(z[:, 2]), MEAN, COVARIANCE), rtol=1e-4
+    )
+    assert q.kl_divergence(diagonal(np.zeros(3), np.ones(3))).shape == (4,)
+
+
+def test_there_is_no_closed_kl_to_other_families():
+    with pytest.raises(NotImplementedError, match="no closed KL from a full-covariance Gaussian to"):
+        full().kl_divergence(distrax.Independent(distrax.Laplace(jnp.zeros(3), jnp.ones(3)), 1))
+
+
+def test_kl_between_other_dimensions_is_refused():
+    with pytest.raises(ValueError, match=r"\(3,\).*\(1,\)"):
+        full().kl_divergence(diagonal(np.zeros(1), np.ones(1)))
+
+
+@pytest.mark.parametrize("factor", [np.eye(2), np.ones((2, 3)), np.ones((3, 2))])
+def test_a_factor_that_does_not_fit_the_mean_is_refused(factor):
+    with pytest.raises((AssertionError, ValueError)):
+        full(factor=factor)
+
+
+def test_a_scale_that_does_not_fit_the_mean_is_refused():
+    with pytest.raises(AssertionError):
+        diagonal(MEAN, np.ones(1))
+
+
+# o04, bernoulli_logits_extremes.
+LOGITS = jnp.array([-1000.0, -50.0, -1.0, 0.0, 1.0, 50.0, 1000.0])
+LOG_P_1 = [-1000.0, -50.0, -1.3132616875182228, -0.6931471805599453, -0.31326168751822286, -1.9287498479639178e-22, 0.0]
+GRADIENT_1 = [1.0, 1.0, 0.7310585786300049, 0.5, 0.2689414213699951, 0.0, 0.0]
+
+
+def assert_bernoulli_is_the_oracle(log_prob):
+    """`log_prob(logits, x)`, values and gradients, at logits of any size."""
+    for x, log_p, gradient in ((1.0, LOG_P_1, GRADIENT_1), (0.0, LOG_P_1[::-1], [-g for g in GRADIENT_1[::-1]])):
+        values, slopes = jax.vmap(jax.value_and_grad(lambda logit: log_prob(logit, x)))(LOGITS)  # noqa: B023
+        np.testing.assert_allclose(values, log_p, rtol=1e-6, atol=1e-12)
+        np.testing.assert_allclose(slopes, gradient, rtol=1e-6, atol=1e-12)
+
+
+def test_bernoulli_is_exact_for_logits_of_any_size():
+    assert_bernoulli_is_the_oracle(lambda logit, x: Bernoulli(logit).log_prob(x))
+
+
+def test_bernoulli_by_probabilities_would_be_seen():
+    with pytest.raises(AssertionError):
+        assert_bernoulli_is_the_oracle(
+            lambda logit, x: jnp.log(jnp.where(x == 1, jax.nn.sigmoid(logit), 1 - jax.nn.sigmoid(logit)))
+        )
+
+
+def test_bernoulli_draws_are_floats_with_its_mean():
+    coin = Bernoulli(LOGITS)
+    draws = coin.sample(seed=jax.random.key(0), sample_shape=10_000)
+    assert draws.dtype == jnp.float32
+    np.testing.assert_allclose(coin.mean(), GRADIENT_1[::-1], rtol=1e-6, atol=1e-6)
+    assert_mean(draws, GRADIENT_1[::-1])
+
+
+LEVELS = np.arange(256) / 255
+LOCATIONS, SCALES = (
+    grid.ravel() for grid in np.meshgrid([-0.3, 0.0, 0.3137, 0.5, 1.0, 1.2], [1e-3, 1e-2, 0.1, 1.0, 10.0])
+)
+
+
+def log_masses(mean, scale):
+    """Of the 256 levels, from scipy's logistic in float64 and from the tail in which differences do not cancel."""
+    edges = np.concatenate([[-np.inf], (np.arange(255) + 0.5) / 255, [np.inf]])
+    below, above = stats.logistic.logcdf(edges, mean, scale), stats.logistic.logsf(edges, mean, scale)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        from_below = below[1:] + np.log1p(-np.exp(below[:-1] - below[1:]))
+        from_above = above[:-1] + np.log1p(-np.exp(above[1:] - above[:-1]))
+    return np.where(mean > LEVELS, from_below, from_above)
+
+
+def discretised(mean, scale):
+    return DiscretisedLogistic(jnp.asarray(mean, jnp.float32), jnp.asarray(scale, jnp.float32))
+
+
+def log_probs_at_all_levels():
+    return discretised(LOCATIONS, SCALES).log_prob(jnp.float32(LEVELS)[:, None])
+
+
+def assert_sums_to_one(log_probs):
+    np.testing.assert_allclose(np.exp(np.float64(log_probs)).sum(axis=0), 1, atol=2e-4)
+
+
+def test_discretised_logistic_sums_to_one_over_the_levels():
+    assert_sums_to_one(log_probs_at_all_levels())
+    with pytest.raises(AssertionError):  # the density at a level times its width, the usual shortcut
+        assert_sums_to_one(stats.logistic.logpdf(LEVELS[:, None], LOCATIONS, SCALES) - np.log(255))
+
+
+def test_discretised_logistic_is_that_of_scipy():
+    expected = np.stack([log_masses(*each) for each in zip(LOCATIONS, SCALES, strict=True)], axis=1)
+    np.testing.assert_allclose(log_probs_at_all_levels(), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_discretised_logistic_has_finite_gradients_everywhere():
+    means = jnp.array([-5.0, -0.3, 0.0, 0.5, 1.0, 6.0])[:, None, None]
+    scales = jnp.array([1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0])[:, None]
+    total = lambda mean, scale: jnp.sum(DiscretisedLogistic(mean, scale).log_prob(jnp.float32(LEVELS)))
+    mean, scale = jnp.broadcast_arrays(means, scales, jnp.float32(LEVELS))[:2]
+    by_mean, by_scale = jax.jit(jax.grad(total, argnums=(0, 1)))(mean, scale)
+    assert jnp.all(jnp.isfinite(by_mean))
+    assert jnp.all(jnp.isfinite(by_scale))
+    lowest, highest = by_mean[2, 3, 0], by_mean[4, 3, 255]  # mean 0 at level 0 and mean 1 at level 1, scale 0.1
+    slope = stats.logistic.sf(0.5 / 255 / 0.1) / 0.1  # of log sigmoid(half a level / scale)
+    np.testing.assert_allclose([lowest, highest], [-slope, slope], rtol=1e-4)
+
+
+@pytest.mark.parametrize("mean", [5.2 / 255, 1 - 5.2 / 255])
+def test_discretised_logistic_draws_follow_its_masses(mean):
+    scale = 2 / 255
+    draws = np.asarray(discretised(mean, scale).sample(seed=jax.random.key(0), sample_shape=40_000))
+    level = np.rint(255 * draws).astype(int)
+    np.testing.assert_allclose(draws, level / 255, rtol=1e-6)
+    ends = [*range(15), *range(241, 256)]  # where all but a hundredth of one of the two lies
+    frequent = [k for k in ends if log_masses(mean, scale)[k] > np.log(1e-3)]
+    occurs = level[:, None] == frequent
+    assert_mean(occurs, np.exp(log_masses(mean, scale)[frequent]))
+    with pytest.raises(AssertionError):  # rounded down, not to the nearest
+        assert_mean(occurs, np.exp(log_masses(mean - 0.5 / 255, scale)[frequent]))
+
+
+def test_the_mean_that_is_shown_lies_in_the_range():
+    np.testing.assert_allclose(discretised([-0.5, 0.25, 1.5], [0.1] * 3).mean(), [0, 0.25, 1])

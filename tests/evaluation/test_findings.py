@@ -1,0 +1,107 @@
+"""Each sentence appears exactly when it should, and nothing is said where there is nothing to say."""
+
+import numpy as np
+import pytest
+
+from genjax_models.evaluation.findings import Facts, findings
+
+GREY, BINARY = np.array([0.0, 0.4, 1.0]), np.array([[0.0, 1.0], [1.0, 1.0]])
+BOUND = Facts(metric="bound")
+ERROR = Facts(metric="squared_error", higher_is_better=False, unit="squared pixels")
+
+
+def history(values, metric="bound", error=1.0):
+    """A row every 1,000 steps; the training rows look like the opposite of validation, and are to be ignored."""
+    rows = []
+    for i, value in enumerate(values):
+        rows += [
+            {"step": 1000 * i, "split": "validation", metric: value, f"{metric}_se": error},
+            {"step": 1000 * i, "split": "train", metric: -value, "loss": 0.0},
+        ]
+    return rows
+
+
+def test_nothing_is_said_where_all_is_well():
+    facts = BOUND._replace(active=np.array([True, True]), bernoulli=True, values=BINARY)
+    assert findings(history([-200, -110, -100, -99.9, -99.8]), facts) == []
+    assert findings([], BOUND) == []
+
+
+@pytest.mark.parametrize(
+    ("bernoulli", "density", "values", "said"),
+    [
+        (True, False, GREY, "grey but the likelihood is Bernoulli: the bound is a cross-entropy"),
+        (True, False, BINARY, None),
+        (False, True, BINARY, "binary but the likelihood is a density: the bound can grow without limit"),
+        (False, True, GREY, None),
+        (False, False, GREY, None),
+        (False, False, BINARY, None),
+        (True, False, None, None),
+    ],
+)
+def test_a_likelihood_that_does_not_suit_the_data_is_told(bernoulli, density, values, said):
+    sentences = findings([], BOUND._replace(bernoulli=bernoulli, density=density, values=values))
+    assert len(sentences) == (said is not None)
+    assert all(said in sentence for sentence in sentences)
+
+
+@pytest.mark.parametrize(
+    ("active", "said"),
+    [
+        ([True, True, True], None),
+        ([True, False, True], "1 of 3 latent dimensions is unused (the variance of their posterior mean"),
+        ([True, False, False], "2 of 3 latent dimensions are unused"),
+        ([False, False, False], "The posterior has collapsed: all 3 latent dimensions are unused"),
+        (None, None),
+    ],
+)
+def test_unused_dimensions_are_counted(active, said):
+    sentences = findings([], BOUND._replace(active=None if active is None else np.array(active)))
+    assert len(sentences) == (said is not None)
+    assert all(sentence.startswith(said) and "at most 0.01" in sentence for sentence in sentences)
+
+
+OVERFITS = "The validation bound was best at step 2,000 and is 5.00 nats worse since: the model overfits."
+FALLING = "The loss was still falling: the validation bound improved by 10.00 nats in the last quarter of the run."
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "said"),
+    [
+        ([-200, -110, -100, -103, -105], 4.9, OVERFITS),
+        ([-200, -110, -100, -103, -105], 5.1, None),  # within one standard error
+        ([-140, -130, -120, -110, -100], 19.0, FALLING),
+        ([-140, -130, -120, -110, -100], 21.0, None),  # within half a standard error
+        ([-140, -130, -120, -99, -100], 2.0, None),  # neither: the last is not the best
+        ([-100, -100, -100, -100, -100], 0.0, None),
+        ([-130, -120, -110], 1.0, None),  # too short to tell
+        ([-100, -110, -120], 1.0, None),
+        ([-200, np.nan, -150, -120, np.nan], 1.0, None),
+    ],
+)
+def test_overfitting_and_stopping_early_are_told_beyond_the_error(values, error, said):
+    sentences = findings(history(values, error=error), BOUND)
+    assert len(sentences) == (said is not None)
+    assert all(sentence.startswith(said) for sentence in sentences)
+
+
+def test_where_lower_is_better_signs_and_units_follow():
+    metric = {"metric": "squared_error"}
+    (overfits,) = findings(history([50, 20, 10, 13, 14], **metric), ERROR)
+    assert overfits.startswith("The validation squared error was best at step 2,000 and is 4.00 squared pixels worse")
+    (falling,) = findings(history([50, 40, 30, 20, 10], **metric), ERROR)
+    assert falling.startswith("The loss was still falling: the validation squared error improved by 10.00 squared pix")
+
+
+def test_rows_of_other_splits_and_metrics_are_ignored():
+    rows = history([-200, -110, -100, -103, -105])
+    assert findings([row for row in rows if row["split"] == "train"], BOUND) == []
+    assert findings(rows, BOUND._replace(metric="kl")) == []
+
+
+def test_the_most_important_comes_first():
+    facts = BOUND._replace(active=np.array([True, False]), bernoulli=True, values=GREY)
+    likelihood, latents, learning = findings(history([-200, -110, -100, -103, -105]), facts)
+    assert "cross-entropy" in likelihood
+    assert "unused" in latents
+    assert "overfits" in learning
