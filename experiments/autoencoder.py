@@ -19,7 +19,7 @@ from genjax_models.runs.command_line import Experiment, main
 from genjax_models.runs.configuration import Optimizer, Training, seed_in_range, whole
 
 if TYPE_CHECKING:
-    from genjax_models.data import Prepared
+    from genjax_models.data import Dataset, Prepared
     from genjax_models.models import AutoencoderModel
     from genjax_models.types import Objective, Players
 
@@ -69,10 +69,15 @@ def load(run) -> tuple[Objective, Players]:
     return experiment.load(EXPERIMENT, run)
 
 
-def data(config: Config) -> tuple[Config, Prepared]:
-    """Grey values in [0, 1], and the config with their shape."""
-    dataset = gx.load(config.data, range=config.data_range)
-    return with_shape(config, dataset), gx.prepare(dataset, binarise="none")
+def dataset(config: Config) -> tuple[Config, Dataset]:
+    """The data set, and the config with its shape."""
+    loaded = gx.load(config.data, range=config.data_range)
+    return with_shape(config, loaded), loaded
+
+
+def prepare(config: Config, loaded: Dataset) -> Prepared:
+    """Grey values in [0, 1]."""
+    return gx.prepare(loaded, binarise="none")
 
 
 def evaluate(config: Config):
@@ -122,7 +127,8 @@ EXPERIMENT = Experiment(
     unit="squared pixels",
     images_are="g(z) for noise z ~ N(0, I): the decoder of a code that no image has",
     build=build,
-    data=data,
+    dataset=dataset,
+    prepare=prepare,
     evaluate=evaluate,
     images=images,
     look=look,

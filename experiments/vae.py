@@ -19,7 +19,7 @@ from genjax_models.runs.command_line import Experiment, main
 from genjax_models.runs.configuration import Optimizer, Training, at_least, positive, seed_in_range, whole
 
 if TYPE_CHECKING:
-    from genjax_models.data import Prepared
+    from genjax_models.data import Dataset, Prepared
     from genjax_models.models import LatentVariableModel
     from genjax_models.types import Objective, Players
 
@@ -112,28 +112,39 @@ def load(run) -> tuple[Objective, Players]:
     return experiment.load(EXPERIMENT, run)
 
 
-def data(config: Config) -> tuple[Config, Prepared]:
-    """The data as the likelihood wants them, and the config with their shape."""
-    dataset = gx.load(config.data, range=config.data_range)
-    binarise = config.binarise
-    if binarise == "auto":
-        binarise = "dynamic" if config.likelihood == "bernoulli" else "none"
-    eight_bits = str(dataset.train.x.dtype) == "uint8" and dataset.range == (0, 255) and binarise == "none"
+def dataset(config: Config) -> tuple[Config, Dataset]:
+    """The data set, which the likelihood must be able to take, and the config with its shape."""
+    loaded = gx.load(config.data, range=config.data_range)
+    eight_bits = str(loaded.train.x.dtype) == "uint8" and loaded.range == (0, 255) and binarisation(config) == "none"
     if config.likelihood == "discretised_logistic" and not eight_bits:
         raise InputError(
             "likelihood discretised_logistic is for 8-bit data with binarise none, got"
-            f" {dataset.train.x.dtype} in {dataset.range} with binarise {binarise} from {config.data}"
+            f" {loaded.train.x.dtype} in {loaded.range} with binarise {binarisation(config)} from {config.data}"
         )
-    return with_shape(config, dataset), gx.prepare(dataset, binarise=binarise)
+    return with_shape(config, loaded), loaded
 
 
-def with_shape(config, dataset):
+def prepare(config: Config, loaded: Dataset) -> Prepared:
+    """Pixels in [0, 1], binary where the likelihood is Bernoulli or the config says so."""
+    return gx.prepare(loaded, binarise=binarisation(config))
+
+
+def binarisation(config: Config) -> str:
+    """What "auto" means."""
+    if config.binarise != "auto":
+        return config.binarise
+    return "dynamic" if config.likelihood == "bernoulli" else "none"
+
+
+def with_shape(config, loaded: Dataset):
     """The config with the data's shape, which its networks must be able to take."""
-    if config.network == "convolutional" and len(dataset.shape) != 3:
+    if config.network == "convolutional" and len(loaded.shape) != 3:
         raise InputError(
-            f"network convolutional is for images, got examples of shape {dataset.shape} from {config.data}"
+            f"network convolutional is for images, got examples of shape {loaded.shape} from {config.data}"
         )
-    return dataclasses.replace(config, shape=dataset.shape)
+    if config.network == "convolutional" and not config.channels:
+        raise InputError("channels must name at least one level for network convolutional, got none")
+    return dataclasses.replace(config, shape=loaded.shape)
 
 
 def evaluate(config: Config):
@@ -188,7 +199,8 @@ EXPERIMENT = Experiment(
     unit="nats",
     images_are="E[x | z], the mean of p(x | z), for z from the prior, not a draw of x",
     build=build,
-    data=data,
+    dataset=dataset,
+    prepare=prepare,
     evaluate=evaluate,
     images=images,
     look=look,

@@ -65,10 +65,8 @@ def from_arrays(
       InputError: names split, row and value of what contradicts the declaration.
     """
     splits = {"train": train, "validation": validation, "test": test}
-    if range is None:
-        range = (0, 255) if np.asarray(train.x).dtype == np.uint8 else (0, 1)
-    range = checked_range(name, range)
-    checked = {split: _checked(f"{name}, {split} split", *splits[split], range) for split in splits}
+    range = _range_of(name, train.x, range)
+    checked = {split: check(f"{name}, {split} split", *splits[split], range) for split in splits}
     labelled = [split for split in splits if checked[split].label is not None]
     if num_classes is None and "train" in labelled:
         num_classes = int(checked["train"].label.max()) + 1
@@ -111,7 +109,18 @@ def checked_range(where: str, range: Range) -> Range:
     return tuple(range)
 
 
-def _checked(where: str, x: np.ndarray, label: np.ndarray | None, range: Range) -> Split:
+def _range_of(where: str, x: np.ndarray, range: Range | None) -> Range:
+    if range is None:
+        range = (0, 255) if np.asarray(x).dtype == np.uint8 else (0, 1)
+    return checked_range(where, range)
+
+
+def check(where: str, x: np.ndarray, label: np.ndarray | None = None, range: Range | None = None) -> Split:
+    """One split as `from_arrays` keeps it; `where` heads the errors.
+
+    Raises:
+      InputError: names the row and the value of what contradicts the declaration.
+    """
     x = _with_channels(where, np.asarray(x))
     if x.dtype == np.bool_:
         x = x.astype(np.uint8)
@@ -123,7 +132,7 @@ def _checked(where: str, x: np.ndarray, label: np.ndarray | None, range: Range) 
             raise InputError(f"{where}: row {int(np.argmin(finite))} holds a value that is not finite")
     elif x.dtype != np.uint8:
         raise InputError(f"{where}: dtype {x.dtype}; accepted are uint8, bool and floating point")
-    low, high = range
+    low, high = _range_of(where, x, range)
     if x.min() < low or x.max() > high:
         rows = ((x < low) | (x > high)).reshape(len(x), -1).any(axis=1)
         raise InputError(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genjax_models.data.dataset import Dataset, Range, Split, from_arrays, split_at_random
+from genjax_models.data.dataset import Dataset, Range, Split, check, from_arrays, split_at_random
 from genjax_models.errors import InputError
 
 _MAGIC = {".npy": b"\x93NUMPY", ".npz": b"PK"}
@@ -30,6 +30,9 @@ def load_file(path: Path, *, range: Range | None = None) -> Dataset:
         raise InputError(f"{path}: holds {names}; accepted are the keys {_LAYOUTS}")
     for key in set(arrays) & {"y", "y_train", "y_validation", "y_test"}:
         _same_length(path, key, arrays)
+    for key in sorted(allowed & set(arrays)):  # before rows are shuffled, so that an error names the file's own
+        if key.startswith("x"):
+            check(f"{path}, {key}", arrays[key], arrays.get(f"y{key[1:]}"), range)
     train, validation, test = _whole(path, arrays) if "x" in arrays else _given(path, arrays)
     return from_arrays(train, validation, test, name=path.name, range=range, provenance=f"the file {path}")
 

@@ -6,6 +6,7 @@ A checkpoint is a folder named by its step. It is written beside its place, its 
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -41,20 +42,20 @@ def save(folder: Path, state: TrainState, *, score: float | None, about: Mapping
         shutil.rmtree(leftover)
     step = int(state.step)
     place, partial = folder / f"{step:08d}", folder / f"{step:08d}.partial"
+    if place.exists():  # a step is one state: what stands is as good, and may have a score
+        return place
     with orbax.checkpoint.StandardCheckpointer() as checkpointer:
         checkpointer.save(partial / _ARRAYS, state)
     manifest = {
         "format": FORMAT,
         "step": step,
-        "score": score,
+        "score": score if score is not None and math.isfinite(score) else None,
         "about": dict(about),
         "leaves": _leaves(state),
         "files": {name: _digest(partial / name) for name in _files(partial)},
     }
-    (partial / _MANIFEST).write_text(json.dumps(manifest, indent=1))
+    (partial / _MANIFEST).write_text(json.dumps({**manifest, "digest": _digest_of(manifest)}, indent=1))
     _sync(partial)
-    if place.exists():
-        shutil.rmtree(place)
     os.rename(partial, place)
     _sync(folder)
     keep = {_choose(folder, "last"), _choose(folder, "best")}
@@ -100,12 +101,17 @@ def read_manifest(place: Path) -> dict[str, Any]:
     Raises:
       CheckpointError: it is absent, damaged or of a newer format.
     """
+    path = place / _MANIFEST
     try:
-        manifest = json.loads((place / _MANIFEST).read_text())
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{place / _MANIFEST} cannot be read ({error})") from error
-    if manifest["format"] > FORMAT:
-        raise CheckpointError(f"{place} has format {manifest['format']}; this version reads up to {FORMAT}")
+        manifest = json.loads(path.read_text())
+        digest = manifest.pop("digest")
+        version = int(manifest["format"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} cannot be read ({type(error).__name__}: {error})") from error
+    if version > FORMAT:
+        raise CheckpointError(f"{path} has format {version}; this version reads up to {FORMAT}")
+    if digest != _digest_of(manifest):
+        raise CheckpointError(f"{path} is damaged: its sha256 is not the one that was written")
     return manifest
 
 
@@ -141,6 +147,10 @@ def _files(place: Path) -> list[str]:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest_of(manifest: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def _sync(folder: Path) -> None:

@@ -22,7 +22,8 @@ class Experiment(NamedTuple):
     what `images` shows, in `range`.
 
       build(config) -> Objective
-      data(config) -> (config, Prepared): the config with what the data settle (their shape)
+      dataset(config) -> (config, Dataset): checked, and the config with what the data settle (their shape)
+      prepare(config, Dataset) -> Prepared
       evaluate(config) -> (players, key, Batch) -> per-example values
       images(config) -> (players, key, n) -> images: for the pictures of samples
       look(config, players, Prepared) -> (evaluation.findings.Facts, list of Picture)
@@ -36,7 +37,8 @@ class Experiment(NamedTuple):
     unit: str
     images_are: str
     build: Callable
-    data: Callable
+    dataset: Callable
+    prepare: Callable
     evaluate: Callable
     images: Callable
     look: Callable
@@ -114,11 +116,12 @@ def _parse(experiment: Experiment, arguments: Sequence[str], program: str):
 
 def _without_box(text: str) -> str:
     """One line from tyro's message, which stands in a box: heading, rule, what is wrong, rule, help."""
-    lines = [line.strip("│ ") for line in text.splitlines() if line.startswith("│")]
-    body = " ".join(line for line in lines if not re.match(r"─+$|For full helptext", line))
+    lines = [re.sub(r"^\s*[│|]|[│|]\s*$", "", line).strip() for line in text.splitlines()]
+    _heading, *lines = [line for line in lines if not re.fullmatch(r"[╭╮╰╯─|+-]*", line)] or [""]
+    body = " ".join(line for line in lines if not line.startswith("For full helptext"))
     body = re.sub(r"Arguments? helptext:.*", "", body)
     body = re.sub(r"Error parsing config[.a-z_]*: ", "", body)
-    body = re.sub(r"Perhaps you meant:\s*(--\S+).*", r"(did you mean \1?)", body)
+    body = re.sub(r"Perhaps you meant:\s*(?:--)?(\S+).*", r"(did you mean --\1?)", body)
     return _one_line(body) + " (see --help)"
 
 

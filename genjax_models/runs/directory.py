@@ -104,11 +104,14 @@ def read_config_json(run: Path | str) -> dict[str, Any]:
     """`config.json` as it stands: "experiment" and "config"."""
     path = Path(run) / "config.json"
     try:
-        return json.loads(path.read_text())
+        stored = json.loads(path.read_text())
     except FileNotFoundError as error:
         raise InputError(f"{run}: holds no run (no config.json)") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
+    if not isinstance(stored, dict) or not {"experiment", "config"} <= set(stored):
+        raise InputError(f"{path}: is damaged, it names no experiment and config")
+    return stored
 
 
 def _from_dict(config_class: type, values: Mapping[str, Any], where: Path):

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from genjax_models.data.dataset import Dataset
 from genjax_models.data.prepare import Prepared
 from genjax_models.errors import InputError, NonFiniteError
 from genjax_models.evaluation.findings import findings
@@ -35,10 +36,10 @@ def run(experiment: Experiment, config: Any, options: Options, command: str) -> 
       InputError: before anything is compiled.
       NonFiniteError: the last finite state is saved first.
     """
-    config, data = _data(experiment, config)
-    objective = experiment.build(config)
-    train = _trainer(objective, config)
+    config, dataset = _dataset(experiment, config)
+    train = _trainer(experiment.build(config), config)
     folder = directory.create(options.run_dir, experiment.name, overwrite=options.overwrite)
+    data = experiment.prepare(config, dataset)
     about = directory.config_as_json(experiment.name, config)
     directory.write_json(folder / "config.json", about)
     directory.write_json(folder / "environment.json", directory.environment(command))
@@ -76,7 +77,7 @@ def load(experiment: Experiment, run: Path | str, which: str = "best") -> tuple[
 
 def dry_run(experiment: Experiment, config: Any) -> str:
     """Shapes, parameter counts, memory and steps, from `jax.eval_shape`: nothing is computed."""
-    config, data = _data(experiment, config)
+    config, data = _dataset(experiment, config)
     state = _shape_of_state(_trainer(experiment.build(config), config), config)
     training, size = config.training, len(data.train.x)
     lines = [
@@ -91,7 +92,7 @@ def dry_run(experiment: Experiment, config: Any) -> str:
     params = sum(_bytes(v["params"]) for v in state.variables.values())
     lines += [
         f"memory      {_size(_bytes(state))} state (parameters, optimizer), {_size(params)} gradients,"
-        f" {_size(sum(a.nbytes for a in jax.tree.leaves(data[:3])))} data,"
+        f" {_size(data.train.x.nbytes)} training data,"
         f" {_size(batch)} a batch; activations come on top",
         f"steps       {training.steps:,} of {training.batch_size} examples:"
         f" {training.steps / (size // training.batch_size):.1f} epochs of {size // training.batch_size:,} steps",
@@ -99,9 +100,9 @@ def dry_run(experiment: Experiment, config: Any) -> str:
     return "\n".join(lines)
 
 
-def _data(experiment: Experiment, config) -> tuple:
-    """Config and data; a batch that does not fit is refused before anything is compiled."""
-    config, data = experiment.data(config)
+def _dataset(experiment: Experiment, config: Any) -> tuple[Any, Dataset]:
+    """Config and data set; a batch that does not fit is refused before anything is compiled."""
+    config, data = experiment.dataset(config)
     if config.training.batch_size > len(data.train.x):
         raise InputError(
             f"batch_size must be at most {len(data.train.x)}, the training split of {config.data},"

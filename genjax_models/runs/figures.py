@@ -59,7 +59,9 @@ def curves(history: Sequence[Mapping[str, Any]], metric: str, *, label: str) -> 
         axes.plot(steps, values, color=_ORANGE, marker="o", markersize=3, label="validation")
         axes.fill_between(steps, values - errors, values + errors, color=_ORANGE, alpha=0.25, linewidth=0)
     # The untrained model, and the first strides away from it, would flatten everything else.
-    if later := [value for step, value in [*train, *held_out] if step > 0.05 * history[-1]["step"]]:
+    if later := [
+        value for step, value in [*train, *held_out] if step > 0.05 * history[-1]["step"] and math.isfinite(value)
+    ]:
         margin = 0.08 * (max(later) - min(later)) + 1e-9
         axes.set_ylim(min(later) - margin, max(later) + margin)
     axes.set_xlabel("step")

@@ -102,6 +102,8 @@ def fit(
                 for row in pending.add(metrics, failure):
                     record(row)
                 if failure:
+                    for row in pending.rest():
+                        record(row)
                     raise _non_finite(failure[1], state, size, training.batch_size)
                 bar.update(_length(metrics))
                 bar.set_postfix_str(_summary(history))

@@ -1,0 +1,35 @@
+"""Small data files of each kind."""
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory):
+    """A folder of small data sets; those that are no good have the reason for a name."""
+    folder, random = tmp_path_factory.mktemp("files"), np.random.RandomState(0)
+    x = random.randint(0, 256, (60, 8, 8)).astype(np.uint8)
+    grey = (x / 255).astype(np.float32)
+    nan = grey.copy()
+    nan[7, 1, 1] = np.nan
+    bars = np.zeros((60, 8, 8), np.uint8)  # something to learn: class 0 is bright above, class 1 below
+    bars[::2, :4], bars[1::2, 4:] = 255, 255
+    arrays = {
+        "images": {"x": bars, "y": np.arange(60) % 2},
+        "grey": {"x": grey},
+        "colours": {"x": random.randint(0, 256, (60, 8, 8, 3)).astype(np.uint8)},
+        "vectors": {"x": grey[:, 0]},
+        "negative": {"x": 2 * grey - 1},
+        "too_large": {"x": x.astype(np.float32)},
+        "nan": {"x": nan},
+        "pickled": {"x": np.array([{"a": 1}] * 60, dtype=object)},
+        "channels_first": {"x": random.randint(0, 256, (60, 3, 8, 8)).astype(np.uint8)},
+        "few": {"x": x[:9]},
+        "other_keys": {"pixels": x},
+    }
+    for name, values in arrays.items():
+        np.savez(folder / f"{name}.npz", **values)
+    whole = (folder / "images.npz").read_bytes()
+    (folder / "truncated.npz").write_bytes(whole[: len(whole) // 2])
+    (folder / "notes.txt").write_text("no data")
+    return folder

@@ -1,0 +1,130 @@
+"""Numbers are validated in the config, once; and the optimizer is the one that its fields describe."""
+
+import math
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments import autoencoder, vae
+from genjax_models.errors import InputError
+from genjax_models.runs.configuration import Optimizer, Training
+
+NAN, INFINITY = float("nan"), float("inf")
+RATE, STEPS = 0.25, 20
+
+
+@pytest.mark.parametrize(
+    ("config", "field", "bad", "accepted"),
+    [
+        *((Training, "steps", bad, "integer of at least 0") for bad in (-1, 1.5, True, 1e4)),
+        *((Training, "batch_size", bad, "integer of at least 1") for bad in (0, -3, 2.0, False)),
+        *((Training, "evaluate_every", bad, "integer of at least 1") for bad in (0, NAN)),
+        *((Training, "log_every", bad, "integer of at least 1") for bad in (0, "3")),
+        *((Optimizer, "learning_rate", bad, "positive and finite") for bad in (0.0, -1e-3, NAN, INFINITY)),
+        *((Optimizer, "eps", bad, "positive and finite") for bad in (0.0, -1e-8, NAN)),
+        *((Optimizer, "clip", bad, "positive and finite") for bad in (0.0, -1.0, NAN, INFINITY)),
+        *((Optimizer, "weight_decay", bad, "at least 0") for bad in (-0.1, NAN, INFINITY)),
+        *((Optimizer, "warmup", bad, "integer of at least 0") for bad in (-1, 2.5)),
+        *((Optimizer, name, bad, r"[0, 1)") for name in ("b1", "b2") for bad in (1.0, -0.1, NAN, 2)),
+        *(
+            (config, "seed", bad, "[0, 2^32)")
+            for config in (vae.Config, autoencoder.Config)
+            for bad in (-1, 2**32, True)
+        ),
+        *(
+            (config, "latent", bad, "integer of at least 1")
+            for config in (vae.Config, autoencoder.Config)
+            for bad in (0, True)
+        ),
+        *((vae.Config, "num_samples", bad, "integer of at least 1") for bad in (0, -1, 1.0)),
+        *((vae.Config, "hidden", bad, "integer of at least 1") for bad in ((16, 0), (1.5,))),
+        *((autoencoder.Config, "channels", bad, "integer of at least 1") for bad in ((-1,), (4, True))),
+        *((vae.Config, "kl_weight", bad, "at least 0") for bad in (-1.0, NAN, INFINITY)),
+        *((vae.Config, "kl_warmup", bad, "integer of at least 0") for bad in (-1, 0.5)),
+        *((vae.Config, "scale", bad, "positive and finite") for bad in (0.0, -1.0, NAN)),
+    ],
+)
+def test_a_bad_field_is_one_error_with_field_value_and_what_is_accepted(config, field, bad, accepted):
+    with pytest.raises(InputError) as caught:
+        config(**{field: bad})
+    message = str(caught.value)
+    assert message.startswith(field)
+    assert repr(bad) in message
+    assert accepted in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("config", "good"),
+    [
+        (Training, {"steps": 0, "batch_size": 1, "evaluate_every": 1, "log_every": 1}),
+        (Optimizer, {"b1": 0.0, "b2": 0.0, "weight_decay": 0.0, "clip": 1e-9}),
+        (vae.Config, {"seed": 2**32 - 1, "hidden": (), "kl_weight": 0.0, "scale": 1e-3}),
+        (autoencoder.Config, {"seed": 0, "latent": 1}),
+    ],
+)
+def test_values_at_the_edge_are_accepted(config, good):
+    made = config(**good)
+    assert all(getattr(made, name) == value for name, value in good.items())
+
+
+def rates(config, count):
+    """Adam under a constant gradient moves by the learning rate: what it is at steps 0 ... count - 1."""
+    optimizer, params, found = config.build(STEPS), jnp.zeros(1), []
+    state = optimizer.init(params)
+    for _ in range(count):
+        change, state = optimizer.update(jnp.ones(1), state, params)
+        found.append(-float(change[0]))
+    return np.array(found)
+
+
+@pytest.mark.parametrize("warmup", [0, 4])
+@pytest.mark.parametrize(
+    ("schedule", "left"),
+    [
+        ("constant", lambda done: 1.0),
+        ("linear", lambda done: 1 - done),
+        ("cosine", lambda done: 0.5 + 0.5 * math.cos(math.pi * done)),
+    ],
+)
+def test_the_learning_rate_rises_over_the_warmup_and_falls_over_the_rest(schedule, left, warmup):
+    found = rates(Optimizer(RATE, schedule, warmup), STEPS + 3)
+    for step, rate in enumerate(found):
+        done = min((step - warmup) / (STEPS - warmup), 1)
+        assert rate == pytest.approx(RATE * (step / warmup if step < warmup else left(done)), abs=1e-5), step
+
+
+@pytest.mark.parametrize(("warmup", "steps"), [(30, 20), (20, 20), (0, 0)])
+def test_runs_no_longer_than_the_warmup_have_finite_rates(warmup, steps):
+    optimizer = Optimizer(RATE, "cosine", warmup).build(steps)
+    change, _ = optimizer.update(jnp.ones(1), optimizer.init(jnp.zeros(1)), jnp.zeros(1))
+    assert -float(change[0]) == pytest.approx(0.0 if warmup else RATE, abs=1e-5)
+
+
+def first_change(gradient, params=(0.0, 0.0), **fields):
+    optimizer, params = Optimizer(learning_rate=RATE, **fields).build(STEPS), jnp.array(params)
+    return optimizer.update(jnp.array(gradient), optimizer.init(params), params)[0]
+
+
+@pytest.mark.parametrize(("gradient", "clipped"), [((6.0, 8.0), (0.6, 0.8)), ((0.3, 0.4), (0.3, 0.4))])
+def test_a_gradient_is_clipped_by_its_global_norm(gradient, clipped):
+    # With eps = 1 the first move of Adam is g / (|g| + 1), so that the size of g shows.
+    clipped = np.array(clipped)
+    found = first_change(gradient, clip=1.0, eps=1.0)
+    np.testing.assert_allclose(found, -RATE * clipped / (clipped + 1), rtol=1e-5)
+
+
+def test_weight_decay_is_decoupled_from_the_gradient():
+    # L2 in the gradient would be divided by its own size: both parameters would move by the learning rate.
+    np.testing.assert_allclose(first_change((0.0, 0.0), (2.0, -4.0), weight_decay=0.1), (-0.05, 0.1), rtol=1e-6)
+    np.testing.assert_allclose(first_change((3.0, 3.0), (2.0, -4.0), weight_decay=0.1), (-0.3, -0.15), rtol=1e-4)
+
+
+def test_the_averages_decay_as_their_fields_say():
+    optimizer, params = Optimizer(RATE, b1=0.5, b2=0.75).build(STEPS), jnp.zeros(1)
+    change, state = optimizer.update(jnp.array([1.0]), optimizer.init(params), params)
+    change, state = optimizer.update(jnp.array([3.0]), state, params)
+    mean = (0.25 * 1 + 0.5 * 3) / (1 - 0.5**2)
+    square = (0.1875 * 1 + 0.25 * 9) / (1 - 0.75**2)
+    assert float(change[0]) == pytest.approx(-RATE * mean / math.sqrt(square), rel=1e-5)

@@ -1,0 +1,245 @@
+"""`fit`: what it records and when, that chunks and clocks leave no trace in it, and how it stops."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import genjax_models as gx
+from genjax_models.data.dataset import Split
+from genjax_models.data.prepare import Prepared
+from genjax_models.errors import InputError, NonFiniteError
+from genjax_models.runs import fit as fitting
+from genjax_models.runs.configuration import Training
+from genjax_models.runs.fit import fit
+from genjax_models.types import Aux, Batch, Objective
+
+W0, RATE = 3.0, 0.1
+EXAMPLES, BATCH = 12, 4  # three steps in an epoch, nothing dropped
+NEVER = -1
+
+
+def quadratic(nan_at=NEVER):
+    """Loss w^2 / 2 + mean(x): w shrinks by 1 - RATE at each step. "rows" is the set of rows in the batch, as bits.
+
+    Two players do the same; a third is frozen.
+    """
+
+    def loss(player):
+        def value(variables, key, batch, step):
+            w = variables[player]["params"]["w"]
+            fails = (step == nan_at) & (player == "second")
+            value = 0.5 * w**2 + jnp.mean(batch.x)
+            return jnp.where(fails, jnp.nan, value), Aux(
+                {"rows": jnp.sum(2.0**batch.x), "noise": jax.random.normal(key)}
+            )
+
+        return value
+
+    def init(key, batch):
+        frozen = {"params": {"w": jax.random.normal(key)}}
+        return {**{player: {"params": {"w": jnp.float32(W0)}} for player in ("first", "second")}, "frozen": frozen}
+
+    return Objective(init, {"first": loss("first"), "second": loss("second")}, lambda *_: None)
+
+
+def sgd(objective):
+    return gx.trainer(objective, dict.fromkeys(objective.losses, optax.sgd(RATE)))
+
+
+@pytest.fixture(scope="module")
+def numbers():
+    """Row i holds the number i."""
+    rows = Batch(jnp.arange(EXAMPLES, dtype=jnp.float32))
+    held_out = Batch(jnp.array([1.0, 2.0, 4.0, 9.0]))
+    return Prepared(rows, held_out, held_out, lambda key, batch: batch, (0, 1))
+
+
+@pytest.fixture(scope="module")
+def images():
+    pixels = np.random.RandomState(0).randint(0, 256, (56, 4, 4, 1)).astype(np.uint8)
+    return gx.prepare(gx.from_arrays(Split(pixels[:40]), Split(pixels[40:48]), Split(pixels[48:])))
+
+
+def small_vae():
+    posterior, likelihood = gx.diagonal_gaussian(2), gx.bernoulli((4, 4, 1))
+    encoder = gx.MLPEncoder((4, 4, 1), posterior.outputs, (8,))
+    model = gx.latent_variable_model(encoder, posterior, gx.MLPGenerator(likelihood.outputs, (8,)), likelihood)
+    evaluate = lambda players, key, batch: gx.held_out_bound(model, players["vae"], key, batch.x)
+    return gx.trainer(gx.vae(model), {"vae": optax.adam(1e-2)}), evaluate
+
+
+def assert_same(left, right):
+    assert jax.tree.structure(left) == jax.tree.structure(right)
+    plain = lambda a: jax.random.key_data(a) if jnp.issubdtype(a.dtype, jax.dtypes.prng_key) else a
+    for one, other in zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True):
+        np.testing.assert_array_equal(plain(one), plain(other))
+
+
+def borders(history, split):
+    return [row["step"] for row in history if row["split"] == split]
+
+
+def test_a_training_row_is_the_mean_over_the_steps_since_the_row_before(numbers):
+    history = fit(sgd(quadratic()), numbers, Training(6, BATCH, evaluate_every=4, log_every=3)).history
+    assert [row["step"] for row in history] == [0, 3, 4, 6, 6]
+    w = W0 * (1 - RATE) ** np.arange(6)
+    epoch_mean = (EXAMPLES - 1) / 2  # batches of an epoch hold each row once
+    for row, steps in zip((row for row in history if row["split"] == "train"), (w[:3], w[3:]), strict=True):
+        assert row["first/loss"] == pytest.approx(np.mean(0.5 * steps**2) + epoch_mean, rel=1e-6)
+        assert row["first/gradient_norm"] == pytest.approx(np.mean(steps), rel=1e-6)
+        assert row["first/rows"] * 3 == 2**EXAMPLES - 1
+
+
+RAGGED = Training(17, BATCH, evaluate_every=7, log_every=4)
+
+
+@pytest.fixture(scope="module")
+def fitted_numbers(numbers):
+    return fit(sgd(quadratic()), numbers, RAGGED)
+
+
+def test_rows_hold_plain_numbers_and_the_last_one_covers_what_is_left(fitted_numbers):
+    history = fitted_numbers.history
+    assert borders(history, "train") == [4, 8, 12, 16, 17]
+    assert borders(history, "validation") == [0, 7, 14, 17]
+    assert [row["step"] for row in history] == sorted(row["step"] for row in history)
+    for row in history:
+        assert type(row["step"]) is int
+        assert all(type(value) is float for name, value in row.items() if name not in ("step", "split"))
+    assert history[-1]["first/gradient_norm"] == pytest.approx(W0 * (1 - RATE) ** 16, rel=1e-5)
+
+
+@pytest.mark.parametrize(("longest", "seconds"), [(500, 1e-9), (3, 1e9), (5, 1e9)])
+def test_no_row_of_the_history_depends_on_how_the_run_was_cut_into_chunks(
+    longest, seconds, numbers, fitted_numbers, monkeypatch
+):
+    monkeypatch.setattr(fitting, "_LONGEST_CHUNK", longest)
+    monkeypatch.setattr(fitting, "_CHUNK_SECONDS", seconds)
+    found = fit(sgd(quadratic()), numbers, RAGGED)
+    assert found.history == fitted_numbers.history
+    assert_same(found.state, fitted_numbers.state)
+
+
+VAE_TRAINING = Training(10, 8, evaluate_every=5, log_every=4)
+
+
+@pytest.fixture(scope="module")
+def fitted_vae(images):
+    trainer, evaluate = small_vae()
+    return fit(trainer, images, VAE_TRAINING, seed=3, evaluate=evaluate)
+
+
+def test_a_vae_with_the_same_seed_is_the_same_bit_for_bit_in_other_chunks(images, fitted_vae, monkeypatch):
+    monkeypatch.setattr(fitting, "_LONGEST_CHUNK", 3)
+    trainer, evaluate = small_vae()
+    again = fit(trainer, images, VAE_TRAINING, seed=3, evaluate=evaluate)
+    assert again.history == fitted_vae.history
+    assert_same(again.state, fitted_vae.state)
+
+
+def test_a_vae_with_another_seed_differs_in_every_row_and_weight(images, fitted_vae):
+    trainer, evaluate = small_vae()
+    other = fit(trainer, images, VAE_TRAINING, seed=4, evaluate=evaluate)
+    for one, two in zip(fitted_vae.history, other.history, strict=True):
+        assert (one["step"], one["split"]) == (two["step"], two["split"])
+        assert one != two
+    kernels = ([a for a in jax.tree.leaves(f.state.variables) if a.ndim == 2] for f in (fitted_vae, other))
+    for one, two in zip(*kernels, strict=True):
+        assert not np.any(one == two)
+
+
+@pytest.mark.parametrize(
+    ("steps", "every", "expected"), [(17, 5, [0, 5, 10, 15, 17]), (10, 5, [0, 5, 10]), (3, 5, [0, 3]), (0, 5, [0])]
+)
+def test_evaluation_is_at_the_start_at_every_interval_and_once_at_the_end(steps, every, expected, numbers):
+    seen, rows = [], []
+
+    def look(state, row):
+        w = float(state.variables["first"]["params"]["w"])
+        assert w == pytest.approx(W0 * (1 - RATE) ** row["step"], rel=1e-5)
+        seen.append((int(state.step), row["step"], row["split"]))
+
+    training = Training(steps, BATCH, evaluate_every=every, log_every=2)
+    fitted = fit(sgd(quadratic()), numbers, training, on_evaluation=look, on_metrics=rows.append)
+    assert seen == [(step, step, "validation") for step in expected]
+    assert rows == fitted.history
+    assert int(fitted.state.step) == steps
+
+
+def test_no_steps_leave_the_untrained_model(numbers):
+    trainer = sgd(quadratic())
+    fitted = fit(trainer, numbers, Training(steps=0, batch_size=BATCH), seed=5)
+    assert_same(fitted.state, jax.jit(trainer.init)(jax.random.key(5), numbers.example))
+    assert fitted.history == [{"step": 0, "split": "validation"}]
+
+
+def test_validation_rows_carry_standard_errors_and_scalars_as_they_are(numbers):
+    evaluate = lambda players, key, batch: {"value": batch.x, "weight": players["first"]["params"]["w"]}
+    row = fit(sgd(quadratic()), numbers, Training(0, BATCH), evaluate=evaluate).history[0]
+    error = np.sqrt((3**2 + 2**2 + 0 + 5**2) / 3 / 4)  # of 1, 2, 4, 9 around 4
+    assert row == {"step": 0, "split": "validation", "value": 4.0, "value_se": pytest.approx(error), "weight": W0}
+
+
+def test_every_evaluation_of_every_run_draws_the_same_noise(numbers):
+    evaluate = lambda players, key, batch: {"draw": jax.random.normal(key, batch.x.shape)}
+    training = Training(4, BATCH, evaluate_every=2)
+    runs = [fit(sgd(quadratic()), numbers, training, seed=seed, evaluate=evaluate).history for seed in (0, 1)]
+    draws = {row["draw"] for history in runs for row in history if row["split"] == "validation"}
+    assert len(draws) == 1
+
+
+def test_each_step_trains_on_noise_of_its_own_for_each_player(numbers):
+    history = fit(sgd(quadratic()), numbers, Training(6, BATCH, log_every=1)).history
+    noise = [row[f"{player}/noise"] for row in history if row["split"] == "train" for player in ("first", "second")]
+    assert len(set(noise)) == 12
+
+
+@pytest.mark.parametrize(
+    ("seed", "batch_size", "words"),
+    [
+        (0, EXAMPLES + 1, ("batch_size", "12", "13")),
+        (-1, BATCH, ("seed", "-1")),
+        (2**32, BATCH, ("seed", "4294967296")),
+        (1.5, BATCH, ("seed", "1.5")),
+        (True, BATCH, ("seed", "True")),
+    ],
+)
+def test_what_cannot_run_is_refused_before_anything_is_traced(seed, batch_size, words, numbers):
+    def untouched(*_):
+        raise AssertionError("traced")
+
+    objective = Objective(untouched, {"first": untouched}, untouched)
+    with pytest.raises(InputError) as caught:
+        fit(sgd(objective), numbers, Training(1, batch_size), seed=seed, evaluate=untouched, on_evaluation=untouched)
+    assert all(word in str(caught.value) for word in words)
+
+
+@pytest.mark.parametrize(("longest", "seconds"), [(500, 1e-9), (500, 1e9)])
+def test_a_loss_that_is_not_finite_stops_the_run_with_the_state_before_it(longest, seconds, numbers, monkeypatch):
+    monkeypatch.setattr(fitting, "_LONGEST_CHUNK", longest)
+    monkeypatch.setattr(fitting, "_CHUNK_SECONDS", seconds)
+    training = Training(20, BATCH, evaluate_every=10, log_every=1)
+    rows = []
+    with pytest.raises(NonFiniteError) as caught:
+        fit(sgd(quadratic(nan_at=5)), numbers, training, seed=2, on_metrics=rows.append)
+    message, state = str(caught.value), caught.value.state
+    assert "step 5:" in message
+    assert "second/loss" in message
+    assert "first/" not in message
+    assert int(state.step) == 5
+    stopped = fit(sgd(quadratic()), numbers, Training(5, BATCH, evaluate_every=10), seed=2).state
+    assert_same(state, stopped)
+    assert np.isfinite(state.variables["second"]["params"]["w"])
+    # Step 5 ends the second epoch, which holds each row once: its batch is what steps 3 and 4 left.
+    seen = {row["step"]: int(row["first/rows"]) for row in rows if row["split"] == "train"}
+    assert sorted(seen) == [1, 2, 3, 4, 5]
+    left = [i for i in range(EXAMPLES) if not (seen[4] | seen[5]) >> i & 1]
+    named = message.split("rows ")[1].split(" of the")[0]
+    assert sorted(map(int, named.split(", "))) == left
+
+
+def test_long_batches_are_named_by_their_first_rows(numbers):
+    with pytest.raises(NonFiniteError, match=r"rows (\d+, ){8}\.\.\. of the training split"):
+        fit(sgd(quadratic(nan_at=0)), numbers, Training(1, 9))
