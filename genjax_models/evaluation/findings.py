@@ -81,9 +81,22 @@ def _learning(history: Sequence[Row], facts: Facts) -> Iterator[str]:
             f"The validation {name} was best at step {steps[best]:,} and is {lost:.2f} {facts.unit} worse since:"
             " the model overfits. The best checkpoint is kept; more data, a smaller network or weight decay may help."
         )
+    train = [
+        value for row in history if row["split"] == "train" for key, value in row.items() if _is(key, facts.metric)
+    ]
+    if train and sign * (train[-1] - values[-1]) > 4 * error > 0:
+        yield (
+            f"Training data are {sign * (train[-1] - values[-1]):.1f} {facts.unit} better off than held-out data:"
+            " the model has begun to memorise. More data would help more than a larger network."
+        )
     gained = sign * (values[-1] - np.interp(0.75 * steps[-1], steps, values))
     if best == len(rows) - 1 and gained > 0.5 * error:
         yield (
             f"The loss was still falling: the validation {name} improved by {gained:.2f} {facts.unit} in the last"
             " quarter of the run. Train longer."
         )
+
+
+def _is(key: str, metric: str) -> bool:
+    """Whether a training row's "player/metric" is this metric."""
+    return key.split("/")[-1] == metric

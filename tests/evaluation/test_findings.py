@@ -10,13 +10,13 @@ BOUND = Facts(metric="bound")
 ERROR = Facts(metric="squared_error", higher_is_better=False, unit="squared pixels")
 
 
-def history(values, metric="bound", error=1.0):
-    """A row every 1,000 steps; the training rows look like the opposite of validation, and are to be ignored."""
+def history(values, metric="bound", error=1.0, ahead=0.0):
+    """A row of each split every 1,000 steps; training is `ahead` of validation."""
     rows = []
     for i, value in enumerate(values):
         rows += [
             {"step": 1000 * i, "split": "validation", metric: value, f"{metric}_se": error},
-            {"step": 1000 * i, "split": "train", metric: -value, "loss": 0.0},
+            {"step": 1000 * i, "split": "train", f"vae/{metric}": value + ahead, "vae/loss": 0.0},
         ]
     return rows
 
@@ -25,6 +25,15 @@ def test_nothing_is_said_where_all_is_well():
     facts = BOUND._replace(active=np.array([True, True]), bernoulli=True, values=BINARY)
     assert findings(history([-200, -110, -100, -99.9, -99.8]), facts) == []
     assert findings([], BOUND) == []
+
+
+@pytest.mark.parametrize(("ahead", "told"), [(-20.0, False), (3.9, False), (4.1, True), (20.0, True)])
+def test_memorising_is_told_where_training_is_far_ahead(ahead, told):
+    sentences = findings(history([-200, -110, -100, -99.9, -99.8], ahead=ahead), BOUND)
+    assert sentences == told * [
+        f"Training data are {ahead:.1f} nats better off than held-out data: the model has begun to memorise."
+        " More data would help more than a larger network."
+    ]
 
 
 @pytest.mark.parametrize(
