@@ -4,7 +4,16 @@ from pathlib import Path
 
 import numpy as np
 
-from genjax_models.data.dataset import Dataset, Range, Split, check, from_arrays, split_at_random
+from genjax_models.data.dataset import (
+    Dataset,
+    Range,
+    Split,
+    check,
+    from_arrays,
+    hold_out_tenth,
+    refuse_overlap,
+    split_in_ten,
+)
 from genjax_models.errors import InputError
 
 _MAGIC = {".npy": b"\x93NUMPY", ".npz": b"PK"}
@@ -17,9 +26,12 @@ def load_file(path: Path, *, range: Range | None = None) -> Dataset:
 
     With keys `x` (or `images`) and `y` (or `labels`) one fixed shuffle makes splits of 80, 10 and 10 percent. With
     `x_train`, `x_test` the splits are the file's own, and validation, where it is not there, is a tenth of training.
+    Held-out examples that occur in training too are left out where the splits are made here, and refused where the file
+    makes them.
 
     Raises:
-      InputError: another kind of file, truncated, other keys, pickled objects, or data that contradict `range`.
+      InputError: another kind of file, truncated, other keys, pickled objects, data that contradict `range`, or
+        held-out examples that are training examples too.
     """
     arrays = _read(path)
     names = sorted(arrays)
@@ -30,26 +42,21 @@ def load_file(path: Path, *, range: Range | None = None) -> Dataset:
         raise InputError(f"{path}: holds {names}; accepted are the keys {_LAYOUTS}")
     for key in set(arrays) & {"y", "y_train", "y_validation", "y_test"}:
         _same_length(path, key, arrays)
+    checked = {}
     for key in sorted(allowed & set(arrays)):  # before rows are shuffled, so that an error names the file's own
         if key.startswith("x"):
-            check(f"{path}, {key}", arrays[key], arrays.get(f"y{key[1:]}"), range)
-    train, validation, test = _whole(path, arrays) if "x" in arrays else _given(path, arrays)
-    return from_arrays(train, validation, test, name=path.name, range=range, provenance=f"the file {path}")
+            checked[key] = check(f"{path}, {key}", arrays[key], arrays.get(f"y{key[1:]}"), range)
+    splits, note = split_in_ten(str(path), *checked["x"]) if "x" in checked else _given(path, checked)
+    return from_arrays(*splits, name=path.name, range=range, provenance=f"the file {path}{note}")
 
 
-def _whole(path: Path, arrays) -> list[Split]:
-    x = arrays["x"]
-    size = _at_least(path, x, 10)
-    return split_at_random(x, arrays.get("y"), (size - 2 * (size // 10), size // 10, size // 10))
-
-
-def _given(path: Path, arrays) -> list[Split]:
-    splits = [Split(arrays.get(f"x_{s}"), arrays.get(f"y_{s}")) for s in ("train", "validation", "test")]
-    train, validation, test = splits
-    if validation.x is None:
-        size = _at_least(path, train.x, 10)
-        train, validation = split_at_random(train.x, train.label, (size - size // 10, size // 10))
-    return [train, validation, test]
+def _given(path: Path, checked: dict[str, Split]) -> tuple[list[Split], str]:
+    keys = [key for key in ("x_train", "x_validation", "x_test") if key in checked]
+    refuse_overlap(str(path), {key: checked[key].x for key in keys})
+    if "x_validation" in checked:
+        return [checked[key] for key in keys], ""
+    splits, note = hold_out_tenth(str(path), checked["x_train"])
+    return [*splits, checked["x_test"]], note
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
@@ -75,10 +82,3 @@ def _same_length(path: Path, key: str, arrays) -> None:
     x, y = arrays.get(f"x{key[1:]}"), arrays[key]
     if x is None or np.shape(x)[:1] != np.shape(y)[:1]:
         raise InputError(f"{path}: {key} has shape {np.shape(y)}, but x{key[1:]} has {np.shape(x)}")
-
-
-def _at_least(path: Path, x: np.ndarray, smallest: int) -> int:
-    size = len(x) if np.ndim(x) else 0
-    if size < smallest:
-        raise InputError(f"{path}: {size} examples; at least {smallest} are needed to make splits of them")
-    return size

@@ -4,10 +4,11 @@ import gzip
 import math
 import zlib
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from genjax_models.data.dataset import Dataset, Range, Split, from_arrays, split_at_random
+from genjax_models.data.dataset import Dataset, Range, Split, from_arrays, left_out, refuse_overlap, split_at_random
 from genjax_models.errors import InputError
 
 _UINT8 = 0x08
@@ -44,8 +45,14 @@ def read(path: Path) -> np.ndarray:
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 
-def load_folder(folder: Path, *, range: Range | None = None) -> Dataset:
-    """The four files of MNIST's format: validation is a twelfth of the training images, by one fixed shuffle."""
+def load_folder(
+    folder: Path, *, range: Range | None = None, overlap: Literal["refuse", "report"] = "refuse"
+) -> Dataset:
+    """The four files of MNIST's format: validation is a twelfth of the training images, by one fixed shuffle.
+
+    Test images that are training images too are refused, or counted in the provenance (`overlap="report"`); validation
+    images that are, are left out.
+    """
     arrays = {what: read(_find(folder, name)) for what, name in _FILES.items()}
     for split in ("train", "test"):
         images, labels = len(arrays[f"{split} images"]), len(arrays[f"{split} labels"])
@@ -53,15 +60,23 @@ def load_folder(folder: Path, *, range: Range | None = None) -> Dataset:
             raise InputError(f"{folder}: {images} {split} images but {labels} {split} labels")
     size = len(arrays["train images"])
     sizes = size - size // 12, size // 12
-    train, validation = split_at_random(arrays["train images"], arrays["train labels"], sizes)
+    if overlap == "refuse":  # before rows are shuffled, so that an error names the files' own
+        refuse_overlap(str(folder), {what: arrays[what] for what in ("train images", "test images")})
+    splits = split_at_random(arrays["train images"], arrays["train labels"], sizes, where=str(folder))
     return from_arrays(
-        train,
-        validation,
+        *splits,
         Split(arrays["test images"], arrays["test labels"]),
         name=folder.name,
         range=range,
-        provenance=f"idx files in {folder}; training images shuffled by RandomState(0), the last {sizes[1]} held out",
+        provenance=f"idx files in {folder}; training images shuffled by RandomState(0), the last {sizes[1]} held out"
+        + left_out(sizes, splits),
+        overlap=overlap,
     )
+
+
+def holds_idx(folder: Path) -> bool:
+    """Whether any of the four files is there."""
+    return any((folder / f"{name}{suffix}").is_file() for name in _FILES.values() for suffix in ("", ".gz"))
 
 
 def _find(folder: Path, name: str) -> Path:

@@ -35,4 +35,4 @@ def fashion_mnist() -> Dataset:
             f"fashion_mnist is not at {_FASHION_MNIST}: install Debian's package dataset-fashion-mnist,"
             " or give the path of a folder that holds its four idx files"
         )
-    return idx.load_folder(_FASHION_MNIST)._replace(name="fashion_mnist")
+    return idx.load_folder(_FASHION_MNIST, overlap="report")._replace(name="fashion_mnist")

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from genjax_models.data.dataset import Dataset, Range, Split, checked_range
 from genjax_models.errors import InputError
@@ -14,7 +15,7 @@ from genjax_models.types import Array, Batch, PRNGKey
 Binarisation = Literal["dynamic", "fixed", "threshold", "none"]
 
 # Held-out data are the same for every run, so that bounds can be compared; no run's seed enters.
-_SEED = 2010
+_BINARISATION = 2**32 - 2  # beside the key of evaluation: no key of any run
 
 
 class Prepared(NamedTuple):
@@ -57,7 +58,7 @@ def prepare(dataset: Dataset, *, binarise: Binarisation = "dynamic", range: Rang
     binary = _BINARY[binarise]
 
     def once(split: Split, index: int) -> Batch:
-        key = jax.random.fold_in(jax.random.key(_SEED), index)
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), np.uint32(_BINARISATION)), index)
         return _batch(jax.jit(lambda key, x: binary(key, scale(x)))(key, split.x), split)
 
     def each_step(key: PRNGKey, batch: Batch) -> Batch:
@@ -77,9 +78,13 @@ def _scaled(x: Array, *, stored: Range, wanted: Range) -> Array:
     return jnp.clip(wanted[0] + (wanted[1] - wanted[0]) * unit, *wanted)  # rounding must not leave the range
 
 
+def _drawn(key: PRNGKey, p: Array) -> Array:
+    return jax.random.bernoulli(key, p).astype(jnp.float32)
+
+
 _BINARY: dict[str, Callable[[PRNGKey, Array], Array]] = {
-    "dynamic": lambda key, p: jax.random.bernoulli(key, p).astype(jnp.float32),
-    "fixed": lambda key, p: jax.random.bernoulli(key, p).astype(jnp.float32),
+    "dynamic": _drawn,
+    "fixed": _drawn,
     "threshold": lambda key, p: (p >= 0.5).astype(jnp.float32),
     "none": lambda key, p: p,
 }

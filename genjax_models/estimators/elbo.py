@@ -8,6 +8,7 @@ The three share the reconstruction term E_q[log p(x | z)], always estimated with
 write the divergence that is taken from it: in closed form, by the closed entropy, or by samples alone.
 """
 
+import numbers
 from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args
 
@@ -45,8 +46,7 @@ def elbo(
       posterior: q(z | x), reparameterized, with batch shape `[batch]`; z may be any pytree.
       prior: p(z).
       likelihood: z with leaves `[num_samples, batch, ...]` -> p(x | z).
-      num_samples: samples of q for each example, at least 1. More lower the variance; the expectation is the same
-        (see `iwae_bound` for the bound that more samples tighten).
+      num_samples: samples of q for each example, at least 1. More lower the variance; the expectation is the same.
       form: "kl" (20.77) wants a closed KL(q || p), "entropy" (20.76) a closed entropy of q, "monte_carlo" (1.28)
         nothing. All are equal in expectation; at q = p(z | x) "monte_carlo" has no variance at all.
 
@@ -54,6 +54,7 @@ def elbo(
       The bound, `[batch]`. Its gradient is unbiased in the parameters of q, of the prior and of the likelihood.
 
     Raises:
+      AssertionError: while tracing, log-probabilities that are not `[num_samples, batch]`.
       ValueError: if `num_samples` is no integer of at least 1, `form` is none of the above, or the distributions
         have no closed expression that `form` needs.
     """
@@ -72,7 +73,7 @@ def elbo_terms(
     form: Form = "kl",
 ) -> ElboTerms:
     """The two terms whose difference is the `elbo`; arguments and errors are the same."""
-    if isinstance(num_samples, bool) or not isinstance(num_samples, int) or num_samples < 1:
+    if isinstance(num_samples, bool) or not isinstance(num_samples, numbers.Integral) or num_samples < 1:
         raise ValueError(f"num_samples must be an integer of at least 1, got {num_samples!r}")
     if form not in get_args(Form):
         raise ValueError(f"form must be one of {get_args(Form)}, got {form!r}")
@@ -81,19 +82,24 @@ def elbo_terms(
     chex.assert_shape(log_likelihood, (num_samples, x.shape[0]))
     match form:
         case "kl":
-            kl = _closed_form(lambda: posterior.kl_divergence(prior), "KL(q || p)", form)
+            kl = _closed_form(posterior, "kl_divergence", (prior,), form)
         case "entropy":
-            entropy = _closed_form(lambda: posterior.entropy(), "entropy of q", form)
-            kl = -entropy - jnp.mean(prior.log_prob(z), axis=0)
+            kl = -_closed_form(posterior, "entropy", (), form) - jnp.mean(prior.log_prob(z), axis=0)
         case "monte_carlo":
             kl = jnp.mean(posterior.log_prob(z) - prior.log_prob(z), axis=0)
     chex.assert_shape(kl, (x.shape[0],))
     return ElboTerms(jnp.mean(log_likelihood, axis=0), kl)
 
 
-def _closed_form(expression: Callable[[], Array], name: str, form: Form) -> Array:
-    try:
-        return expression()
-    except (NotImplementedError, AttributeError) as error:
-        fallback = '"entropy" or "monte_carlo"' if form == "kl" else '"monte_carlo"'
-        raise ValueError(f'form="{form}" needs a closed {name}, and there is none here: use form={fallback}') from error
+def _closed_form(posterior: distrax.Distribution, name: str, arguments: tuple, form: Form) -> Array:
+    cause = None
+    if hasattr(posterior, name):
+        try:
+            return getattr(posterior, name)(*arguments)
+        except NotImplementedError as error:
+            cause = error
+    wanted, fallback = _CLOSED[form]
+    raise ValueError(f'form="{form}" needs a closed {wanted}, and there is none here: use form={fallback}') from cause
+
+
+_CLOSED = {"kl": ("KL(q || p)", '"entropy" or "monte_carlo"'), "entropy": ("entropy of q", '"monte_carlo"')}

@@ -12,7 +12,8 @@ from genjax_models.types import Array, PRNGKey
 def map_examples(function: Callable[[PRNGKey, Array], Any], key: PRNGKey, x: Array, *, batch_size: int) -> Any:
     """`function(key_i, x_i)` for each example, `batch_size` at a time, the last batch ragged.
 
-    Example i draws from `fold_in(key, i)`, so that no figure depends on the batch size; nothing is padded.
+    Example i draws from `fold_in(key, i)`, so that no draw depends on the batch size; nothing is
+    padded. Figures agree to float32 rounding.
 
     Args:
       function: (key, x `[*shape]`) -> a pytree.

@@ -3,6 +3,7 @@
 import math
 from typing import Literal, get_args
 
+import chex
 import distrax
 import jax
 import jax.numpy as jnp
@@ -29,7 +30,7 @@ def gaussian(shape: Shape, scale: float | Array | LearnedScale) -> Family:
 
     Args:
       shape: of one example.
-      scale: a number: sigma, fixed (an array is not checked, so that it may be traced). "global": one sigma, learned.
+      scale: a number: sigma, fixed (not checked where it is traced). "global": one sigma, learned.
         "isotropic": Sigma = sigma(z)^2 I, Eq. (1.6), which prints sigma where its square belongs. "diagonal": a sigma
         for every dimension, a function of z.
 
@@ -38,12 +39,18 @@ def gaussian(shape: Shape, scale: float | Array | LearnedScale) -> Family:
     """
     scales = {"global": Output((), of_input=False), "isotropic": Output(()), "diagonal": Output(shape)}
     learned = isinstance(scale, str) and scale in scales
-    if not learned and not isinstance(scale, jax.Array) and (isinstance(scale, str | bool) or not 0 < scale < math.inf):
+    if (
+        not learned
+        and not isinstance(scale, jax.core.Tracer)
+        and (isinstance(scale, str | bool) or not 0 < scale < math.inf)
+    ):
         raise ValueError(f"scale must be positive and finite, or one of {get_args(LearnedScale)}, got {scale!r}")
 
     def distribution(p):
         mean = p["mean"]
         sigma = positive(p["raw_scale"]) if learned else jnp.asarray(scale, mean.dtype)
+        if not learned:
+            chex.assert_rank(sigma, 0)
         if scale != "diagonal":
             sigma = sigma.reshape(sigma.shape + (1,) * len(shape))
         return distrax.Independent(distrax.Normal(mean, jnp.broadcast_to(sigma, mean.shape)), len(shape))

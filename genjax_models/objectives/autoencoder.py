@@ -17,7 +17,8 @@ def autoencoder(model: AutoencoderModel) -> Objective:
     def loss(variables, key, batch, step):
         variables = variables["autoencoder"]
         reconstruction = model.generate(variables, model.encode(variables, batch.x))
-        return jnp.mean(squared_error(batch.x, reconstruction)), Aux()
+        error = jnp.mean(squared_error(batch.x, reconstruction))
+        return error, Aux({"squared_error": error})
 
     def sample(variables, key, n, *, label=None):
         return model.generate(variables["autoencoder"], jax.random.normal(key, (n, model.latent)))

@@ -19,7 +19,7 @@ def vae(
     form: Form = "kl",
     kl_weight: float | Array | Schedule = 1.0,
 ) -> Objective:
-    """One player, "vae", that raises the bound L(q) of Eq. (20.77), mean over the batch.
+    """One player, "vae", that raises the bound L(q) of Eq. (20.76), (20.77) or (1.28), mean over the batch.
 
     The loss is -(reconstruction - kl_weight * KL); what is reported as "bound" is the bound, whatever the weight.
 

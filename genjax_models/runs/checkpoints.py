@@ -9,23 +9,24 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
 import orbax.checkpoint
 
-from genjax_models.errors import CheckpointError
+from genjax_models.errors import CheckpointError, DamagedError
 from genjax_models.types import TrainState
 
 FORMAT = 1
+_NEWEST = 2  # kept, so that there is one to go back to
 _MANIFEST = "manifest.json"
 _ARRAYS = "arrays"
 
 
 def save(folder: Path, state: TrainState, *, score: float | None, about: Mapping[str, Any]) -> Path:
-    """Writes `folder/<step>` and forgets all but the newest and the best.
+    """Writes `folder/<step>` and forgets all but the two newest and the best.
 
     Args:
       folder: of the run's checkpoints.
@@ -35,17 +36,23 @@ def save(folder: Path, state: TrainState, *, score: float | None, about: Mapping
 
     Returns:
       The checkpoint's folder.
+
+    Raises:
+      OSError: it could not be written; the checkpoints before it stand.
     """
     folder = folder.resolve()  # Orbax wants absolute paths
     folder.mkdir(parents=True, exist_ok=True)
-    for leftover in folder.glob("*.partial"):
-        shutil.rmtree(leftover)
+    clean(folder)
     step = int(state.step)
     place, partial = folder / f"{step:08d}", folder / f"{step:08d}.partial"
     if place.exists():  # a step is one state: what stands is as good, and may have a score
         return place
-    with orbax.checkpoint.StandardCheckpointer() as checkpointer:
-        checkpointer.save(partial / _ARRAYS, state)
+    try:
+        with orbax.checkpoint.StandardCheckpointer() as checkpointer:
+            checkpointer.save(partial / _ARRAYS, state)
+    except Exception as error:  # a full disk has many faces in Orbax
+        reason = " ".join(str(error).split())[:200]
+        raise OSError(f"{place} could not be written, the checkpoint before it stands ({reason} ...)") from error
     manifest = {
         "format": FORMAT,
         "step": step,
@@ -55,13 +62,18 @@ def save(folder: Path, state: TrainState, *, score: float | None, about: Mapping
         "files": {name: _digest(partial / name) for name in _files(partial)},
     }
     (partial / _MANIFEST).write_text(json.dumps({**manifest, "digest": _digest_of(manifest)}, indent=1))
+    for name in _files(partial):
+        _sync(partial / name)
     _sync(partial)
     os.rename(partial, place)
     _sync(folder)
-    keep = {_choose(folder, "last"), _choose(folder, "best")}
-    for other in _steps(folder):
-        if other not in keep:
-            shutil.rmtree(folder / f"{other:08d}")
+    steps = _steps(folder)
+    best = _best(folder, on_damage=lambda error: None)  # what is damaged is told when it is wanted, not when it is old
+    for other in steps:
+        if other not in {*steps[-_NEWEST:], best}:
+            forgotten = folder / f"{other:08d}.partial"  # whole or absent, also when this is the last thing done
+            os.rename(folder / f"{other:08d}", forgotten)
+            shutil.rmtree(forgotten)
     return place
 
 
@@ -77,13 +89,46 @@ def restore(folder: Path, like: TrainState, which: Literal["best", "last"] = "be
       CheckpointError: none there, a newer format, a damaged or missing file, or a tree of something else.
     """
     folder = folder.resolve()
-    place = folder / f"{_choose(folder, which):08d}"
+    return _verified(folder / f"{_choose(folder, which):08d}", like)[0]
+
+
+def restore_newest(
+    folder: Path, like: TrainState, on_damage: Callable[[DamagedError], None]
+) -> tuple[TrainState, dict[str, Any]]:
+    """The newest state that is whole, and its manifest's "about"; each newer one that is not is told to `on_damage`
+    and put aside as `<step>.damaged`.
+
+    Raises:
+      DamagedError: none is whole; the newest one's error.
+      CheckpointError: there is none, or it is of another model or of a newer format. Nothing is put aside then.
+    """
+    folder = folder.resolve()
+    errors = []
+    for step in reversed(_steps(folder)):
+        try:
+            return _verified(folder / f"{step:08d}", like)
+        except DamagedError as error:
+            errors.append(error)
+            on_damage(error)
+            aside = folder / f"{step:08d}.damaged"
+            shutil.rmtree(aside, ignore_errors=True)
+            (folder / f"{step:08d}").rename(aside)
+    raise errors[0] if errors else CheckpointError(f"{folder} holds no checkpoint")
+
+
+def clean(folder: Path) -> None:
+    """Removes what a process that was killed, or a full disk, left of a save."""
+    for leftover in folder.glob("*.partial"):
+        shutil.rmtree(leftover)
+
+
+def _verified(place: Path, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
     manifest = read_manifest(place)
     found = {name: _digest(place / name) for name in _files(place) if name != _MANIFEST}
     for name, digest in manifest["files"].items():
         if found.get(name) != digest:
             state = "is missing" if name not in found else "is damaged: its sha256 is not the one that was written"
-            raise CheckpointError(f"{place / name} {state}")
+            raise DamagedError(f"{place / name} {state}")
     expected = _leaves(like)
     if differences := [
         f"{name}: checkpoint has {manifest['leaves'].get(name, 'nothing')}, wanted {expected.get(name, 'nothing')}"
@@ -92,7 +137,7 @@ def restore(folder: Path, like: TrainState, which: Literal["best", "last"] = "be
     ]:
         raise CheckpointError(f"{place} holds another model: {'; '.join(differences[:3])} ({len(differences)} in all)")
     with orbax.checkpoint.StandardCheckpointer() as checkpointer:
-        return checkpointer.restore(place / _ARRAYS, jax.tree.map(_abstract, like))
+        return checkpointer.restore(place / _ARRAYS, jax.tree.map(_abstract, like)), manifest["about"]
 
 
 def read_manifest(place: Path) -> dict[str, Any]:
@@ -107,23 +152,40 @@ def read_manifest(place: Path) -> dict[str, Any]:
         digest = manifest.pop("digest")
         version = int(manifest["format"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path} cannot be read ({type(error).__name__}: {error})") from error
+        raise DamagedError(f"{path} cannot be read ({type(error).__name__}: {error})") from error
     if version > FORMAT:
         raise CheckpointError(f"{path} has format {version}; this version reads up to {FORMAT}")
     if digest != _digest_of(manifest):
-        raise CheckpointError(f"{path} is damaged: its sha256 is not the one that was written")
+        raise DamagedError(f"{path} is damaged: its sha256 is not the one that was written")
     return manifest
+
+
+def any_in(folder: Path) -> bool:
+    """Whether `folder` holds a checkpoint."""
+    return bool(_steps(folder))
 
 
 def _choose(folder: Path, which: str) -> int:
     steps = _steps(folder)
     if not steps:
         raise CheckpointError(f"{folder} holds no checkpoint")
-    if which == "last":
-        return steps[-1]
-    scores = {step: read_manifest(folder / f"{step:08d}")["score"] for step in steps}
-    scored = {step: score for step, score in scores.items() if score is not None}
-    return max(scored, key=scored.get) if scored else steps[-1]
+    return steps[-1] if which == "last" else _best(folder)
+
+
+def _best(folder: Path, on_damage: Callable[[DamagedError], None] | None = None) -> int:
+    """The step of the highest score, the newest one where nothing has a score."""
+    scores = {}
+    for step in _steps(folder):
+        try:
+            score = read_manifest(folder / f"{step:08d}")["score"]
+        except DamagedError as error:
+            if on_damage is None:
+                raise
+            on_damage(error)
+            continue
+        if score is not None:
+            scores[step] = score
+    return max(scores, key=scores.get) if scores else _steps(folder)[-1]
 
 
 def _steps(folder: Path) -> list[int]:
@@ -153,8 +215,8 @@ def _digest_of(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

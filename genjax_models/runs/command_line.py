@@ -12,7 +12,10 @@ from typing import Any, NamedTuple
 
 import tyro
 
-from genjax_models.errors import CheckpointError, InputError, NonFiniteError
+from genjax_models.errors import CheckpointError, InputError, NonFiniteError, StoppedError
+
+# What a resumed run may do otherwise: go on for longer, or look more or less often.
+_MAY_CHANGE = {"training.steps", "training.evaluate_every", "training.log_every"}
 
 
 class Experiment(NamedTuple):
@@ -51,6 +54,8 @@ class Options:
 
     run_dir: Path | None = None
     """Directory of the run; by default a new one in runs/."""
+    resume: Path | None = None
+    """Go on with the run in this directory, with the config that is there; steps and intervals alone may change."""
     overwrite: bool = False
     """Replace the run that is already in that directory."""
     dry_run: bool = False
@@ -68,6 +73,8 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
     program = f"python -m experiments.{experiment.name}"
     with explained():
         config, options = _parse(experiment, arguments, program)
+        if options.resume:
+            config = _resumed(experiment, arguments, program, options)
         from genjax_models.runs import experiment as running  # imports jax
 
         if options.dry_run:
@@ -85,18 +92,26 @@ def explained() -> Iterator[None]:
     except (InputError, CheckpointError) as error:
         print(f"error: {_one_line(str(error))}", file=sys.stderr)
         sys.exit(2)
-    except NonFiniteError as error:
+    except StoppedError as error:
+        print(_one_line(str(error)), file=sys.stderr)
+        sys.exit(128 + error.signal)
+    except (NonFiniteError, OSError) as error:
         print(f"error: {_one_line(str(error))}", file=sys.stderr)
         sys.exit(1)
 
 
-def parse(command: Any, arguments: Sequence[str] | None, program: str, description: str) -> Any:
+def parse(command: Any, arguments: Sequence[str] | None, program: str, description: str, default: Any = None) -> Any:
     """`tyro.cli`, whose errors become one `InputError`."""
     shown = io.StringIO()
     try:
         with contextlib.redirect_stderr(shown):
             return tyro.cli(
-                command, prog=program, description=description, args=arguments, config=(tyro.conf.OmitArgPrefixes,)
+                command,
+                **({} if default is None else {"default": default}),
+                prog=program,
+                description=description,
+                args=arguments,
+                config=(tyro.conf.OmitArgPrefixes,),
             )
     except SystemExit as stop:
         if stop.code in (0, None):
@@ -104,14 +119,36 @@ def parse(command: Any, arguments: Sequence[str] | None, program: str, descripti
         raise InputError(_without_box(shown.getvalue())) from None
 
 
-def _parse(experiment: Experiment, arguments: Sequence[str], program: str):
+def _parse(experiment: Experiment, arguments: Sequence[str], program: str, default: Any = None):
     command = dataclasses.make_dataclass(
         "Command",
         [("config", experiment.config), ("options", Options)],
         namespace={"__doc__": experiment.config.__doc__},
     )
-    parsed = parse(command, arguments, program, experiment.config.__doc__)
+    default = None if default is None else command(default, Options())
+    parsed = parse(command, arguments, program, experiment.config.__doc__, default)
     return parsed.config, parsed.options
+
+
+def _resumed(experiment: Experiment, arguments: Sequence[str], program: str, options: Options) -> Any:
+    """The config on disk, with the flags that may change; refuses the others, and says how they differ."""
+    from genjax_models.runs import directory
+
+    if options.run_dir or options.overwrite:
+        raise InputError("--resume goes on in the run's own directory: --run-dir and --overwrite do not go with it")
+    stored = directory.read_config(options.resume, experiment.config, experiment.name)
+    config, _ = _parse(experiment, arguments, program, stored)
+    before, after = (dict(directory.flat(dataclasses.asdict(c))) for c in (stored, config))
+    changed = [name for name in before if before[name] != after[name] and name not in _MAY_CHANGE]
+    if changed:
+        told = "; ".join(f"{name} is {before[name]}, asked for is {after[name]}" for name in changed)
+        raise InputError(f"--resume {options.resume}: {told}. Only {', '.join(sorted(_MAY_CHANGE))} may change")
+    if config.training.steps != stored.training.steps and config.optimizer.schedule != "constant":
+        raise InputError(
+            f"--resume {options.resume}: steps cannot change from {stored.training.steps} to {config.training.steps},"
+            f" since they shape the {config.optimizer.schedule} schedule of the learning rate"
+        )
+    return config
 
 
 def _without_box(text: str) -> str:

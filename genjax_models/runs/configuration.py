@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import numbers
 from typing import TYPE_CHECKING, Literal
 
 from genjax_models.errors import InputError
@@ -21,7 +22,7 @@ def whole(smallest: int, **fields) -> None:
     """Refuses what is no integer of at least `smallest`, alone or in a tuple; names the field."""
     for name, value in fields.items():
         for number in value if isinstance(value, tuple) else (value,):
-            if isinstance(number, bool) or not isinstance(number, int) or number < smallest:
+            if isinstance(number, bool) or not isinstance(number, numbers.Integral) or number < smallest:
                 raise InputError(f"{name} must be an integer of at least {smallest}, got {value!r}")
 
 
@@ -34,7 +35,7 @@ def positive(**fields: float) -> None:
 
 def seed_in_range(seed: int) -> None:
     """Accepts 0 <= seed < 2^32 alone: `jax.random.key(2**32 + 1)` would be `key(1)` in silence."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**32:
         raise InputError(f"seed must be an integer in [0, 2^32), got {seed!r}")
 
 

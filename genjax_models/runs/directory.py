@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from genjax_models.errors import InputError
+from genjax_models.runs import lock
 
 _PACKAGES = ("genjax_models", "jax", "jaxlib", "flax", "optax", "distrax", "chex", "orbax-checkpoint", "numpy")
 
@@ -50,8 +51,7 @@ def create(path: Path | None, experiment: str, *, overwrite: bool = False) -> Pa
     if path.exists():
         _make_way(path, overwrite)
     try:
-        path.mkdir(parents=True)
-        (path / "figures").mkdir()
+        (path / "figures").mkdir(parents=True)
     except OSError as error:
         raise InputError(f"--run-dir {path}: cannot be made ({error.strerror})") from error
     return path.resolve()
@@ -61,13 +61,17 @@ def _make_way(path: Path, overwrite: bool) -> None:
     if not path.is_dir():
         raise InputError(f"--run-dir {path}: is a file; a new directory is wanted")
     if not any(path.iterdir()):
-        path.rmdir()
-    elif not overwrite:
+        return
+    if not overwrite:
         raise InputError(f"--run-dir {path}: exists already; choose another, or replace it with --overwrite")
-    elif not (path / "config.json").is_file():
+    if not (path / "config.json").is_file():
         raise InputError(f"--run-dir {path}: holds no run (no config.json), so --overwrite does not delete it")
-    else:
-        shutil.rmtree(path)
+    with lock.locked(path):
+        for entry in path.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)  # which follows no links
+            elif entry.name != lock.NAME:
+                entry.unlink()
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -81,6 +85,24 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
     """One more line of `metrics.jsonl`."""
     with path.open("a") as file:
         file.write(json.dumps(row) + "\n")
+
+
+def cut_rows(path: Path, step: int) -> list[dict[str, Any]]:
+    """Cuts `metrics.jsonl` back to the rows of steps up to `step`, which it returns.
+
+    A last line that a killed process left unfinished is cut off too.
+    """
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    rows = [row for row in rows if row["step"] <= step]
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    os.replace(partial, path)
+    return rows
 
 
 def config_as_json(experiment: str, config: Any) -> dict[str, Any]:
@@ -125,6 +147,18 @@ def _from_dict(config_class: type, values: Mapping[str, Any], where: Path):
             value = _from_dict(type(default), value, where)
         made[name] = tuple(value) if isinstance(value, list) else value
     return config_class(**made)
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested values as rows of dotted name and text."""
+    rows = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            rows += flat(value, f"{prefix}{name}.")
+        else:
+            shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+            rows.append((prefix + name, shown))
+    return rows
 
 
 def environment(command: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,20 @@ import jax
 import numpy as np
 
 from genjax_models.data.dataset import Dataset
+from genjax_models.data.fingerprint import fingerprint
 from genjax_models.data.prepare import Prepared
-from genjax_models.errors import InputError, NonFiniteError
+from genjax_models.errors import CheckpointError, InputError, NonFiniteError, StoppedError
 from genjax_models.evaluation.findings import findings
-from genjax_models.runs import checkpoints, directory, pictures
+from genjax_models.runs import checkpoints, directory, lock, pictures, signals
 from genjax_models.runs.command_line import Experiment, Options
-from genjax_models.runs.fit import Fit, Row, evaluation_key, fit, summarised
+from genjax_models.runs.fit import Fit, Progress, Row, evaluation_key, fit, summarised
 from genjax_models.runs.pictures import Picture
 from genjax_models.runs.report import Report, render
 from genjax_models.training import trainer
 from genjax_models.types import Batch, Objective, Players, Trainer, TrainState
 
 _SAMPLES = 64
-_NOISE_SEED = 20_10  # of the pictures; the same noise at every evaluation
+_NOISE = 2**32 - 3  # the key of pictures, beside that of evaluation: the same noise at every evaluation
 _WORDS = {"kl": "KL"}
 
 
@@ -38,34 +40,71 @@ def run(experiment: Experiment, config: Any, options: Options, command: str) -> 
     """
     config, dataset = _dataset(experiment, config)
     train = _trainer(experiment.build(config), config)
-    folder = directory.create(options.run_dir, experiment.name, overwrite=options.overwrite)
-    data = experiment.prepare(config, dataset)
-    about = directory.config_as_json(experiment.name, config)
-    directory.write_json(folder / "config.json", about)
-    directory.write_json(folder / "environment.json", directory.environment(command))
+    folder = options.resume.resolve() if options.resume else None
+    folder = folder or directory.create(options.run_dir, experiment.name, overwrite=options.overwrite)
+    with lock.locked(folder):
+        about = directory.config_as_json(experiment.name, config) | {"data": fingerprint(dataset)}
+        start = _go_on(train, config, folder, about) if options.resume else None
+        data = experiment.prepare(config, dataset)
+        directory.write_json(folder / "config.json", directory.config_as_json(experiment.name, config))
+        if not options.resume:
+            directory.write_json(folder / "environment.json", directory.environment(command))
+        fitted, gallery = _fit(experiment, config, data, folder, train, start, about)
+        return _report(experiment, config, data, folder, fitted, gallery)
+
+
+def _fit(experiment, config, data: Prepared, folder: Path, train: Trainer, start: Progress | None, about):
+    """Trains; writes metrics, pictures of samples and checkpoints as it goes, also when the run cannot go on."""
     gallery = _Gallery(experiment, config, folder)
 
-    def save(state: TrainState, row: Row) -> None:
-        checkpoints.save(folder / "checkpoints", state, score=_score(experiment, row), about=about)
+    def save(progress: Progress, row: Row) -> None:
+        described = about | {"pending": progress.pending}
+        checkpoints.save(folder / "checkpoints", progress.state, score=_score(experiment, row), about=described)
 
-    def on_evaluation(state: TrainState, row: Row) -> None:
-        save(state, row)
-        gallery.look(state)
+    def on_evaluation(progress: Progress, row: Row) -> None:
+        gallery.look(progress.state)
+        save(progress, row)
 
-    try:
-        fitted = fit(
-            train,
-            data,
-            config.training,
-            seed=config.seed,
-            evaluate=experiment.evaluate(config),
-            on_metrics=lambda row: directory.append_row(folder / "metrics.jsonl", row),
-            on_evaluation=on_evaluation,
-        )
-    except NonFiniteError as error:
-        save(error.state, {})
-        raise
-    return _report(experiment, config, data, folder, fitted, gallery)
+    with signals.listening() as signal:
+        try:
+            fitted = fit(
+                train,
+                data,
+                config.training,
+                seed=config.seed,
+                evaluate=experiment.evaluate(config),
+                start=start,
+                on_metrics=lambda row: directory.append_row(folder / "metrics.jsonl", row),
+                on_evaluation=on_evaluation,
+                should_stop=lambda: bool(signal()),
+            )
+        except NonFiniteError as error:
+            save(error.progress, {})
+            raise
+        except StoppedError as error:
+            save(error.progress, {})
+            message = f"{error}, and saved; go on with: python -m experiments.{experiment.name} --resume {folder}"
+            raise StoppedError(message, error.progress, signal()) from None
+    return fitted, gallery
+
+
+def _go_on(train: Trainer, config: Any, folder: Path, about) -> Progress | None:
+    """Where the run in `folder` was at its newest checkpoint that is whole; its metrics are cut back to there.
+
+    None for a run that did not come to its first checkpoint: it starts again.
+    """
+    checkpoints.clean(folder / "checkpoints")
+    if not checkpoints.any_in(folder / "checkpoints"):
+        directory.cut_rows(folder / "metrics.jsonl", -1)
+        return None
+
+    def warn(error: CheckpointError) -> None:
+        print(f"warning: {error}; going back to an older checkpoint", file=sys.stderr)
+
+    state, before = checkpoints.restore_newest(folder / "checkpoints", _shape_of_state(train, config), warn)
+    if before["data"] != about["data"]:
+        raise InputError(f"--resume {folder}: the data in {config.data} are not those that the run began with")
+    return Progress(state, directory.cut_rows(folder / "metrics.jsonl", int(state.step)), before["pending"])
 
 
 def load(experiment: Experiment, run: Path | str, which: str = "best") -> tuple[Objective, Players]:
@@ -126,28 +165,32 @@ def _shape_of_state(train: Trainer, config) -> TrainState:
 
 
 class _Gallery:
-    """Samples from fixed noise at each evaluation, so that one sees learning."""
+    """Samples from fixed noise at each evaluation, to see learning by; on disk, so that a resumed run has all."""
 
-    def __init__(self, experiment: Experiment, config, folder: Path):
+    def __init__(self, experiment: Experiment, config: Any, folder: Path):
         draw = experiment.images(config)
-        self.draw = jax.jit(lambda players: draw(players, jax.random.key(_NOISE_SEED), _SAMPLES))
+        self.draw = jax.jit(
+            lambda players: draw(players, jax.random.fold_in(jax.random.key(0), np.uint32(_NOISE)), _SAMPLES)
+        )
         self.drawable = pictures.drawable(config.shape)
         self.experiment, self.folder = experiment, folder / "figures"
-        self.seen: list[tuple[int, np.ndarray]] = []
 
     def look(self, state: TrainState) -> None:
         if self.drawable:
             images, step = np.asarray(self.draw(state.variables)), int(state.step)
-            self.seen.append((step, images))
             picture = pictures.samples(images, step, self.experiment.images_are, self.experiment.range)
             (self.folder / f"samples_{step:08d}.png").write_bytes(picture.png)
+            np.save(self.folder / f"samples_{step:08d}.npy", images)
 
-    def pictures(self) -> list[Picture]:
+    def pictures(self, last: int) -> list[Picture]:
+        """Samples after step `last`, and how they came about."""
         if not self.drawable:
             return []
+        paths = sorted(self.folder.glob("samples_*.npy"))
+        seen = [(int(path.stem.split("_")[1]), path) for path in paths]
+        seen = [(step, np.load(path, allow_pickle=False)) for step, path in seen if step <= last]
         shown, range = self.experiment.images_are, self.experiment.range
-        (step, images), *_ = self.seen[::-1]
-        return [pictures.samples(images, step, shown, range), pictures.learning(self.seen, shown, range)]
+        return [pictures.samples(seen[-1][1], last, shown, range), pictures.learning(seen, shown, range)]
 
 
 def _report(experiment: Experiment, config, data: Prepared, folder: Path, fitted: Fit, gallery: _Gallery) -> Path:
@@ -160,7 +203,7 @@ def _report(experiment: Experiment, config, data: Prepared, folder: Path, fitted
     said = findings(fitted.history, facts)
     directory.write_json(folder / "result.json", {"test": test, "findings": said, "seconds": fitted.seconds})
     curves = pictures.curves(fitted.history, experiment.metric, experiment.unit)
-    shown = [*gallery.pictures(), curves, *looked]
+    shown = [*gallery.pictures(int(fitted.state.step)), curves, *looked]
     for picture in shown:
         (folder / "figures" / f"{picture.name}.png").write_bytes(picture.png)
     environment = json.loads((folder / "environment.json").read_text())
@@ -180,8 +223,8 @@ def _report(experiment: Experiment, config, data: Prepared, folder: Path, fitted
     for finding in said:
         print(f"- {finding}")
     metric, unit = experiment.metric, experiment.unit
-    error = f"{test[metric]:.2f} +- {test[f'{metric}_se']:.2f} {unit} per example (mean +- standard error"
-    print(f"held-out {metric.replace('_', ' ')}: {error} over {len(data.test.x):,} test examples)")
+    error = _with_error(test, metric).replace("±", "+-")
+    print(f"held-out {metric.replace('_', ' ')}: {error} {unit} per example ({len(data.test.x):,} test examples)")
     print(f"report: {page}")
     return folder
 
@@ -191,17 +234,22 @@ def _results(experiment: Experiment, config, test: Row, fitted: Fit) -> list[tup
     rows = [
         (
             f"Test {_WORDS.get(name, name.replace('_', ' '))}",
-            f"{test[name]:.2f} ± {test[f'{name}_se']:.2f}",
+            _with_error(test, name),
             experiment.unit,
         )
         for name in names
     ]
-    rate = config.training.steps / fitted.seconds["running"]
+    rate = (int(fitted.state.step) - fitted.first) / fitted.seconds["running"]
     return [
         *rows,
         ("Speed", f"{rate:,.0f}", "steps per second, evaluations included"),
         ("Compilation", f"{fitted.seconds['compiling']:.1f}", "seconds"),
     ]
+
+
+def _with_error(row: Row, name: str) -> str:
+    error = row.get(f"{name}_se")
+    return f"{row[name]:.2f}" if error is None else f"{row[name]:.2f} ± {error:.2f}"
 
 
 def _score(experiment: Experiment, row: Row) -> float | None:

@@ -1,23 +1,26 @@
 """`fit`: trains, evaluates and shows progress, for scripts and notebooks alike. It writes nothing to disk."""
 
 import contextlib
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TextIO
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from tqdm.auto import tqdm
 
 from genjax_models.data.prepare import Prepared
-from genjax_models.errors import InputError, NonFiniteError
+from genjax_models.errors import InputError, NonFiniteError, StoppedError
 from genjax_models.evaluation.estimates import estimate
 from genjax_models.runs.configuration import Training, seed_in_range
 from genjax_models.training import batch_rows, first_failure, loop_over_data
 from genjax_models.types import Array, Batch, Metrics, Players, PRNGKey, Trainer, TrainState
 
 # Evaluation draws the same noise at every step of every run, so that what moves a curve is the model.
-_EVALUATION_SEED = 0
+# Seeds of runs are roots and their keys are split, so a root folded with a large number is no key of any run.
+_EVALUATION = 2**32 - 1
 _LONGEST_CHUNK = 500  # steps
 _CHUNK_SECONDS = 2.0
 
@@ -25,17 +28,29 @@ Row = dict[str, Any]
 Evaluate = Callable[[Players, PRNGKey, Batch], Mapping[str, Array]]
 
 
+class Progress(NamedTuple):
+    """Where a run is: with it, and nothing else, `fit` goes on as if it had never stopped.
+
+    The state, the history so far, and the metrics of the steps since its last training row.
+    """
+
+    state: TrainState
+    history: list[Row]
+    pending: dict[str, list[float]]
+
+
 class Fit(NamedTuple):
     """The state after the last step, and a tidy history.
 
     A row of `history` has "step", "split" ("train": means over the steps since the row before; "validation": means over
     examples, with "name_se" beside "name") and metrics by name; `pandas.DataFrame(history)` takes it as it is.
-    `seconds` tells compiling from running.
+    `seconds` tells compiling (with one evaluation) from running; `first` is the step from which this call went on.
     """
 
     state: TrainState
     history: list[Row]
     seconds: dict[str, float]
+    first: int = 0
 
 
 def fit(
@@ -45,8 +60,10 @@ def fit(
     *,
     seed: int = 0,
     evaluate: Evaluate | None = None,
+    start: Progress | None = None,
     on_metrics: Callable[[Row], None] | None = None,
-    on_evaluation: Callable[[TrainState, Row], None] | None = None,
+    on_evaluation: Callable[[Progress, Row], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
 ) -> Fit:
     """Trains for `training.steps` steps in compiled chunks of about two seconds.
 
@@ -57,61 +74,75 @@ def fit(
       seed: of everything random in the run, in [0, 2^32).
       evaluate: pure and jitted here: (players, key, validation split) -> per-example values `[n]`, of which the history
         has mean and standard error, or scalars. Before the first step, every `evaluate_every` and after the last.
-      on_metrics: called with each row of the history as it is made (for TensorBoard, W&B, a file).
-      on_evaluation: called with the state and the validation row, at each evaluation. The state is only lent: the next
-        chunk donates its arrays.
+      start: goes on from there, bit for bit as if the run had not stopped; `seed` is then that of the state.
+      on_metrics: called with each new row of the history as it is made (for TensorBoard, W&B, a file).
+      on_evaluation: called with the progress and the validation row, at each evaluation. The state is only lent: the
+        next chunk donates its arrays.
+      should_stop: asked after each chunk.
 
     Raises:
       InputError: before anything is compiled, for a seed out of range or a batch that does not fit.
-      NonFiniteError: a loss or a gradient was not finite; carries the state before that step.
+      NonFiniteError: a loss, a gradient or what it led to was not finite; carries the progress before that step.
+      StoppedError: `should_stop` said so; carries the progress.
     """
     seed_in_range(seed)
     size = len(data.train.x)
     if training.batch_size > size:
         raise InputError(f"batch_size must be at most {size}, the training split, got {training.batch_size}")
-    history: list[Row] = []
-
-    def record(row: Row) -> None:
-        history.append(row)
-        if on_metrics:
-            on_metrics(row)
-
-    def observe(state: TrainState, row: Row) -> None:
-        record(row)
-        if on_evaluation:
-            on_evaluation(state, row)
-
     steps, every = training.steps, training.evaluate_every
-    chunk = max(1, min(_LONGEST_CHUNK, every, steps))
+    epochs = 10 * (size // training.batch_size)  # each call permutes all the epochs that it may touch
+    chunk = max(1, min(_LONGEST_CHUNK, every, steps, epochs))
     run = loop_over_data(trainer, batch_size=training.batch_size, prepare=data.each_step, chunk=chunk)
     validate = _validator(evaluate, data.validation)
-    pending, pace = _Pending(training.log_every), _Pace(chunk)
-    with tqdm(total=steps, desc="compiling", unit="step", dynamic_ncols=True) as bar:
-        started = time.monotonic()
-        state = jax.jit(trainer.init)(jax.random.key(seed), data.example)
+    log = _Log(training.log_every, on_metrics, start)
+    pace = _Pace(chunk)
+    with tqdm(total=steps, desc="compiling", unit="step", dynamic_ncols=True, file=Unbroken(sys.stderr)) as bar:
+        began = time.monotonic()
+        state = (
+            jax.tree.map(jnp.copy, start.state) if start else jax.jit(trainer.init)(jax.random.key(seed), data.example)
+        )
+        done = first = int(state.step)
         state, _ = run(state, data.train, 0)
         row = validate(state)
-        seconds = {"compiling": time.monotonic() - started}
+        seconds = {"compiling": time.monotonic() - began}
         bar.set_description(f"compiled in {seconds['compiling']:.1f} s, training")
         bar.reset()
-        started = time.monotonic()
-        observe(state, row)
-        for start in range(0, steps, every):
-            for moved, metrics in _chunks(run, state, data.train, min(every, steps - start), pace):
-                state, failure = moved, first_failure(metrics)
-                for row in pending.add(metrics, failure):
-                    record(row)
-                if failure:
-                    for row in pending.rest():
-                        record(row)
-                    raise _non_finite(failure[1], state, size, training.batch_size)
-                bar.update(_length(metrics))
-                bar.set_postfix_str(_summary(history))
-            observe(state, validate(state))
-        for row in pending.rest():
-            record(row)
-        seconds["running"] = time.monotonic() - started
-    return Fit(state, history, seconds)
+        bar.update(done)
+        began = time.monotonic()
+
+        def observe(state: TrainState, row: Row) -> None:
+            log.record(row)
+            if on_evaluation:
+                on_evaluation(log.progress(state), row)
+
+        if not start:
+            observe(state, row)
+        while done < steps:
+            count = min(pace.steps(), every - done % every, steps - done)
+            state, metrics = _timed_chunk(run, state, data.train, count, pace)
+            made = int(state.step) - done
+            log.add(metrics, made)
+            if made < count:
+                log.flush()
+                raise _non_finite(first_failure(metrics), log.progress(state), size, training.batch_size)
+            done += count
+            bar.update(count)
+            bar.set_postfix_str(_summary(log.history))
+            if done == steps:
+                log.flush()
+            if done == steps or done % every == 0:
+                observe(state, validate(state))
+            if should_stop and should_stop() and done < steps:
+                raise StoppedError(f"stopped at step {done} of {steps}", log.progress(state))
+        seconds["running"] = time.monotonic() - began
+    return Fit(state, log.history, seconds, first)
+
+
+def _timed_chunk(run, state: TrainState, data: Batch, count: int, pace: "_Pace") -> tuple[TrainState, Metrics]:
+    """`count` steps; their metrics on the host."""
+    with pace.timing(count):
+        state, metrics = run(state, data, count)
+        return state, {name: np.asarray(values)[:count] for name, values in metrics.items()}
 
 
 def _validator(evaluate: Evaluate | None, validation: Batch) -> Callable[[TrainState], Row]:
@@ -125,7 +156,7 @@ def _validator(evaluate: Evaluate | None, validation: Batch) -> Callable[[TrainS
 
 def evaluation_key() -> PRNGKey:
     """The key of every evaluation."""
-    return jax.random.key(_EVALUATION_SEED)
+    return jax.random.fold_in(jax.random.key(0), np.uint32(_EVALUATION))
 
 
 def summarised(step: int, split: str, values: Mapping[str, Array]) -> Row:
@@ -133,25 +164,12 @@ def summarised(step: int, split: str, values: Mapping[str, Array]) -> Row:
     row: Row = {"step": step, "split": split}
     for name, value in values.items():
         if np.ndim(value):
-            row[name], row[f"{name}_se"], _ = estimate(value)
+            row[name], error, n = estimate(value)
+            if n > 1:
+                row[f"{name}_se"] = error
         else:
             row[name] = float(value)
     return row
-
-
-def _chunks(run, state: TrainState, data: Batch, steps: int, pace: "_Pace"):
-    """Makes `steps` steps; yields the state after each chunk, and the chunk's metrics on the host."""
-    while steps:
-        count = min(steps, pace.steps())
-        with pace.timing(count):
-            state, metrics = run(state, data, count)
-            metrics = {name: np.asarray(values)[:count] for name, values in metrics.items()}
-        steps -= count
-        yield state, metrics
-
-
-def _length(metrics: Metrics) -> int:
-    return len(next(iter(metrics.values())))
 
 
 class _Pace:
@@ -171,38 +189,71 @@ class _Pace:
         self.seconds_per_step = max(1e-9, (time.monotonic() - started) / count)
 
 
-class _Pending:
-    """Metrics of single steps, averaged into rows whose borders do not depend on the chunks."""
+class _Log:
+    """The history, and the metrics of single steps on their way into it: rows whose borders no chunk moves."""
 
-    def __init__(self, log_every: int):
-        self.log_every = log_every
-        self.step = 0
-        self.values: dict[str, list[float]] = {}
+    def __init__(self, log_every: int, on_metrics: Callable[[Row], None] | None, start: Progress | None):
+        self.log_every, self.on_metrics = log_every, on_metrics
+        self.history: list[Row] = list(start.history) if start else []
+        self.pending = {name: list(values) for name, values in start.pending.items()} if start else {}
+        self.step = int(start.state.step) if start else 0
 
-    def add(self, metrics: Metrics, failure: tuple[int, list[str]] | None) -> Iterator[Row]:
-        """Takes a chunk, up to the step that failed."""
-        for i in range(failure[0] if failure else _length(metrics)):
+    def progress(self, state: TrainState) -> Progress:
+        return Progress(state, list(self.history), {name: list(values) for name, values in self.pending.items()})
+
+    def record(self, row: Row) -> None:
+        self.history.append(row)
+        if self.on_metrics:
+            self.on_metrics(row)
+
+    def add(self, metrics: Metrics, count: int) -> None:
+        """Takes the first `count` steps of a chunk."""
+        for i in range(count):
             for name, values in metrics.items():
-                self.values.setdefault(name, []).append(float(values[i]))
+                self.pending.setdefault(name, []).append(float(values[i]))
             self.step += 1
             if self.step % self.log_every == 0:
-                yield from self.rest()
+                self.flush()
 
-    def rest(self) -> Iterator[Row]:
+    def flush(self) -> None:
         """The row of what is there."""
-        if self.values:
-            means = {name: float(np.mean(values)) for name, values in self.values.items()}
-            self.values = {}
-            yield {"step": self.step, "split": "train", **means}
+        if self.pending:
+            means = {name: float(np.mean(values)) for name, values in self.pending.items()}
+            self.pending = {}
+            self.record({"step": self.step, "split": "train", **means})
 
 
-def _non_finite(names: list[str], state: TrainState, size: int, batch_size: int) -> NonFiniteError:
+class Unbroken:
+    """A text stream whose reader may go away: what cannot be written is lost, and training goes on."""
+
+    def __init__(self, stream: TextIO):
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """Writes, or does not."""
+        with contextlib.suppress(OSError, ValueError):
+            self.stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flushes, or does not."""
+        with contextlib.suppress(OSError, ValueError):
+            self.stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+def _non_finite(
+    failure: tuple[int, list[str]] | None, progress: Progress, size: int, batch_size: int
+) -> NonFiniteError:
+    state, names = progress.state, failure[1] if failure else ["the updated variables"]
     rows = np.asarray(batch_rows(state.key, state.step, 1, size, batch_size))[0]
     shown = ", ".join(map(str, rows[:8])) + (", ..." if len(rows) > 8 else "")
     return NonFiniteError(
         f"step {int(state.step)}: {' and '.join(names)} not finite; the batch was rows {shown} of the training split;"
         f" the state before that step is kept",
-        state,
+        progress,
     )
 
 

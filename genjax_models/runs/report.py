@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jinja2
 
+from genjax_models.runs.directory import flat
 from genjax_models.runs.pictures import Picture
 
 
@@ -29,15 +30,4 @@ def render(report: Report) -> str:
     page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(source)
     pictures = [{**picture._asdict(), "data": base64.b64encode(picture.png).decode()} for picture in report.pictures]
     values = {**report._asdict(), "pictures": pictures}
-    return page.render(**{**values, "config": _flat(report.config), "environment": _flat(report.environment)})
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    rows = []
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            rows += _flat(value, f"{prefix}{name}.")
-        else:
-            shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-            rows.append((prefix + name, shown))
-    return rows
+    return page.render(**{**values, "config": flat(report.config), "environment": flat(report.environment)})

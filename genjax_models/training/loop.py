@@ -1,5 +1,6 @@
 """Many steps in one compiled `lax.scan`, over data that live on the device or over a stacked chunk of a stream."""
 
+import operator
 from collections.abc import Callable
 
 import jax
@@ -33,8 +34,8 @@ def loop_over_data(
 
     Returns:
       `run`, jitted. The state is donated: use the one returned. Metrics have leaves `[chunk]`, of which the first
-      `num_steps` count. From the first step whose loss or gradient is not finite the state stays as it was before
-      that step: `state.step` tells how many steps counted, and `first_failure` names the culprit.
+      `num_steps` count. From the first step whose loss, gradient or updated variables are not finite the state
+      stays as it was before that step: `state.step` tells how many steps counted, `first_failure` names the culprit.
     """
 
     def scan(state: TrainState, data: Batch, num_steps: Array) -> tuple[TrainState, Metrics]:
@@ -48,7 +49,7 @@ def loop_over_data(
 
         def body(carry, turn):
             i, rows = turn
-            return jax.lax.cond(i < num_steps, step, lambda carry, _: (carry, nothing), carry, rows)
+            return jax.lax.cond((i < num_steps) & carry[1], step, lambda carry, _: (carry, nothing), carry, rows)
 
         (state, _), metrics = jax.lax.scan(body, carry, (jnp.arange(chunk), rows))
         return state, metrics
@@ -56,7 +57,7 @@ def loop_over_data(
     compiled = jax.jit(scan, donate_argnames="state")
 
     def run(state: TrainState, data: Batch, num_steps: int = chunk) -> tuple[TrainState, Metrics]:
-        if isinstance(num_steps, int) and not 0 <= num_steps <= chunk:
+        if not isinstance(num_steps, jax.Array) and not 0 <= operator.index(num_steps) <= chunk:
             raise ValueError(f"num_steps must be between 0 and the loop's chunk of {chunk}, got {num_steps}")
         return compiled(state, data, num_steps)
 
@@ -105,12 +106,15 @@ def first_failure(metrics: Metrics) -> tuple[int, list[str]] | None:
 
 
 def _guarded(trainer: Trainer, batch_of: Callable):
-    """The trainer's step as a scan body that leaves the state alone once a loss or a gradient was not finite."""
+    """The trainer's step as a scan body that leaves the state alone once something in it was not finite."""
 
     def step(carry, turn):
         state, healthy = carry
         moved, metrics = trainer.step(state, batch_of(state.step, turn))
         healthy &= jnp.all(jnp.array([jnp.isfinite(value) for name, value in metrics.items() if _guards(name)]))
+        # A sum is finite only if all that it is of is: an update can overflow where loss and gradient did not.
+        floats = [leaf for leaf in jax.tree.leaves(moved.variables) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+        healthy &= jnp.isfinite(sum(jnp.sum(leaf) for leaf in floats))
         return (jax.tree.map(lambda new, old: jnp.where(healthy, new, old), moved, state), healthy), metrics
 
     return step

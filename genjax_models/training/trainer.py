@@ -30,7 +30,8 @@ def trainer(
       updates: player -> moves in a step, 1 where absent. The batch is cut into as many interleaved shares as the
         busiest player has moves; move j sees share j and fresh noise.
       average: player -> decay in [0, 1) of an exponential moving average of its floating-point variables.
-      simultaneous: all players move from where they stood when the step began.
+      simultaneous: all players move from where they stood when the step began; each keeps the collections (batch
+        statistics) that its own loss moved.
 
     Returns:
       A `Trainer`. `step` is a scan body as it stands, vmaps over seeds and traces once; its metrics are
@@ -48,7 +49,8 @@ def trainer(
         init_key, key = jax.random.split(key)  # split(key)[i] is fold_in(key, i): never keep a key that was split
         variables = objective.init(init_key, batch)
         opt_state = {player: optimizers[player].init(variables[player]["params"]) for player in moves}
-        return TrainState(jnp.int32(0), key, variables, opt_state, {player: variables[player] for player in average})
+        averages = {player: jax.tree.map(jnp.copy, variables[player]) for player in average}  # donation wants its own
+        return TrainState(jnp.int32(0), key, variables, opt_state, averages)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key, variables, opt_state, metrics = fold_in(state.key, state.step), state.variables, {}, {}
@@ -101,7 +103,10 @@ def _interleaved(batch: Batch, shares: int) -> Batch:
 
 def _keep_params(before: Players, after: Players) -> dict[str, Variables]:
     """The players with the mutable collections of `after`, and the params of `before`."""
-    return {**before, **{player: {**v, "params": before[player]["params"]} for player, v in after.items()}}
+    return {
+        **before,
+        **{player: {**before[player], **v, "params": before[player]["params"]} for player, v in after.items()},
+    }
 
 
 def _average(average: Variables, variables: Variables, decay: float) -> Variables:

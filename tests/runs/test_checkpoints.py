@@ -117,17 +117,17 @@ def test_the_manifest_says_what_the_checkpoint_is_of(folder):
     ("scores", "best", "kept"),
     [
         ([1, 3, 2], 2, [2, 3]),
-        ([1, 2, 3], 3, [3]),
-        ([3, 2, 1, 0], 1, [1, 4]),
+        ([1, 2, 3], 3, [2, 3]),
+        ([3, 2, 1, 0], 1, [1, 3, 4]),
         ([-9.5, -3.25, -4], 2, [2, 3]),
-        ([None, None], 2, [2]),
+        ([None, None], 2, [1, 2]),
         ([None, 1, None], 2, [2, 3]),
-        ([None, 1], 2, [2]),
+        ([None, 1], 2, [1, 2]),
         ([float("nan"), 1, 0.5], 2, [2, 3]),
         ([1, float("nan")], 1, [1, 2]),
     ],
 )
-def test_only_the_newest_and_the_best_are_kept(scores, best, kept, trained, tmp_path):
+def test_only_the_two_newest_and_the_best_are_kept(scores, best, kept, trained, tmp_path):
     trainer, _, state = trained
     for step, score in enumerate(scores, 1):
         checkpoints.save(tmp_path, at(state, step), score=score, about={})
@@ -140,7 +140,7 @@ def test_order_is_by_step_number_beyond_eight_digits(trained, tmp_path):
     for step in (99_999_999, 100_000_000):
         checkpoints.save(tmp_path, at(trained[2], step), score=None, about={})
     assert int(checkpoints.restore(tmp_path, shape_of(trained[0]), "last").step) == 100_000_000
-    assert steps_in(tmp_path) == [100_000_000]
+    assert steps_in(tmp_path) == [99_999_999, 100_000_000]
 
 
 def test_saving_a_step_again_leaves_what_stands(trained, tmp_path):
@@ -260,7 +260,7 @@ def test_what_a_killed_save_left_is_ignored_and_then_cleaned(folder, trained):
     (folder / "00000009.partial" / "manifest.json").unlink()
     assert int(checkpoints.restore(folder, shape_of(trainer), "last").step) == 4
     checkpoints.save(folder, at(state, 9), score=0.0, about={})
-    assert sorted(path.name for path in folder.iterdir()) == ["00000003", "00000009"]
+    assert sorted(path.name for path in folder.iterdir()) == ["00000003", "00000004", "00000009"]
     assert_same(checkpoints.restore(folder, shape_of(trainer), "last"), at(state, 9))
 
 

@@ -72,7 +72,7 @@ def test_a_run_is_replaced_only_when_asked_to_and_then_whole(tmp_path):
         directory.create(run, "vae")
     assert (run / "metrics.jsonl").is_file()
     directory.create(run, "vae", overwrite=True)
-    assert [path.name for path in run.iterdir()] == ["figures"]
+    assert {path.name for path in run.iterdir()} == {"figures", ".lock"}
 
 
 def test_a_folder_that_is_no_run_is_never_deleted(tmp_path):

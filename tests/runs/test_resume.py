@@ -1,0 +1,310 @@
+"""A run that was stopped, at whatever moment, and resumed is the run that was not."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+from experiments import vae
+from genjax_models.runs import checkpoints, directory, experiment
+from genjax_models.runs.command_line import main
+
+ROOT = Path(__file__).parent.parent.parent
+STEPS = 13
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory):
+    """Arguments of a short run on small images: evaluations at 0, 5, 10, 13; rows every 4 steps."""
+    folder = tmp_path_factory.mktemp("data")
+    random_ = np.random.RandomState(0)
+    np.savez(folder / "small.npz", x=random_.randint(0, 256, (60, 6, 6, 1), np.uint8), y=random_.randint(0, 3, 60))
+    return [
+        *("--data", str(folder / "small.npz"), "--hidden", "8", "--batch-size", "12", "--steps", str(STEPS)),
+        *("--evaluate-every", "5", "--log-every", "4", "--schedule", "constant"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """One compilation cache for all the children."""
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("cache")),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+
+
+def child(name, moment, count, arguments, cache):
+    command = [sys.executable, "-W", "ignore", "-m", "tests.runs.interrupted", name, moment, str(count), *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | cache, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def whole(asked, cache, tmp_path_factory):
+    """The run that nobody stopped."""
+    run = tmp_path_factory.mktemp("runs") / "whole"
+    done = child("SIGUSR1", "never", 0, [*asked, "--run-dir", str(run)], cache)
+    assert done.returncode == 0, done.stderr
+    return run
+
+
+def state_of(run, which="last"):
+    config = directory.read_config(run, vae.Config)
+    return experiment._restore(experiment._trainer(vae.build(config), config), config, run, which)
+
+
+def assert_same_run(run, whole):
+    assert (run / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
+    for which in ("last", "best"):
+        one, other = state_of(run, which), state_of(whole, which)
+        chex.assert_trees_all_equal(
+            one._replace(key=jax.random.key_data(one.key)), other._replace(key=jax.random.key_data(other.key))
+        )
+    samples = sorted(path.name for path in (whole / "figures").glob("samples_*"))
+    assert samples == sorted(path.name for path in (run / "figures").glob("samples_*"))
+    for name in [*samples, "samples.png", "learning.png"]:
+        assert (run / "figures" / name).read_bytes() == (whole / "figures" / name).read_bytes(), name
+    results = [json.loads((folder / "result.json").read_text()) for folder in (run, whole)]
+    assert results[0]["test"] == results[1]["test"]
+
+
+def stop_and_go(stops, asked, cache, run):
+    """Runs, is stopped as `stops` say (signal, moment, count, exit status), and is resumed after each until it ends."""
+    arguments = [*asked, "--run-dir", str(run)]
+    for name, moment, count, status in stops:
+        ended = child(name, moment, count, arguments, cache)
+        assert ended.returncode == status, (name, moment, count, ended.stderr[-2000:])
+        arguments = ["--resume", str(run)]
+    ended = child("SIGUSR1", "never", 0, arguments, cache)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    return ended
+
+
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_stopped_after_every_chunk_it_is_the_same_run(name, status, asked, cache, whole, tmp_path):
+    """Each call makes one chunk and is stopped: a run cut into as many processes as it has chunks."""
+    stops = [(name, "chunk", 1, status)] * 4
+    stop_and_go(stops, asked, cache, tmp_path / "run")
+    assert_same_run(tmp_path / "run", whole)
+
+
+def test_killed_at_chunks_it_is_the_same_run(asked, cache, whole, tmp_path):
+    """SIGKILL leaves the last evaluation's checkpoint: after 5 steps come those up to 10 again, and so on."""
+    stops = [("SIGKILL", "chunk", count, -signal.SIGKILL) for count in (4, 2, 4, 1)]
+    stop_and_go(stops, asked, cache, tmp_path / "run")
+    assert_same_run(tmp_path / "run", whole)
+
+
+def test_killed_within_saves_it_is_the_same_run(asked, cache, whole, tmp_path):
+    stops = [
+        ("SIGKILL", moment, count, -signal.SIGKILL)
+        for moment, count in (("arrays", 1), ("rename", 2), ("arrays", 2), ("prune", 1))
+    ]
+    stop_and_go(stops, asked, cache, tmp_path / "run")
+    assert_same_run(tmp_path / "run", whole)
+    assert not list((tmp_path / "run" / "checkpoints").glob("*.partial"))
+
+
+@pytest.mark.slow
+def test_killed_two_hundred_times_at_random_moments_it_is_the_same_run(asked, cache, whole, tmp_path):
+    """200 kills at random times after the start, spread over runs that each go on until they end."""
+    random_, kills, runs = random.Random(0), 0, 0
+    seen = {"before the first checkpoint": 0, "later": 0, "ended first": 0}
+    while kills < 200:
+        run = tmp_path / f"run{runs}"
+        arguments = [*asked, "--run-dir", str(run)]
+        while True:
+            command = [
+                sys.executable,
+                "-W",
+                "ignore",
+                "-m",
+                "tests.runs.interrupted",
+                "SIGUSR1",
+                "never",
+                "0",
+                *arguments,
+            ]
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=os.environ | cache, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            time.sleep(random_.uniform(1.0, 6.0))
+            process.kill()
+            status = process.wait()
+            if status == 0:
+                seen["ended first"] += 1
+                break
+            kills += 1
+            if list((run / "checkpoints").glob("????????/manifest.json")):
+                seen["later"] += 1
+                arguments = ["--resume", str(run)]
+            else:
+                seen["before the first checkpoint"] += 1
+                arguments = [
+                    *asked,
+                    "--run-dir",
+                    str(run),
+                    *(["--overwrite"] if (run / "config.json").exists() else []),
+                ]
+                if run.exists() and not (run / "config.json").exists():
+                    run = tmp_path / f"run{runs}-{kills}"
+                    arguments = [*asked, "--run-dir", str(run)]
+        assert_same_run(run, whole)
+        runs += 1
+    print(f"{kills} kills over {runs} runs, all the same run at the end: {seen}")
+
+
+def test_a_run_that_ended_resumes_to_nothing_more(whole, asked, cache, tmp_path):
+    run = tmp_path / "run"
+    subprocess.run(["cp", "-r", str(whole), str(run)], check=True)
+    assert main(vae.EXPERIMENT, ["--resume", str(run)]) == 0
+    assert_same_run(run, whole)
+
+
+def test_a_run_can_be_prolonged(whole, tmp_path):
+    run = tmp_path / "run"
+    subprocess.run(["cp", "-r", str(whole), str(run)], check=True)
+    assert main(vae.EXPERIMENT, ["--resume", str(run), "--steps", "15"]) == 0
+    assert int(state_of(run).step) == 15
+    assert directory.read_config(run, vae.Config).training.steps == 15
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--latent", "3"], "latent is 2, asked for is 3"),
+        (
+            ["--seed", "1", "--learning-rate", "0.5"],
+            "seed is 0, asked for is 1; optimizer.learning_rate is 0.002, asked for is 0.5",
+        ),
+        (["--run-dir", "elsewhere"], "--run-dir and --overwrite do not go with it"),
+        (["--overwrite"], "--run-dir and --overwrite do not go with it"),
+    ],
+)
+def test_resuming_as_something_else_is_refused(flags, words, whole, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(vae.EXPERIMENT, ["--resume", str(whole), *flags])
+    assert words in capsys.readouterr().err
+
+
+def test_resuming_on_other_data_is_refused(whole, tmp_path, capsys):
+    run = tmp_path / "run"
+    subprocess.run(["cp", "-r", str(whole), str(run)], check=True)
+    stored = json.loads((run / "config.json").read_text())
+    other = tmp_path / "other.npz"
+    np.savez(other, x=np.random.RandomState(1).randint(0, 256, (60, 6, 6, 1), np.uint8))
+    stored["config"]["data"] = str(other)
+    (run / "config.json").write_text(json.dumps(stored))
+    with pytest.raises(SystemExit, match="2"):
+        main(vae.EXPERIMENT, ["--resume", str(run)])
+    assert "are not those that the run began with" in capsys.readouterr().err
+
+
+def test_a_damaged_checkpoint_is_told_loudly_and_the_one_before_is_taken(whole, tmp_path, capsys):
+    run = tmp_path / "run"
+    subprocess.run(["cp", "-r", str(whole), str(run)], check=True)
+    newest = sorted((run / "checkpoints").glob("????????"))[-1]
+    victim = max((path for path in newest.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    damaged = bytearray(victim.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    victim.write_bytes(damaged)
+    assert main(vae.EXPERIMENT, ["--resume", str(run)]) == 0
+    said = capsys.readouterr().err
+    assert f"warning: {victim} is damaged" in said
+    assert "going back to an older checkpoint" in said
+    assert (run / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
+
+
+def test_a_run_in_use_is_refused_and_a_killed_one_frees_it(whole, asked, cache, tmp_path):
+    run = tmp_path / "run"
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "experiments.vae",
+        *asked,
+        "--steps",
+        "1000000",
+        "--run-dir",
+        str(run),
+    ]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | cache, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while not list(run.glob("checkpoints/????????/manifest.json")):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        for flags in (["--resume", str(run)], [*asked, "--run-dir", str(run), "--overwrite"]):
+            refused = child("SIGUSR1", "never", 0, flags, cache)
+            assert refused.returncode == 2
+            assert f"is in use by process {process.pid} on " in refused.stderr
+    finally:
+        process.kill()
+        process.wait()
+    assert child("SIGTERM", "chunk", 1, ["--resume", str(run)], cache).returncode == 143
+
+
+def test_a_second_interrupt_exits_at_once(asked, cache, tmp_path):
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "experiments.vae",
+        *asked,
+        "--steps",
+        "1000000",
+        "--evaluate-every",
+        "1000000",
+    ]
+    command += ["--run-dir", str(tmp_path / "run")]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | cache, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "run").glob("checkpoints/????????/manifest.json")):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) in (-signal.SIGINT, 130)
+
+
+def test_a_full_disk_ends_the_run_and_leaves_the_checkpoint_before(asked, cache, tmp_path, whole):
+    """A file size limit stands for a full disk: the write fails, the exit status says so, resuming works."""
+    run = tmp_path / "run"
+    code = (
+        "import resource, signal, sys\n"
+        "from genjax_models.runs import checkpoints\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "save, calls = checkpoints.save, [0]\n"
+        "def limited(*args, **kwargs):\n"
+        "    calls[0] += 1\n"
+        "    if calls[0] == 2:\n"
+        "        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))\n"
+        "    return save(*args, **kwargs)\n"
+        "checkpoints.save = limited\n"
+        "from tests.runs.interrupted import main\n"
+        "sys.exit(main('SIGUSR1', 'never', '0', *sys.argv[1:]))\n"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code, *asked, "--run-dir", str(run)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | cache, timeout=300)
+    assert ended.returncode == 1, ended.stderr[-2000:]
+    assert [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
+    assert [path.name for path in (run / "checkpoints").glob("????????")] == ["00000000"]
+    assert checkpoints.read_manifest(run / "checkpoints" / "00000000")["step"] == 0
+    resumed = child("SIGUSR1", "never", 0, ["--resume", str(run)], cache)
+    assert resumed.returncode == 0, resumed.stderr[-2000:]
+    assert_same_run(run, whole)
