@@ -33,7 +33,7 @@ class Config:
     """Train a variational autoencoder and report what it learned."""
 
     data: str = "mnist10k"
-    """mnist10k, fashion_mnist, a .npz or .npy file, or a folder of idx files."""
+    """mnist10k, fashion_mnist, a .npz or .npy file, a folder of idx files or of images, or tfds:NAME[:SPLIT]."""
     data_range: tuple[float, float] | None = None
     """Lowest and highest stored value of a data file; by default 0 255 for uint8 and 0 1 for floating point."""
     binarise: Literal["auto", "dynamic", "fixed", "threshold", "none"] = "auto"

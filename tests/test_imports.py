@@ -73,12 +73,12 @@ def modules_after(code):
 HEAVY = {"jax", "distrax", "flax", "optax", "numpy", "tensorflow_datasets", "matplotlib", "orbax"}
 
 
-@pytest.mark.parametrize("module", ["vae", "autoencoder", "sample"])
+@pytest.mark.parametrize("module", ["vae", "autoencoder", "sample", "compare", "export"])
 def test_help_imports_nothing_heavy(module):
     code = f"""
 from experiments import {module}
 try:
-    {"sample.main(['--help'])" if module == "sample" else f"{module}.main({module}.EXPERIMENT, ['--help'])"}
+    {f"{module}.main({module}.EXPERIMENT, ['--help'])" if module in ("vae", "autoencoder") else f"{module}.main(['--help'])"}
 except SystemExit as stop:
     assert stop.code == 0, stop.code
 """

@@ -100,37 +100,36 @@ def from_arrays(
 def split_at_random(
     x: np.ndarray, label: np.ndarray | None, sizes: tuple[int, ...], seed: int = 0, *, where: str = "data"
 ) -> list[Split]:
-    """Splits of the first `sum(sizes)` rows of one fixed shuffle that share no example, training first.
+    """Splits of the first `sum(sizes)` rows of one fixed shuffle that share no example.
 
-    An example that an earlier split holds, byte for byte, is left out of the later ones: training keeps its size, and
-    what is held out is new to it. `left_out` says how many. `RandomState` is numpy's frozen generator: the same rows on
-    every version.
+    Copies of one example, byte for byte, stay together in the split to which the first of them falls, so that what is
+    held out is new to training. Where there are copies, sizes differ by some; without, they are exact. `RandomState` is
+    numpy's frozen generator: the same rows on every version.
 
     Raises:
-      InputError: all examples of a split occur in the earlier ones, so that nothing can be held out.
+      InputError: there are so many copies that nothing is left to be held out.
     """
-    order = np.random.RandomState(seed).permutation(len(x))
-    seen, splits, end = set(), [], 0
-    for size in sizes:
-        rows, end = order[end : end + size], end + size
-        digests = _digests(x[rows])
-        new = np.array([digest not in seen for digest in digests], bool)
-        if size and not new.any():
-            raise InputError(
-                f"{where}: {len(x)} examples, {len(set(_digests(x)))} of them distinct: all {size} of a held-out split"
-                " occur in training too; at least one must be new"
-            )
-        seen.update(digests)
-        splits.append(Split(x[rows[new]], None if label is None else label[rows[new]]))
-    return splits
+    rows, ends = np.random.RandomState(seed).permutation(len(x))[: sum(sizes)], np.cumsum(sizes)
+    first = {}
+    leaders = np.array([first.setdefault(digest, i) for i, digest in enumerate(_digests(x[rows]))], int)
+    together = np.argsort(leaders, kind="stable")
+    starts = np.searchsorted(leaders[together], leaders[together])  # where the copies of an example begin
+    which = np.searchsorted(ends, starts, side="right")
+    splits = [rows[together[which == i]] for i in range(len(sizes))]
+    if any(size and not len(split) for size, split in zip(sizes, splits, strict=True)):
+        raise InputError(
+            f"{where}: {len(rows)} examples, but only {len(first)} different ones, too few to hold out what training"
+            " lacks; give more, or splits of your own by from_arrays(..., overlap='report')"
+        )
+    return [Split(x[r], None if label is None else label[r]) for r in splits]
 
 
-def split_in_ten(where: str, x: np.ndarray, label: np.ndarray | None) -> tuple[list[Split], str]:
+def split_in_ten(where: str, x: np.ndarray, label: np.ndarray | None = None) -> tuple[list[Split], str]:
     """Training, validation and test, 80, 10 and 10 percent of one fixed shuffle, and a note on how they were made."""
     size = _at_least_ten(where, x)
     sizes = size - 2 * (size // 10), size // 10, size // 10
     splits = split_at_random(x, label, sizes, where=where)
-    return splits, f"; shuffled by RandomState(0) into 80, 10 and 10 percent{left_out(sizes, splits)}"
+    return splits, f"; shuffled by RandomState(0) into 80, 10 and 10 percent{copies_note(x)}"
 
 
 def hold_out_tenth(where: str, train: Split) -> tuple[list[Split], str]:
@@ -138,13 +137,13 @@ def hold_out_tenth(where: str, train: Split) -> tuple[list[Split], str]:
     size = _at_least_ten(where, train.x)
     sizes = size - size // 10, size // 10
     splits = split_at_random(*train, sizes, where=where)
-    return splits, f"; validation is a tenth of training, drawn by RandomState(0){left_out(sizes, splits)}"
+    return splits, f"; validation is a tenth of training, drawn by RandomState(0){copies_note(train.x)}"
 
 
-def left_out(sizes: tuple[int, ...], splits: list[Split]) -> str:
-    """How many examples `split_at_random` left out; empty if none."""
-    count = sum(sizes) - sum(len(split.x) for split in splits)
-    return f"; {count} held-out duplicates of other examples left out" if count else ""
+def copies_note(x: np.ndarray) -> str:
+    """How many examples `split_at_random` kept together with their like, for a provenance; empty if none."""
+    count = len(x) - len(set(_digests(x)))
+    return f"; {count} of {len(x)} examples are copies, each kept in the split of its like" if count else ""
 
 
 def in_common(xs: dict[str, np.ndarray]) -> dict[str, list[tuple[int, int]]]:

@@ -26,7 +26,7 @@ def load_file(path: Path, *, range: Range | None = None) -> Dataset:
 
     With keys `x` (or `images`) and `y` (or `labels`) one fixed shuffle makes splits of 80, 10 and 10 percent. With
     `x_train`, `x_test` the splits are the file's own, and validation, where it is not there, is a tenth of training.
-    Held-out examples that occur in training too are left out where the splits are made here, and refused where the file
+    Copies of one example stay in one split where the splits are made here, and are refused in several where the file
     makes them.
 
     Raises:

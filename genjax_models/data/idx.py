@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from genjax_models.data.dataset import Dataset, Range, Split, from_arrays, left_out, refuse_overlap, split_at_random
+from genjax_models.data.dataset import Dataset, Range, Split, copies_note, from_arrays, refuse_overlap, split_at_random
 from genjax_models.errors import InputError
 
 _UINT8 = 0x08
@@ -50,8 +50,8 @@ def load_folder(
 ) -> Dataset:
     """The four files of MNIST's format: validation is a twelfth of the training images, by one fixed shuffle.
 
-    Test images that are training images too are refused, or counted in the provenance (`overlap="report"`); validation
-    images that are, are left out.
+    Test images that are training images too are refused, or counted in the provenance (`overlap="report"`); copies
+    of one training image stay together, in training or in validation.
     """
     arrays = {what: read(_find(folder, name)) for what, name in _FILES.items()}
     for split in ("train", "test"):
@@ -69,7 +69,7 @@ def load_folder(
         name=folder.name,
         range=range,
         provenance=f"idx files in {folder}; training images shuffled by RandomState(0), the last {sizes[1]} held out"
-        + left_out(sizes, splits),
+        + copies_note(arrays["train images"]),
         overlap=overlap,
     )
 

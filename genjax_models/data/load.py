@@ -3,41 +3,57 @@
 import difflib
 from pathlib import Path
 
-from genjax_models.data import files, idx, mnist
+from genjax_models.data import files, idx, image_folder, mnist, tfds
 from genjax_models.data.dataset import Dataset, Range
 from genjax_models.errors import InputError
 
 _NAMES = {"mnist10k": mnist.mnist10k, "fashion_mnist": mnist.fashion_mnist}
+_ACCEPTED = (
+    f"{', '.join(_NAMES)}, a .npz or .npy file, a folder of idx files, a folder of images (images:PATH or PATH),"
+    " or tfds:NAME[:SPLIT]"
+)
 
 
 def load(name: str, *, range: Range | None = None) -> Dataset:
-    """A data set of three checked splits.
+    """A data set of three checked splits, the held-out ones disjoint from training.
 
     Args:
       name: one of
         "mnist10k": 10,000 digits of MNIST, shipped with the package;
         "fashion_mnist": where Debian's package dataset-fashion-mnist puts it;
         a path to `.npz` or `.npy` (see `data.files` for the keys);
-        a path to a folder with the four idx files of MNIST's format, gzipped or not.
+        a path to a folder with the four idx files of MNIST's format, gzipped or not;
+        a path to a folder of images, or "images:PATH": centre-cropped and resized to 32 x 32; for other sizes and rules
+          call `data.image_folder.load_folder`;
+        "tfds:NAME" or "tfds:NAME:SPLIT": what TensorFlow Datasets has prepared on this machine (see `data.tfds`).
       range: of the stored values, for files; by default (0, 255) for uint8 and (0, 1) for floating point.
 
     Raises:
       InputError: no such data set (the nearest name is suggested), or data that are not what they are declared to be.
     """
-    if name in _NAMES:
+    kind, _, rest = name.partition(":")
+    if name in _NAMES or kind == "tfds":
         if range is not None:
             raise InputError(f"data set {name!r} states its own range, so none can be declared, got {range}")
-        return _NAMES[name]()
+        return _NAMES[name]() if name in _NAMES else tfds.load(rest)
+    if kind == "images" and rest:
+        return image_folder.load_folder(rest, range=range)
     try:
         path = Path(name).expanduser()
         if path.is_dir():
-            return idx.load_folder(path, range=range)
+            return _folder(path, range)
         if path.is_file():
             return files.load_file(path, range=range)
     except (OSError, RuntimeError) as error:  # a name too long for a path, nobody's home, no permission
         raise InputError(f"data set {name!r}: cannot be read ({error})") from error
     nearest = difflib.get_close_matches(name.casefold(), _NAMES, n=1)
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
-    raise InputError(
-        f"no data set {name!r}{hint}; accepted are {', '.join(_NAMES)}, a .npz or .npy file, or a folder of idx files"
-    )
+    raise InputError(f"no data set {name!r}{hint}; accepted are {_ACCEPTED}")
+
+
+def _folder(path: Path, range: Range | None) -> Dataset:
+    if idx.holds_idx(path):
+        return idx.load_folder(path, range=range)
+    if image_folder.holds_images(path):
+        return image_folder.load_folder(path, range=range)
+    raise InputError(f"{str(path)!r}: a folder of neither idx files nor images; accepted are {_ACCEPTED}")

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import os
 import re
 import shlex
 import sys
@@ -95,6 +96,8 @@ def explained() -> Iterator[None]:
     except StoppedError as error:
         print(_one_line(str(error)), file=sys.stderr)
         sys.exit(128 + error.signal)
+    except BrokenPipeError:  # whoever read the output has seen enough; what there was to write to disk is written
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (NonFiniteError, OSError) as error:
         print(f"error: {_one_line(str(error))}", file=sys.stderr)
         sys.exit(1)

@@ -7,6 +7,7 @@ checkpoints/       the newest and the best by held-out score
 figures/           PNG
 result.json        the final figures with their errors
 report.html        all of it on one page
+export/            what `experiments.export` makes of it
 """
 
 import dataclasses

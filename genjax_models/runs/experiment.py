@@ -45,6 +45,8 @@ def run(experiment: Experiment, config: Any, options: Options, command: str) -> 
     with lock.locked(folder):
         about = directory.config_as_json(experiment.name, config) | {"data": fingerprint(dataset)}
         start = _go_on(train, config, folder, about) if options.resume else None
+        for result in ("result.json", "report.html"):  # of the run as it was, where it had ended and is prolonged
+            (folder / result).unlink(missing_ok=True)
         data = experiment.prepare(config, dataset)
         directory.write_json(folder / "config.json", directory.config_as_json(experiment.name, config))
         if not options.resume:

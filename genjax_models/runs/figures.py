@@ -3,7 +3,7 @@
 import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,6 +12,17 @@ from genjax_models.types import Array
 
 _INK = "#1f2933"
 _BLUE, _ORANGE = "#2364aa", "#e07a1f"
+# Told apart by the colour blind too (Okabe and Ito, 2008).
+_CYCLE = (_BLUE, _ORANGE, "#009e73", "#cc79a7", "#56b4e9", "#b8860b", _INK)
+
+
+class Curve(NamedTuple):
+    """Values `[runs, points]` at `steps` `[points]`, of runs that belong together."""
+
+    label: str
+    steps: Array
+    values: Array
+    finished: bool = True
 
 
 def png(figure: Figure, dpi: int = 120) -> bytes:
@@ -58,17 +69,35 @@ def curves(history: Sequence[Mapping[str, Any]], metric: str, *, label: str) -> 
         errors = np.nan_to_num([error for _, error in _series(history, "validation", f"{metric}_se")] or 0.0)
         axes.plot(steps, values, color=_ORANGE, marker="o", markersize=3, label="validation")
         axes.fill_between(steps, values - errors, values + errors, color=_ORANGE, alpha=0.25, linewidth=0)
-    # The untrained model, and the first strides away from it, would flatten everything else.
-    if later := [
-        value for step, value in [*train, *held_out] if step > 0.05 * history[-1]["step"] and math.isfinite(value)
-    ]:
-        margin = 0.08 * (max(later) - min(later)) + 1e-9
-        axes.set_ylim(min(later) - margin, max(later) + margin)
+    _leave_out_the_first_strides(axes, [train, held_out])
     axes.set_xlabel("step")
     axes.set_ylabel(label)
     axes.grid(alpha=0.25)
     if train or held_out:
         axes.legend(frameon=False)
+    return figure
+
+
+def curves_of_runs(curves: Sequence[Curve], *, label: str) -> Figure:
+    """Each curve's mean over its runs as a line, from its lowest to its highest run as a band.
+
+    A curve of one run has no band, one that is not finished is dashed.
+    """
+    figure, axes = _figure(9, 4.2)
+    for i, curve in enumerate(curves):
+        values = np.asarray(curve.values, np.float64)
+        color = _CYCLE[i % len(_CYCLE)]
+        marker = "os^Dv"[i // len(_CYCLE) % 5]
+        style = "-" if curve.finished else "--"
+        axes.plot(curve.steps, values.mean(0), style, color=color, marker=marker, markersize=3, label=curve.label)
+        if len(values) > 1:
+            axes.fill_between(curve.steps, values.min(0), values.max(0), color=color, alpha=0.25, linewidth=0)
+    runs = [list(zip(curve.steps, values, strict=True)) for curve in curves for values in curve.values]
+    _leave_out_the_first_strides(axes, runs)
+    axes.set_xlabel("step")
+    axes.set_ylabel(label)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
@@ -136,6 +165,20 @@ def _series(history: Sequence[Mapping[str, Any]], split: str, metric: str) -> li
     """(step, value) of the rows of a split that have "metric" or "player/metric"."""
     rows = [(row["step"], key, row[key]) for row in history if row["split"] == split for key in row]
     return [(step, value) for step, key, value in rows if key.split("/")[-1] == metric]
+
+
+def _leave_out_the_first_strides(axes, lines: Sequence[Sequence[tuple[int, float]]]) -> None:
+    """Limits of y by what (step, value) come after the first 5% of each line: before, an untrained model would flatten
+    everything else."""
+    ends = [max((step for step, _ in line), default=0) for line in lines]
+    if later := [
+        value
+        for line, end in zip(lines, ends, strict=True)
+        for step, value in line
+        if step > 0.05 * end and math.isfinite(value)
+    ]:
+        margin = 0.08 * (max(later) - min(later)) + 1e-9
+        axes.set_ylim(min(later) - margin, max(later) + margin)
 
 
 def _figure(width: float, height: float):

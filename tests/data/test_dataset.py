@@ -1,10 +1,12 @@
 """What contradicts its declaration is refused, by split, row and value; what does not is kept as it is."""
 
+import time
+
 import numpy as np
 import pytest
 
 from genjax_models.data import Split, from_arrays
-from genjax_models.data.dataset import split_at_random
+from genjax_models.data.dataset import in_common, split_at_random
 from genjax_models.errors import InputError
 
 
@@ -145,6 +147,49 @@ def test_labels_that_training_lacks_are_refused():
         from_arrays(Split(grey()), Split(grey()), Split(grey(), np.array([0, 1, 2, 0])))
 
 
+@pytest.mark.parametrize("split", ["validation", "test"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, bool])
+@pytest.mark.parametrize("shape", [(5, 3), (5, 3, 3), (9,)])
+def test_a_held_out_example_that_training_holds_is_refused(split, dtype, shape):
+    x = [(255 * grey(n=6, shape=shape, seed=seed)).astype(np.uint8) for seed in range(3)]
+    x = [a if dtype is np.uint8 else a > 99 if dtype is bool else np.float32(a / 255) for a in x]
+    splits = dict(zip(("train", "validation", "test"), map(Split, x), strict=True))
+    assert "training too" not in from_arrays(**splits, overlap="report").provenance
+    from_arrays(**splits)
+    splits[split].x[[2, 4]] = splits["train"].x[[5, 1]]
+    message = rf"^arrays: 2 of 6 examples of {split} are in train too \(row 2 of {split} is row 5 of train\); held-out"
+    with pytest.raises(InputError, match=message):
+        from_arrays(**splits)
+    assert f"; 2 of 6 {split} examples are in training too" in from_arrays(**splits, overlap="report").provenance
+
+
+def test_it_is_the_numbers_that_are_compared_not_their_signs_or_labels():
+    train, test = grey(), grey(seed=1)
+    train[1], test[2] = -0.0, 0.0
+    labels = np.arange(4) % 2
+    with pytest.raises(InputError, match="row 2 of test is row 1 of train"):
+        from_arrays(Split(train, labels), Split(grey(seed=2), labels), Split(test, 1 - labels))
+
+
+def test_copies_inside_a_split_are_no_overlap():
+    train = grey().repeat(2, axis=0)
+    held_out = Split(grey(seed=1).repeat(2, axis=0))
+    assert len(from_arrays(Split(train), held_out, held_out).train.x) == 8
+
+
+def test_another_way_to_treat_an_overlap_is_refused():
+    with pytest.raises(InputError, match="overlap must be 'refuse' or 'report', got 'ignore'"):
+        three(Split(grey()), overlap="ignore")
+
+
+def test_60_000_images_are_compared_in_well_under_a_second():
+    x = np.random.RandomState(0).randint(0, 256, (60_000, 784)).astype(np.uint8)
+    start = time.perf_counter()
+    shared = in_common({"train": x[:50_000], "test": np.concatenate([x[50_000:], x[7:8]])})
+    assert time.perf_counter() - start < 1
+    assert shared == {"test": [(10_000, 7)]}
+
+
 def test_random_splits_are_disjoint_and_always_the_same():
     x, label = np.arange(50), np.arange(50) % 7
     splits = split_at_random(x, label, (20, 10, 5))
@@ -155,3 +200,25 @@ def test_random_splits_are_disjoint_and_always_the_same():
     for split, again in zip(splits, split_at_random(x, label, (20, 10, 5)), strict=True):
         np.testing.assert_array_equal(split.x, again.x)
         np.testing.assert_array_equal(split.label, split.x % 7)
+
+
+def test_copies_stay_together_and_the_others_are_shuffled_as_they_were():
+    x = np.arange(100)
+    expected = np.random.RandomState(0).permutation(100)
+    for split, rows in zip(
+        split_at_random(x, None, (80, 10, 10)), (slice(80), slice(80, 90), slice(90, 100)), strict=True
+    ):
+        np.testing.assert_array_equal(split.x, expected[rows])
+    x = np.concatenate([np.arange(70), np.arange(20), np.arange(10)])  # some once, some twice, some three times
+    label = np.arange(100)
+    splits = split_at_random(x, label, (80, 10, 10))
+    assert sum(len(split.x) for split in splits) == 100
+    assert sum(len(set(split.x)) for split in splits) == 70
+    assert all(abs(len(split.x) - size) <= 2 for split, size in zip(splits, (80, 10, 10), strict=True))
+    for split in splits:
+        np.testing.assert_array_equal(split.x, x[split.label])
+
+
+def test_data_of_too_few_values_to_hold_any_out_are_refused():
+    with pytest.raises(InputError, match=r"^bars: 60 examples, but only 2 different ones, too few to hold out what"):
+        split_at_random(np.arange(60) % 2, None, (48, 6, 6), where="bars")

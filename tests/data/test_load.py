@@ -123,7 +123,7 @@ def test_a_misspelt_name_suggests_the_nearest(name, nearest):
         load(name)
 
 
-@pytest.mark.parametrize("name", ["cifar10", "/no/such/file.npz", "a\0b", "~no-such-user/x.npz", "x" * 300])
+@pytest.mark.parametrize("name", ["cifar10", "images:", "/no/such/file.npz", "a\0b", "~no-such-user/x.npz", "x" * 300])
 def test_a_name_of_nothing_lists_what_is_accepted(name):
     with pytest.raises(InputError, match=r"accepted are mnist10k, fashion_mnist, a \.npz or |cannot be read") as e:
         load(name)
@@ -167,6 +167,47 @@ def test_splits_of_a_file_are_its_own(validation, tmp_path):
     np.testing.assert_array_equal(dataset.test.label, Y[20:])
     assert [len(split.x) for split in splits(dataset)] == ([10, 2, 4] if validation else [9, 1, 4])
     assert len(rows(dataset)) == (16 if validation else 14)
+
+
+@pytest.mark.parametrize("held_out", ["test", "validation"])
+def test_an_example_in_two_splits_of_a_file_is_refused_by_its_own_rows(held_out, tmp_path):
+    arrays = {"x_train": X[:12], "x_validation": X[12:18], "x_test": X[18:]}
+    arrays[f"x_{held_out}"] = np.concatenate([arrays[f"x_{held_out}"], X[5:7]])
+    np.savez(tmp_path / "a.npz", **arrays)
+    message = (
+        rf"a\.npz: 2 of 8 examples of x_{held_out} are in x_train too \(row 6 of x_{held_out} is row 5 of x_train\)"
+    )
+    with pytest.raises(InputError, match=message):
+        load(str(tmp_path / "a.npz"))
+
+
+def test_copies_in_one_array_stay_in_one_split(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.concatenate([X, X]), y=np.concatenate([Y, Y]))
+    dataset = load(str(tmp_path / "a.npz"))
+    assert [len({x.tobytes() for x in split.x}) for split in splits(dataset)] == [20, 2, 2]
+    assert len(rows(dataset)) == N
+    assert "24 of 48 examples are copies" in dataset.provenance
+
+
+@pytest.mark.parametrize("copies", [True, False])
+def test_a_test_image_among_training_images_is_refused_in_a_folder_and_counted_in_a_named_set(
+    copies, tmp_path, monkeypatch
+):
+    images = np.concatenate([255 - X[:5], X[3:4]]) if copies else 255 - X[:6]
+    folder = idx_folder(tmp_path / "idx", t10k_images_idx3_ubyte=images)
+    monkeypatch.setattr(mnist, "_FASHION_MNIST", folder)
+    assert ("1 of 6 test examples are in training too" in load("fashion_mnist").provenance) == copies
+    if copies:
+        message = "idx: 1 of 6 examples of test images are in train images too .row 5 of test images is row 3 of train"
+        with pytest.raises(InputError, match=message):
+            load(str(folder))
+
+
+@pytest.mark.skipif(not mnist._FASHION_MNIST.is_dir(), reason="dataset-fashion-mnist is not installed")
+def test_fashion_mnist_holds_no_image_twice():
+    dataset = load("fashion_mnist")
+    assert [len(split.x) for split in splits(dataset)] == [55_000, 5_000, 10_000]
+    assert len(rows(dataset)) == 70_000
 
 
 def test_a_declared_range_is_checked_and_kept(tmp_path):

@@ -1,0 +1,184 @@
+"""A finished run as files that outlive this package: parameters as safetensors, functions as StableHLO.
+
+python -m experiments.export runs/vae16
+
+parameters.safetensors   every variable of every player, by names such as "vae/params/encoder/mean/kernel"; its metadata
+                         say experiment, config (JSON), step and the package's version
+sampler.stablehlo        (seed uint32 [], index uint32 [n]) -> draws from p(x) [n, *shape]
+generator.stablehlo      (z [n, latent]) -> E[x | z] [n, *shape]
+encoder.stablehlo        (x [n, *shape]) -> mean and scale of q(z | x), both [n, latent], or mean and Cholesky factor
+                         [n, latent, latent] where the covariance is full; an autoencoder's z = f(x) [n, latent]
+
+Whoever deploys needs jax and flatbuffers alone, on CPU, CUDA or TPU, and may choose any batch size n:
+
+    exported = jax.export.deserialize(Path("sampler.stablehlo").read_bytes())
+    images = exported.call(np.uint32(0), np.arange(16, dtype=np.uint32))
+
+A draw is settled by its seed and its index, as evaluation's are: it is the same in every batch and on every worker, and
+`index` 16, 17, ... goes on where the last request ended. In this package it is
+`objective.sample(players, fold_in(key(seed), index), 1)`.
+What pictures show is not a draw of x but E[x | z]: the generator at z ~ N(0, I), or at the encoder's mean. The
+parameters are inside each function; safetensors are for those who build the networks again. jax reads such functions
+for at least six months of its releases: export again from the run, which stays readable, for longer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import tyro
+
+import genjax_models as gx
+from experiments.sample import of_run
+from genjax_models.errors import InputError
+from genjax_models.runs.command_line import Experiment, explained, parse
+
+if TYPE_CHECKING:
+    from genjax_models.models import LatentVariableModel
+    from genjax_models.types import Array, Players, TrainState, Variables
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+_NEEDED = ("safetensors", "flatbuffers")
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """Write a finished run's parameters as safetensors and its functions as StableHLO."""
+
+    run: tyro.conf.Positional[Path]
+    """Directory of the run."""
+    out: Path | None = None
+    """Directory of the files; by default export/ in the run."""
+    checkpoint: Literal["best", "last"] = "best"
+    """Best on held-out data, or last."""
+    overwrite: bool = False
+    """Replace files that are there."""
+
+
+def export(options: Export) -> list[Path]:
+    """Writes the files.
+
+    Returns:
+      Their paths.
+    """
+    if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
+        raise InputError(f"export needs {' and '.join(missing)}; pip install 'genjax_models[export]'")
+    experiment = of_run(options.run)
+    out = options.run / "export" if options.out is None else options.out
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise InputError(f"--out {out}: is a {'symbolic link' if out.is_symlink() else 'file'}; a directory is wanted")
+    if out.is_dir() and any(out.iterdir()) and not options.overwrite:
+        raise InputError(f"--out {out}: exists already; choose another, or replace its files with --overwrite")
+    from genjax_models.runs import directory
+
+    config = directory.read_config(options.run, experiment.config)
+    state = _restore(experiment, config, options)
+    about = {"experiment": experiment.name, "config": dataclasses.asdict(config), "step": int(state.step)}
+    about["genjax_models"] = importlib.metadata.version("genjax_models")
+    files = {"parameters.safetensors": parameters(state.variables, about)}
+    for name, (function, arguments) in functions(experiment, config, state.variables).items():
+        files[f"{name}.stablehlo"] = stablehlo(function, arguments)
+    return [_write(out / name, content) for name, content in files.items()]
+
+
+def parameters(players: Players, about: Mapping[str, Any]) -> bytes:
+    """A safetensors file of all variables, by path; `about` becomes its metadata, JSON where it is no string."""
+    import jax
+    import numpy as np
+    from safetensors.numpy import save
+
+    leaves, _ = jax.tree.flatten_with_path(players)
+    # safetensors writes the buffer as it lies in memory, whatever its strides say.
+    arrays = {"/".join(str(entry.key) for entry in path): np.array(leaf, order="C") for path, leaf in leaves}
+    metadata = {name: value if isinstance(value, str) else json.dumps(value) for name, value in about.items()}
+    return save(arrays, metadata)
+
+
+def functions(experiment: Experiment, config: Any, players: Players) -> dict[str, tuple[Callable, tuple]]:
+    """What a run can be asked for: name -> (pure function, (dtype, *shape) of each argument, "n" being the batch).
+
+    Every objective has a sampler. One that has a model with one player has that model's generator and encoder.
+    """
+    import jax
+
+    objective = experiment.build(config)
+
+    def sampler(seed, index):
+        draw = lambda i: objective.sample(players, jax.random.fold_in(jax.random.key(seed), i), 1)[0]
+        return jax.vmap(draw)(index)
+
+    found = {"sampler": (sampler, (("uint32",), ("uint32", "n")))}
+    module = importlib.import_module(f"experiments.{experiment.name}")
+    if hasattr(module, "build_model") and len(players) == 1:
+        model, (variables,) = module.build_model(config), players.values()
+        found["generator"] = (lambda z: model.generate(variables, z), (("float32", "n", config.latent),))
+        encode = model.encode if hasattr(model, "encode") else partial(_posterior, model)
+        found["encoder"] = (lambda x: encode(variables, x), (("float32", "n", *config.shape),))
+    return found
+
+
+def _posterior(model: LatentVariableModel, variables: Variables, x: Array) -> tuple[Array, Array]:
+    """Mean and scale of q(z | x), or mean and Cholesky factor."""
+    posterior = model.posterior(variables, x)
+    if hasattr(posterior, "factor"):
+        return posterior.mean(), posterior.factor
+    return posterior.mean(), posterior.stddev()
+
+
+def stablehlo(function: Callable, arguments: Sequence[tuple]) -> bytes:
+    """`function` as `jax.export` serialises it, for all of `PLATFORMS`, with what it closes over inside."""
+    import jax
+    from jax import export
+
+    (n,) = export.symbolic_shape("n")
+    shapes = [
+        jax.ShapeDtypeStruct(tuple(n if size == "n" else size for size in shape), dtype) for dtype, *shape in arguments
+    ]
+    return bytes(export.export(jax.jit(function), platforms=PLATFORMS)(*shapes).serialize())
+
+
+def _restore(experiment: Experiment, config: Any, options: Export) -> TrainState:
+    """The whole state, which knows its step."""
+    import jax
+
+    from genjax_models.runs import checkpoints
+
+    objective = experiment.build(config)
+    optimizer = config.optimizer.build(config.training.steps)
+    init = gx.trainer(objective, dict.fromkeys(objective.losses, optimizer)).init
+    example = gx.Batch(jax.ShapeDtypeStruct((1, *config.shape), "float32"))
+    like = jax.eval_shape(init, jax.eval_shape(lambda: jax.random.key(0)), example)
+    return checkpoints.restore(options.run / "checkpoints", like, options.checkpoint)
+
+
+def _write(path: Path, content: bytes) -> Path:
+    """The file, whole or not at all."""
+    beside = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(content)
+        os.replace(beside, path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+    return path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command."""
+    with explained():
+        print(*export(parse(Export, arguments, "python -m experiments.export", Export.__doc__)), sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""One encoded image -> uint8 `[height, width, 1 or 3]`, by a stated rule; or an error that says why not."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Literal
+
+import numpy as np
+
+from genjax_models.errors import InputError
+
+Fit = Literal["crop", "resize"]
+
+MAX_PIXELS = 64_000_000
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # none that runs a program, as EPS does
+_GREY = ("1", "L", "LA")
+_COLOUR = ("P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
+
+
+class UnreadableError(ValueError):
+    """Bytes that do not decode to an image as it was meant: says why."""
+
+
+class TooLargeError(ValueError):
+    """An image of more pixels than are accepted: says how many."""
+
+
+def require_pillow() -> None:
+    """Nothing, where Pillow can be imported.
+
+    Raises:
+      InputError: says how to install it.
+    """
+    try:
+        import PIL  # noqa: F401
+    except ImportError as error:
+        raise InputError("images are decoded by Pillow, which is not installed: pip install pillow") from error
+
+
+def decode(file: IO[bytes], *, size: int | None, fit: Fit = "crop", max_pixels: int) -> np.ndarray:
+    """Turned upright as its EXIF says, on white where it is transparent, then fitted to `size` x `size`.
+
+    One channel if it is stored as grey (1 or 8 bits, alpha or not), else red, green and blue; a palette is colour. With
+    `fit="crop"` the largest centred square is cut out first, with "resize" the proportions change. Pixels are averaged
+    over their area where neither side grows, and interpolated bicubically otherwise. `size=None` keeps every pixel.
+
+    Raises:
+      TooLargeError: more than `max_pixels`, by its header: nothing is decoded.
+      UnreadableError: no image, a damaged one, several frames (animations, pages), or more than 8 bits per channel.
+    """
+    from PIL import Image, ImageOps
+
+    with _opened(file, max_pixels) as image:
+        mode = "L" if image.mode in _GREY else "RGB"
+        ImageOps.exif_transpose(image, in_place=True)
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        return _array(_fitted(image.convert(mode), size, fit))
+
+
+def decode_as(file: IO[bytes], mode: str, *, max_pixels: int) -> np.ndarray:
+    """Every pixel as it is stored, in Pillow's `mode`; errors as those of `decode`."""
+    with _opened(file, max_pixels) as image:
+        return _array(image.convert(mode))
+
+
+@contextmanager
+def _opened(file: IO[bytes], max_pixels: int) -> Iterator:
+    """An image that is decoded whole. Pillow may warn of what it repairs: callers silence that around their threads."""
+    from PIL import Image
+
+    try:
+        with Image.open(file, formats=_FORMATS) as image:
+            if image.width * image.height > max_pixels:
+                raise TooLargeError(f"{image.width} x {image.height} pixels")
+            frames = getattr(image, "n_frames", 1)
+            if frames > 1 and image.format != "MPO":  # cameras put a preview behind a photograph, which is the first
+                raise UnreadableError(f"{frames} frames, accepted is one")
+            if image.mode not in _GREY + _COLOUR or ";16" in str(image.tile):
+                raise UnreadableError(
+                    f"mode {image.mode}, of more than 8 bits per channel or of another kind of colour"
+                )
+            image.load()
+            yield image
+    except (TooLargeError, UnreadableError, MemoryError):
+        raise
+    except Image.DecompressionBombError as error:  # Pillow's own limit, before it says width and height
+        pixels = re.search(r"\d+ pixels", str(error))
+        raise TooLargeError(pixels[0] if pixels else str(error)) from error
+    except Image.UnidentifiedImageError as error:
+        raise UnreadableError(f"no image of a known format, {', '.join(_FORMATS)}") from error
+    except Exception as error:  # Pillow raises a dozen kinds on damaged bytes
+        raise UnreadableError(f"{type(error).__name__}: {error}".replace("\n", " ")) from error
+
+
+def _fitted(image, size: int | None, fit: Fit):
+    from PIL import Image
+
+    if size is None:
+        return image
+    if fit == "crop":
+        side = min(image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        image = image.crop((left, top, left + side, top + side))
+    shrinks = min(image.size) >= size
+    return image.resize((size, size), Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC)
+
+
+def _array(image) -> np.ndarray:
+    x = np.asarray(image, np.uint8)
+    return x[..., None] if x.ndim == 2 else x

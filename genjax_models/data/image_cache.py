@@ -1,0 +1,202 @@
+"""Files of images -> pixels: decoded once, in parallel, into a cache keyed by what they hold and by the rule."""
+
+import hashlib
+import os
+import stat
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from genjax_models.data import image
+from genjax_models.errors import InputError
+
+_AT_ONCE = 1024
+
+Rule = dict[str, Any]  # the options of `image.decode`
+
+
+class Entry(NamedTuple):
+    """A file: names are bytes, which sort the same under every locale. `label` is b"" where there are no classes."""
+
+    split: str
+    label: bytes
+    name: bytes
+    path: bytes
+
+    @property
+    def shown(self) -> str:
+        """The path as text on one line."""
+        return shown(self.path)
+
+
+class Decoded(NamedTuple):
+    """`x` uint8 `[n, height, width, channels]` of all files but those of the rows `skipped`, in their order."""
+
+    x: np.ndarray
+    skipped: np.ndarray
+
+
+def shown(path: bytes) -> str:
+    r"""A path as text on one line: bytes that are no UTF-8, and characters that do not print, as `\xff`, `\n`."""
+    text = path.decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def decoded_once(entries: list[Entry], rule: Rule, *, skip_unreadable: bool, cache: Path | None) -> Decoded:
+    """Pixels of `entries`, from the cache where the same files were decoded by the same rule before.
+
+    The key is the sha256 of names, contents and rule. A damaged file of the cache is made again: its checksums tell.
+
+    Raises:
+      InputError: names a file that is too large, or cannot be read and must not be skipped.
+    """
+    with warnings.catch_warnings(action="ignore"):  # Pillow's, on what it repairs; once, around all threads
+        digests = list(in_parallel(_digest, [entry.path for entry in entries], "reading"))
+        file = cache and cache / f"{_key(entries, digests, rule, skip_unreadable)}.npz"
+        kept = file and _from_cache(file, len(entries))
+        if kept is not None:
+            return kept
+        decoded = _decoded(entries, digests, rule, skip_unreadable)
+    if file:
+        _keep(file, decoded)
+    return decoded
+
+
+def in_parallel(function: Callable, items: list, what: str) -> Iterator:
+    """Results in the order of `items`, with a progress bar.
+
+    Threads: Pillow and hashlib let go of the interpreter, and processes would have to be spawned.
+    """
+    pool = ThreadPoolExecutor()
+    with tqdm(total=len(items), desc=f"{what} images", unit="image", dynamic_ncols=True, leave=False) as bar:
+        try:
+            for start in range(0, len(items), _AT_ONCE):  # not all at once: results are small, what waits need not be
+                for result in pool.map(function, items[start : start + _AT_ONCE]):
+                    bar.update()
+                    yield result
+        finally:
+            pool.shutdown(cancel_futures=True)  # an error ends it at once
+
+
+def default_folder() -> Path | None:
+    """`genjax_models/images` in `$XDG_CACHE_HOME` or `~/.cache`; None where there is no home."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genjax_models" / "images"
+    except RuntimeError:
+        return None
+
+
+def _key(entries: list[Entry], digests: list[bytes], rule: Rule, skip_unreadable: bool) -> str:
+    key = hashlib.sha256(f"genjax_models images 1 {sorted(rule.items())} {skip_unreadable}".encode())
+    for entry, digest in zip(entries, digests, strict=True):
+        for part in (entry.split.encode(), entry.label, entry.name, digest):
+            key.update(len(part).to_bytes(8, "big") + part)
+    return key.hexdigest()
+
+
+def _decoded(entries: list[Entry], digests: list[bytes], rule: Rule, skip_unreadable: bool) -> Decoded:
+    images, kept, skipped, limit = [], [], [], max(1, len(entries) // 100)
+    decode = partial(_decode, rule=rule)
+    with closing(in_parallel(decode, list(zip(entries, digests, strict=True)), "decoding")) as results:
+        for i, result in enumerate(results):
+            if not isinstance(result, image.UnreadableError):
+                images.append(result)
+                kept.append(entries[i])
+                continue
+            skipped.append(i)
+            if not skip_unreadable:
+                raise InputError(
+                    f"{entries[i].shown}: cannot be read as an image ({result}); repair or remove it, or leave it out"
+                    " by load_folder(..., skip_unreadable=True)"
+                ) from result
+            if len(skipped) > limit:
+                raise InputError(
+                    f"{entries[i].shown}: cannot be read as an image ({result}), nor can {len(skipped) - 1} before it;"
+                    f" skip_unreadable accepts at most {limit} of {len(entries)} images"
+                ) from result
+    return Decoded(_stacked(kept, images), np.array(skipped, np.int64))
+
+
+def _stacked(entries: list[Entry], images: list[np.ndarray]) -> np.ndarray:
+    if not images:
+        raise InputError("no image can be read, at least one is needed")
+    height, width, _ = images[0].shape
+    for entry, x in zip(entries, images, strict=True):
+        if x.shape[:2] != (height, width):
+            raise InputError(
+                f"{entry.shown}: {x.shape[1]} x {x.shape[0]} pixels, but {entries[0].shown} has {width} x {height};"
+                " size=None accepts images of one size, a number resizes them"
+            )
+    stacked = np.empty((len(images), height, width, max(x.shape[2] for x in images)), np.uint8)
+    for row, x in zip(stacked, images, strict=True):
+        row[...] = x  # grey becomes colour where others are
+    return stacked
+
+
+def _decode(entry_and_digest: tuple[Entry, bytes], rule: Rule) -> np.ndarray | image.UnreadableError:
+    entry, digest = entry_and_digest
+    try:
+        with _opened(entry.path) as file:
+            if hashlib.file_digest(file, "sha256").digest() != digest:
+                raise InputError(f"{entry.shown}: changed while it was being read")
+            file.seek(0)
+            return image.decode(file, **rule)
+    except image.UnreadableError as error:
+        return error
+    except OSError as error:
+        return image.UnreadableError(error.strerror or type(error).__name__)
+    except image.TooLargeError as error:
+        raise InputError(
+            f"{entry.shown}: an image of {error}; accepted are at most {rule['max_pixels']} (max_pixels)"
+        ) from error
+
+
+def _digest(path: bytes) -> bytes:
+    try:
+        with _opened(path) as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except (OSError, image.UnreadableError):  # decoding says which file, and why
+        return b""
+
+
+def _opened(path: bytes):
+    if not stat.S_ISREG(os.stat(path).st_mode):  # to open a pipe would wait for its other end
+        raise image.UnreadableError("no regular file")
+    return open(path, "rb")
+
+
+def _from_cache(file: Path, files: int) -> Decoded | None:
+    """None where it is not there, or is damaged: the checksums of the archive tell."""
+    try:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
+            decoded = Decoded(arrays["x"], arrays["skipped"])
+    except Exception:  # numpy and zipfile raise a dozen kinds on damaged bytes
+        return None
+    x, skipped = decoded
+    sound = x.dtype == np.uint8 and x.ndim == 4 and skipped.dtype == np.int64 and len(x) + skipped.size == files
+    return decoded if sound else None
+
+
+def _keep(file: Path, decoded: Decoded) -> None:
+    """Whole or not at all: a run that is killed leaves a `.tmp` behind, which is never read."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".tmp", delete=False) as temporary:
+            try:
+                np.savez(temporary, **decoded._asdict())
+                temporary.flush()
+                os.fsync(temporary.fileno())
+                os.replace(temporary.name, file)
+            except BaseException:
+                os.unlink(temporary.name)
+                raise
+    except OSError as error:
+        warnings.warn(f"{file.parent}: decoded images are not kept ({error}), the next run decodes again", stacklevel=3)

@@ -1,0 +1,218 @@
+"""A folder of images as a data set: classes from its subfolders, splits from the folder or from one fixed shuffle."""
+
+import os
+import warnings
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from genjax_models.data import image, image_cache
+from genjax_models.data.dataset import Dataset, Range, Split, from_arrays, hold_out_tenth, in_common, split_in_ten
+from genjax_models.data.image_cache import Entry, shown
+from genjax_models.errors import InputError
+
+_SPLITS = {
+    b"train": "train",
+    b"test": "test",
+    b"validation": "validation",
+    b"valid": "validation",
+    b"val": "validation",
+}
+_LAYOUTS = "images; or a folder of images for each class; or one of both in train/, test/ and perhaps validation/"
+_ONE = ""  # the split of all images, where the folder makes none
+_LARGEST = 178_956_970  # pixels; Pillow itself refuses more
+
+
+def load_folder(
+    folder: str | Path,
+    *,
+    size: int | None = 32,
+    fit: image.Fit = "crop",
+    skip_unreadable: bool = False,
+    range: Range | None = None,
+    max_pixels: int = image.MAX_PIXELS,
+    cache: str | Path | None = None,
+) -> Dataset:
+    """Images of any size as one data set, uint8 `[size, size, 1 or 3]`.
+
+    The rule: an image is turned upright as its EXIF says, put on white where it is transparent, cut to the largest
+    centred square (`fit="crop"`; "resize" leaves that out and changes proportions), and resized to `size` x `size`, by
+    the mean over each area, or bicubically where a side has to grow. One channel if all are stored as grey, else three.
+    Files are those that end in .png, .jpg, .jpeg, .bmp, .gif, .webp, .tif, .tiff, .ppm, .pgm, .pbm or .pnm, in small or
+    capital letters; others, and hidden ones, are ignored and counted. Links are followed.
+
+    The layout: images in subfolders have these for classes, numbered in the order of their bytes; images at the top
+    have no labels. Where there are subfolders `train` and `test`, each of this layout, these are the splits; so is
+    `validation` (or `valid`, `val`), or else it is a tenth of training. Where there are not, one fixed shuffle makes
+    splits of 80, 10 and 10 percent. Images that come out the same stay in one split where splits are made here, and are
+    refused in training and beside it where the folder makes them.
+
+    Args:
+      folder: with images in one of these layouts.
+      size: of a side; None keeps the images as they are, and they must all have one size.
+      fit: "crop" or "resize".
+      skip_unreadable: leave out what cannot be decoded, up to 1% of the files, or one; they are counted in a warning,
+        and named in the provenance.
+      range: of the stored values, (0, 255) by default.
+      max_pixels: an image of more is refused, by its header, before it is decoded.
+      cache: a folder for decoded images; by default `genjax_models/images` in `$XDG_CACHE_HOME`, or in `~/.cache`.
+
+    Raises:
+      InputError: another layout, an unreadable or too large image (it is named), images of different sizes where
+        `size` is None, or held-out images that are training images too.
+    """
+    _check_options(size, fit, max_pixels)
+    image.require_pillow()
+    try:
+        root = os.fsencode(Path(folder).expanduser())
+        entries, ignored = listing(root)
+    except InputError:
+        raise
+    except (OSError, RuntimeError, ValueError) as error:  # no such folder, no permission, nobody's home, a null byte
+        raise InputError(f"{shown(os.fsencode(folder))}: is no folder that can be read ({error})") from error
+    x, skipped = image_cache.decoded_once(
+        entries,
+        {"size": size, "fit": fit, "max_pixels": max_pixels},
+        skip_unreadable=skip_unreadable,
+        cache=image_cache.default_folder() if cache is None else Path(cache).expanduser(),
+    )
+    provenance = f"{len(x)} images in {shown(root)}, {_in_words(size, fit)}"
+    if len(skipped):
+        count = f"{len(skipped)} of {len(entries)} images cannot be read and are skipped"
+        warnings.warn(f"{shown(root)}: {count}, the first is {entries[skipped[0]].shown}", stacklevel=2)
+        provenance += f"; {count}: {_first(entries[i].shown for i in skipped)}"
+        left_out = set(skipped.tolist())
+        entries = [entry for i, entry in enumerate(entries) if i not in left_out]
+    if ignored:
+        provenance += f"; {ignored} other files ignored"
+    classes = sorted({entry.label for entry in entries if entry.split in (_ONE, "train")} - {b""})
+    if classes:
+        provenance += f"; labels count the classes {_first(map(shown, classes))}"
+    splits, note = _split(shown(root), entries, x, classes)
+    return from_arrays(
+        *splits,
+        name=shown(os.path.basename(os.path.abspath(root))),
+        range=range,
+        num_classes=len(classes) or None,
+        provenance=provenance + note,
+    )
+
+
+def listing(root: bytes) -> tuple[list[Entry], int]:
+    """The images under `root`, sorted by the bytes of split, class and name, and how many other files there are.
+
+    Raises:
+      InputError: a layout that is none of those of `load_folder`.
+    """
+    images, folders, others = _scan(root)
+    splits = {folder: _SPLITS.get(folder.lower()) for folder in folders}
+    given = set(splits.values()) - {None}
+    if {"train", "test"} <= given:
+        if images or None in splits.values() or len(given) < len(splits):
+            raise InputError(
+                f"{shown(root)}: holds train/ and test/, and more than one validation/ beside them"
+                f" ({_first(map(shown, folders + images))}); accepted are {_LAYOUTS}"
+            )
+        parts = [([], others), *(_classes(os.path.join(root, folder), splits[folder]) for folder in folders)]
+    elif splits and None not in splits.values():
+        raise InputError(
+            f"{shown(root)}: holds {_first(map(shown, folders))} alone; accepted are both train/ and test/, or neither"
+        )
+    else:
+        parts = [_classes(root, _ONE)]
+    return sorted(entry for entries, _ in parts for entry in entries), sum(ignored for _, ignored in parts)
+
+
+def _classes(root: bytes, split: str) -> tuple[list[Entry], int]:
+    images, folders, ignored = _scan(root)
+    if images and folders:
+        raise InputError(
+            f"{shown(root)}: holds images ({_first(map(shown, images))}) and folders ({_first(map(shown, folders))});"
+            f" accepted are {_LAYOUTS}"
+        )
+    entries = [Entry(split, b"", name, os.path.join(root, name)) for name in images]
+    for folder in folders:
+        path = os.path.join(root, folder)
+        images, deeper, others = _scan(path)
+        if deeper or not images:
+            what = f"holds the folder {shown(deeper[0])}" if deeper else "holds no images"
+            raise InputError(f"{shown(path)}: {what}; accepted are {_LAYOUTS}")
+        entries += [Entry(split, folder, name, os.path.join(path, name)) for name in images]
+        ignored += others
+    if not entries:
+        raise InputError(f"{shown(root)}: holds no images; accepted are files that end in {', '.join(image.SUFFIXES)}")
+    return entries, ignored
+
+
+def _scan(folder: bytes) -> tuple[list[bytes], list[bytes], int]:
+    """Names of images and of folders, sorted by bytes, and the number of other files. Links are followed."""
+    images, folders, others = [], [], 0
+    with os.scandir(folder) as found:
+        for entry in found:
+            hidden = entry.name.startswith(b".")
+            if entry.is_dir():
+                folders += [] if hidden else [entry.name]
+            elif not hidden and entry.name.lower().endswith(tuple(s.encode() for s in image.SUFFIXES)):
+                images.append(entry.name)
+            else:
+                others += 1
+    return sorted(images), sorted(folders), others
+
+
+def holds_images(folder: Path) -> bool:
+    """Whether it may be a folder of images: it holds one, or a subfolder."""
+    images, folders, _ = _scan(os.fsencode(folder))
+    return bool(images or folders)
+
+
+def _split(where: str, entries: list[Entry], x: np.ndarray, classes: list[bytes]) -> tuple[list[Split], str]:
+    rows = {
+        split: [i for i, entry in enumerate(entries) if entry.split == split] for split in (_ONE, *_SPLITS.values())
+    }
+    given = {s: Split(x[r], _labels([entries[i] for i in r], classes)) for s, r in rows.items() if r}
+    if _ONE in given:
+        return split_in_ten(where, *given[_ONE])
+    given = {split: given[split] for split in ("train", "validation", "test") if split in given}
+    for split, shared in in_common({split: given[split].x for split in given}).items():
+        held_out, train = entries[rows[split][shared[0][0]]], entries[rows["train"][shared[0][1]]]
+        raise InputError(
+            f"{where}: {len(shared)} of {len(rows[split])} {split} images come out the same as training images"
+            f" ({held_out.shown} and {train.shown}); held-out data must be new: remove them"
+        )
+    if len(given) == 3:
+        return list(given.values()), "; the splits are the folder's own"
+    splits, note = hold_out_tenth(f"{where}, train", given["train"])
+    return [*splits, given["test"]], f"; train and test are the folder's own{note}"
+
+
+def _labels(entries: list[Entry], classes: list[bytes]) -> np.ndarray | None:
+    if not any(entry.label for entry in entries):
+        return None
+    numbers = {name: number for number, name in enumerate(classes)}
+    for entry in entries:
+        if entry.label not in numbers:
+            raise InputError(
+                f"{entry.shown}: training has no class {shown(entry.label)}; it has {len(classes)} classes"
+            )
+    return np.array([numbers[entry.label] for entry in entries], np.int32)
+
+
+def _check_options(size, fit, max_pixels) -> None:
+    if fit not in get_args(image.Fit):
+        raise InputError(f"fit must be one of {', '.join(get_args(image.Fit))}, got {fit!r}")
+    if size is not None and (type(size) is not int or not 1 <= size <= 4096):
+        raise InputError(f"size must be an integer from 1 to 4096, or None, got {size!r}")
+    if type(max_pixels) is not int or not 1 <= max_pixels <= _LARGEST:
+        raise InputError(f"max_pixels must be an integer from 1 to {_LARGEST}, got {max_pixels!r}")
+
+
+def _in_words(size: int | None, fit: image.Fit) -> str:
+    if size is None:
+        return "as they are"
+    return f"{'centre-cropped and resized' if fit == 'crop' else 'resized'} to {size} x {size}"
+
+
+def _first(names) -> str:
+    names = list(names)
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

@@ -1,0 +1,334 @@
+"""What TensorFlow Datasets prepared is read back exactly, without TensorFlow and without a network."""
+
+import io
+import json
+import shutil
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from genjax_models.data import load
+from genjax_models.errors import InputError
+
+tfds = pytest.importorskip("tensorflow_datasets")
+pytest.importorskip("importlib_resources")
+
+X = np.random.RandomState(0).randint(0, 256, (40, 8, 6, 3)).astype(np.uint8)
+SIZES = {"train": 25, "test": 15}
+
+
+def png(x, kind="png"):
+    buffer = io.BytesIO()
+    Image.fromarray(x[..., 0] if x.shape[-1] == 1 else x).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def prepared(data_dir, name, *, sizes=SIZES, x=X, version="1.0.0", config=None, file_format="array_record", **options):
+    """A builder of raw files, prepared; returns its folder. `features` replaces that of image and label."""
+    image = options.get("image", tfds.features.Image(shape=x[0].shape))
+    features = options.get("features", {"image": image, "label": tfds.features.ClassLabel(num_classes=7)})
+    keys = options.get("supervised", ("image", "label"))
+    ends = dict(zip(sizes, np.cumsum(list(sizes.values())), strict=True))
+
+    def info(self):
+        described = tfds.features.FeaturesDict(features)
+        return tfds.core.DatasetInfo(builder=self, features=described, supervised_keys=keys)
+
+    def examples(self, raw, split):
+        for i in range(ends[split] - sizes[split], ends[split]):
+            (raw / f"{i}.png").write_bytes(png(x[i]))
+            yield i, {key: raw / f"{i}.png" if "image" in key else i % 7 for key in features}
+
+    def split_generators(self, manager):
+        raw = data_dir.parent / f"raw {name}"
+        raw.mkdir(exist_ok=True)
+        return {split: self._generate_examples(raw, split) for split in sizes}
+
+    methods = {"_info": info, "_split_generators": split_generators, "_generate_examples": examples}
+    methods |= {"VERSION": tfds.core.Version(version), "name": name, "__module__": __name__}
+    if config:
+        methods["BUILDER_CONFIGS"] = [tfds.core.BuilderConfig(name=config)]
+    builder = type(name, (tfds.core.GeneratorBasedBuilder,), methods, skip_registration=True)(
+        data_dir=data_dir, file_format=file_format
+    )
+    builder.download_and_prepare()
+    return builder.info.data_dir
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    """What is on this machine, as far as these tests see."""
+    folder = tmp_path_factory.mktemp("tfds") / "data"
+    prepared(folder, "tiny")
+    prepared(folder, "own_splits", sizes={"train": 20, "validation": 12, "test": 8})
+    prepared(folder, "no_test", sizes={"train": 25, "validation": 15})
+    prepared(folder, "train_alone", sizes={"train": 40})
+    prepared(folder, "odd_names", sizes={"small": 40})
+    prepared(folder, "grey", x=X[..., :1])
+    prepared(folder, "configured", config="first")
+    prepared(folder, "configured", config="second")
+    prepared(folder, "versioned", sizes={"train": 20}, version="1.9.0")
+    prepared(folder, "versioned", sizes={"train": 30}, version="1.10.0")
+    prepared(folder, "overlapping", x=np.concatenate([X[:25], X[:3], X[28:]]))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def on_this_machine(data_dir, monkeypatch):
+    """Whoever asks a network is told no."""
+
+    def refused(*arguments):
+        raise AssertionError(f"asked the network: {arguments}")
+
+    monkeypatch.setenv("TFDS_DATA_DIR", str(data_dir))
+    monkeypatch.setattr(socket.socket, "connect", refused)
+    monkeypatch.setattr(socket, "getaddrinfo", refused)
+
+
+def splits(dataset):
+    return dataset.train, dataset.validation, dataset.test
+
+
+def by_content(*of):
+    return {x.tobytes(): label for split in of for x, label in zip(split.x, split.label, strict=True)}
+
+
+def numbered(rows):
+    return {X[i].tobytes(): i % 7 for i in rows}
+
+
+def test_a_builder_of_raw_files_is_read_back_exactly():
+    dataset = load("tfds:tiny")
+    assert [len(split.x) for split in splits(dataset)] == [23, 2, 15]
+    assert by_content(dataset.train, dataset.validation) == numbered(range(25))
+    assert by_content(dataset.test) == numbered(range(25, 40))
+    assert (dataset.name, dataset.range, dataset.num_classes) == ("tfds:tiny", (0, 255), 7)
+    assert "tiny/1.0.0 of TensorFlow Datasets, prepared in" in dataset.provenance
+    for split, again in zip(splits(dataset), splits(load("tfds:tiny")), strict=True):
+        np.testing.assert_array_equal(split.x, again.x)
+
+
+def test_grey_images_have_one_channel():
+    dataset = load("tfds:grey")
+    assert dataset.shape == (8, 6, 1)
+    assert {x.tobytes() for x in dataset.test.x} == {x.tobytes() for x in X[25:, ..., :1]}
+
+
+@pytest.mark.parametrize(
+    ("spec", "sizes", "test"),
+    [
+        ("own_splits", (20, 12, 8), range(32, 40)),
+        ("no_test", (23, 2, 15), range(25, 40)),
+        ("train_alone", (32, 4, 4), None),
+        ("tiny:train", (21, 2, 2), None),
+        ("tiny:train[:20]", (16, 2, 2), None),
+        ("tiny:train[50%:]+test", (24, 2, 2), None),
+        ("tiny:test", (13, 1, 1), None),
+        ("odd_names:small", (32, 4, 4), None),
+        ("versioned", (24, 3, 3), None),
+        ("versioned:1.9.0", (16, 2, 2), None),
+        ("versioned:1.9.0:train[:10]", (8, 1, 1), None),
+        ("configured/second", (23, 2, 15), range(25, 40)),
+        ("configured/first:1.0.0:test", (13, 1, 1), None),
+    ],
+)
+def test_splits_are_its_own_or_made_of_the_one_that_is_named(spec, sizes, test):
+    dataset = load(f"tfds:{spec}")
+    assert tuple(len(split.x) for split in splits(dataset)) == sizes
+    assert by_content(*splits(dataset)).items() <= numbered(range(40)).items()
+    assert len(by_content(*splits(dataset))) == sum(sizes)
+    if test is not None:
+        assert by_content(dataset.test) == numbered(test)
+
+
+@pytest.mark.parametrize("split", ["", ":test"])
+def test_a_folder_is_read_by_its_path(split, data_dir, monkeypatch):
+    monkeypatch.delenv("TFDS_DATA_DIR")
+    dataset = load(f"tfds:{data_dir}/tiny/1.0.0{split}")
+    assert by_content(*splits(dataset)) == numbered(range(25, 40) if split else range(40))
+
+
+def test_a_path_may_hold_colons(data_dir, tmp_path):
+    shutil.copytree(data_dir / "tiny" / "1.0.0", tmp_path / "a:b")
+    assert len(load(f"tfds:{tmp_path}/a:b").test.x) == 15
+    assert len(load(f"tfds:{tmp_path}/a:b:train").train.x) == 21
+
+
+def test_an_official_overlap_is_kept_and_counted():
+    dataset = load("tfds:overlapping")
+    shared = {x.tobytes() for x in dataset.test.x} & {x.tobytes() for x in dataset.train.x}
+    assert len(dataset.test.x) == 15
+    assert len(shared) > 0
+    assert f"{len(shared)} of 15 test examples are in training too" in dataset.provenance
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (
+            "tinny",
+            r"'tinny' is not prepared in .*data \(did you mean 'tiny'\?\); prepared are configured/first:1\.0\.0, ",
+        ),
+        ("Tiny", r"'Tiny' is not prepared in .* \(did you mean 'tiny'\?\)"),
+        ("cifar10", r"is not prepared .*; where TensorFlow is .*`tfds build cifar10 --file_format=array_record` prep"),
+        ("mnist:train[:1000]", "'mnist' is not prepared .*`tfds build mnist --file_format"),
+        (
+            "tiny:2.0.0",
+            r"'tiny:2\.0\.0' is not prepared in .*; prepared are .*, tiny:1\.0\.0, .*`tfds build tiny:2\.0\.0 ",
+        ),
+        ("configured", "is prepared in 2 configurations; accepted are configured/first, configured/second$"),
+        ("configured/third", "'configured/third' is not prepared"),
+        ("", "accepted are tfds:NAME and tfds:NAME:SPLIT$"),
+        ("a b", "'a b' is no name of a data set; accepted are name, name/config, name:1.0.0"),
+        ("tiny/../tiny", "is no name of a data set"),
+        ("tiny:train[", "'tiny:train.' is no name of a data set"),
+        ("/no/such/folder", "'/no/such/folder' is no prepared data set, which holds dataset_info.json and features"),
+        ("~no-such-user/x", "cannot be read"),
+        ("/" + "x" * 300, "cannot be read"),
+        ("tiny:valid", "no split 'valid' .*; accepted are train, test, and slices"),
+        ("tiny:train[:26]", r"no split 'train\[:26\]' .*25 examples.*; accepted are train, test, and slices"),
+        ("tiny:train[9:3]", r"no split 'train\[9:3\]'"),
+        ("tiny:train[3:3]", r"no split 'train\[3:3\]'"),
+        ("tiny:train[:9]", "9 examples; at least 10 are needed"),
+        ("odd_names", "has no split train, only small; accepted is one of these: tfds:NAME:SPLIT"),
+    ],
+)
+def test_what_is_not_there_is_said_at_once_and_what_would_bring_it(spec, message):
+    with pytest.raises(InputError, match=f"^tfds:.*{message}") as error:
+        load(f"tfds:{spec}")
+    assert "\n" not in str(error.value)
+
+
+def test_nothing_prepared_at_all_is_said_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "absent"))
+    with pytest.raises(InputError, match=r"'mnist' is not prepared in .*absent; prepared are none; where TensorFlow"):
+        load("tfds:mnist")
+    monkeypatch.delenv("TFDS_DATA_DIR")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(InputError, match=rf"is not prepared in {tmp_path}/tensorflow_datasets;"):
+        load("tfds:mnist")
+
+
+def test_what_is_half_prepared_is_not_there(data_dir, tmp_path, monkeypatch):
+    shutil.copytree(data_dir / "tiny", tmp_path / "data" / "tiny")
+    (tmp_path / "data" / "tiny" / "1.0.0").rename(tmp_path / "data" / "tiny" / "incomplete.AB12_1.0.0")
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "data"))
+    with pytest.raises(InputError, match=r"'tiny' is not prepared in .*; prepared are none"):
+        load("tfds:tiny")
+
+
+@pytest.mark.parametrize(
+    ("file_format", "why"),
+    [
+        ("parquet", "which may drop rows in silence"),
+        ("tfrecord", "which only TensorFlow reads"),
+        (None, "tfrecord, which only TensorFlow reads"),
+    ],
+)
+def test_another_format_is_refused(file_format, why, data_dir, tmp_path):
+    folder = shutil.copytree(data_dir / "tiny" / "1.0.0", tmp_path / "tiny")
+    info = json.loads((folder / "dataset_info.json").read_text())
+    del info["fileFormat"]
+    (folder / "dataset_info.json").write_text(json.dumps(info | ({"fileFormat": file_format} if file_format else {})))
+    with pytest.raises(
+        InputError, match=f"is stored as .*{why}.*; accepted is array_record: .*`tfds build tiny --file"
+    ):
+        load(f"tfds:{folder}")
+
+
+def shard(folder, split="train"):
+    (file,) = folder.glob(f"*-{split}.array_record*")
+    return file
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: shard(folder).unlink(),
+        lambda folder: shard(folder).write_bytes(b""),
+        lambda folder: shard(folder).write_bytes(shard(folder).read_bytes()[:100]),
+        lambda folder: shard(folder).write_bytes(b"<html>" * 20_000),
+        lambda folder: shard(folder).write_bytes(shard(folder, "test").read_bytes()),  # of fewer examples
+        lambda folder: shard(folder).write_bytes(shard(folder).read_bytes().replace(b"IHDR", b"IHDX")),
+        lambda folder: (folder / "dataset_info.json").write_text("<html>"),
+        lambda folder: (folder / "dataset_info.json").write_text("[]"),
+        lambda folder: (folder / "dataset_info.json").write_text('{"fileFormat": "array_record", "name": "tiny"}'),
+        lambda folder: (folder / "features.json").write_text("<html>"),
+        lambda folder: (folder / "features.json").write_text("{}"),
+    ],
+)
+def test_damage_is_an_error_that_names_the_data_set(damage, data_dir, tmp_path):
+    folder = shutil.copytree(data_dir / "tiny" / "1.0.0", tmp_path / "tiny")
+    damage(folder)
+    with pytest.raises(InputError, match=f"^tfds:{folder}: ") as error:
+        load(f"tfds:{folder}")
+    assert "\n" not in str(error.value)
+
+
+IMAGE, LABEL = tfds.features.Image, tfds.features.ClassLabel(num_classes=7)
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        ({"label": LABEL}, r"has 0 images among its features \['label'\]; accepted is one"),
+        ({"image": IMAGE(), "image_2": IMAGE()}, r"has 2 images among its features \['image', 'image_2'\]"),
+        ({"image": IMAGE(shape=(8, 6, 4))}, r"'image' is uint8 of shape \(8, 6, 4\); accepted is uint8 of 1 or 3 chan"),
+        ({"image": IMAGE(dtype=np.uint16, encoding_format="png")}, "the image 'image' is uint16"),
+    ],
+)
+def test_data_without_one_image_of_bytes_are_refused(features, message, tmp_path):
+    folder = prepared(tmp_path / "data", "strange", features=features, supervised=None)
+    with pytest.raises(InputError, match=message):
+        load(f"tfds:{folder}")
+
+
+@pytest.mark.parametrize(
+    ("features", "supervised", "labels"),
+    [
+        ({"image": IMAGE()}, None, None),
+        ({"image": IMAGE(), "kind": LABEL}, None, 7),
+        ({"image": IMAGE(), "kind": LABEL, "colour": LABEL}, None, None),
+        ({"image": IMAGE(), "kind": LABEL, "colour": LABEL}, ("image", "colour"), 7),
+        ({"image": IMAGE(), "image_2": IMAGE(), "kind": LABEL}, ("image_2", "kind"), 7),
+        ({"image": IMAGE(), "number": tfds.features.Scalar(np.int64)}, ("image", "number"), None),
+    ],
+)
+def test_image_and_label_are_the_supervised_keys_or_the_only_ones(features, supervised, labels, tmp_path):
+    dataset = load(f"tfds:{prepared(tmp_path / 'data', 'strange', features=features, supervised=supervised)}")
+    assert dataset.num_classes == labels
+    assert (dataset.train.label is None) == (labels is None)
+    assert {x.tobytes() for split in splits(dataset) for x in split.x} == {x.tobytes() for x in X}
+
+
+def test_images_of_different_sizes_are_refused_by_row(tmp_path):
+    folder = prepared(tmp_path / "data", "strange", x=[*X[:39], X[39, :5]], image=IMAGE())
+    with pytest.raises(InputError, match=r"split 'test', row \d+ is of shape \([58], 6, 3\), row 0 of .*one size"):
+        load(f"tfds:{folder}")
+
+
+def test_a_named_set_takes_no_other_range():
+    with pytest.raises(InputError, match="'tfds:tiny' states its own range"):
+        load("tfds:tiny", range=(0, 1))
+
+
+@pytest.mark.parametrize("missing", ["tensorflow_datasets", "importlib_resources", "array_record", "PIL"])
+def test_what_is_not_installed_is_named(missing, monkeypatch):
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(InputError, match=rf"{missing} is not installed: pip install 'genjax_models\[tfds\]'"):
+        load("tfds:tiny")
+
+
+def test_tensorflow_is_never_imported_and_what_is_absent_imports_nothing(data_dir):
+    code = (
+        "import sys; from genjax_models.data import load\n"
+        "try: load('tfds:absent')\n"
+        "except ValueError: print('tensorflow_datasets' in sys.modules)\n"
+        "load('tfds:tiny'); print('tensorflow_datasets' in sys.modules, 'tensorflow' in sys.modules)"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == ["False", "True", "False"]
