@@ -90,6 +90,7 @@ def explained() -> Iterator[None]:
     """Errors that a person can mend become one line on standard error and an exit status."""
     try:
         yield
+        sys.stdout.flush()  # here, where a reader who has gone away is no error
     except (InputError, CheckpointError) as error:
         print(f"error: {_one_line(str(error))}", file=sys.stderr)
         sys.exit(2)

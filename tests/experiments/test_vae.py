@@ -4,6 +4,9 @@ import contextlib
 import io
 import json
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +23,7 @@ from genjax_models.runs.configuration import Optimizer, Training
 from genjax_models.runs.fit import evaluation_key
 from genjax_models.types import Objective
 
+ROOT = Path(__file__).parent.parent.parent
 SMALL = "--hidden 16 --batch-size 10 --evaluate-every 10 --log-every 5 --warmup 0 --learning-rate 0.03"
 
 
@@ -268,3 +272,14 @@ def test_the_kl_weight_rises_over_its_warmup(files):
         assert float(aux.metrics["kl_weight"]) == pytest.approx(weight)
         expected = weight * aux.metrics["kl"] - aux.metrics["reconstruction"]
         assert float(value) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_a_reader_who_goes_away_stops_nothing(files, tmp_path):
+    """Standard output and standard error are pipes that nobody reads, as behind `| head`."""
+    command = [sys.executable, "-W", "ignore", "-m", "experiments.vae", "--data", str(files / "images.npz")]
+    command += ["--hidden", "8", "--batch-size", "10", "--steps", "5", "--run-dir", str(tmp_path / "run")]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    process.stderr.close()
+    assert process.wait(timeout=120) == 0
+    assert (tmp_path / "run" / "report.html").is_file()
