@@ -479,6 +479,7 @@ def test_images_are_decoded_once(tmp_path, monkeypatch, cache):
         {"files": {"003.png": X[3] ^ 1}},
         {"files": {"100.png": X[3] ^ 1}},
         {"rename": ("003.png", "zzz.png")},
+        {"rename": ("003.png", "003b.png")},  # in the same place
     ],
 )
 def test_another_rule_name_or_content_is_decoded_anew(change, tmp_path, monkeypatch):

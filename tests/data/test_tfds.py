@@ -213,9 +213,13 @@ def test_nothing_prepared_at_all_is_said_too(tmp_path, monkeypatch):
         load("tfds:mnist")
 
 
-def test_what_is_half_prepared_is_not_there(data_dir, tmp_path, monkeypatch):
-    shutil.copytree(data_dir / "tiny", tmp_path / "data" / "tiny")
-    (tmp_path / "data" / "tiny" / "1.0.0").rename(tmp_path / "data" / "tiny" / "incomplete.AB12_1.0.0")
+@pytest.mark.parametrize("missing", ["folder", "dataset_info.json", "features.json"])
+def test_what_is_half_prepared_is_not_there(missing, data_dir, tmp_path, monkeypatch):
+    folder = shutil.copytree(data_dir / "tiny", tmp_path / "data" / "tiny") / "1.0.0"
+    if missing == "folder":  # as a preparation that was killed leaves it
+        folder.rename(folder.parent / "incomplete.AB12_1.0.0")
+    else:
+        (folder / missing).unlink()
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "data"))
     with pytest.raises(InputError, match=r"'tiny' is not prepared in .*; prepared are none"):
         load("tfds:tiny")
