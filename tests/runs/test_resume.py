@@ -224,59 +224,36 @@ def test_a_damaged_checkpoint_is_told_loudly_and_the_one_before_is_taken(whole, 
     assert (run / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
 
 
-def test_a_run_in_use_is_refused_and_a_killed_one_frees_it(whole, asked, cache, tmp_path):
+@pytest.fixture
+def endless(asked, cache, tmp_path):
+    """A process in the midst of a run that would take hours, and the run's directory."""
     run = tmp_path / "run"
-    command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-m",
-        "experiments.vae",
-        *asked,
-        "--steps",
-        "1000000",
-        "--run-dir",
-        str(run),
-    ]
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=os.environ | cache, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        deadline = time.monotonic() + 120
-        while not list(run.glob("checkpoints/????????/manifest.json")):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        for flags in (["--resume", str(run)], [*asked, "--run-dir", str(run), "--overwrite"]):
-            refused = child("SIGUSR1", "never", 0, flags, cache)
-            assert refused.returncode == 2
-            assert f"is in use by process {process.pid} on " in refused.stderr
-    finally:
-        process.kill()
-        process.wait()
+    flags = ["--steps", "1000000", "--evaluate-every", "1000000", "--run-dir", str(run)]
+    command = [sys.executable, "-W", "ignore", "-m", "experiments.vae", *asked, *flags]
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | cache, **silent)
+    deadline = time.monotonic() + 120
+    while not list(run.glob("checkpoints/????????/manifest.json")):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    yield process, run
+    process.kill()
+    process.wait()
+
+
+def test_a_run_in_use_is_refused_and_a_killed_one_frees_it(endless, asked, cache):
+    process, run = endless
+    for flags in (["--resume", str(run)], [*asked, "--run-dir", str(run), "--overwrite"]):
+        refused = child("SIGUSR1", "never", 0, flags, cache)
+        assert refused.returncode == 2
+        assert f"is in use by process {process.pid} on " in refused.stderr
+    process.kill()
+    process.wait()
     assert child("SIGTERM", "chunk", 1, ["--resume", str(run)], cache).returncode == 143
 
 
-def test_a_second_interrupt_exits_at_once(asked, cache, tmp_path):
-    command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-m",
-        "experiments.vae",
-        *asked,
-        "--steps",
-        "1000000",
-        "--evaluate-every",
-        "1000000",
-    ]
-    command += ["--run-dir", str(tmp_path / "run")]
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=os.environ | cache, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 120
-    while not list((tmp_path / "run").glob("checkpoints/????????/manifest.json")):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+def test_a_second_interrupt_exits_at_once(endless):
+    process, _ = endless
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) in (-signal.SIGINT, 130)
