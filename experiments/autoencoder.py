@@ -17,7 +17,7 @@ import tyro
 import genjax_models as gx
 from experiments.vae import networks, with_shape
 from genjax_models.runs.command_line import Experiment, main
-from genjax_models.runs.configuration import Optimizer, Training, seed_in_range, whole
+from genjax_models.runs.configuration import Images, Optimizer, Training, seed_in_range, whole
 
 if TYPE_CHECKING:
     from genjax_models.data import Dataset, Prepared
@@ -43,6 +43,7 @@ class Config:
     """Widths of the fully connected layers of the encoder; the generator's are reversed."""
     channels: tuple[int, ...] = (32, 64)
     """Of the convolutional encoder's levels; the generator's are reversed."""
+    images: Images = Images()
     training: Training = Training(steps=5_000, evaluate_every=500)
     optimizer: Optimizer = Optimizer(schedule="cosine")
     shape: tyro.conf.Suppress[tuple[int, ...]] = (28, 28, 1)
@@ -72,7 +73,7 @@ def load(run) -> tuple[Objective, Players]:
 
 def dataset(config: Config) -> tuple[Config, Dataset]:
     """The data set, and the config with its shape."""
-    loaded = gx.load(config.data, range=config.data_range)
+    loaded = gx.load(config.data, range=config.data_range, images=config.images.options())
     return with_shape(config, loaded), loaded
 
 

@@ -20,7 +20,7 @@ import tyro
 import genjax_models as gx
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import Experiment, main
-from genjax_models.runs.configuration import Optimizer, Training, at_least, positive, seed_in_range, whole
+from genjax_models.runs.configuration import Images, Optimizer, Training, at_least, positive, seed_in_range, whole
 
 if TYPE_CHECKING:
     from genjax_models.data import Dataset, Prepared
@@ -62,6 +62,7 @@ class Config:
     """Weight of the KL in the loss; the bound that is reported has weight 1 whatever this is."""
     kl_warmup: int = 0
     """Steps over which the KL weight rises linearly from 0."""
+    images: Images = Images()
     training: Training = Training()
     optimizer: Optimizer = Optimizer(learning_rate=2e-3, schedule="cosine", warmup=200)
     shape: tyro.conf.Suppress[tuple[int, ...]] = (28, 28, 1)
@@ -118,7 +119,7 @@ def load(run) -> tuple[Objective, Players]:
 
 def dataset(config: Config) -> tuple[Config, Dataset]:
     """The data set, which the likelihood must be able to take, and the config with its shape."""
-    loaded = gx.load(config.data, range=config.data_range)
+    loaded = gx.load(config.data, range=config.data_range, images=config.images.options())
     eight_bits = str(loaded.train.x.dtype) == "uint8" and loaded.range == (0, 255) and binarisation(config) == "none"
     if config.likelihood == "discretised_logistic" and not eight_bits:
         raise InputError(

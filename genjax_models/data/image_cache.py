@@ -1,5 +1,7 @@
 """Files of images -> pixels: decoded once, in parallel, into a cache keyed by what they hold and by the rule."""
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import stat
@@ -7,7 +9,6 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,6 +62,8 @@ def decoded_once(entries: list[Entry], rule: Rule, *, skip_unreadable: bool, cac
     with warnings.catch_warnings(action="ignore"):  # Pillow's, on what it repairs; once, around all threads
         digests = list(in_parallel(_digest, [entry.path for entry in entries], "reading"))
         file = cache and cache / f"{_key(entries, digests, rule, skip_unreadable)}.npz"
+        if cache:
+            _clean(cache)
         kept = file and _from_cache(file, len(entries))
         if kept is not None:
             return kept
@@ -105,7 +108,7 @@ def _key(entries: list[Entry], digests: list[bytes], rule: Rule, skip_unreadable
 def _decoded(entries: list[Entry], digests: list[bytes], rule: Rule, skip_unreadable: bool) -> Decoded:
     images, kept, skipped, limit = [], [], [], max(1, len(entries) // 100)
     decode = partial(_decode, rule=rule)
-    with closing(in_parallel(decode, list(zip(entries, digests, strict=True)), "decoding")) as results:
+    with contextlib.closing(in_parallel(decode, list(zip(entries, digests, strict=True)), "decoding")) as results:
         for i, result in enumerate(results):
             if not isinstance(result, image.UnreadableError):
                 images.append(result)
@@ -115,7 +118,7 @@ def _decoded(entries: list[Entry], digests: list[bytes], rule: Rule, skip_unread
             if not skip_unreadable:
                 raise InputError(
                     f"{entries[i].shown}: cannot be read as an image ({result}); repair or remove it, or leave it out"
-                    " by load_folder(..., skip_unreadable=True)"
+                    " by skip_unreadable=True (--skip-unreadable)"
                 ) from result
             if len(skipped) > limit:
                 raise InputError(
@@ -186,11 +189,14 @@ def _from_cache(file: Path, files: int) -> Decoded | None:
 
 
 def _keep(file: Path, decoded: Decoded) -> None:
-    """Whole or not at all: a run that is killed leaves a `.tmp` behind, which is never read."""
+    """Whole or not at all: a run that is killed leaves a `.tmp` behind, never read and removed by the next."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".tmp", delete=False) as temporary:
+        with tempfile.NamedTemporaryFile(
+            dir=file.parent, prefix=f"{file.stem}.", suffix=".tmp", delete=False
+        ) as temporary:
             try:
+                fcntl.flock(temporary, fcntl.LOCK_EX)  # which the system lets go of, however the process ends
                 np.savez(temporary, **decoded._asdict())
                 temporary.flush()
                 os.fsync(temporary.fileno())
@@ -200,3 +206,11 @@ def _keep(file: Path, decoded: Decoded) -> None:
                 raise
     except OSError as error:
         warnings.warn(f"{file.parent}: decoded images are not kept ({error}), the next run decodes again", stacklevel=3)
+
+
+def _clean(folder: Path) -> None:
+    """Removes what processes that were killed left of a write: files of ours that nobody holds any more."""
+    for leftover in folder.glob("[0-9a-f]" * 64 + ".*.tmp"):
+        with contextlib.suppress(OSError), leftover.open("rb") as file:  # in use, or gone by now
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            leftover.unlink()

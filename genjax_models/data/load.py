@@ -1,7 +1,9 @@
 """`load(name)`: a data set by name or by path."""
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from genjax_models.data import files, idx, image_folder, mnist, tfds
 from genjax_models.data.dataset import Dataset, Range
@@ -14,7 +16,7 @@ _ACCEPTED = (
 )
 
 
-def load(name: str, *, range: Range | None = None) -> Dataset:
+def load(name: str, *, range: Range | None = None, images: Mapping[str, Any] | None = None) -> Dataset:
     """A data set of three checked splits, the held-out ones disjoint from training.
 
     Args:
@@ -23,26 +25,29 @@ def load(name: str, *, range: Range | None = None) -> Dataset:
         "fashion_mnist": where Debian's package dataset-fashion-mnist puts it;
         a path to `.npz` or `.npy` (see `data.files` for the keys);
         a path to a folder with the four idx files of MNIST's format, gzipped or not;
-        a path to a folder of images, or "images:PATH": centre-cropped and resized to 32 x 32; for other sizes and rules
-          call `data.image_folder.load_folder`;
+        a path to a folder of images, or "images:PATH": centre-cropped and resized to 32 x 32, or as `images` says;
         "tfds:NAME" or "tfds:NAME:SPLIT": what TensorFlow Datasets has prepared on this machine (see `data.tfds`).
       range: of the stored values, for files; by default (0, 255) for uint8 and (0, 1) for floating point.
+      images: for a folder of images, arguments of `data.image_folder.load_folder`, as in {"size": 64, "fit": "resize"}.
 
     Raises:
       InputError: no such data set (the nearest name is suggested), or data that are not what they are declared to be.
     """
+    images = images or {}
     kind, _, rest = name.partition(":")
+    if kind == "images" and rest:
+        return image_folder.load_folder(rest, range=range, **images)
     if name in _NAMES or kind == "tfds":
         if range is not None:
             raise InputError(f"data set {name!r} states its own range, so none can be declared, got {range}")
+        _refuse(images, name)
         return _NAMES[name]() if name in _NAMES else tfds.load(rest)
-    if kind == "images" and rest:
-        return image_folder.load_folder(rest, range=range)
     try:
         path = Path(name).expanduser()
         if path.is_dir():
-            return _folder(path, range)
+            return _folder(path, range, images)
         if path.is_file():
+            _refuse(images, name)
             return files.load_file(path, range=range)
     except (OSError, RuntimeError) as error:  # a name too long for a path, nobody's home, no permission
         raise InputError(f"data set {name!r}: cannot be read ({error})") from error
@@ -51,9 +56,16 @@ def load(name: str, *, range: Range | None = None) -> Dataset:
     raise InputError(f"no data set {name!r}{hint}; accepted are {_ACCEPTED}")
 
 
-def _folder(path: Path, range: Range | None) -> Dataset:
+def _folder(path: Path, range: Range | None, images: Mapping[str, Any]) -> Dataset:
     if idx.holds_idx(path):
+        _refuse(images, str(path))
         return idx.load_folder(path, range=range)
     if image_folder.holds_images(path):
-        return image_folder.load_folder(path, range=range)
+        return image_folder.load_folder(path, range=range, **images)
     raise InputError(f"{str(path)!r}: a folder of neither idx files nor images; accepted are {_ACCEPTED}")
+
+
+def _refuse(images: Mapping[str, Any], name: str) -> None:
+    if images:
+        options = ", ".join(f"{option}={value!r}" for option, value in images.items())
+        raise InputError(f"data set {name!r} is no folder of images, so {options} cannot be applied")

@@ -126,12 +126,12 @@ def parse(command: Any, arguments: Sequence[str] | None, program: str, descripti
 def _parse(experiment: Experiment, arguments: Sequence[str], program: str, default: Any = None):
     command = dataclasses.make_dataclass(
         "Command",
-        [("config", experiment.config), ("options", Options)],
+        [("config", experiment.config), ("run", Options)],
         namespace={"__doc__": experiment.config.__doc__},
     )
     default = None if default is None else command(default, Options())
     parsed = parse(command, arguments, program, experiment.config.__doc__, default)
-    return parsed.config, parsed.options
+    return parsed.config, parsed.run
 
 
 def _resumed(experiment: Experiment, arguments: Sequence[str], program: str, options: Options) -> Any:

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import numbers
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from genjax_models.errors import InputError
 
@@ -37,6 +37,27 @@ def seed_in_range(seed: int) -> None:
     """Accepts 0 <= seed < 2^32 alone: `jax.random.key(2**32 + 1)` would be `key(1)` in silence."""
     if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**32:
         raise InputError(f"seed must be an integer in [0, 2^32), got {seed!r}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """How a folder of images becomes arrays; other data are taken as they are."""
+
+    image_size: int | None = 32
+    """Pixels of a side; None keeps images as they are, if they all have one size."""
+    image_fit: Literal["crop", "resize"] = "crop"
+    """How an image becomes square: cut to its largest centred square, or by a change of proportions."""
+    skip_unreadable: bool = False
+    """Leave out files that cannot be decoded, one or up to 1% of them, and count them in a warning."""
+
+    def __post_init__(self):
+        if self.image_size is not None:
+            whole(1, image_size=self.image_size)
+
+    def options(self) -> dict[str, Any]:
+        """As arguments of `data.image_folder.load_folder`; none where all is as by default: other data take none."""
+        arguments = {"size": self.image_size, "fit": self.image_fit, "skip_unreadable": self.skip_unreadable}
+        return {} if self == Images() else arguments
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,6 +18,7 @@ import platform
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,10 +53,19 @@ def create(path: Path | None, experiment: str, *, overwrite: bool = False) -> Pa
     if path.exists():
         _make_way(path, overwrite)
     try:
-        (path / "figures").mkdir(parents=True)
+        path.mkdir(parents=True, exist_ok=True)
+        _probe(path)
+        (path / "figures").mkdir()
     except OSError as error:
-        raise InputError(f"--run-dir {path}: cannot be made ({error.strerror})") from error
+        raise InputError(f"--run-dir {path}: cannot be made or written to ({error.strerror})") from error
     return path.resolve()
+
+
+def _probe(folder: Path) -> None:
+    """One byte, written and gone: a full disk or a quota says so here, not after hours of compute."""
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        file.write(b"\0")
+        os.fsync(file.fileno())
 
 
 def _make_way(path: Path, overwrite: bool) -> None:

@@ -86,12 +86,12 @@ def test_values_are_kept_and_their_range_is_that_of_their_type(x, dtype, stored_
         (grey(), {"range": (0, np.nan)}, r"two finite numbers, the lower first, got \(0, nan\)"),
     ],
 )
-def test_what_contradicts_its_declaration_is_refused(x, options, message):
+def test_fault_01_fault_05_fault_06_what_contradicts_its_declaration_is_refused(x, options, message):
     with pytest.raises(InputError, match=f"^digits.*{message}"):
         three(Split(x), name="digits", **options)
 
 
-def test_a_value_that_float32_cannot_hold_is_refused_by_row():
+def test_fault_26_a_value_that_float32_cannot_hold_is_refused_by_row():
     with pytest.raises(InputError, match="row 1 holds a value that is not finite"):
         three(Split(changed(grey().astype(np.float64), 1, 1e300)))
 
@@ -122,7 +122,7 @@ def test_bytes_that_never_pass_one_must_be_declared_binary():
         ([0.0, 1.0, np.nan, 0.0], "labels must be 4 integers, got float64"),
     ],
 )
-def test_labels_out_of_range_or_length_are_refused(label, message):
+def test_fault_10_labels_out_of_range_or_length_are_refused(label, message):
     with pytest.raises(InputError, match=f"train split: {message}"):
         three(Split(grey(), np.array(label)), num_classes=3)
 

@@ -1,7 +1,9 @@
 """A folder of images becomes the arrays that its rule says, in the order of bytes; what cannot be used is named."""
 
+import fcntl
 import io
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -88,6 +90,9 @@ def test_a_bare_folder_is_cropped_and_resized_to_32(spec, tmp_path):
     dataset = load(spec.format(folder))
     assert dataset.shape == (32, 32, 3)
     assert "centre-cropped and resized to 32 x 32" in dataset.provenance
+    otherwise = load(spec.format(folder), images={"size": 4, "fit": "resize"})
+    assert otherwise.shape == (4, 4, 3)
+    assert ", resized to 4 x 4" in otherwise.provenance
 
 
 def test_a_folder_with_an_idx_file_is_not_taken_for_images(tmp_path):
@@ -200,7 +205,7 @@ def test_classes_are_subfolders_in_the_order_of_bytes(tmp_path):
     assert r"labels count the classes Z, a, a-b, b, é, \xff" in dataset.provenance
 
 
-def test_the_order_of_files_is_that_of_their_bytes_under_every_locale(tmp_path):
+def test_fault_13_the_order_of_files_is_that_of_their_bytes_under_every_locale(tmp_path):
     names = [b"B.png", b"a.png", b"\xff.png", b"new\nline.png", "é.png".encode(), b"10.png", b"9.png", b"a .PNG"]
     names += [f"x{i}.png".encode() for i in range(12)]
     folder_of(tmp_path / "a", dict(zip(names, X, strict=True)))
@@ -349,7 +354,7 @@ def bomb(width, height):
     [(9_000, "9000 x 9000 pixels"), (10_000, "10000 x 10000 pixels"), (100_000, "10000000000 pixels")],
 )
 @pytest.mark.parametrize("skip_unreadable", [False, True])
-def test_a_decompression_bomb_is_refused_by_name_and_size(side, size, skip_unreadable, tmp_path):
+def test_fault_14_a_decompression_bomb_is_refused_by_name_and_size(side, size, skip_unreadable, tmp_path):
     folder = folder_of(tmp_path / "a", numbered() | {"bomb.png": bomb(side, side)})
     with pytest.raises(
         InputError, match=rf"bomb\.png: an image of {size}; accepted are at most 64000000 \(max_pixels\)"
@@ -381,7 +386,7 @@ def unreadable():
 
 
 @pytest.mark.parametrize("kind", unreadable())
-def test_an_unreadable_image_is_named_or_skipped_on_request(kind, tmp_path):
+def test_fault_11_an_unreadable_image_is_named_or_skipped_on_request(kind, tmp_path):
     content, reason = unreadable()[kind]
     folder = folder_of(tmp_path / "a", numbered() | {"007.png": content})
     with pytest.raises(
@@ -407,7 +412,7 @@ def test_labels_stay_with_their_images_where_one_is_skipped(tmp_path):
 
 
 @pytest.mark.parametrize(("n", "bad", "limit"), [(20, 2, 1), (250, 3, 2)])
-def test_more_than_one_percent_unreadable_is_refused(n, bad, limit, tmp_path):
+def test_fault_11_more_than_one_percent_unreadable_is_refused(n, bad, limit, tmp_path):
     many = np.random.RandomState(0).randint(0, 256, (n, 2, 2, 3)).astype(np.uint8)
     files = numbered(many) | {f"{i:03}.png": b"" for i in range(bad)}
     message = (
@@ -536,6 +541,41 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path, monkeypatch, cache):
     assert not list(cache.iterdir())
 
 
+def test_what_a_killed_write_left_is_removed_at_the_next_start(tmp_path, cache):
+    folder = folder_of(tmp_path / "a", numbered())
+    code = (
+        "import os, signal, sys\n"
+        "from genjax_models.data.image_folder import load_folder\n"
+        "os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "load_folder(sys.argv[1])\n"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code, str(folder)]
+    assert subprocess.run(command, capture_output=True, timeout=60).returncode == -signal.SIGKILL
+    (leftover,) = cache.iterdir()
+    assert leftover.suffix == ".tmp"
+    in_use, foreign = cache / f"{'0' * 64}.another.tmp", cache / "foreign.tmp"
+    foreign.write_text("somebody else's")
+    with in_use.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        load_folder(folder)
+        kept = {path.name for path in cache.iterdir()}
+        assert kept == {leftover.name.split(".")[0] + ".npz", in_use.name, foreign.name}
+    load_folder(folder)  # from the cache, and nobody holds the other one any more
+    assert {path.name for path in cache.iterdir()} == kept - {in_use.name}
+
+
+def test_a_write_in_progress_is_not_taken_for_a_leftover(tmp_path, monkeypatch, cache):
+    folder, savez = folder_of(tmp_path / "a", numbered()), np.savez
+
+    def and_clean(file, **arrays):
+        savez(file, **arrays)
+        image_cache._clean(cache)
+
+    monkeypatch.setattr(image_cache.np, "savez", and_clean)
+    load_folder(folder)
+    assert [path.suffix for path in cache.iterdir()] == [".npz"]
+
+
 def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch, cache):
     folder, digest = folder_of(tmp_path / "a", numbered()), image_cache._digest
 
@@ -551,7 +591,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch, 
     assert not cache.exists()
 
 
-def test_images_are_decoded_in_threads_and_the_progress_is_shown(tmp_path, monkeypatch, capfd):
+def test_fault_49_images_are_decoded_in_threads_and_the_progress_is_shown(tmp_path, monkeypatch, capfd):
     seen, decode = set(), image_cache.image.decode
     together = threading.Barrier(2, timeout=20)
 

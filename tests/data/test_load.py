@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import re
 import struct
 from pathlib import Path
 
@@ -247,7 +248,7 @@ def test_another_kind_of_file_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [".npz", ".npy"])
-def test_pickled_objects_are_refused_and_never_run(kind, tmp_path):
+def test_fault_33_pickled_objects_are_refused_and_never_run(kind, tmp_path):
     touched, path = tmp_path / "touched", tmp_path / f"data{kind}"
     objects = np.array([Payload(touched)] * N, dtype=object)
     np.save(path, objects) if kind == ".npy" else np.savez(path, x=objects)
@@ -261,6 +262,24 @@ def test_pickled_objects_are_refused_and_never_run(kind, tmp_path):
     assert touched.exists()
 
 
+@pytest.mark.parametrize("name", ["../../evil", "{outside}/evil", "x/../../../evil", "..", "/"])
+def test_fault_34_names_of_arrays_are_never_paths(name, tmp_path, monkeypatch):
+    """What is outside is neither read, though it is there, nor written to."""
+    folder, evil = tmp_path / "deep" / "er", tmp_path / "evil.npy"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    np.save(evil, X)
+    before = evil.read_bytes()
+    name = name.format(outside=tmp_path)
+    for arrays in ({name: X + 1}, {"x": X, name: X + 1}):
+        np.savez("data.npz", **arrays)
+        there = sorted(tmp_path.rglob("*"))
+        with pytest.raises(InputError, match=rf"data\.npz: holds \[.*'{re.escape(name)}'.*\]; accepted are the keys x"):
+            load("data.npz")
+        assert sorted(tmp_path.rglob("*")) == there
+        assert evil.read_bytes() == before
+
+
 @pytest.mark.parametrize("kind", [".npy", ".npz", "compressed.npz", "", ".gz"])
 def test_a_file_cut_at_any_byte_is_refused_by_name(kind, tmp_path):
     data, path = encoded(kind), tmp_path / f"data{kind}"
@@ -271,7 +290,7 @@ def test_a_file_cut_at_any_byte_is_refused_by_name(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", [".npz", ".npy"])
-def test_a_web_page_in_place_of_data_is_called_damaged_not_pickled(kind, tmp_path):
+def test_fault_12_a_web_page_in_place_of_data_is_called_damaged_not_pickled(kind, tmp_path):
     (tmp_path / f"data{kind}").write_text("<html>404 Not Found</html>")
     with pytest.raises(InputError, match=f"data{kind}: is truncated or no {kind} file"):
         load(str(tmp_path / f"data{kind}"))
@@ -324,6 +343,15 @@ def test_idx_files_are_read_as_they_are(suffix, tmp_path):
 def test_a_folder_that_is_not_what_it_seems_is_refused_by_file(change, message, tmp_path):
     with pytest.raises(InputError, match=message):
         load(str(idx_folder(tmp_path / "idx", **change)))
+
+
+@pytest.mark.parametrize("name", ["mnist10k", "tfds:mnist", "{}/data.npz", "{}/idx"])
+def test_what_is_no_folder_of_images_takes_no_size(name, tmp_path):
+    idx_folder(tmp_path / "idx")
+    (tmp_path / "data.npz").write_bytes(encoded(".npz"))
+    name = name.format(tmp_path)
+    with pytest.raises(InputError, match=f"{name}' is no folder of images, so size=8, fit='crop' cannot be applied"):
+        load(name, images={"size": 8, "fit": "crop"})
 
 
 def test_an_idx_file_of_too_many_axes_is_refused(tmp_path):

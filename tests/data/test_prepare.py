@@ -82,7 +82,7 @@ def test_scaling_between_declared_ranges_is_exact(stored, declared, wanted, expe
 
 
 @pytest.mark.parametrize("wanted", [(0, 1), (-1, 1), (-0.5, 0.5)])
-def test_bytes_are_scaled_to_the_range_and_never_out_of_it(wanted):
+def test_fault_02_bytes_are_scaled_to_the_range_and_never_out_of_it(wanted):
     prepared = prepare(of(LEVELS), binarise="none", range=wanted)
     low, high = wanted
     compiled = jax.jit(prepared.each_step)(KEYS[0], prepared.train).x

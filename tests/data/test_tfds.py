@@ -327,7 +327,7 @@ def test_what_is_not_installed_is_named(missing, monkeypatch):
         load("tfds:tiny")
 
 
-def test_tensorflow_is_never_imported_and_what_is_absent_imports_nothing(data_dir):
+def test_fault_50_tensorflow_is_never_imported_and_what_is_absent_imports_nothing(data_dir):
     code = (
         "import sys; from genjax_models.data import load\n"
         "try: load('tfds:absent')\n"

@@ -61,7 +61,7 @@ def assert_same_for_every_size(function):
 
 
 @pytest.mark.parametrize("form", ["kl", "monte_carlo"])
-def test_the_bound_does_not_depend_on_the_batch_size(form):
+def test_fault_09_the_bound_does_not_depend_on_the_batch_size(form):
     assert_same_for_every_size(lambda size: bound(gain=0.5, form=form, num_samples=2, batch_size=size))
 
 

@@ -9,7 +9,9 @@ import sys
 import time
 
 import jax
+import numpy as np
 import pytest
+from PIL import Image
 
 import genjax_models.runs.experiment  # noqa: F401 - so that no test pays for the import
 from experiments import autoencoder, sample, vae
@@ -131,9 +133,14 @@ def test_the_line_does_not_depend_on_the_encoding_of_the_terminal(encoding):
         ("--network convolutional --data vectors.npz", ["convolutional", "(8,)", "vectors.npz"]),
         ("--run-dir ..", ["--run-dir", "'..'"]),
         ("--run-dir notes.txt", ["--run-dir", "notes.txt", "is a file"]),
+        ("--run-dir notes.txt/run", ["--run-dir", "notes.txt/run", "cannot be made or written to"]),
+        ("--run-dir /proc/run", ["--run-dir", "/proc/run", "cannot be made or written to"]),
+        ("--image-size 0", ["image_size", "at least 1", "got 0"]),
+        ("--image-size 16", ["images.npz", "no folder of images", "size=16"]),
+        ("--image-fit stretch", ["--image-fit", "'stretch'", "crop", "resize"]),
     ],
 )
-def test_bad_input_is_one_line_that_names_it(arguments, words, here, capsys, compiled):
+def test_fault_27_bad_input_is_one_line_that_names_it(arguments, words, here, capsys, compiled):
     assert_refused(lambda: main(vae.EXPERIMENT, [*BASE.split(), *arguments.split()]), words, here, capsys, compiled)
 
 
@@ -180,6 +187,27 @@ def test_sampling_refuses_what_is_no_run(arguments, words, tmp_path, capsys, com
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(f'{{"experiment": "{experiment}", "config": {{}}}}')
     assert_refused(lambda: sample.main(arguments.split()), words, tmp_path, capsys, compiled)
+
+
+@pytest.mark.parametrize("experiment", [vae.EXPERIMENT, autoencoder.EXPERIMENT], ids=["vae", "autoencoder"])
+@pytest.mark.parametrize(
+    ("flags", "shape"),
+    [("--image-size 4", "(4, 4, 3)"), ("--image-size None", "(6, 8, 3)"), ("--image-fit resize", "(32, 32, 3)")],
+)
+def test_a_folder_of_images_is_read_as_the_flags_say(experiment, flags, shape, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    photos, random = tmp_path / "photos", np.random.RandomState(0)
+    photos.mkdir()
+    for i in range(20):
+        Image.fromarray(random.randint(0, 256, (6, 8, 3)).astype(np.uint8)).save(photos / f"{i}.png")
+    (photos / "damaged.png").write_bytes(b"")
+    arguments = ["--data", str(photos), "--batch-size", "10", "--hidden", "8", "--dry-run", *flags.split()]
+    with pytest.warns(UserWarning, match="1 of 21 images cannot be read"):
+        assert main(experiment, [*arguments, "--skip-unreadable"]) == 0
+    assert f"16 training, 2 validation, 2 test examples of shape {shape}" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="2"):
+        main(experiment, arguments)
+    assert "damaged.png: cannot be read" in capsys.readouterr().err
 
 
 def parameters(encoder, generator):

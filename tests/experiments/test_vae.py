@@ -137,7 +137,7 @@ def test_another_experiment_does_not_load_the_run(run):
         autoencoder.load(run)
 
 
-def test_a_run_of_no_steps_on_vectors_is_whole_too(plain):
+def test_fault_23_a_run_of_no_steps_on_vectors_is_whole_too(plain):
     assert [(row["step"], row["split"]) for row in rows(plain)] == [(0, "validation")]
     assert result(plain)["test"]["step"] == 0
     assert (plain / "report.html").read_text().count("data:image/png;base64,") == 1
@@ -274,7 +274,7 @@ def test_the_kl_weight_rises_over_its_warmup(files):
         assert float(value) == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_a_reader_who_goes_away_stops_nothing(files, tmp_path):
+def test_fault_52_a_reader_who_goes_away_stops_nothing(files, tmp_path):
     """Standard output and standard error are pipes that nobody reads, as behind `| head`."""
     command = [sys.executable, "-W", "ignore", "-m", "experiments.vae", "--data", str(files / "images.npz")]
     command += ["--hidden", "8", "--batch-size", "10", "--steps", "5", "--run-dir", str(tmp_path / "run")]

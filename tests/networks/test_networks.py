@@ -130,7 +130,7 @@ def test_an_mlp_without_hidden_layers_is_affine():
 
 @pytest.mark.parametrize("encoder", [MLPEncoder, ConvolutionalEncoder])
 @pytest.mark.parametrize("wrong", [(2, 15, 9), (15, 9, 3), (9, 15, 2), (9, 2)])
-def test_examples_of_another_shape_are_refused(encoder, wrong):
+def test_fault_03_examples_of_another_shape_are_refused(encoder, wrong):
     module = encoder(ODD, (LATENT,))
     message = rf"takes examples of shape \(15, 9, 2\), got an array of shape \(4, {', '.join(map(str, wrong))}\)"
     with pytest.raises(ValueError, match=message):

@@ -136,7 +136,7 @@ def test_only_the_two_newest_and_the_best_are_kept(scores, best, kept, trained, 
     assert int(checkpoints.restore(tmp_path, shape_of(trainer), "last").step) == len(scores)
 
 
-def test_order_is_by_step_number_beyond_eight_digits(trained, tmp_path):
+def test_fault_47_order_is_by_step_number_beyond_eight_digits(trained, tmp_path):
     for step in (99_999_999, 100_000_000):
         checkpoints.save(tmp_path, at(trained[2], step), score=None, about={})
     assert int(checkpoints.restore(tmp_path, shape_of(trained[0]), "last").step) == 100_000_000
@@ -161,7 +161,7 @@ def flip(path, byte, bit=0):
     path.write_bytes(data)
 
 
-def test_one_flipped_bit_in_any_file_is_an_error_that_names_the_file(folder, trained):
+def test_fault_31_one_flipped_bit_in_any_file_is_an_error_that_names_the_file(folder, trained):
     like, files = shape_of(trained[0]), payload(folder)
     assert sum(path.stat().st_size for path in files) > sum(leaf.nbytes for leaf in jax.tree.leaves(trained[2][2:]))
     for path in files:
@@ -175,7 +175,7 @@ def test_one_flipped_bit_in_any_file_is_an_error_that_names_the_file(folder, tra
     assert int(checkpoints.restore(folder, like).step) == 3
 
 
-def test_a_missing_or_truncated_file_is_an_error_that_names_it(folder, trained):
+def test_fault_30_a_missing_or_truncated_file_is_an_error_that_names_it(folder, trained):
     like = shape_of(trained[0])
     for path in payload(folder):
         before = path.read_bytes()
@@ -233,10 +233,34 @@ def test_a_manifest_that_is_none_is_an_error_that_names_it(text, folder, trained
         ({"frozen": False}, ["['frozen']", "uint8[6]", "nothing"]),
     ],
 )
-def test_another_model_is_refused_with_the_first_differences(other, words, folder):
+def test_fault_32_another_model_is_refused_with_the_first_differences(other, words, folder):
     with pytest.raises(CheckpointError, match="another model") as caught:
         checkpoints.restore(folder, shape_of(game(**other)))
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_fault_34_names_in_a_tree_are_never_paths(trained, tmp_path):
+    folder, evil = tmp_path / "deep" / "er" / "run" / "checkpoints", str(tmp_path / "evil")
+    names = {"../../../evil": jnp.ones(2), evil: jnp.zeros(3), "..": jnp.ones(()), "a/b": {"../c": jnp.arange(4)}}
+    state = trained[2]._replace(variables={"../player": {"params": names}})
+    checkpoints.save(folder, state, score=None, about={})
+    assert_same(checkpoints.restore(folder, state), state)
+    assert [path.name for path in tmp_path.iterdir()] == ["deep"]
+    assert [path.name for path in (tmp_path / "deep" / "er" / "run").iterdir()] == ["checkpoints"]
+    assert [path.name for path in folder.iterdir()] == ["00000003"]
+
+
+def test_fault_34_names_in_a_manifest_are_never_followed(folder, trained):
+    """A file outside with the right digest is not what the checkpoint holds."""
+    path, outside = folder / "00000003" / "manifest.json", folder.parent / "outside"
+    manifest = json.loads(path.read_text())
+    del manifest["digest"]
+    victim = next(name for name in manifest["files"] if (path.parent / name).stat().st_size)
+    (path.parent / victim).rename(outside)
+    manifest["files"]["../../outside"] = manifest["files"].pop(victim)
+    path.write_text(json.dumps({**manifest, "digest": checkpoints._digest_of(manifest)}))
+    with pytest.raises(CheckpointError, match=r"\.\./\.\./outside is missing"):
+        checkpoints.restore(folder, shape_of(trained[0]))
 
 
 def test_a_model_with_more_players_is_refused(trained, tmp_path):
@@ -246,7 +270,7 @@ def test_a_model_with_more_players_is_refused(trained, tmp_path):
         checkpoints.restore(tmp_path, shape_of(trained[0]))
 
 
-def test_a_newer_format_is_refused(folder, trained):
+def test_fault_48_a_newer_format_is_refused(folder, trained):
     path = folder / "00000003" / "manifest.json"
     manifest = json.loads(path.read_text())
     path.write_text(json.dumps({**manifest, "format": checkpoints.FORMAT + 1}))
@@ -254,7 +278,7 @@ def test_a_newer_format_is_refused(folder, trained):
         checkpoints.restore(folder, shape_of(trained[0]))
 
 
-def test_what_a_killed_save_left_is_ignored_and_then_cleaned(folder, trained):
+def test_fault_38_what_a_killed_save_left_is_ignored_and_then_cleaned(folder, trained):
     trainer, _, state = trained
     shutil.copytree(folder / "00000004", folder / "00000009.partial")
     (folder / "00000009.partial" / "manifest.json").unlink()
@@ -264,7 +288,7 @@ def test_what_a_killed_save_left_is_ignored_and_then_cleaned(folder, trained):
     assert_same(checkpoints.restore(folder, shape_of(trainer), "last"), at(state, 9))
 
 
-def test_a_save_that_fails_leaves_the_last_good_checkpoint(folder, trained, monkeypatch):
+def test_fault_40_a_save_that_fails_leaves_the_last_good_checkpoint(folder, trained, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 

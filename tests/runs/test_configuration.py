@@ -8,7 +8,7 @@ import pytest
 
 from experiments import autoencoder, vae
 from genjax_models.errors import InputError
-from genjax_models.runs.configuration import Optimizer, Training
+from genjax_models.runs.configuration import Images, Optimizer, Training
 
 NAN, INFINITY = float("nan"), float("inf")
 RATE, STEPS = 0.25, 20
@@ -17,6 +17,7 @@ RATE, STEPS = 0.25, 20
 @pytest.mark.parametrize(
     ("config", "field", "bad", "accepted"),
     [
+        *((Images, "image_size", bad, "integer of at least 1") for bad in (0, -32, 1.5, True)),
         *((Training, "steps", bad, "integer of at least 0") for bad in (-1, 1.5, True, 1e4)),
         *((Training, "batch_size", bad, "integer of at least 1") for bad in (0, -3, 2.0, False)),
         *((Training, "evaluate_every", bad, "integer of at least 1") for bad in (0, NAN)),
@@ -45,7 +46,7 @@ RATE, STEPS = 0.25, 20
         *((vae.Config, "scale", bad, "positive and finite") for bad in (0.0, -1.0, NAN)),
     ],
 )
-def test_a_bad_field_is_one_error_with_field_value_and_what_is_accepted(config, field, bad, accepted):
+def test_fault_23_a_bad_field_is_one_error_with_field_value_and_what_is_accepted(config, field, bad, accepted):
     with pytest.raises(InputError) as caught:
         config(**{field: bad})
     message = str(caught.value)

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import resource
+from pathlib import Path
 
 import jax
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from experiments import autoencoder, vae
 from genjax_models.errors import InputError
 from genjax_models.runs import directory
-from genjax_models.runs.configuration import Optimizer, Training
+from genjax_models.runs.configuration import Images, Optimizer, Training
 
 
 @pytest.mark.parametrize("name", ["a", "Run_1.2-b", "...", "-x", "x" * 255, "deep/er/run"])
@@ -20,7 +22,7 @@ def test_plain_names_are_accepted(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a/..", "..", "a b", "a\n", "\na", "x" * 256, "ä", "a\0b", "a:b", "~", "*"])
-def test_other_names_are_refused_and_nothing_is_made(name, tmp_path):
+def test_fault_35_other_names_are_refused_and_nothing_is_made(name, tmp_path):
     inside = tmp_path / "inside"
     inside.mkdir()
     with pytest.raises(InputError, match=r"--run-dir .*letters, digits, '\.', '_' and '-'"):
@@ -32,12 +34,12 @@ def test_other_names_are_refused_and_nothing_is_made(name, tmp_path):
 def test_the_working_directory_is_no_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="--run-dir"):
-        directory.create(directory.Path(name), "vae", overwrite=True)
+        directory.create(Path(name), "vae", overwrite=True)
     assert tmp_path.is_dir()
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_nothing_is_written_through_a_symbolic_link(overwrite, tmp_path):
+def test_fault_36_nothing_is_written_through_a_symbolic_link(overwrite, tmp_path):
     run = directory.create(tmp_path / "run", "vae")
     directory.write_json(run / "config.json", {})
     (tmp_path / "link").symlink_to(run)
@@ -50,13 +52,32 @@ def test_nothing_is_written_through_a_symbolic_link(overwrite, tmp_path):
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_file_in_the_way_stays(overwrite, tmp_path):
+def test_fault_46_a_file_in_the_way_stays(overwrite, tmp_path):
     (tmp_path / "run").write_text("mine")
     with pytest.raises(InputError, match="is a file"):
         directory.create(tmp_path / "run", "vae", overwrite=overwrite)
-    with pytest.raises(InputError, match="cannot be made"):
+    with pytest.raises(InputError, match="cannot be made or written to"):
         directory.create(tmp_path / "run" / "below", "vae", overwrite=overwrite)
     assert (tmp_path / "run").read_text() == "mine"
+
+
+def test_fault_46_a_read_only_directory_is_refused():
+    """Permission bits do not bind root; the kernel's own files do."""
+    with pytest.raises(InputError, match=r"^--run-dir /proc/deep/run: cannot be made or written to \(.+\)$"):
+        directory.create(Path("/proc/deep/run"), "vae")
+
+
+def test_fault_46_a_disk_that_takes_no_byte_is_refused_at_the_start(tmp_path):
+    """A limit on the size of files stands for a full disk or a quota: folders can be made, files cannot be written."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(InputError, match=rf"^--run-dir {tmp_path}/run: cannot be made or written to \(.+\)$"):
+            directory.create(tmp_path / "run", "vae")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list((tmp_path / "run").iterdir()) == []
+    assert directory.create(tmp_path / "run", "vae").is_dir()  # once there is room again
 
 
 def test_an_empty_folder_is_taken(tmp_path):
@@ -64,7 +85,7 @@ def test_an_empty_folder_is_taken(tmp_path):
     assert (directory.create(tmp_path / "run", "vae") / "figures").is_dir()
 
 
-def test_a_run_is_replaced_only_when_asked_to_and_then_whole(tmp_path):
+def test_fault_45_a_run_is_replaced_only_when_asked_to_and_then_whole(tmp_path):
     run = directory.create(tmp_path / "run", "vae")
     directory.write_json(run / "config.json", {})
     directory.append_row(run / "metrics.jsonl", {"step": 1})
@@ -83,7 +104,7 @@ def test_a_folder_that_is_no_run_is_never_deleted(tmp_path):
     assert (tmp_path / "thesis" / "chapter.txt").read_text() == "years"
 
 
-def test_runs_that_start_in_one_second_have_different_directories(tmp_path, monkeypatch):
+def test_fault_47_runs_that_start_in_one_second_have_different_directories(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made = {directory.create(None, "vae") for _ in range(5)}
     assert len(made) == 5
@@ -108,6 +129,7 @@ CONFIGS = {
         num_samples=3,
         kl_weight=0.3,
         kl_warmup=11,
+        images=Images(image_size=None, image_fit="resize", skip_unreadable=True),
         training=Training(steps=1, batch_size=2, evaluate_every=3, log_every=4),
         optimizer=Optimizer(1e-5, "linear", 6, 0.7, 1e-3, 0.8, 0.99, 1e-7),
         shape=(4, 5, 3),
@@ -126,7 +148,8 @@ def test_a_config_comes_back_from_its_file_as_it_was(config, tmp_path):
 
 def test_the_table_above_changes_every_field():
     default, other = vae.Config(), CONFIGS["all other"]
-    for one, two in ((default, other), (default.training, other.training), (default.optimizer, other.optimizer)):
+    nested = [(getattr(default, name), getattr(other, name)) for name in ("images", "training", "optimizer")]
+    for one, two in [(default, other), *nested]:
         for field in dataclasses.fields(one):
             assert getattr(one, field.name) != getattr(two, field.name), field.name
 

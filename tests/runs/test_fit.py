@@ -208,7 +208,7 @@ def test_each_step_trains_on_noise_of_its_own_for_each_player(numbers):
         (True, BATCH, ("seed", "True")),
     ],
 )
-def test_what_cannot_run_is_refused_before_anything_is_traced(seed, batch_size, words, numbers):
+def test_fault_07_fault_24_what_cannot_run_is_refused_before_anything_is_traced(seed, batch_size, words, numbers):
     def untouched(*_):
         raise AssertionError("traced")
 
@@ -219,7 +219,9 @@ def test_what_cannot_run_is_refused_before_anything_is_traced(seed, batch_size, 
 
 
 @pytest.mark.parametrize(("longest", "seconds"), [(500, 1e-9), (500, 1e9)])
-def test_a_loss_that_is_not_finite_stops_the_run_with_the_state_before_it(longest, seconds, numbers, monkeypatch):
+def test_fault_05_a_loss_that_is_not_finite_stops_the_run_with_the_state_before_it(
+    longest, seconds, numbers, monkeypatch
+):
     monkeypatch.setattr(fitting, "_LONGEST_CHUNK", longest)
     monkeypatch.setattr(fitting, "_CHUNK_SECONDS", seconds)
     training = Training(20, BATCH, evaluate_every=10, log_every=1)

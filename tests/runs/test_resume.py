@@ -90,21 +90,21 @@ def stop_and_go(stops, asked, cache, run):
 
 
 @pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGINT", 130)])
-def test_stopped_after_every_chunk_it_is_the_same_run(name, status, asked, cache, whole, tmp_path):
+def test_fault_39_stopped_after_every_chunk_it_is_the_same_run(name, status, asked, cache, whole, tmp_path):
     """Each call makes one chunk and is stopped: a run cut into as many processes as it has chunks."""
     stops = [(name, "chunk", 1, status)] * 4
     stop_and_go(stops, asked, cache, tmp_path / "run")
     assert_same_run(tmp_path / "run", whole)
 
 
-def test_killed_at_chunks_it_is_the_same_run(asked, cache, whole, tmp_path):
+def test_fault_41_killed_at_chunks_it_is_the_same_run(asked, cache, whole, tmp_path):
     """SIGKILL leaves the last evaluation's checkpoint: after 5 steps come those up to 10 again, and so on."""
     stops = [("SIGKILL", "chunk", count, -signal.SIGKILL) for count in (4, 2, 4, 1)]
     stop_and_go(stops, asked, cache, tmp_path / "run")
     assert_same_run(tmp_path / "run", whole)
 
 
-def test_killed_within_saves_it_is_the_same_run(asked, cache, whole, tmp_path):
+def test_fault_38_killed_within_saves_it_is_the_same_run(asked, cache, whole, tmp_path):
     stops = [
         ("SIGKILL", moment, count, -signal.SIGKILL)
         for moment, count in (("arrays", 1), ("rename", 2), ("arrays", 2), ("prune", 1))
@@ -186,11 +186,12 @@ def test_a_run_can_be_prolonged(whole, tmp_path):
             ["--seed", "1", "--learning-rate", "0.5"],
             "seed is 0, asked for is 1; optimizer.learning_rate is 0.002, asked for is 0.5",
         ),
+        (["--image-size", "16"], "images.image_size is 32, asked for is 16"),
         (["--run-dir", "elsewhere"], "--run-dir and --overwrite do not go with it"),
         (["--overwrite"], "--run-dir and --overwrite do not go with it"),
     ],
 )
-def test_resuming_as_something_else_is_refused(flags, words, whole, capsys):
+def test_fault_42_resuming_as_something_else_is_refused(flags, words, whole, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(vae.EXPERIMENT, ["--resume", str(whole), *flags])
     assert words in capsys.readouterr().err
@@ -209,7 +210,7 @@ def test_resuming_on_other_data_is_refused(whole, tmp_path, capsys):
     assert "are not those that the run began with" in capsys.readouterr().err
 
 
-def test_a_damaged_checkpoint_is_told_loudly_and_the_one_before_is_taken(whole, tmp_path, capsys):
+def test_fault_30_a_damaged_checkpoint_is_told_loudly_and_the_one_before_is_taken(whole, tmp_path, capsys):
     run = tmp_path / "run"
     subprocess.run(["cp", "-r", str(whole), str(run)], check=True)
     newest = sorted((run / "checkpoints").glob("????????"))[-1]
@@ -241,7 +242,7 @@ def endless(asked, cache, tmp_path):
     process.wait()
 
 
-def test_a_run_in_use_is_refused_and_a_killed_one_frees_it(endless, asked, cache):
+def test_fault_44_a_run_in_use_is_refused_and_a_killed_one_frees_it(endless, asked, cache):
     process, run = endless
     for flags in (["--resume", str(run)], [*asked, "--run-dir", str(run), "--overwrite"]):
         refused = child("SIGUSR1", "never", 0, flags, cache)
@@ -252,14 +253,14 @@ def test_a_run_in_use_is_refused_and_a_killed_one_frees_it(endless, asked, cache
     assert child("SIGTERM", "chunk", 1, ["--resume", str(run)], cache).returncode == 143
 
 
-def test_a_second_interrupt_exits_at_once(endless):
+def test_fault_39_a_second_interrupt_exits_at_once(endless):
     process, _ = endless
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) in (-signal.SIGINT, 130)
 
 
-def test_a_full_disk_ends_the_run_and_leaves_the_checkpoint_before(asked, cache, tmp_path, whole):
+def test_fault_37_a_full_disk_ends_the_run_and_leaves_the_checkpoint_before(asked, cache, tmp_path, whole):
     """A file size limit stands for a full disk: the write fails, the exit status says so, resuming works."""
     run = tmp_path / "run"
     code = (

@@ -123,7 +123,7 @@ def test_a_stream_of_the_same_batches_is_the_same_run():
     chex.assert_trees_all_close((ended.variables, metrics), (expected.variables, same), rtol=1e-6)
 
 
-def test_the_donated_state_is_gone_and_the_step_donates_nothing():
+def test_fault_28_the_donated_state_is_gone_and_the_step_donates_nothing():
     train = point()
     state = train.init(KEY, batch_of([0.0]))
     jax.jit(train.step)(state, batch_of([1.0]))

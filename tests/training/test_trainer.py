@@ -92,7 +92,7 @@ def test_each_move_has_its_own_share_and_noise():
     np.testing.assert_allclose(after.variables["two"]["params"]["noise"], jax.random.normal(mine), rtol=1e-6)
 
 
-def test_no_two_steps_or_players_draw_the_same_noise():
+def test_fault_25_no_two_steps_or_players_draw_the_same_noise():
     train = trainer(noisy(), {"one": optax.sgd(1.0), "two": optax.sgd(1.0)}, updates={"one": 2, "two": 2})
     state, seen = train.init(KEY, batch_of([1.0, 2.0])), []
     for _ in range(5):
