@@ -4,13 +4,15 @@ Gaussians over vectors are `distrax.Independent(distrax.Normal(mean, scale), 1)`
 `distrax.MultivariateNormal*` cannot leave jit or vmap and escapes `stop_gradient`.
 """
 
+import math
+
 import chex
 import distrax
 import jax
 import jax.numpy as jnp
 from tensorflow_probability.substrates import jax as tfp
 
-from genjax_models.types import Array, PRNGKey
+from genjax_models.types import Array, PRNGKey, Shape
 
 _LOG_2_PI = 1.8378770664093453
 
@@ -19,6 +21,49 @@ def diagonal_normal(mean: Array, scale: Array) -> distrax.Independent:
     """N(mean, diag(scale^2)) over vectors: `mean` and `scale` `[..., d]`; `scale` is a standard deviation."""
     chex.assert_equal_shape([mean, scale])
     return distrax.Independent(distrax.Normal(mean, scale), 1)
+
+
+class Shaped(distrax.Distribution):
+    """A distribution over vectors, read as one over arrays of another shape.
+
+    Images are likelihoods over vectors underneath: a sum over (28, 28, 1) takes six times as long as one over 784 in a
+    compiled step on a CPU.
+    """
+
+    def __init__(self, vectors: distrax.Distribution, shape: Shape):
+        """`vectors` has the event shape `(prod(shape),)`."""
+        super().__init__()
+        if vectors.event_shape != (math.prod(shape),):
+            raise ValueError(
+                f"vectors of {vectors.event_shape} numbers cannot be read as arrays of shape {tuple(shape)}"
+            )
+        self.vectors = vectors
+        self.shape = tuple(shape)
+
+    @property
+    def event_shape(self) -> Shape:
+        """`shape`."""
+        return self.shape
+
+    def log_prob(self, value: Array) -> Array:
+        """Nats, `[...]`, for `value` `[..., *shape]`."""
+        return self.vectors.log_prob(flat(value, self.shape))
+
+    def mean(self) -> Array:
+        """`[..., *shape]`."""
+        return self._shaped(self.vectors.mean())
+
+    def _sample_n(self, key: PRNGKey, n: int) -> Array:
+        return self._shaped(self.vectors._sample_n(key, n))
+
+    def _shaped(self, vectors: Array) -> Array:
+        return vectors.reshape(*vectors.shape[:-1], *self.shape)
+
+
+def flat(x: Array, shape: Shape) -> Array:
+    """`[..., *shape]` -> `[..., prod(shape)]`."""
+    chex.assert_shape(x, (..., *shape))
+    return x.reshape(*x.shape[: x.ndim - len(shape)], math.prod(shape))
 
 
 class FullCovarianceNormal(distrax.Distribution):
@@ -92,7 +137,21 @@ class Bernoulli(distrax.Bernoulli):
 
     def log_prob(self, value: Array) -> Array:
         """Nats, elementwise, finite for logits of any size, with an absolute error of about 1e-7 times their size."""
-        return value * self.logits - jax.nn.softplus(self.logits)
+        return value * self.logits - _softplus(self.logits)
+
+
+@jax.custom_jvp
+def _softplus(x: Array) -> Array:
+    """log(1 + exp(x)), whose value and slope share one exponential: half the time of `jax.nn.softplus` on a CPU."""
+    return jnp.maximum(x, 0) + jnp.log1p(jnp.exp(-jnp.abs(x)))
+
+
+@_softplus.defjvp
+def _softplus_jvp(primals, tangents):
+    (x,), (tangent,) = primals, tangents
+    small = jnp.exp(-jnp.abs(x))
+    slope = jnp.where(x >= 0, 1.0, small) / (1 + small)
+    return jnp.maximum(x, 0) + jnp.log1p(small), slope * tangent
 
 
 class DiscretisedLogistic(distrax.Distribution):

@@ -8,7 +8,7 @@ import distrax
 import jax
 import jax.numpy as jnp
 
-from genjax_models.estimators.distributions import Bernoulli, DiscretisedLogistic
+from genjax_models.estimators.distributions import Bernoulli, DiscretisedLogistic, Shaped, flat
 from genjax_models.models.families import Family, positive
 from genjax_models.networks.outputs import Output
 from genjax_models.types import Array, Shape
@@ -21,7 +21,7 @@ def bernoulli(shape: Shape) -> Family:
     return Family(
         event_shape=shape,
         outputs={"logits": Output(shape)},
-        distribution=lambda p: distrax.Independent(Bernoulli(p["logits"]), len(shape)),
+        distribution=lambda p: _over(shape, Bernoulli(flat(p["logits"], shape))),
     )
 
 
@@ -47,13 +47,12 @@ def gaussian(shape: Shape, scale: float | Array | LearnedScale) -> Family:
         raise ValueError(f"scale must be positive and finite, or one of {get_args(LearnedScale)}, got {scale!r}")
 
     def distribution(p):
-        mean = p["mean"]
+        mean = flat(p["mean"], shape)
         sigma = positive(p["raw_scale"]) if learned else jnp.asarray(scale, mean.dtype)
         if not learned:
             chex.assert_rank(sigma, 0)
-        if scale != "diagonal":
-            sigma = sigma.reshape(sigma.shape + (1,) * len(shape))
-        return distrax.Independent(distrax.Normal(mean, jnp.broadcast_to(sigma, mean.shape)), len(shape))
+        sigma = flat(sigma, shape) if scale == "diagonal" else sigma[..., None]
+        return _over(shape, distrax.Normal(mean, jnp.broadcast_to(sigma, mean.shape)))
 
     outputs = {"mean": Output(shape), **({"raw_scale": scales[scale]} if learned else {})}
     return Family(shape, outputs, distribution)
@@ -63,8 +62,13 @@ def discretised_logistic(shape: Shape) -> Family:
     """Logistic distributions rounded to 256 levels, for 8-bit x in [0, 1]; a learned scale for each dimension."""
 
     def distribution(p):
-        mean = 0.5 + p["mean"]  # a new network starts in the middle of the range
-        scale = positive(p["raw_scale"] - 2.0)  # and about an eighth of it wide
-        return distrax.Independent(DiscretisedLogistic(mean, jnp.broadcast_to(scale, mean.shape)), len(shape))
+        mean = 0.5 + flat(p["mean"], shape)  # a new network starts in the middle of the range
+        scale = positive(flat(p["raw_scale"], shape) - 2.0)  # and about an eighth of it wide
+        return _over(shape, DiscretisedLogistic(mean, jnp.broadcast_to(scale, mean.shape)))
 
     return Family(shape, {"mean": Output(shape), "raw_scale": Output(shape, of_input=False)}, distribution)
+
+
+def _over(shape: Shape, each: distrax.Distribution) -> Shaped:
+    """Independent numbers `[..., prod(shape)]` as one array of `shape`."""
+    return Shaped(distrax.Independent(each, 1), shape)

@@ -1,4 +1,4 @@
-"""Many steps in one compiled `lax.scan`, over data that live on the device or over a stacked chunk of a stream."""
+"""Many steps in one compiled loop, over data that live on the device or over a stacked chunk of a stream."""
 
 import operator
 from collections.abc import Callable
@@ -22,11 +22,11 @@ def loop_over_data(
     """A compiled `run(state, data, num_steps) -> (state, metrics)` over a data set that lives on the device.
 
     Each epoch is a fresh permutation of the data, a function of the state's key and the epoch alone, and drops the
-    remainder that fills no batch. Batches are gathered and prepared inside the scan, so that data stay uint8
+    remainder that fills no batch. Batches are gathered and prepared inside the loop, so that data stay uint8
     until they are used.
 
     Args:
-      trainer: whose `step` is scanned.
+      trainer: whose `step` is repeated.
       batch_size: examples in a step, at most as many as the data have.
       prepare: (key, batch) -> batch, applied to each gathered batch with a key of its own (binarisation, say).
       chunk: the most steps that one call can make. `num_steps` may be any number up to it and is not compiled in: one
@@ -34,27 +34,20 @@ def loop_over_data(
 
     Returns:
       `run`, jitted. The state is donated: use the one returned. Metrics have leaves `[chunk]`, of which the first
-      `num_steps` count. From the first step whose loss, gradient or updated variables are not finite the state
-      stays as it was before that step: `state.step` tells how many steps counted, `first_failure` names the culprit.
+      `num_steps` count. Where a step's loss, gradient or updated variables are not finite, the state returned is
+      the one before that step: `state.step` tells how many steps counted, `first_failure` names the culprit.
     """
 
-    def scan(state: TrainState, data: Batch, num_steps: Array) -> tuple[TrainState, Metrics]:
-        def batch(step: Array, rows: Array) -> Batch:
-            return _prepared(prepare, state.key, step, jax.tree.map(lambda a: a[rows], data))
+    def loop(start: TrainState, data: Batch, num_steps: Array) -> tuple[TrainState, Metrics]:
+        rows = batch_rows(start.key, start.step, chunk, len(data.x), batch_size)
 
-        step = _guarded(trainer, batch)
-        carry = state, jnp.bool_(True)
-        rows = batch_rows(state.key, state.step, chunk, len(data.x), batch_size)
-        nothing = jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), jax.eval_shape(step, carry, rows[0])[1])
+        def step(i: Array, state: TrainState) -> tuple[TrainState, Metrics]:
+            batch = jax.tree.map(lambda a: a[rows[i]], data)
+            return trainer.step(state, _prepared(prepare, state.key, state.step, batch))
 
-        def body(carry, turn):
-            i, rows = turn
-            return jax.lax.cond((i < num_steps) & carry[1], step, lambda carry, _: (carry, nothing), carry, rows)
+        return _while_finite(step, start, num_steps, chunk)
 
-        (state, _), metrics = jax.lax.scan(body, carry, (jnp.arange(chunk), rows))
-        return state, metrics
-
-    compiled = jax.jit(scan, donate_argnames="state")
+    compiled = jax.jit(loop, donate_argnums=0)
 
     def run(state: TrainState, data: Batch, num_steps: int = chunk) -> tuple[TrainState, Metrics]:
         if not isinstance(num_steps, jax.Array) and not 0 <= operator.index(num_steps) <= chunk:
@@ -70,13 +63,13 @@ def loop_over_chunk(
     """As `loop_over_data`, for data that arrive: `run(state, batches)`, with leaves `[num_steps, batch, ...]`."""
 
     def run(state: TrainState, batches: Batch) -> tuple[TrainState, Metrics]:
-        def batch(step: Array, given: Batch) -> Batch:
-            return _prepared(prepare, state.key, step, given)
+        def step(i: Array, state: TrainState) -> tuple[TrainState, Metrics]:
+            batch = jax.tree.map(lambda a: a[i], batches)
+            return trainer.step(state, _prepared(prepare, state.key, state.step, batch))
 
-        (state, _), metrics = jax.lax.scan(_guarded(trainer, batch), (state, jnp.bool_(True)), batches)
-        return state, metrics
+        return _while_finite(step, state, len(batches.x), len(batches.x))
 
-    return jax.jit(run, donate_argnames="state")
+    return jax.jit(run, donate_argnums=0)
 
 
 def batch_rows(key: PRNGKey, step: Array, num_steps: int, size: int, batch_size: int) -> Array:
@@ -105,19 +98,41 @@ def first_failure(metrics: Metrics) -> tuple[int, list[str]] | None:
     return int(steps[0]), [name for name, bad in failed.items() if bad[steps[0]]]
 
 
-def _guarded(trainer: Trainer, batch_of: Callable):
-    """The trainer's step as a scan body that leaves the state alone once something in it was not finite."""
+def _while_finite(step: Callable, start: TrainState, num_steps: Array | int, chunk: int) -> tuple[TrainState, Metrics]:
+    """Up to `num_steps` steps `(i, state) -> (state, metrics)`, the last of them finite; metrics have leaves `[chunk]`.
 
-    def step(carry, turn):
-        state, healthy = carry
-        moved, metrics = trainer.step(state, batch_of(state.step, turn))
-        healthy &= jnp.all(jnp.array([jnp.isfinite(value) for name, value in metrics.items() if _guards(name)]))
-        # A sum is finite only if all that it is of is: an update can overflow where loss and gradient did not.
-        floats = [leaf for leaf in jax.tree.leaves(moved.variables) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
-        healthy &= jnp.isfinite(sum(jnp.sum(leaf) for leaf in floats))
-        return (jax.tree.map(lambda new, old: jnp.where(healthy, new, old), moved, state), healthy), metrics
+    Nothing is guarded within the steps, since that costs each of them: where something was not finite at the end,
+    the same steps are made again from the start, up to the one that failed.
+    """
+    shapes = jax.eval_shape(step, 0, start)[1]
+    nothing = jax.tree.map(lambda m: jnp.zeros((chunk, *m.shape), m.dtype), shapes)
 
-    return step
+    def attempt(carry):
+        count, _, _, seen = carry
+
+        def one(i, carry):
+            state, metrics = carry
+            state, new = step(i, state)
+            return state, jax.tree.map(lambda all, m: all.at[i].set(m), metrics, new)
+
+        state, metrics = jax.lax.fori_loop(0, count, one, (start, nothing))
+        first = count == num_steps
+        metrics = jax.tree.map(lambda new, old: jnp.where(first, new, old), metrics, seen)
+        finite = jnp.all(jnp.array([jnp.isfinite(m) for name, m in metrics.items() if _guards(name)]), axis=0)
+        healthy = jnp.min(jnp.where(finite, count, jnp.arange(chunk)))  # steps before the first loss that is not finite
+        # A step can fail by what it leads to alone: then the one before the first loss that shows it is suspected, ...
+        sound = (healthy >= count) & _finite(state.variables)
+        return jnp.where(sound, count, jnp.minimum(healthy, count - 1)), sound | (count == 0), state, metrics
+
+    carry = jnp.asarray(num_steps, jnp.int32), jnp.bool_(False), start, nothing
+    _, _, state, metrics = jax.lax.while_loop(lambda carry: ~carry[1], attempt, carry)
+    return state, metrics
+
+
+def _finite(tree) -> Array:
+    """Whether every number is finite: a sum is, only if all that it is of are."""
+    floats = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    return jnp.isfinite(sum(jnp.sum(leaf) for leaf in floats))
 
 
 def _prepared(prepare: Prepare | None, key: PRNGKey, step: Array, batch: Batch) -> Batch:

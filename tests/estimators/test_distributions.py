@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from genjax_models.estimators.distributions import Bernoulli, DiscretisedLogistic, FullCovarianceNormal, diagonal_normal
+from genjax_models.estimators.distributions import (
+    Bernoulli,
+    DiscretisedLogistic,
+    FullCovarianceNormal,
+    Shaped,
+    diagonal_normal,
+)
 from tests.statistics import assert_mean
 
 # o04, full_vs_full: m0, S0 and its entropy.
@@ -197,7 +203,7 @@ def test_bernoulli_is_exact_for_logits_of_any_size():
     assert_bernoulli_is_the_oracle(lambda logit, x: Bernoulli(logit).log_prob(x))
 
 
-def test_bernoulli_by_probabilities_would_be_seen():
+def test_fault_20_bernoulli_by_probabilities_would_be_seen():
     with pytest.raises(AssertionError):
         assert_bernoulli_is_the_oracle(
             lambda logit, x: jnp.log(jnp.where(x == 1, jax.nn.sigmoid(logit), 1 - jax.nn.sigmoid(logit)))
@@ -280,3 +286,33 @@ def test_discretised_logistic_draws_follow_its_masses(mean):
 
 def test_the_mean_that_is_shown_lies_in_the_range():
     np.testing.assert_allclose(discretised([-0.5, 0.25, 1.5], [0.1] * 3).mean(), [0, 0.25, 1])
+
+
+def test_an_image_is_a_vector_of_another_shape():
+    mean, x = jnp.arange(12.0).reshape(2, 6), jnp.ones((2, 3, 2, 1))
+    images = Shaped(diagonal_normal(mean, jnp.full((2, 6), 0.5)), (3, 2, 1))
+    each = distrax.Independent(distrax.Normal(mean.reshape(2, 3, 2, 1), 0.5), 3)
+    assert images.event_shape == each.event_shape
+    np.testing.assert_allclose(images.log_prob(x), each.log_prob(x), rtol=1e-6)
+    np.testing.assert_array_equal(images.mean(), each.mean())
+    draws = images.sample(seed=jax.random.key(0), sample_shape=5)
+    assert draws.shape == (5, 2, 3, 2, 1)
+    np.testing.assert_array_equal(draws.reshape(5, 2, 6), images.vectors.sample(seed=jax.random.key(0), sample_shape=5))
+
+
+def test_vectors_of_another_size_and_values_of_another_shape_are_refused():
+    vectors = diagonal_normal(jnp.zeros(6), jnp.ones(6))
+    with pytest.raises(ValueError, match=r"vectors of \(6,\) numbers cannot be read as arrays of shape \(2, 2\)"):
+        Shaped(vectors, (2, 2))
+    with pytest.raises(AssertionError):
+        Shaped(vectors, (2, 3)).log_prob(jnp.zeros((3, 2)))
+
+
+def test_the_softplus_of_a_bernoulli_has_its_value_and_slope():
+    """Against float64, at logits of every size, to what float32 can hold."""
+    logits = np.array([-100.0, -30, -10, -1, -1e-4, 0, 1e-4, 1, 10, 30, 100])
+    value, slope = jax.vmap(jax.value_and_grad(lambda logit: Bernoulli(logit).log_prob(0.0)))(
+        jnp.asarray(logits, jnp.float32)
+    )
+    np.testing.assert_allclose(value, -np.logaddexp(0, logits), rtol=2e-6, atol=1e-30)
+    np.testing.assert_allclose(slope, -1 / (1 + np.exp(-logits)), rtol=2e-6, atol=1e-30)

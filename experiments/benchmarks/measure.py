@@ -1,0 +1,89 @@
+"""Measuring by turns: contestants alternate in one run, so that what slows the machine slows them all."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Contestant(NamedTuple):
+    """`run(n)` makes n steps and returns when they are done; `compiling` is what it took to be ready, in seconds."""
+
+    run: Callable[[int], None]
+    compiling: float
+
+
+class Timing(NamedTuple):
+    """Seconds per step in each turn, `[turns]`."""
+
+    seconds: np.ndarray
+    compiling: float
+
+    @property
+    def rate(self) -> float:
+        """The median of steps per second."""
+        return float(1 / np.median(self.seconds))
+
+
+def contestant(make: Callable[[], Callable[[int], None]]) -> Contestant:
+    """Builds a contestant and makes one step, both timed: what one waits for before training."""
+    started = time.perf_counter()
+    run = make()
+    run(1)
+    return Contestant(run, time.perf_counter() - started)
+
+
+def by_turns(contestants: Mapping[str, Contestant], *, turns: int = 7, seconds: float = 2.0) -> dict[str, Timing]:
+    """Times each contestant for about `seconds` in each of `turns` rounds, after a round that does not count."""
+    counts = {}
+    for name, (run, _) in contestants.items():
+        run(20)
+        counts[name] = max(1, int(seconds / (_seconds(run, 20) / 20)))
+    seen = {name: [] for name in contestants}
+    for _ in range(turns):
+        for name, (run, _) in contestants.items():
+            seen[name].append(_seconds(run, counts[name]) / counts[name])
+    return {name: Timing(np.array(times), contestants[name].compiling) for name, times in seen.items()}
+
+
+def ratio(ours: Timing, peer: Timing) -> tuple[float, float, float]:
+    """How many of our steps fit into one of the peer's: median, least and greatest over turns, each turn by itself."""
+    ratios = peer.seconds / ours.seconds
+    return float(np.median(ratios)), float(ratios.min()), float(ratios.max())
+
+
+def table(timings: Mapping[str, Timing], *, ours: str) -> str:
+    """Steps per second, and how many times as fast `ours` is as each other."""
+    lines = [f"{'':34} steps/s   ready in   {ours} is faster by"]
+    for name, timing in timings.items():
+        median, least, most = ratio(timings[ours], timing)
+        by = "" if name == ours else f"{median:5.2f} x  ({least:.2f} to {most:.2f})"
+        lines.append(f"{name:34} {timing.rate:7.1f}   {timing.compiling:6.1f} s   {by}")
+    return "\n".join(lines)
+
+
+def machine(*packages: str) -> str:
+    """Processor, cores and the versions of `packages`."""
+    with open("/proc/cpuinfo") as file:
+        names = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
+    versions = ", ".join(f"{name} {_version(name)}" for name in packages)
+    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores; {versions}"
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def _seconds(run: Callable[[int], None], count: int) -> float:
+    started = time.perf_counter()
+    run(count)
+    return time.perf_counter() - started
