@@ -8,7 +8,6 @@ The three share the reconstruction term E_q[log p(x | z)], always estimated with
 write the divergence that is taken from it: in closed form, by the closed entropy, or by samples alone.
 """
 
-import numbers
 from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args
 
@@ -16,6 +15,7 @@ import chex
 import distrax
 import jax.numpy as jnp
 
+from genjax_models.estimators.checks import check_num_samples
 from genjax_models.types import Array, PRNGKey
 
 Form = Literal["entropy", "kl", "monte_carlo"]
@@ -73,8 +73,7 @@ def elbo_terms(
     form: Form = "kl",
 ) -> ElboTerms:
     """The two terms whose difference is the `elbo`; arguments and errors are the same."""
-    if isinstance(num_samples, bool) or not isinstance(num_samples, numbers.Integral) or num_samples < 1:
-        raise ValueError(f"num_samples must be an integer of at least 1, got {num_samples!r}")
+    check_num_samples(num_samples)
     if form not in get_args(Form):
         raise ValueError(f"form must be one of {get_args(Form)}, got {form!r}")
     z = posterior.sample(seed=key, sample_shape=num_samples)

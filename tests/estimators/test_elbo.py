@@ -155,12 +155,12 @@ def test_where_there_is_no_closed_kl_the_error_says_what_there_is():
         ({"form": "closed"}, "one of .* got 'closed'"),
     ],
 )
-def test_what_makes_no_bound_is_refused(arguments, message):
+def test_fault_15_what_makes_no_bound_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         bound(PARAMETERS, jax.random.key(0), X, **{"form": "kl", "num_samples": 1, **arguments})
 
 
-def test_a_likelihood_of_another_shape_is_refused():
+def test_fault_04_a_likelihood_of_another_shape_is_refused():
     posterior = diagonal_normal(jnp.zeros((3, 2)), jnp.ones((3, 2)))
     elementwise = lambda z: distrax.Normal(z @ PARAMETERS["W"].T, 1.0)  # not summed over dimensions
     with pytest.raises(AssertionError):
