@@ -1,9 +1,12 @@
 # The package's front door: `lazy_loader` reads this file, and so do type checkers.
 from . import data, errors, estimators, evaluation, models, networks, objectives, runs, training, types
 from .data import from_arrays, load, prepare
+from .estimators.annealing import annealed_importance_sampling
 from .estimators.elbo import elbo
+from .estimators.importance import effective_sample_size, importance_weights, iwae_bound, pareto_k_hat
 from .evaluation.bounds import held_out_bound
 from .evaluation.latents import latent_usage
+from .evaluation.likelihood import negative_log_likelihood
 from .evaluation.reconstruction import held_out_error
 from .models import (
     autoencoder_model,
@@ -15,7 +18,7 @@ from .models import (
     latent_variable_model,
 )
 from .networks import ConvolutionalEncoder, ConvolutionalGenerator, MLPEncoder, MLPGenerator
-from .objectives import autoencoder, vae
+from .objectives import autoencoder, iwae, vae
 from .runs.configuration import Training
 from .runs.fit import fit
 from .training import loop_over_chunk, loop_over_data, trainer
@@ -32,12 +35,14 @@ __all__ = [
     "TrainState",
     "Trainer",
     "Training",
+    "annealed_importance_sampling",
     "autoencoder",
     "autoencoder_model",
     "bernoulli",
     "data",
     "diagonal_gaussian",
     "discretised_logistic",
+    "effective_sample_size",
     "elbo",
     "errors",
     "estimators",
@@ -48,14 +53,19 @@ __all__ = [
     "gaussian",
     "held_out_bound",
     "held_out_error",
+    "importance_weights",
+    "iwae",
+    "iwae_bound",
     "latent_usage",
     "latent_variable_model",
     "load",
     "loop_over_chunk",
     "loop_over_data",
     "models",
+    "negative_log_likelihood",
     "networks",
     "objectives",
+    "pareto_k_hat",
     "prepare",
     "runs",
     "trainer",

@@ -1,6 +1,7 @@
 """How a model is learned: players, losses, sample; one file for each system."""
 
 from genjax_models.objectives.autoencoder import autoencoder
+from genjax_models.objectives.iwae import iwae
 from genjax_models.objectives.vae import vae
 
-__all__ = ["autoencoder", "vae"]
+__all__ = ["autoencoder", "iwae", "vae"]

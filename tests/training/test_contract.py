@@ -28,8 +28,12 @@ def networks(posterior, likelihood):
     )
 
 
+def model_of(posterior, likelihood):
+    return gx.latent_variable_model(*networks(posterior(2), likelihood(SHAPE)))
+
+
 def vae_of(posterior, likelihood, **options) -> Callable[[], Objective]:
-    return lambda: gx.vae(gx.latent_variable_model(*networks(posterior(2), likelihood(SHAPE))), **options)
+    return lambda: gx.vae(model_of(posterior, likelihood), **options)
 
 
 def convolutional_vae() -> Objective:
@@ -61,6 +65,12 @@ TABLE = {
     ),
     "vae, discretised logistic": Row(vae_of(gx.diagonal_gaussian, gx.discretised_logistic)),
     "vae, convolutional": Row(convolutional_vae),
+    "iwae": Row(lambda: gx.iwae(model_of(gx.diagonal_gaussian, gx.bernoulli), num_samples=3)),
+    "iwae, doubly reparameterized": Row(
+        lambda: gx.iwae(
+            model_of(gx.full_covariance_gaussian, gx.bernoulli), num_samples=4, gradient="doubly_reparameterized"
+        )
+    ),
     "autoencoder": Row(plain_autoencoder),
     "adversarial game": Row(lambda: adversarial(size=16)),
     "adversarial game, three moves, an average": Row(
@@ -88,7 +98,7 @@ def name(request):
     return request.param
 
 
-def test_the_step_traces_once(name):
+def test_fault_29_the_step_traces_once(name):
     chex.clear_trace_counter()
     train, batch = train_of(name), data_for(name, 12)
     step = jax.jit(chex.assert_max_traces(train.step, n=1))
@@ -138,7 +148,7 @@ def test_seeds_vmap(name):
         chex.assert_trees_all_close(member, alone(key), rtol=1e-4, atol=1e-5)
 
 
-def test_four_devices_are_one(name):
+def test_fault_51_four_devices_are_one(name):
     """With SGD, since Adam hides the scale of a gradient: after 20 steps, to 1e-5 of each player's parameter norm."""
     train, batch = train_of(name, optax.sgd(0.01)), data_for(name, 12)
     mesh = Mesh(np.array(jax.devices()[:4]), ("data",))
@@ -180,6 +190,19 @@ def test_a_linear_vae_learns_the_known_answer(form, posterior):
     state, _ = run(train.init(KEY, data), data)
     bound = gx.held_out_bound(model, state.variables["vae"], KEY, POINTS, num_samples=20_000)["bound"].mean()
     assert BEST_BOUND - 0.01 < bound < BEST_BOUND + 0.01  # 20,000 samples for each: a standard error below 0.002
+
+
+@pytest.mark.parametrize("gradient", ["standard", "doubly_reparameterized"])
+def test_a_linear_iwae_learns_the_known_answer(gradient):
+    """Its bound is tight at the maximum likelihood, where q is the posterior."""
+    q, p = gx.diagonal_gaussian(1), gx.gaussian((3,), "global")
+    model = gx.latent_variable_model(gx.MLPEncoder((3,), q.outputs, ()), q, gx.MLPGenerator(p.outputs, ()), p)
+    objective = gx.iwae(model, num_samples=16, gradient=gradient)
+    train = gx.trainer(objective, {"iwae": optax.adam(optax.cosine_decay_schedule(0.03, 3_000))})
+    data = Batch(POINTS)
+    state, _ = gx.loop_over_data(train, batch_size=8, chunk=3_000)(train.init(KEY, data), data)
+    nll = gx.negative_log_likelihood(model, state.variables["iwae"], KEY, POINTS, num_samples=2_000)
+    assert abs(float(nll["negative_log_likelihood"].mean()) + BEST_BOUND) < 0.02
 
 
 def test_an_autoencoder_with_room_enough_learns_the_identity():

@@ -1,0 +1,68 @@
+"""How likely held-out data are: -log p(x) by importance sampling, and how far the figure can be trusted."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax.random import fold_in
+
+from genjax_models.estimators.checks import check_num_samples
+from genjax_models.estimators.importance import effective_sample_size, log_mean_exp, log_weights, pareto_k_hat
+from genjax_models.evaluation.examples import map_examples
+from genjax_models.models.latent_variable import LatentVariableModel
+from genjax_models.types import Array, PRNGKey, Variables
+
+_BLOCK = 100  # samples in memory at once for each example; part of the meaning of a key, and so no argument
+
+
+def negative_log_likelihood(
+    model: LatentVariableModel,
+    variables: Variables,
+    key: PRNGKey,
+    x: Array,
+    *,
+    num_samples: int = 5_000,
+    batch_size: int = 10,
+) -> dict[str, Array]:
+    """-log 1/k sum_i w_i of each example, in nats, with z_i from the encoder's q(z | x): NLL(k), Burda et al., 2015.
+
+    Its expectation is -L_k, an upper bound on -log p(x) that falls with k. Networks see `batch_size` times 100 latent
+    samples at a time, whatever k and the number of examples are; beside them there are k log-weights for each of
+    `batch_size` examples.
+
+    Args:
+      model: the latent-variable model.
+      variables: of the model (one player's, not the players').
+      key: block j of 100 samples of example i draws from `fold_in(fold_in(key, i), j)`.
+      x: `[n, *shape]`.
+      num_samples: k, at least 1.
+      batch_size: examples in memory at once; no figure depends on it beyond float32 rounding.
+
+    Returns:
+      "negative_log_likelihood", "effective_sample_size" (of k), and for k of 25 or more "pareto_k_hat" (trust it below
+      `estimators.importance.pareto_k_threshold`), each `[n]`.
+
+    Raises:
+      ValueError: k that is no integer of at least 1, no examples, or a batch size below 1.
+    """
+    check_num_samples(num_samples)
+    prior, likelihood = model.prior(variables), partial(model.likelihood, variables)
+
+    def one(key: PRNGKey, x: Array) -> dict[str, Array]:
+        x = x[None]
+        posterior = model.posterior(variables, x)
+
+        def block(j: Array) -> Array:
+            z = posterior.sample(seed=fold_in(key, j), sample_shape=_BLOCK)
+            return log_weights(z, x, posterior, prior, likelihood)
+
+        weights = jax.lax.map(block, jnp.arange(-(-num_samples // _BLOCK))).reshape(-1, 1)[:num_samples]
+        figures = {
+            "negative_log_likelihood": -log_mean_exp(weights),
+            "effective_sample_size": effective_sample_size(weights),
+        }
+        if num_samples >= 25:
+            figures["pareto_k_hat"] = pareto_k_hat(weights)
+        return {name: value[0] for name, value in figures.items()}
+
+    return map_examples(one, key, x, batch_size=batch_size)

@@ -1,0 +1,36 @@
+"""The importance-weighted autoencoder: Eq. (20.79); Burda, Grosse and Salakhutdinov, 2015."""
+
+from functools import partial
+
+import jax.numpy as jnp
+
+from genjax_models.estimators.importance import Gradient, iwae_bound
+from genjax_models.models.latent_variable import LatentVariableModel
+from genjax_models.types import Aux, Objective
+
+
+def iwae(model: LatentVariableModel, *, num_samples: int, gradient: Gradient = "standard") -> Objective:
+    """One player, "iwae", that raises L_k, mean over the batch.
+
+    Args:
+      model: prior, posterior, likelihood.
+      num_samples: k. The networks see the k samples of a batch as one axis more.
+      gradient: which estimator of the encoder's gradient; see `estimators.importance.iwae_bound`.
+
+    Returns:
+      An `Objective` that reports "bound" L_k (nats). `sample` draws from p(x).
+    """
+
+    def loss(variables, key, batch, step):
+        variables = variables["iwae"]
+        posterior, prior = model.posterior(variables, batch.x), model.prior(variables)
+        likelihood = partial(model.likelihood, variables)
+        bound = iwae_bound(key, batch.x, posterior, prior, likelihood, num_samples=num_samples, gradient=gradient)
+        bound = jnp.mean(bound)
+        return -bound, Aux({"bound": bound})
+
+    return Objective(
+        init=lambda key, batch: {"iwae": model.init(key, batch)},
+        losses={"iwae": loss},
+        sample=lambda variables, key, n, *, label=None: model.sample(variables["iwae"], key, n),
+    )
