@@ -2,17 +2,20 @@
 
 import difflib
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from genjax_models.data import files, idx, image_folder, mnist, tfds
+from genjax_models.data import files, idx, image_folder, mnist, synthetic, tfds
 from genjax_models.data.dataset import Dataset, Range
 from genjax_models.errors import InputError
 
-_NAMES = {"mnist10k": mnist.mnist10k, "fashion_mnist": mnist.fashion_mnist}
+_IMAGES = {"mnist10k": mnist.mnist10k, "fashion_mnist": mnist.fashion_mnist}
+_POINTS = {name: partial(synthetic.synthetic, name) for name in synthetic.SOURCES}
+_NAMES = _IMAGES | _POINTS
 _ACCEPTED = (
-    f"{', '.join(_NAMES)}, a .npz or .npy file, a folder of idx files, a folder of images (images:PATH or PATH),"
-    " or tfds:NAME[:SPLIT]"
+    f"{', '.join(_IMAGES)}, a .npz or .npy file, a folder of idx files, a folder of images (images:PATH or PATH),"
+    f" tfds:NAME[:SPLIT], or points in the plane: {', '.join(_POINTS)}"
 )
 
 
@@ -23,6 +26,7 @@ def load(name: str, *, range: Range | None = None, images: Mapping[str, Any] | N
       name: one of
         "mnist10k": 10,000 digits of MNIST, shipped with the package;
         "fashion_mnist": where Debian's package dataset-fashion-mnist puts it;
+        "moons", "spiral", "ring8" or "grid25": points in the plane of known density (see `data.synthetic`);
         a path to `.npz` or `.npy` (see `data.files` for the keys);
         a path to a folder with the four idx files of MNIST's format, gzipped or not;
         a path to a folder of images, or "images:PATH": centre-cropped and resized to 32 x 32, or as `images` says;

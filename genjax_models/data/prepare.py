@@ -1,5 +1,6 @@
 """From stored values to what a model sees: scaled to its range and, where its likelihood wants it, binarised."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Literal, NamedTuple, get_args
@@ -32,8 +33,9 @@ class Prepared(NamedTuple):
 
     @property
     def example(self) -> Batch:
-        """One prepared example, `[1, ...]`: what networks are initialised with."""
-        return jax.tree.map(lambda a: a[:1], self.validation)
+        """Training examples as a step sees them, as many as 2^23 numbers hold: what players are initialised with."""
+        some = jax.tree.map(lambda a: a[: max(1, 2**23 // math.prod(self.train.x.shape[1:]))], self.train)
+        return self.each_step(jax.random.fold_in(jax.random.key(0), np.uint32(_BINARISATION)), some)
 
 
 def prepare(dataset: Dataset, *, binarise: Binarisation = "dynamic", range: Range = (0, 1)) -> Prepared:

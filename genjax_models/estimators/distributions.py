@@ -5,6 +5,7 @@ Gaussians over vectors are `distrax.Independent(distrax.Normal(mean, scale), 1)`
 """
 
 import math
+from collections.abc import Callable, Sequence
 
 import chex
 import distrax
@@ -123,6 +124,53 @@ def _kl_full_covariance_to_diagonal(q: FullCovarianceNormal, p: distrax.Independ
     mean, scale = p.distribution.loc, p.distribution.scale
     second_moment = jnp.sum(q.factor**2, axis=-1) + (q.mean_ - mean) ** 2
     return jnp.sum(jnp.log(scale) + 0.5 * second_moment / scale**2 - 0.5, axis=-1) - q._log_determinant()
+
+
+class Chain(distrax.Distribution):
+    """Vectors drawn one given the other, p(z_1) p(z_2 | z_1) ... p(z_L | z_{L-1}), over tuples (z_1, ..., z_L)."""
+
+    def __init__(
+        self,
+        first: distrax.Distribution,
+        conditionals: Sequence[Callable[[Array], distrax.Distribution]],
+        *,
+        downwards: bool = False,
+    ):
+        """`conditionals` map the vector before to the distribution of the next.
+
+        With `downwards` the chain begins at the tuple's end: p(z_L) p(z_{L-1} | z_L) ... p(z_1 | z_2).
+        """
+        super().__init__()
+        self.first = first
+        self.conditionals = tuple(conditionals)
+        self.downwards = downwards
+
+    @property
+    def batch_shape(self) -> Shape:
+        """That of the first vector."""
+        return self.first.batch_shape
+
+    @property
+    def event_shape(self) -> tuple[Shape, ...]:
+        """`((d_1,), ..., (d_L,))`."""
+        z = jax.eval_shape(lambda: self.sample(seed=jax.random.key(0)))
+        return tuple(vectors.shape[-1:] for vectors in z)
+
+    def log_prob(self, value: tuple[Array, ...]) -> Array:
+        """Nats, `[...]`, for vectors `[..., d_l]`."""
+        z = self._ordered(value)
+        given = [conditional(before) for conditional, before in zip(self.conditionals, z, strict=False)]
+        return sum((p.log_prob(after) for p, after in zip(given, z[1:], strict=True)), self.first.log_prob(z[0]))
+
+    def _sample_n(self, key: PRNGKey, n: int) -> tuple[Array, ...]:
+        keys = jax.random.split(key, 1 + len(self.conditionals))
+        z = [self.first.sample(seed=keys[0], sample_shape=n)]
+        for conditional, key in zip(self.conditionals, keys[1:], strict=True):
+            z.append(conditional(z[-1]).sample(seed=key))
+        return self._ordered(tuple(z))
+
+    def _ordered(self, z: tuple[Array, ...]) -> tuple[Array, ...]:
+        return z[::-1] if self.downwards else z
 
 
 class Bernoulli(distrax.Bernoulli):

@@ -90,6 +90,20 @@ def elbo_terms(
     return ElboTerms(jnp.mean(log_likelihood, axis=0), kl)
 
 
+def kl_by_dimension(posterior: distrax.Distribution, prior: distrax.Distribution) -> Array:
+    """KL(q(z_j | x) || p(z_j)) of each dimension, `[batch, latent]` in nats, for a q and a p that factorise.
+
+    Raises:
+      ValueError: they do not, or have no closed KL.
+    """
+    for distribution in (posterior, prior):
+        if not isinstance(distribution, distrax.Independent) or len(distribution.event_shape) != 1:
+            raise ValueError(
+                f"the KL of each dimension is of vectors whose dimensions are independent, not {distribution.name}"
+            )
+    return _closed_form(posterior.distribution, "kl_divergence", (prior.distribution,), "kl")
+
+
 def _closed_form(posterior: distrax.Distribution, name: str, arguments: tuple, form: Form) -> Array:
     cause = None
     if hasattr(posterior, name):

@@ -37,6 +37,7 @@ def iwae_bound(
     *,
     num_samples: int,
     gradient: Gradient = "standard",
+    zero_weights: bool = True,
 ) -> Array:
     """An unbiased estimate of L_k for each example, in nats.
 
@@ -59,7 +60,7 @@ def iwae_bound(
     A weight of zero (log-weight -inf) adds nothing, and harms neither value nor gradient. An example whose k weights
     are all zero has the value -inf; its gradient is zero where log-probabilities of -inf have finite gradients
     (`check_weights` names such examples). To that end gradients are taken in a second evaluation of the weights, which
-    is left out of compiled code that takes none.
+    is left out of compiled code that takes none. With `zero_weights=False` both evaluations are one in compiled code.
 
     Args:
       key: randomness of the samples.
@@ -70,6 +71,8 @@ def iwae_bound(
       likelihood: z with leaves `[num_samples, batch, ...]` -> p(x | z).
       num_samples: k, at least 1.
       gradient: what `jax.grad` sees.
+      zero_weights: whether a weight may be zero. False, where p(x | z) is positive everywhere, saves a quarter of the
+        work.
 
     Returns:
       The bound, `[batch]`.
@@ -89,10 +92,10 @@ def iwae_bound(
 
     # The same weights again, to be differentiated. Where one is zero, z steps aside for the best of its example:
     # 0 * inf would be NaN within the gradient of log p(x | z), and no mask after it could help.
-    zero = log_w == -jnp.inf
-    weights = jax.lax.stop_gradient(jnp.where(zero, 0, importance_weights(log_w)))
-    path = _replace(z, zero, jnp.argmax(log_w, axis=0))
+    zero = log_w == -jnp.inf if zero_weights else jnp.zeros(log_w.shape, bool)
+    path = _replace(z, zero, jnp.argmax(log_w, axis=0)) if zero_weights else z
     if gradient == "doubly_reparameterized":
+        weights = jax.lax.stop_gradient(jnp.where(zero, 0, importance_weights(log_w)))
         path = _scale_gradient(path, weights)  # weighted here and by the mean below: w^2 for q, w for the model
     differentiable = log_weights(path, x, posterior, prior, likelihood)
     if gradient != "standard":
@@ -337,12 +340,7 @@ def _replace(z: Latent, where: Array, index: Array) -> Latent:
 
 def _scale_gradient(z: Latent, factor: Array) -> Latent:
     """z, whose gradient is multiplied by `factor` `[k, batch]`."""
-
-    def scale(leaf):
-        fixed = jax.lax.stop_gradient(leaf)
-        return fixed + _beside(factor, leaf) * (leaf - fixed)
-
-    return jax.tree.map(scale, z)
+    return jax.tree.map(lambda leaf: _value_of(leaf, _beside(factor, leaf) * leaf), z)
 
 
 @jax.custom_jvp

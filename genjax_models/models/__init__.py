@@ -1,21 +1,32 @@
 """What is generated: a prior, a generator and what it needs, wired."""
 
 from genjax_models.models.autoencoder import AutoencoderModel, autoencoder_model
+from genjax_models.models.data_mean import starting_at_data_mean
 from genjax_models.models.families import Family, positive
+from genjax_models.models.generator import GeneratorModel, generator_model
+from genjax_models.models.hierarchical import hierarchical_model
 from genjax_models.models.latent_variable import LatentVariableModel, latent_variable_model
 from genjax_models.models.likelihoods import bernoulli, discretised_logistic, gaussian
-from genjax_models.models.posteriors import diagonal_gaussian, full_covariance_gaussian
+from genjax_models.models.mixture import MixtureModel, gaussian_mixture
+from genjax_models.models.posteriors import coupling_flow, diagonal_gaussian, full_covariance_gaussian
 
 __all__ = [
     "AutoencoderModel",
     "Family",
+    "GeneratorModel",
     "LatentVariableModel",
+    "MixtureModel",
     "autoencoder_model",
     "bernoulli",
+    "coupling_flow",
     "diagonal_gaussian",
     "discretised_logistic",
     "full_covariance_gaussian",
     "gaussian",
+    "gaussian_mixture",
+    "generator_model",
+    "hierarchical_model",
     "latent_variable_model",
     "positive",
+    "starting_at_data_mean",
 ]

@@ -1,11 +1,13 @@
 """Families for q(z | x)."""
 
+import distrax
 import jax.numpy as jnp
 import numpy as np
 
 from genjax_models.estimators.distributions import FullCovarianceNormal, diagonal_normal
 from genjax_models.models.families import Family, positive
 from genjax_models.networks.outputs import Output
+from genjax_models.types import Array
 
 
 def diagonal_gaussian(latent: int) -> Family:
@@ -29,3 +31,45 @@ def full_covariance_gaussian(latent: int) -> Family:
 
     outputs = {"mean": Output((latent,)), "raw_factor": Output((len(rows),))}
     return Family((latent,), outputs, distribution)
+
+
+def coupling_flow(latent: int, layers: int = 2) -> Family:
+    """A diagonal Gaussian bent by affine couplings (Dinh et al., 2017) that the encoder emits for each x.
+
+    Each layer leaves every other number as it is and moves the rest: z_j <- z_j exp(s_j) + t_j, where s = tanh(S h) and
+    t = T h are of h = tanh(z) of those that stay; the next layer has them change places. z that hang together, and not
+    linearly, are within reach. q has neither a closed KL nor a closed mean: the `elbo` wants form="monte_carlo".
+
+    Args:
+      latent: at least 2, since a number alone has nothing to be moved by.
+      layers: of couplings; two move every number once.
+
+    Raises:
+      ValueError: fewer than 2 dimensions, or fewer than 1 layer.
+    """
+    if latent < 2 or layers < 1:
+        raise ValueError(f"couplings are of at least 2 dimensions and 1 layer, got {latent} and {layers}")
+
+    def distribution(p):
+        base = diagonal_normal(p["mean"], positive(p["raw_scale"]))
+        couplings = [
+            _coupling(
+                np.arange(latent) % 2 == layer % 2, p["log_scales"][..., layer, :, :], p["shifts"][..., layer, :, :]
+            )
+            for layer in range(layers)
+        ]
+        return distrax.Transformed(base, distrax.Chain(couplings[::-1]))  # a chain applies its last first
+
+    weights = Output((layers, latent, latent))
+    vectors = {"mean": Output((latent,)), "raw_scale": Output((latent,))}
+    return Family((latent,), {**vectors, "log_scales": weights, "shifts": weights}, distribution)
+
+
+def _coupling(stays: np.ndarray, log_scales: Array, shifts: Array) -> distrax.MaskedCoupling:
+    """`stays` `[latent]`, weights `[..., latent, latent]`."""
+
+    def move(z: Array) -> tuple[Array, Array]:
+        h = jnp.tanh(z) * stays
+        return jnp.einsum("...ij,...j->...i", shifts, h), jnp.tanh(jnp.einsum("...ij,...j->...i", log_scales, h))
+
+    return distrax.MaskedCoupling(stays, move, lambda moves: distrax.ScalarAffine(moves[0], log_scale=moves[1]))

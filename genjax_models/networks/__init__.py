@@ -3,6 +3,14 @@
 from genjax_models.networks.convolutional import ConvolutionalEncoder, ConvolutionalGenerator
 from genjax_models.networks.mlp import MLPEncoder, MLPGenerator
 from genjax_models.networks.outputs import Output
-from genjax_models.networks.pair import EncoderGenerator
+from genjax_models.networks.pair import EncoderGenerator, Layers
 
-__all__ = ["ConvolutionalEncoder", "ConvolutionalGenerator", "EncoderGenerator", "MLPEncoder", "MLPGenerator", "Output"]
+__all__ = [
+    "ConvolutionalEncoder",
+    "ConvolutionalGenerator",
+    "EncoderGenerator",
+    "Layers",
+    "MLPEncoder",
+    "MLPGenerator",
+    "Output",
+]

@@ -12,7 +12,7 @@ import jax
 
 from genjax_models.networks.mlp import MLP, Activation
 from genjax_models.networks.outputs import Emits, Emitted, dense_output, emit, named
-from genjax_models.networks.shapes import lead_of
+from genjax_models.networks.shapes import beside, lead_of
 from genjax_models.types import Array, Shape
 
 _KERNEL = (4, 4)
@@ -37,10 +37,14 @@ class ConvolutionalEncoder(nn.Module):
     activation: Activation = jax.nn.relu
 
     @nn.compact
-    def __call__(self, x: Array) -> Emitted:
-        """x `[..., height, width, channels]` -> `[..., *output]` for each output."""
+    def __call__(self, x: Array, condition: Array | None = None) -> Emitted:
+        """x `[..., height, width, channels]` -> `[..., *output]` for each output.
+
+        A condition `[..., c]` joins the image as c constant planes.
+        """
         lead = lead_of(x, _image(self.shape))
-        h = x.reshape(-1, *self.shape)
+        x = beside(x, None if condition is None else condition[..., None, None, :])
+        h = x.reshape(-1, *x.shape[-3:])
         for channels in self.channels:
             h = self.activation(nn.Conv(channels, _KERNEL, _STRIDES)(h))
         features = MLP(self.hidden, self.activation)(h.reshape(*lead, math.prod(h.shape[1:])))
@@ -64,10 +68,10 @@ class ConvolutionalGenerator(nn.Module):
     activation: Activation = jax.nn.relu
 
     @nn.compact
-    def __call__(self, z: Array) -> Emitted:
-        """z `[..., latent]` -> `[..., *output]` for each output."""
+    def __call__(self, z: Array, condition: Array | None = None) -> Emitted:
+        """z `[..., latent]` (and a condition `[..., c]`) -> `[..., *output]` for each output."""
         lead = z.shape[:-1]
-        features = MLP(self.hidden, self.activation)(z)
+        features = MLP(self.hidden, self.activation)(beside(z, condition))
         levels = self._levels()
         height, width = levels[0]
         h = self.activation(nn.Dense(height * width * self.channels[0])(features))

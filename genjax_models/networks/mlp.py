@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 
 from genjax_models.networks.outputs import Emits, Emitted, dense_output, emit
-from genjax_models.networks.shapes import flattened
+from genjax_models.networks.shapes import beside, flattened
 from genjax_models.types import Array, Shape
 
 Activation = Callable[[Array], Array]
@@ -42,9 +42,9 @@ class MLPEncoder(nn.Module):
     activation: Activation = jax.nn.relu
 
     @nn.compact
-    def __call__(self, x: Array) -> Emitted:
-        """x `[..., *shape]` -> `[..., *output]` for each output."""
-        features = MLP(self.hidden, self.activation)(flattened(x, self.shape))
+    def __call__(self, x: Array, condition: Array | None = None) -> Emitted:
+        """x `[..., *shape]` (and a condition `[..., c]`) -> `[..., *output]` for each output."""
+        features = MLP(self.hidden, self.activation)(beside(flattened(x, self.shape), condition))
         return emit(self, self.emits, features.shape[:-1], lambda name, shape: dense_output(features, name, shape))
 
 
@@ -56,7 +56,7 @@ class MLPGenerator(nn.Module):
     activation: Activation = jax.nn.relu
 
     @nn.compact
-    def __call__(self, z: Array) -> Emitted:
-        """z `[..., latent]` -> `[..., *output]` for each output."""
-        features = MLP(self.hidden, self.activation)(z)
+    def __call__(self, z: Array, condition: Array | None = None) -> Emitted:
+        """z `[..., latent]` (and a condition `[..., c]`) -> `[..., *output]` for each output."""
+        features = MLP(self.hidden, self.activation)(beside(z, condition))
         return emit(self, self.emits, features.shape[:-1], lambda name, shape: dense_output(features, name, shape))

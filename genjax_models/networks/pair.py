@@ -7,19 +7,46 @@ from genjax_models.types import Array
 
 
 class EncoderGenerator(nn.Module):
-    """Variables have an "encoder" and a "generator"; apply with `method="encode"` or `method="generate"`."""
+    """Variables have an "encoder" and a "generator"; apply with `method="encode"` or `method="generate"`.
+
+    Further arguments (a condition) are passed on to both.
+    """
 
     encoder: nn.Module
     generator: nn.Module
 
-    def encode(self, x: Array) -> Emitted:
+    def encode(self, x: Array, *condition: Array) -> Emitted:
         """What the encoder emits for x `[..., *shape]`."""
-        return self.encoder(x)
+        return self.encoder(x, *condition)
 
-    def generate(self, z: Array) -> Emitted:
+    def generate(self, z: Array, *condition: Array) -> Emitted:
         """What the generator emits for z `[..., latent]`."""
-        return self.generator(z)
+        return self.generator(z, *condition)
 
-    def __call__(self, x: Array, z: Array) -> tuple[Emitted, Emitted]:
+    def __call__(self, x: Array, z: Array, *condition: Array) -> tuple[Emitted, Emitted]:
         """Both, which is what `init` needs."""
-        return self.encode(x), self.generate(z)
+        return self.encode(x, *condition), self.generate(z, *condition)
+
+
+class Layers(nn.Module):
+    """The networks of a model with several stochastic layers, from the data up: "encoders_0", "generators_0", ...
+
+    `encoders[l]` reads z_l (the data for l = 0) and `generators[l]` reads z_{l+1}.
+    """
+
+    encoders: tuple[nn.Module, ...]
+    generators: tuple[nn.Module, ...]
+
+    def encode(self, layer: int, below: Array, *condition: Array) -> Emitted:
+        """What `encoders[layer]` emits for z_layer."""
+        return self.encoders[layer](below, *condition)
+
+    def generate(self, layer: int, above: Array, *condition: Array) -> Emitted:
+        """What `generators[layer]` emits for z_{layer + 1}."""
+        return self.generators[layer](above, *condition)
+
+    def __call__(self, x: Array, z: tuple[Array, ...], *condition: Array) -> None:
+        """All of them, which is what `init` needs."""
+        for layer, (below, above) in enumerate(zip((x, *z), z, strict=False)):
+            self.encode(layer, below, *condition)
+            self.generate(layer, above, *condition)

@@ -1,6 +1,8 @@
-"""The data's shape, checked where data enter a network."""
+"""The data's shape, checked where data enter a network, and the condition that goes with them."""
 
 import math
+
+import jax.numpy as jnp
 
 from genjax_models.types import Array, Shape
 
@@ -20,3 +22,13 @@ def lead_of(x: Array, shape: Shape) -> Shape:
 def flattened(x: Array, shape: Shape) -> Array:
     """x `[..., *shape]` -> `[..., prod(shape)]`."""
     return x.reshape(*lead_of(x, shape), math.prod(shape))
+
+
+def beside(h: Array, condition: Array | None) -> Array:
+    """h `[..., d]` with the condition's numbers behind its own; condition `[..., c]` is the same along absent axes.
+
+    Images `[..., height, width, channels]` take a condition `[..., 1, 1, c]`: planes of one number each.
+    """
+    if condition is None:
+        return h
+    return jnp.concatenate([h, jnp.broadcast_to(condition, (*h.shape[:-1], condition.shape[-1]))], axis=-1)

@@ -9,13 +9,17 @@ from genjax_models.models.latent_variable import LatentVariableModel
 from genjax_models.types import Aux, Objective
 
 
-def iwae(model: LatentVariableModel, *, num_samples: int, gradient: Gradient = "standard") -> Objective:
+def iwae(
+    model: LatentVariableModel, *, num_samples: int, gradient: Gradient = "standard", zero_weights: bool = False
+) -> Objective:
     """One player, "iwae", that raises L_k, mean over the batch.
 
     Args:
       model: prior, posterior, likelihood.
       num_samples: k. The networks see the k samples of a batch as one axis more.
       gradient: which estimator of the encoder's gradient; see `estimators.importance.iwae_bound`.
+      zero_weights: whether p(x | z) may be zero, as for no likelihood of `models`. Where one is unawares, the gradient
+        is not finite, and the loop stops and says so.
 
     Returns:
       An `Objective` that reports "bound" L_k (nats). `sample` draws from p(x).
@@ -23,14 +27,14 @@ def iwae(model: LatentVariableModel, *, num_samples: int, gradient: Gradient = "
 
     def loss(variables, key, batch, step):
         variables = variables["iwae"]
-        posterior, prior = model.posterior(variables, batch.x), model.prior(variables)
-        likelihood = partial(model.likelihood, variables)
-        bound = iwae_bound(key, batch.x, posterior, prior, likelihood, num_samples=num_samples, gradient=gradient)
-        bound = jnp.mean(bound)
+        posterior, prior = model.posterior(variables, batch.x, batch.label), model.prior(variables, batch.label)
+        likelihood = partial(model.likelihood, variables, label=batch.label)
+        options = {"num_samples": num_samples, "gradient": gradient, "zero_weights": zero_weights}
+        bound = jnp.mean(iwae_bound(key, batch.x, posterior, prior, likelihood, **options))
         return -bound, Aux({"bound": bound})
 
     return Objective(
         init=lambda key, batch: {"iwae": model.init(key, batch)},
         losses={"iwae": loss},
-        sample=lambda variables, key, n, *, label=None: model.sample(variables["iwae"], key, n),
+        sample=lambda variables, key, n, *, label=None: model.sample(variables["iwae"], key, n, label=label),
     )

@@ -96,8 +96,9 @@ def test_labels_and_the_shape_of_an_example_pass_through():
     prepared = prepare(of(LEVELS, LABEL), binarise="dynamic")
     for batch in (prepared.train, prepared.validation, prepared.test, drawn(prepared, KEYS[0])):
         np.testing.assert_array_equal(batch.label, LABEL)
-    assert prepared.example.x.shape == (1, 1)
+    assert prepared.example.x.shape == (256, 1)
     assert prepared.example.x.dtype == np.float32
+    assert set(np.unique(prepared.example.x)) == {0, 1}
     assert prepare(of(LEVELS)).test.label is None
 
 

@@ -8,6 +8,7 @@ from scipy import stats
 
 from genjax_models.models import (
     bernoulli,
+    coupling_flow,
     diagonal_gaussian,
     discretised_logistic,
     full_covariance_gaussian,
@@ -180,6 +181,37 @@ def test_full_covariance_posterior_is_that_of_scipy(latent, lead):
         np.testing.assert_allclose(covariance[index], factor @ factor.T, rtol=1e-4, atol=1e-5)
         expected[index] = stats.multivariate_normal.logpdf(z[index], p["mean"][index], factor @ factor.T)
     assert_close(log_prob_of(family, p, z, (latent,), lead), expected)
+
+
+@pytest.mark.parametrize(("latent", "layers"), [(2, 1), (3, 3)])
+def test_the_density_of_a_flow_is_that_of_the_change_of_variables(latent, layers):
+    """log q(z) = log N(u) - log |det dz/du|, with the Jacobian of all couplings together by autodiff."""
+    family = coupling_flow(latent, layers)
+    p = parameters(family, (4,))
+    z = family.distribution(p).sample(seed=jax.random.key(0), sample_shape=3)
+    assert z.shape == (3, 4, latent)
+    log_prob = family.distribution(p).log_prob(z)
+    for example in range(4):
+        one = family.distribution({name: value[example] for name, value in p.items()})
+        u = one.bijector.inverse(z[0, example])
+        _, log_determinant = np.linalg.slogdet(jax.jacobian(one.bijector.forward)(u))
+        mean, scale = p["mean"][example], scale_of(p["raw_scale"][example])
+        expected = stats.norm.logpdf(u, mean, scale).sum() - log_determinant
+        np.testing.assert_allclose(log_prob[0, example], expected, rtol=1e-4)
+
+
+def test_couplings_move_half_of_the_numbers_by_the_other_half():
+    """One layer leaves z_0 and z_2; where all weights are zero nothing moves."""
+    p = parameters(coupling_flow(3, 1), ())
+    moved = coupling_flow(3, 1).distribution(p).bijector.forward(jnp.ones(3))
+    np.testing.assert_array_equal(moved == 1, [True, False, True])
+    still = coupling_flow(3, 4).distribution(jax.tree.map(np.zeros_like, parameters(coupling_flow(3, 4), ())))
+    np.testing.assert_array_equal(still.bijector.forward(jnp.arange(3.0)), jnp.arange(3.0))
+
+
+def test_a_flow_of_one_number_is_refused():
+    with pytest.raises(ValueError, match="at least 2 dimensions and 1 layer, got 1 and 2"):
+        coupling_flow(1)
 
 
 def test_fault_19_scales_never_overflow_vanish_or_lose_their_gradient():

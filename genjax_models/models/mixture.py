@@ -1,0 +1,79 @@
+"""The finite Gaussian mixture p(x) = sum_m pi_m N(x; mu_m, Sigma_m), Eq. (1.5) of the Torralba-Isola-Freeman draft."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import distrax
+import jax
+import jax.numpy as jnp
+
+from genjax_models.estimators.distributions import FullCovarianceNormal, Shaped
+from genjax_models.types import Array, Batch, PRNGKey, Shape, Variables
+
+
+class MixtureModel(NamedTuple):
+    """Pure functions of the model's variables: `distribution(variables)` is p(x), whose log_prob is exact."""
+
+    init: Callable[[PRNGKey, Batch], Variables]
+    distribution: Callable[[Variables], distrax.Distribution]
+
+    def sample(self, variables: Variables, key: PRNGKey, n: int) -> Array:
+        """n draws, `[n, *shape]`."""
+        return self.distribution(variables).sample(seed=key, sample_shape=n)
+
+
+def gaussian_mixture(
+    shape: Shape,
+    num_components: int,
+    *,
+    start: Array | None = None,
+    scale: float = 1.0,
+    smallest_scale: float = 1e-2,
+) -> MixtureModel:
+    """Components with weights, means and full covariances Sigma_m = L_m L_m' of their own, over the d numbers of x.
+
+    The likelihood of a mixture has no maximum: a component that sits on one data point gains without end as it shrinks
+    (Bishop, 2006, section 9.2.1). Here the diagonal of L_m, lower triangular, is softplus(raw) + `smallest_scale`, so
+    that |L_m| is at least smallest_scale^d and no density passes (sqrt(2 pi) smallest_scale)^-d. Choose it well below
+    the structure that the data have, and well above the distance between neighbours.
+
+    Args:
+      shape: of one example.
+      num_components: M.
+      start: `[M, *shape]`, data points, say, on which the means begin. By default they are drawn from N(0, scale^2 I).
+      scale: standard deviation of every component at first.
+      smallest_scale: in the units of x, below `scale`.
+
+    Returns:
+      A model whose params are "logits" `[M]`, "mean" `[M, d]` and "raw_factor" `[M, d, d]`.
+
+    Raises:
+      ValueError: M that is no integer of at least 1, scales that are not 0 < smallest_scale < scale < inf, or a start
+        of another shape.
+    """
+    size = math.prod(shape)
+    if isinstance(num_components, bool) or not isinstance(num_components, int) or num_components < 1:
+        raise ValueError(f"num_components must be an integer of at least 1, got {num_components!r}")
+    if not 0 < smallest_scale < scale < math.inf:
+        raise ValueError(f"scales must be 0 < smallest_scale < scale < inf, got {smallest_scale!r} and {scale!r}")
+    if start is not None and jnp.shape(start) != (num_components, *shape):
+        raise ValueError(f"start must have the shape {(num_components, *shape)}, got {jnp.shape(start)}")
+
+    def init(key: PRNGKey, batch: Batch) -> Variables:
+        if start is None:
+            mean = scale * jax.random.normal(key, (num_components, size))
+        else:
+            mean = jnp.asarray(start, jnp.float32).reshape(num_components, size)
+        raw = math.log(math.expm1(scale - smallest_scale))  # softplus(raw) + smallest_scale = scale
+        raw_factor = jnp.tile(raw * jnp.eye(size), (num_components, 1, 1))
+        return {"params": {"logits": jnp.zeros(num_components), "mean": mean, "raw_factor": raw_factor}}
+
+    def distribution(variables: Variables) -> distrax.Distribution:
+        p = variables["params"]
+        diagonal = jax.nn.softplus(p["raw_factor"]) + smallest_scale
+        factor = jnp.where(jnp.eye(size, dtype=bool), diagonal, p["raw_factor"])  # its upper part is not read
+        components = FullCovarianceNormal(p["mean"], factor)
+        return Shaped(distrax.MixtureSameFamily(distrax.Categorical(p["logits"]), components), shape)
+
+    return MixtureModel(init, distribution)
