@@ -2,10 +2,12 @@
 
 from functools import partial
 
+import jax
+
 from genjax_models.estimators.elbo import Form, elbo_terms
 from genjax_models.evaluation.examples import map_examples
 from genjax_models.models.latent_variable import LatentVariableModel
-from genjax_models.types import Array, PRNGKey, Variables
+from genjax_models.types import Array, Batch, PRNGKey, Variables
 
 
 def held_out_bound(
@@ -14,6 +16,7 @@ def held_out_bound(
     key: PRNGKey,
     x: Array,
     *,
+    label: Array | None = None,
     num_samples: int = 1,
     form: Form = "kl",
     batch_size: int = 500,
@@ -25,6 +28,7 @@ def held_out_bound(
       variables: of the model (one player's, not the players').
       key: example i draws from `fold_in(key, i)`.
       x: `[n, *shape]`.
+      label: `[n]`, of a conditional model.
       num_samples: samples of q for each example.
       form: which expression of the bound; see `estimators.elbo`.
       batch_size: examples in memory at once; no figure depends on it.
@@ -32,13 +36,13 @@ def held_out_bound(
     Returns:
       "bound", "reconstruction" and "kl", each `[n]`; bound = reconstruction - kl.
     """
-    prior, likelihood = model.prior(variables), partial(model.likelihood, variables)
 
-    def one(key: PRNGKey, x: Array) -> dict[str, Array]:
-        x = x[None]
-        posterior = model.posterior(variables, x)
+    def one(key: PRNGKey, example: Batch) -> dict[str, Array]:
+        x, label = jax.tree.map(lambda a: a[None], example)
+        posterior, prior = model.posterior(variables, x, label), model.prior(variables, label)
+        likelihood = partial(model.likelihood, variables, label=label)
         terms = elbo_terms(key, x, posterior, prior, likelihood, num_samples=num_samples, form=form)
         terms = {"bound": terms.reconstruction - terms.kl, **terms._asdict()}
         return {name: value[0] for name, value in terms.items()}
 
-    return map_examples(one, key, x, batch_size=batch_size)
+    return map_examples(one, key, Batch(x, label), batch_size=batch_size)

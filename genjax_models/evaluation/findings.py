@@ -1,30 +1,41 @@
 """What a look at the figures says, in plain words: history -> sentences. One place for the log and the report."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from genjax_models.estimators.importance import pareto_k_threshold
+from genjax_models.evaluation.estimates import Estimate
 from genjax_models.evaluation.latents import ACTIVITY_THRESHOLD
 from genjax_models.types import Array
 
 Row = Mapping[str, Any]
 
+_NEAR = 0.8  # of log n: from here on mutual information says as much about n as about the model
+_FEW = 10  # samples that count: with fewer, the error of log p(x) is no longer sqrt(R / k)
+
 
 class Facts(NamedTuple):
     """What the history does not tell. `metric` is the held-out figure by which the run is judged.
 
-    `active` `[latent]` says which latent dimensions are used, `density` whether the likelihood is one (and no
-    probability), `bernoulli` whether it is Bernoulli; `values` are some of the data as the model sees them.
+    `active` `[latent]` says which latent dimensions are used, or a tuple of such which do in each stochastic layer;
+    `density` whether the likelihood is one (and no probability), `bernoulli` whether it is Bernoulli; `values` are some
+    of the data as the model sees them. `weights` is what `negative_log_likelihood` returned for test data, with
+    `num_samples` samples of each; `mutual_information` is I(x; z) over n test examples, in nats.
     """
 
     metric: str
     higher_is_better: bool = True
     unit: str = "nats"
-    active: Array | None = None
+    active: Array | tuple[Array, ...] | None = None
     bernoulli: bool = False
     density: bool = False
     values: Array | None = None
+    weights: Mapping[str, Array] | None = None
+    num_samples: int | None = None
+    mutual_information: Estimate | None = None
 
 
 def findings(history: Sequence[Row], facts: Facts) -> list[str]:
@@ -34,7 +45,7 @@ def findings(history: Sequence[Row], facts: Facts) -> list[str]:
       history: rows with "step", "split" and metrics, as `runs.fit` makes them.
       facts: what the rows do not tell.
     """
-    return [*_likelihood(facts), *_latents(facts), *_learning(history, facts)]
+    return [*_likelihood(facts), *_weights(facts), *_latents(facts), *_information(facts), *_learning(history, facts)]
 
 
 def _likelihood(facts: Facts) -> Iterator[str]:
@@ -54,15 +65,60 @@ def _likelihood(facts: Facts) -> Iterator[str]:
         )
 
 
+def _weights(facts: Facts) -> Iterator[str]:
+    """Whether NLL(k) can be trusted, by the weights that it is a mean of."""
+    if facts.weights is None:
+        return
+    k, sizes = facts.num_samples, np.asarray(facts.weights["effective_sample_size"])
+    n, remedy = len(sizes), "Take more samples, or annealed importance sampling, or a better encoder."
+    if "pareto_k_hat" not in facts.weights:
+        yield f"Whether the NLL({k:,}) can be trusted cannot be told: Pareto k-hat wants 25 samples or more."
+        return
+    k_hat, limit = np.asarray(facts.weights["pareto_k_hat"]), pareto_k_threshold(k)
+    heavy = k_hat > limit
+    if count := int(heavy.sum()):
+        yield (
+            f"The NLL({k:,}) of {count:,} of {n:,} test examples cannot be trusted: the Pareto k-hat of their weights"
+            f" is above {limit:.2f} (the largest is {k_hat[heavy].max():.2f}), so that their variance is too large to"
+            f" be estimated, and the NLL likely too high by an unknown amount. {remedy}"
+        )
+    few = ~(sizes >= _FEW) & ~heavy  # among them those with too few weights above zero to have a k-hat
+    if count := int(few.sum()):
+        yield (
+            f"The NLL({k:,}) of {count:,} of {n:,} {'other ' if heavy.any() else ''}test examples rests on an effective"
+            f" sample size below {_FEW} (the smallest is {sizes[few].min():.1f}). {remedy}"
+        )
+
+
 def _latents(facts: Facts) -> Iterator[str]:
     if facts.active is None:
         return
-    total, unused = len(facts.active), int(np.sum(~np.asarray(facts.active)))
+    layers = facts.active if isinstance(facts.active, tuple) else (facts.active,)
+    totals, unused = [len(active) for active in layers], [int(np.sum(~np.asarray(active))) for active in layers]
     rule = f"the variance of their posterior mean over data is at most {ACTIVITY_THRESHOLD}"
-    if unused == total:
-        yield f"The posterior has collapsed: all {total} latent dimensions are unused ({rule}), z says nothing about x."
-    elif unused:
-        yield f"{unused} of {total} latent dimensions {'is' if unused == 1 else 'are'} unused ({rule})."
+    if unused == totals:
+        yield (
+            f"The posterior has collapsed: all {sum(totals)} latent dimensions are unused ({rule}),"
+            " z says nothing about x."
+        )
+        return
+    for layer, (count, total) in enumerate(zip(unused, totals, strict=True), start=1):
+        share = f"all {total}" if count == total else f"{count} of {total}"
+        where = f"Layer {layer}: " if len(layers) > 1 else ""
+        if count:
+            yield f"{where}{share} latent dimensions {'is' if count == 1 < total else 'are'} unused ({rule})."
+
+
+def _information(facts: Facts) -> Iterator[str]:
+    if facts.mutual_information is None:
+        return
+    information, _, n = facts.mutual_information
+    cap = math.log(n)
+    if information > _NEAR * cap:
+        yield (
+            f"The mutual information I(x; z), {information:.2f} nats, is close to log n = {cap:.2f}, the most that"
+            f" {n:,} examples can show: the model's own may be far larger. Take more examples."
+        )
 
 
 def _learning(history: Sequence[Row], facts: Facts) -> Iterator[str]:

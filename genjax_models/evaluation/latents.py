@@ -6,16 +6,18 @@ import distrax
 import jax
 import jax.numpy as jnp
 
+from genjax_models.estimators.checks import check_num_samples
+from genjax_models.estimators.distributions import Chain
 from genjax_models.evaluation.examples import map_examples
 from genjax_models.models.latent_variable import LatentVariableModel
-from genjax_models.types import Array, Variables
+from genjax_models.types import Array, Batch, PRNGKey, Variables
 
 # A unit is active if the variance over data of its posterior mean is above this (Burda et al., 2015, section 5.1).
 ACTIVITY_THRESHOLD = 0.01
 
 
 class LatentUsage(NamedTuple):
-    """How the latent dimensions are used over a set of n examples.
+    """How the latent dimensions of one stochastic layer are used over a set of n examples.
 
     `means` `[n, latent]` E_q[z | x]; `activity` `[latent]` their variance over data; `active` `[latent]` booleans;
     `kl_by_dimension` `[latent]` nats, mean over data, or None where q or p does not factorise.
@@ -27,17 +29,109 @@ class LatentUsage(NamedTuple):
     kl_by_dimension: Array | None
 
 
-def latent_usage(model: LatentVariableModel, variables: Variables, x: Array, *, batch_size: int = 500) -> LatentUsage:
-    """Posterior means, active units and KL by dimension over `x` `[n, *shape]`; nothing is drawn."""
-    prior = model.prior(variables)
+def latent_usage(
+    model: LatentVariableModel, variables: Variables, x: Array, *, label: Array | None = None, batch_size: int = 500
+) -> LatentUsage:
+    """Posterior means, active units and KL by dimension over `x` `[n, *shape]`; nothing is drawn.
 
-    def one(_, x: Array) -> tuple[Array, Array | None]:
-        posterior = model.posterior(variables, x[None])
-        return posterior.mean()[0], _kl_by_dimension(posterior, prior)
+    Args:
+      model: with one stochastic layer; of more, `latent_usage_by_layer` tells.
+      variables: of the model (one player's, not the players').
+      x: `[n, *shape]`.
+      label: `[n]`, of a conditional model.
+      batch_size: examples in memory at once; no figure depends on it.
 
-    means, kl = map_examples(one, jax.random.key(0), x, batch_size=batch_size)
-    activity = jnp.var(means, axis=0)
-    return LatentUsage(means, activity, activity > ACTIVITY_THRESHOLD, None if kl is None else jnp.mean(kl, axis=0))
+    Raises:
+      ValueError: the mean of q has no closed form (several stochastic layers, or a flow), there are no
+        examples, or a batch size below 1.
+    """
+
+    def one(_, example: Batch) -> tuple[Array, Array | None]:
+        x, label = jax.tree.map(lambda a: a[None], example)
+        posterior = model.posterior(variables, x, label)
+        if not _has_mean(posterior):
+            raise ValueError(
+                f"the mean of q, a {posterior.name}, has no closed form: use latent_usage_by_layer, which draws samples"
+            )
+        return posterior.mean()[0], _kl_by_dimension(posterior, model.prior(variables, label))
+
+    means, kl = map_examples(one, jax.random.key(0), Batch(x, label), batch_size=batch_size)
+    return _usage(means, jnp.var(means, axis=0), None if kl is None else jnp.mean(kl, axis=0))
+
+
+def latent_usage_by_layer(
+    model: LatentVariableModel,
+    variables: Variables,
+    key: PRNGKey,
+    x: Array,
+    *,
+    label: Array | None = None,
+    num_samples: int = 100,
+    batch_size: int = 50,
+) -> tuple[LatentUsage, ...]:
+    """Posterior means and active units of z_1, ..., z_L, by samples of q; there is no KL by dimension.
+
+    The mean of the first vector of q's chain is exact. That of another averages its conditional mean over
+    `num_samples` draws of the vector before, E_q[z_l | x] = E_q[E[z_l | z_{l-1}] | x], and so varies over data by
+    chance as well: by the variance within an example / `num_samples`. This is estimated from the same draws and taken
+    off (one-way analysis of variance), so that `activity` is unbiased, and that of a unit without any falls on either
+    side of zero.
+
+    Args:
+      model: whose posterior is a `Chain`, or one over vectors. The one layer of such a model is that of `latent_usage`
+        where its mean is closed; where it is not, draws are averaged and what they add by chance is taken off likewise.
+      variables: of the model (one player's, not the players').
+      key: example i draws from `fold_in(key, i)`.
+      x: `[n, *shape]`.
+      label: `[n]`, of a conditional model.
+      num_samples: draws for each example, at least 2.
+      batch_size: examples in memory at once, each with `num_samples` draws; no figure depends on it.
+
+    Returns:
+      A `LatentUsage` for each layer, from the one nearest to the data up.
+
+    Raises:
+      ValueError: fewer than two samples, no examples, or a batch size below 1.
+    """
+    check_num_samples(num_samples)
+    if num_samples < 2:
+        raise ValueError(f"the variance within an example is estimated from at least 2 samples, got {num_samples}")
+    if _has_mean(model.posterior(variables, *jax.tree.map(lambda a: a[:1], Batch(x, label)))):
+        return (latent_usage(model, variables, x, label=label, batch_size=batch_size),)
+
+    def one(key: PRNGKey, example: Batch) -> tuple[tuple[Array, Array], ...]:
+        x, label = jax.tree.map(lambda a: a[None], example)
+        means = _conditional_means(model.posterior(variables, x, label), key, num_samples)
+        return tuple((jnp.mean(mean, axis=0), jnp.var(mean, axis=0, ddof=1)) for mean in means)
+
+    layers = map_examples(one, key, Batch(x, label), batch_size=batch_size)
+    by_chance = (1 - 1 / len(x)) / num_samples  # of the variance within, in the variance over n examples
+    return tuple(
+        _usage(means, jnp.var(means, axis=0) - by_chance * jnp.mean(within, axis=0)) for means, within in layers
+    )
+
+
+def _usage(means: Array, activity: Array, kl_by_dimension: Array | None = None) -> LatentUsage:
+    return LatentUsage(means, activity, activity > ACTIVITY_THRESHOLD, kl_by_dimension)
+
+
+def _has_mean(posterior: distrax.Distribution) -> bool:
+    try:
+        posterior.mean()
+    except NotImplementedError:
+        return False
+    return True
+
+
+def _conditional_means(posterior: distrax.Distribution, key: PRNGKey, num_samples: int) -> list[Array]:
+    """E[z_l | the vector before] `[num_samples, d_l]` of a batch of one, from z_1 up; z itself where q is no chain."""
+    z = posterior.sample(seed=key, sample_shape=num_samples)
+    if not isinstance(posterior, Chain):
+        return [z[:, 0]]
+    before = z[::-1] if posterior.downwards else z
+    first = jnp.broadcast_to(posterior.first.mean(), before[0].shape)
+    means = [first, *(given(vector).mean() for given, vector in zip(posterior.conditionals, before, strict=False))]
+    return [mean[:, 0] for mean in (means[::-1] if posterior.downwards else means)]
 
 
 def _kl_by_dimension(posterior: distrax.Distribution, prior: distrax.Distribution) -> Array | None:

@@ -10,7 +10,7 @@ from genjax_models.estimators.checks import check_num_samples
 from genjax_models.estimators.importance import effective_sample_size, log_mean_exp, log_weights, pareto_k_hat
 from genjax_models.evaluation.examples import map_examples
 from genjax_models.models.latent_variable import LatentVariableModel
-from genjax_models.types import Array, PRNGKey, Variables
+from genjax_models.types import Array, Batch, PRNGKey, Variables
 
 _BLOCK = 100  # samples in memory at once for each example; part of the meaning of a key, and so no argument
 
@@ -21,6 +21,7 @@ def negative_log_likelihood(
     key: PRNGKey,
     x: Array,
     *,
+    label: Array | None = None,
     num_samples: int = 5_000,
     batch_size: int = 10,
 ) -> dict[str, Array]:
@@ -35,6 +36,7 @@ def negative_log_likelihood(
       variables: of the model (one player's, not the players').
       key: block j of 100 samples of example i draws from `fold_in(fold_in(key, i), j)`.
       x: `[n, *shape]`.
+      label: `[n]`, of a conditional model.
       num_samples: k, at least 1.
       batch_size: examples in memory at once; no figure depends on it beyond float32 rounding.
 
@@ -46,11 +48,11 @@ def negative_log_likelihood(
       ValueError: k that is no integer of at least 1, no examples, or a batch size below 1.
     """
     check_num_samples(num_samples)
-    prior, likelihood = model.prior(variables), partial(model.likelihood, variables)
 
-    def one(key: PRNGKey, x: Array) -> dict[str, Array]:
-        x = x[None]
-        posterior = model.posterior(variables, x)
+    def one(key: PRNGKey, example: Batch) -> dict[str, Array]:
+        x, label = jax.tree.map(lambda a: a[None], example)
+        posterior, prior = model.posterior(variables, x, label), model.prior(variables, label)
+        likelihood = partial(model.likelihood, variables, label=label)
 
         def block(j: Array) -> Array:
             z = posterior.sample(seed=fold_in(key, j), sample_shape=_BLOCK)
@@ -65,4 +67,4 @@ def negative_log_likelihood(
             figures["pareto_k_hat"] = pareto_k_hat(weights)
         return {name: value[0] for name, value in figures.items()}
 
-    return map_examples(one, key, x, batch_size=batch_size)
+    return map_examples(one, key, Batch(x, label), batch_size=batch_size)

@@ -30,7 +30,7 @@ LOG_P = stats.multivariate_normal.logpdf(X, np.zeros(3), W @ W.T + S2 * np.eye(3
 def linear_gaussian(full_covariance=False):
     """Its q is the true posterior times `variables["gain"]` in the mean, so that 1 makes every bound tight."""
 
-    def posterior(variables, x):
+    def posterior(variables, x, label=None):
         mean, scale = variables["gain"] * GAIN * x, jnp.broadcast_to(jnp.float32(np.sqrt(VARIANCE)), x.shape)
         if full_covariance:
             return FullCovarianceNormal(mean, scale[..., None] * jnp.eye(3))
@@ -39,8 +39,8 @@ def linear_gaussian(full_covariance=False):
     return LatentVariableModel(
         init=lambda key, batch: {"gain": 1.0},
         posterior=posterior,
-        prior=lambda variables: diagonal_normal(jnp.zeros(3), jnp.ones(3)),
-        likelihood=lambda variables, z: diagonal_normal(z @ W.T, jnp.full(z.shape, np.sqrt(S2))),
+        prior=lambda variables, label=None: diagonal_normal(jnp.zeros(3), jnp.ones(3)),
+        likelihood=lambda variables, z, label=None: diagonal_normal(z @ W.T, jnp.full(z.shape, np.sqrt(S2))),
     )
 
 
@@ -121,8 +121,8 @@ def test_a_unit_is_active_from_a_variance_of_one_hundredth():
     deviations = np.sqrt(np.array([0.0099, 0.0101, 0.0, 1.0]), dtype=np.float32)
     x = np.stack([5 - deviations, 5 + deviations])  # a mean far from zero is no activity
     model = linear_gaussian()._replace(
-        posterior=lambda variables, x: diagonal_normal(x, jnp.ones(x.shape)),
-        prior=lambda variables: diagonal_normal(jnp.zeros(4), jnp.ones(4)),
+        posterior=lambda variables, x, label=None: diagonal_normal(x, jnp.ones(x.shape)),
+        prior=lambda variables, label=None: diagonal_normal(jnp.zeros(4), jnp.ones(4)),
     )
     np.testing.assert_array_equal(latent_usage(model, {}, jnp.asarray(x)).active, [False, True, False, True])
 

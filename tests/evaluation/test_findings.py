@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from genjax_models.evaluation.estimates import Estimate
 from genjax_models.evaluation.findings import Facts, findings
 
 GREY, BINARY = np.array([0.0, 0.4, 1.0]), np.array([[0.0, 1.0], [1.0, 1.0]])
@@ -68,6 +69,88 @@ def test_unused_dimensions_are_counted(active, said):
     sentences = findings([], BOUND._replace(active=None if active is None else np.array(active)))
     assert len(sentences) == (said is not None)
     assert all(sentence.startswith(said) and "at most 0.01" in sentence for sentence in sentences)
+
+
+USED, HALF, NONE = np.array([True, True]), np.array([True, False]), np.array([False, False])
+
+
+@pytest.mark.parametrize(
+    ("layers", "said"),
+    [
+        ((USED, USED), []),
+        ((USED, NONE), ["Layer 2: all 2 latent dimensions are unused (the variance"]),
+        ((HALF, NONE), ["Layer 1: 1 of 2 latent dimensions is unused", "Layer 2: all 2 latent dimensions are unused"]),
+        ((NONE, NONE), ["The posterior has collapsed: all 4 latent dimensions are unused"]),
+        ((HALF,), ["1 of 2 latent dimensions is unused"]),
+    ],
+)
+def test_unused_dimensions_are_counted_by_stochastic_layer(layers, said):
+    sentences = findings([], BOUND._replace(active=layers))
+    assert len(sentences) == len(said)
+    assert all(sentence.startswith(start) for sentence, start in zip(sentences, said, strict=True))
+
+
+def weights(k_hat, sizes, k=5_000):
+    figures = {"negative_log_likelihood": np.full(len(sizes), 90.0), "effective_sample_size": np.array(sizes)}
+    return BOUND._replace(weights=figures | {"pareto_k_hat": np.array(k_hat)}, num_samples=k)
+
+
+HEAVY, FEW = (
+    "of their weights is above 0.70 (the largest is {})",
+    "an effective sample size below 10 (the smallest is {})",
+)
+
+
+@pytest.mark.parametrize(
+    ("k_hat", "sizes", "said"),
+    [
+        ([0.69, -0.2, 0.5], [900, 4_000, 10], []),
+        ([np.nan, 0.1, 0.1], [5_000, 900, 900], []),  # equal weights have no tail to be feared
+        (
+            [0.71, 0.69, 1.2],
+            [900, 900, 1.5],
+            [("NLL(5,000) of 2 of 3 test examples cannot be tr", HEAVY.format("1.20"))],
+        ),
+        ([0.4, 0.4, 0.4], [900, 9.9, 4], [("NLL(5,000) of 2 of 3 test examples rests on", FEW.format("4.0"))]),
+        (
+            [0.9, 0.4, 0.4],
+            [1.1, 9, 900],
+            [("1 of 3 test", HEAVY.format("0.90")), ("1 of 3 other test", FEW.format("9.0"))],
+        ),
+        ([np.nan, 0.1, 0.1], [3, 900, 900], [("1 of 3 test", FEW.format("3.0"))]),  # nearly all weights are zero
+        ([np.nan, 0.1, 0.1], [0, 900, 900], [("1 of 3 test", FEW.format("0.0"))]),  # and here all of them
+        ([0.1, 0.1, 0.1], [np.nan, 900, 900], [("1 of 3 test", FEW.format("nan"))]),
+    ],
+)
+def test_a_likelihood_that_cannot_be_trusted_is_told(k_hat, sizes, said):
+    sentences = findings([], weights(k_hat, sizes))
+    assert len(sentences) == len(said)
+    for sentence, parts in zip(sentences, said, strict=True):
+        assert all(part in sentence for part in parts)
+
+
+def test_fewer_samples_must_have_lighter_tails():
+    """1 - 1 / log10(100) is 0.5."""
+    assert findings([], weights([0.6], [50])) == []
+    (sentence,) = findings([], weights([0.6], [50], k=100))
+    assert "NLL(100) of 1 of 1 test examples" in sentence
+    assert "above 0.50" in sentence
+
+
+def test_a_likelihood_whose_tail_is_not_known_is_told():
+    facts = BOUND._replace(weights={"effective_sample_size": np.array([9.0, 2.0])}, num_samples=10)
+    assert findings([], facts) == [
+        "Whether the NLL(10) can be trusted cannot be told: Pareto k-hat wants 25 samples or more."
+    ]
+
+
+@pytest.mark.parametrize(("information", "told"), [(3.0, False), (5.5, False), (5.6, True), (6.9, True)])
+def test_mutual_information_that_the_examples_cap_is_told(information, told):
+    sentences = findings([], BOUND._replace(mutual_information=Estimate(information, 0.1, 1_000)))
+    assert sentences == told * [
+        f"The mutual information I(x; z), {information:.2f} nats, is close to log n = 6.91, the most that 1,000"
+        " examples can show: the model's own may be far larger. Take more examples."
+    ]
 
 
 OVERFITS = "The validation bound was best at step 2,000 and is 5.00 nats worse since: the model overfits."

@@ -20,9 +20,11 @@ KEY = jax.random.key(3)
 def model_of(scale_of_q: float = 0.6**0.5) -> LatentVariableModel:
     return LatentVariableModel(
         init=lambda key, batch: {},
-        posterior=lambda variables, x: diagonal_normal(jnp.full((len(x), 1), 0.3), jnp.full((len(x), 1), scale_of_q)),
-        prior=lambda variables: diagonal_normal(jnp.zeros(1), jnp.ones(1)),
-        likelihood=lambda variables, z: diagonal_normal(W * z + B, jnp.full_like(z, S2**0.5)),
+        posterior=lambda variables, x, label=None: diagonal_normal(
+            jnp.full((len(x), 1), 0.3), jnp.full((len(x), 1), scale_of_q)
+        ),
+        prior=lambda variables, label=None: diagonal_normal(jnp.zeros(1), jnp.ones(1)),
+        likelihood=lambda variables, z, label=None: diagonal_normal(W * z + B, jnp.full_like(z, S2**0.5)),
     )
 
 

@@ -1,0 +1,151 @@
+"""How far the bound is from log p(x), and whose fault it is: the family's, or the encoder's."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import distrax
+import jax
+import jax.numpy as jnp
+import optax
+from jax.random import fold_in
+
+from genjax_models.estimators.checks import check_num_samples
+from genjax_models.estimators.distributions import FullCovarianceNormal, diagonal_normal
+from genjax_models.estimators.importance import log_weights
+from genjax_models.evaluation.examples import map_examples
+from genjax_models.models.latent_variable import LatentVariableModel
+from genjax_models.types import Array, Batch, PRNGKey, Variables
+
+_BLOCK = 100  # samples in memory at once for each example; part of the meaning of a key, and so no argument
+
+Parameters = Mapping[str, Array]
+
+
+def bound_gaps(
+    model: LatentVariableModel,
+    variables: Variables,
+    key: PRNGKey,
+    x: Array,
+    log_likelihood: Array,
+    *,
+    label: Array | None = None,
+    steps: int = 1_000,
+    learning_rate: float = 0.01,
+    step_samples: int = 8,
+    num_samples: int = 1_000,
+    batch_size: int = 50,
+) -> dict[str, Array]:
+    """The gap of the bound, in two, for each example and in nats (Cremer, Li and Duvenaud, 2018):
+
+        log p(x) - L(q) = [log p(x) - L(q*)] + [L(q*) - L(q)],      q* = argmax of L within q's family, for this x alone
+                           approximation        amortisation
+
+    The first is the price of the family: KL(q* || p(z | x)). The second is that of one encoder for all x.
+
+    q* is sought from the encoder's q by Adam, with a rate that falls to zero along a cosine, on the path gradient of L,
+    which has no variance at the posterior itself. Where the search stops short, L(q*) is too low, and some of the
+    amortisation gap is booked as approximation gap: more `steps` should change nothing. L(q) and L(q*) are then
+    estimated from the same fresh noise, none of it seen by the search. A log p(x) that is itself estimated as NLL(k) is
+    low, and makes the gap and its first part small by as much.
+
+    Args:
+      model: with a diagonal or a full-covariance Gaussian as q.
+      variables: of the model (one player's, not the players').
+      key: example i draws from `fold_in(key, i)`.
+      x: `[n, *shape]`.
+      log_likelihood: log p(x), `[n]` nats: exact, minus NLL(k), or by annealed importance sampling.
+      label: `[n]`, of a conditional model.
+      steps: of Adam, at least 0.
+      learning_rate: the first, for means in units of z and for logarithms of scales.
+      step_samples: of q, for each gradient.
+      num_samples: of q and of q*, for their bounds.
+      batch_size: examples in memory at once; networks see batch_size times at most 100 (or `step_samples`) of z.
+
+    Returns:
+      "gap", "approximation_gap" and "amortisation_gap", each `[n]`; the first is the sum of the others. Differences of
+      estimates, and so of either sign.
+
+    Raises:
+      ValueError: q is of another family, `log_likelihood` is not `[n]`, a number of samples that is no integer of at
+        least 1, steps below 0, no examples, or a batch size below 1.
+    """
+    for samples in (step_samples, num_samples):
+        check_num_samples(samples)
+    if steps < 0:
+        raise ValueError(f"steps must be at least 0, got {steps}")
+    if jnp.shape(log_likelihood) != (len(x),):
+        raise ValueError(f"log_likelihood must have the shape ({len(x)},), got {jnp.shape(log_likelihood)}")
+
+    def one(key: PRNGKey, example: Batch) -> tuple[Array, Array]:
+        x, label = jax.tree.map(lambda a: a[None], example)
+        posterior, prior = model.posterior(variables, x, label), model.prior(variables, label)
+        likelihood = partial(model.likelihood, variables, label=label)
+        start, distribution = local_family(posterior)
+        search_key, bound_key = jax.random.split(key)
+
+        def loss(parameters: Parameters, key: PRNGKey) -> Array:
+            """-L, whose gradient is that of the path alone: the score of q has the mean zero, and is left out."""
+            z = distribution(parameters).sample(seed=key, sample_shape=step_samples)
+            fixed = distribution(jax.lax.stop_gradient(parameters))
+            return -jnp.mean(log_weights(z, x, fixed, prior, likelihood))
+
+        def bound(q: distrax.Distribution) -> Array:
+            def block(j: Array) -> Array:
+                z = q.sample(seed=fold_in(bound_key, j), sample_shape=_BLOCK)
+                return log_weights(z, x, q, prior, likelihood)
+
+            return jnp.mean(jax.lax.map(block, jnp.arange(-(-num_samples // _BLOCK))).reshape(-1)[:num_samples])
+
+        best = distribution(_minimise(loss, start, search_key, steps, learning_rate))
+        return bound(distribution(start)), bound(best)
+
+    of_encoder, of_best = map_examples(one, key, Batch(x, label), batch_size=batch_size)
+    return {
+        "gap": log_likelihood - of_encoder,
+        "approximation_gap": log_likelihood - of_best,
+        "amortisation_gap": of_best - of_encoder,
+    }
+
+
+def local_family(
+    posterior: distrax.Distribution,
+) -> tuple[Parameters, Callable[[Parameters], distrax.Distribution]]:
+    """A Gaussian's parameters, any numbers each, and the way back to a Gaussian of its family.
+
+    Raises:
+      ValueError: neither a diagonal nor a full-covariance Gaussian.
+    """
+    match posterior:
+        case distrax.Independent(distribution=distrax.Normal(loc=mean, scale=scale)) if len(posterior.event_shape) == 1:
+            return {"mean": mean, "log_scale": jnp.log(scale)}, _diagonal
+        case FullCovarianceNormal(mean_=mean, factor=factor):
+            log_diagonal = jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1))
+            return {"mean": mean, "log_diagonal": log_diagonal, "below": jnp.tril(factor, -1)}, _full_covariance
+    raise ValueError(
+        f"q* is sought among diagonal or full-covariance Gaussians over vectors, and q is {type(posterior).__name__}"
+    )
+
+
+def _diagonal(p: Parameters) -> distrax.Independent:
+    return diagonal_normal(p["mean"], jnp.exp(p["log_scale"]))
+
+
+def _full_covariance(p: Parameters) -> FullCovarianceNormal:
+    diagonal = jnp.exp(p["log_diagonal"])[..., None] * jnp.eye(p["mean"].shape[-1])
+    return FullCovarianceNormal(p["mean"], jnp.tril(p["below"], -1) + diagonal)
+
+
+def _minimise(
+    loss: Callable[[Parameters, PRNGKey], Array], start: Parameters, key: PRNGKey, steps: int, learning_rate: float
+) -> Parameters:
+    """Adam with a rate that falls to zero along a cosine; step t draws from `fold_in(key, t)`."""
+    optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, max(steps, 1)))
+
+    def step(state: tuple, t: Array) -> tuple[tuple, None]:
+        parameters, opt_state = state
+        gradient = jax.grad(loss)(parameters, fold_in(key, t))
+        updates, opt_state = optimizer.update(gradient, opt_state)
+        return (optax.apply_updates(parameters, updates), opt_state), None
+
+    (parameters, _), _ = jax.lax.scan(step, (start, optimizer.init(start)), jnp.arange(steps))
+    return parameters
