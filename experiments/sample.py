@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import tyro
 
@@ -30,6 +30,8 @@ class Sample:
     """How many."""
     seed: int = 0
     """Of the draws, in [0, 2^32)."""
+    label: int | None = None
+    """Class of the draws from a conditional model; by default its classes in turn."""
     show: Literal["images", "draws"] = "images"
     """images: what the report shows (E[x | z], for one). draws: x from p(x), pixel noise and all."""
     checkpoint: Literal["best", "last"] = "best"
@@ -58,11 +60,29 @@ def draw(options: Sample) -> Path:
         raise InputError(f"{options.run}: its examples have shape {config.shape}, which is no image")
     objective, players = experiment.load(module, options.run, options.checkpoint)
     source = module.images(config) if options.show == "images" else objective.sample
-    drawn = jax.jit(lambda players, key: source(players, key, options.n))(players, jax.random.key(options.seed))
+    label = _labels(options, getattr(config, "classes", None))
+    drawn = jax.jit(lambda players, key: source(players, key, options.n, **label))(
+        players, jax.random.key(options.seed)
+    )
     out = options.out or options.run / "figures" / f"sample_{options.seed}.png"
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(figures.png(figures.image_grid(drawn, range=module.range)))
     return out
+
+
+def _labels(options: Sample, classes: int | None) -> dict[str, Any]:
+    """What a source of draws is to be told of their classes: nothing, where the model has none."""
+    import numpy as np
+
+    if classes is None:
+        if options.label is not None:
+            raise InputError(f"--label {options.label}: the model in {options.run} is not conditional on a class")
+        return {}
+    if options.label is None:
+        return {"label": np.arange(options.n) % classes}
+    if not 0 <= options.label < classes:
+        raise InputError(f"--label {options.label}: the classes of {options.run} are 0 to {classes - 1}")
+    return {"label": np.full(options.n, options.label)}
 
 
 def of_run(run: Path) -> Experiment:

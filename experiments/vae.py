@@ -42,8 +42,10 @@ class Config:
     """Of everything random in the run, in [0, 2^32)."""
     latent: int = 2
     """Dimensions of z."""
-    posterior: Literal["diagonal", "full_covariance"] = "diagonal"
-    """Gaussian family of q(z | x)."""
+    conditional: bool = False
+    """Whether encoder and generator are given the class of each example: p(x | z, label)."""
+    posterior: Literal["diagonal", "full_covariance", "flow"] = "diagonal"
+    """Family of q(z | x): two kinds of Gaussian, or one bent by couplings, which wants form monte_carlo."""
     likelihood: Literal["bernoulli", "gaussian", "discretised_logistic"] = "bernoulli"
     """Family of p(x | z)."""
     scale: Literal["global", "isotropic", "diagonal"] | float = "global"
@@ -62,31 +64,46 @@ class Config:
     """Weight of the KL in the loss; the bound that is reported has weight 1 whatever this is."""
     kl_warmup: int = 0
     """Steps over which the KL weight rises linearly from 0."""
+    free_bits: float = 0.0
+    """Nats of each latent dimension that the loss does not charge."""
     images: Images = Images()
     training: Training = Training()
     optimizer: Optimizer = Optimizer(learning_rate=2e-3, schedule="cosine", warmup=200)
     shape: tyro.conf.Suppress[tuple[int, ...]] = (28, 28, 1)
+    classes: tyro.conf.Suppress[int | None] = None
 
     def __post_init__(self):
         seed_in_range(self.seed)
         whole(1, latent=self.latent, num_samples=self.num_samples, hidden=self.hidden, channels=self.channels)
         whole(0, kl_warmup=self.kl_warmup)
-        at_least(0, kl_weight=self.kl_weight)
+        at_least(0, kl_weight=self.kl_weight, free_bits=self.free_bits)
+        if self.free_bits and (self.form != "kl" or self.posterior != "diagonal"):
+            raise InputError(
+                f"free_bits want form kl and posterior diagonal, got form {self.form} and posterior {self.posterior}"
+            )
+        if self.posterior == "flow" and (self.form != "monte_carlo" or self.latent < 2):
+            raise InputError(
+                "posterior flow wants form monte_carlo and at least 2 latent dimensions,"
+                f" got form {self.form} and {self.latent}"
+            )
         if not isinstance(self.scale, str):
             positive(scale=self.scale)
 
 
 def build_model(config: Config) -> LatentVariableModel:
     """The networks and families that the config names."""
-    posterior = {"diagonal": gx.diagonal_gaussian, "full_covariance": gx.full_covariance_gaussian}[config.posterior]
-    posterior = posterior(config.latent)
+    posterior = {
+        "diagonal": gx.diagonal_gaussian,
+        "full_covariance": gx.full_covariance_gaussian,
+        "flow": gx.coupling_flow,
+    }[config.posterior](config.latent)
     likelihood = {
         "bernoulli": gx.bernoulli,
         "gaussian": lambda shape: gx.gaussian(shape, config.scale),
         "discretised_logistic": gx.discretised_logistic,
     }[config.likelihood](config.shape)
     encoder, generator = networks(config, posterior.outputs, likelihood.outputs)
-    return gx.latent_variable_model(encoder, posterior, generator, likelihood)
+    return gx.latent_variable_model(encoder, posterior, generator, likelihood, classes=config.classes)
 
 
 def networks(config, encoder_emits, generator_emits):
@@ -107,7 +124,8 @@ def build(config: Config) -> Objective:
         return config.kl_weight * step.clip(0, config.kl_warmup) / config.kl_warmup
 
     weight = kl_weight if config.kl_warmup else config.kl_weight
-    return gx.vae(build_model(config), num_samples=config.num_samples, form=config.form, kl_weight=weight)
+    options = {"num_samples": config.num_samples, "form": config.form, "free_bits": config.free_bits}
+    return gx.vae(build_model(config), kl_weight=weight, **options)
 
 
 def load(run) -> tuple[Objective, Players]:
@@ -126,6 +144,9 @@ def dataset(config: Config) -> tuple[Config, Dataset]:
             "likelihood discretised_logistic is for 8-bit data with binarise none, got"
             f" {loaded.train.x.dtype} in {loaded.range} with binarise {binarisation(config)} from {config.data}"
         )
+    if config.conditional and loaded.num_classes is None:
+        raise InputError(f"a conditional model wants the class of each example, and {config.data} has no labels")
+    config = dataclasses.replace(config, classes=loaded.num_classes if config.conditional else None)
     return with_shape(config, loaded), loaded
 
 
@@ -155,13 +176,24 @@ def with_shape(config, loaded: Dataset):
 def evaluate(config: Config):
     """Bound, reconstruction and KL of each held-out example."""
     model = build_model(config)
-    return lambda players, key, batch: gx.held_out_bound(model, players["vae"], key, batch.x)
+    form = "monte_carlo" if config.posterior == "flow" else "kl"
+    return lambda players, key, batch: gx.held_out_bound(
+        model, players["vae"], key, batch.x, label=batch.label, form=form
+    )
 
 
 def images(config: Config):
-    """E[x | z] for z from the prior."""
+    """E[x | z] for z from the prior; the classes of a conditional model in turn, unless one is asked for."""
+    import jax.numpy as jnp
+
     model = build_model(config)
-    return lambda players, key, n: model.sample(players["vae"], key, n, mean=True)
+
+    def draw(players, key, n, label=None):
+        if label is None and config.conditional:
+            label = jnp.arange(n) % config.classes
+        return model.sample(players["vae"], key, n, label=label, mean=True)
+
+    return draw
 
 
 def look(config: Config, players: Players, data: Prepared):
@@ -172,14 +204,15 @@ def look(config: Config, players: Players, data: Prepared):
     from genjax_models.runs import pictures
 
     model, variables, test = build_model(config), players["vae"], data.test
-    usage = jax.jit(lambda variables, x: gx.latent_usage(model, variables, x))(variables, test.x)
-    generate = jax.jit(lambda z: model.generate(variables, z))
+    key, label = jax.random.key(0), test.label if config.conditional else None
+    look_at = jax.jit(lambda variables, x, label: gx.latent_usage_by_layer(model, variables, key, x, label=label))
+    (usage,) = look_at(variables, test.x, label)
     shown = []
     if pictures.drawable(config.shape):
-        back = generate(usage.means[:10])
+        back = model.generate(variables, usage.means[:10], None if label is None else label[:10])
         shown.append(pictures.reconstructions(test.x[:10], back, "E[x | z] at the posterior mean of z", data.range))
-        if config.latent == 2:
-            shown.append(pictures.manifold(generate, data.range))
+        if config.latent == 2 and not config.conditional:
+            shown.append(pictures.manifold(jax.jit(lambda z: model.generate(variables, z)), data.range))
     if config.latent > 1:
         what = "Posterior means of the test set in the two most active dimensions, coloured by class where it is known."
         shown.append(pictures.latent_space(usage.means, test.label, usage.activity, what))
@@ -209,6 +242,7 @@ EXPERIMENT = Experiment(
     evaluate=evaluate,
     images=images,
     look=look,
+    model=build_model,
 )
 
 if __name__ == "__main__":

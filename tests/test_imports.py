@@ -73,7 +73,7 @@ def modules_after(code):
 HEAVY = {"jax", "distrax", "flax", "optax", "numpy", "tensorflow_datasets", "matplotlib", "orbax"}
 
 
-@pytest.mark.parametrize("module", ["vae", "autoencoder", "sample", "compare", "export"])
+@pytest.mark.parametrize("module", ["vae", "autoencoder", "iwae", "infinite_mixture", "sample", "compare", "export"])
 def test_help_imports_nothing_heavy(module):
     experiment = f"{module}.EXPERIMENT, " if module in ("vae", "autoencoder") else ""
     code = f"""

@@ -30,7 +30,12 @@ class Experiment(NamedTuple):
       prepare(config, Dataset) -> Prepared
       evaluate(config) -> (players, key, Batch) -> per-example values
       images(config) -> (players, key, n) -> images: for the pictures of samples
+      judge(config) -> as evaluate, for the test split alone, where a dearer figure is wanted there beside the metric
       look(config, players, Prepared) -> (evaluation.findings.Facts, list of Picture)
+      model(config) -> the model of the one player, whose generator and encoder can be exported; None where none is
+      trainer(config, Objective) -> Trainer; None where each player moves once in a step, by `config.optimizer`
+
+    The players that `evaluate`, `images` and `look` get are those of `runs.fit.players_for_sampling`.
     """
 
     name: str
@@ -46,7 +51,10 @@ class Experiment(NamedTuple):
     evaluate: Callable
     images: Callable
     look: Callable
+    model: Callable | None = None
+    trainer: Callable | None = None
     range: tuple[float, float] = (0, 1)
+    judge: Callable | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +76,7 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
 
     Returns:
       The exit status: 0; 2 for input that a person can mend, with one line on standard error; 1 for a run that
-      stopped because a loss was not finite.
+      stopped because a loss was not finite, memory was not enough or a disk took no more.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     program = f"python -m experiments.{experiment.name}"
@@ -99,8 +107,8 @@ def explained() -> Iterator[None]:
         sys.exit(128 + error.signal)
     except BrokenPipeError:  # whoever read the output has seen enough; what there was to write to disk is written
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (NonFiniteError, OSError) as error:
-        print(f"error: {_one_line(str(error))}", file=sys.stderr)
+    except (NonFiniteError, OSError, MemoryError) as error:
+        print(f"error: {_one_line(str(error)) or 'out of memory'}", file=sys.stderr)
         sys.exit(1)
 
 

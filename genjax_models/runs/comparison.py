@@ -4,49 +4,23 @@ Runs that differ in their seed alone are lines of one sweep: they share a curve,
 """
 
 import base64
-import json
 import math
 import os
 import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jinja2
 import numpy as np
 
-from genjax_models.errors import InputError
-from genjax_models.runs import directory, figures
-from genjax_models.runs.command_line import Experiment
+from genjax_models.runs import figures
+from genjax_models.runs.record import NOTHING, Run
 
 _FIRST = ("samples", "reconstructions")
-_DRAWN_ANEW = ("curves",)
 # What a held-out figure is a figure of: where these differ, the better figure is not the better model.
 _MEASURED_ON = ("data", "data_range", "binarise", "likelihood")
-_NOTHING = "\N{EN DASH}"
-
-
-class Run(NamedTuple):
-    """What a run left. `config` and `environment` are flat; `test` is None for a run that has not finished.
-
-    `pictures` are PNG files by name; `drawn` says at which step the samples of an unfinished run were drawn.
-    """
-
-    name: str
-    experiment: Experiment
-    config: Mapping[str, str]
-    environment: Mapping[str, str]
-    history: Sequence[Mapping[str, Any]]
-    test: Mapping[str, Any] | None
-    pictures: Mapping[str, bytes]
-    drawn: int | None
-
-    @property
-    def seed(self) -> str:
-        """As its config has it."""
-        return self.config.get("seed", _NOTHING)
 
 
 class Group(NamedTuple):
@@ -54,77 +28,6 @@ class Group(NamedTuple):
 
     label: str
     runs: Sequence[Run]
-
-
-def read(path: Path, experiment: Experiment, name: str) -> Run:
-    """The run in a directory.
-
-    Args:
-      path: of the run.
-      experiment: to which it belongs.
-      name: by which the page calls it.
-
-    Raises:
-      InputError: no run there, or a file of it is damaged.
-    """
-    pictures = {file.stem: file for file in sorted((path / "figures").glob("*.png"))}
-    numbered = {stem: file for stem, file in pictures.items() if re.fullmatch(r"samples_\d+", stem)}
-    shown = {stem: file for stem, file in pictures.items() if stem == "samples" or not re.match(r"samples?_\d", stem)}
-    config = dict(directory.flat(directory.read_config_json(path)["config"]))
-    history, test, drawn = _rows(path / "metrics.jsonl"), _test(path / "result.json"), None
-    if history and history[-1]["step"] < int(config.get("training.steps", 0)):
-        test = None  # of before the run was resumed to go on for longer
-    if test is None and numbered:
-        shown["samples"] = max(numbered.values())
-        drawn = int(shown["samples"].stem.split("_")[1])
-    return Run(
-        name=name,
-        experiment=experiment,
-        config=config,
-        environment=dict(directory.flat(_json(path / "environment.json") or {})),
-        history=history,
-        test=test,
-        pictures={stem: file.read_bytes() for stem, file in shown.items() if stem not in _DRAWN_ANEW},
-        drawn=drawn,
-    )
-
-
-def _test(path: Path) -> dict[str, Any] | None:
-    """The results in `result.json`, None where there is no such file."""
-    result = _json(path)
-    if result is None:
-        return None
-    test = result.get("test")
-    if not (isinstance(test, dict) and "step" in test):
-        raise InputError(f"{path}: is damaged, it has no results of the test split")
-    return test
-
-
-def _json(path: Path) -> dict[str, Any] | None:
-    try:
-        value = json.loads(path.read_text())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from error
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: is damaged, it holds no object")
-    return value
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of `metrics.jsonl`. A last line without its end is of a run that is writing it, or was killed there."""
-    if not path.exists():
-        return []
-    rows = []
-    for number, line in enumerate(path.read_text().splitlines(keepends=True), 1):
-        if line.endswith("\n"):
-            try:
-                row = json.loads(line)
-                rows.append({"step": int(row["step"]), "split": str(row["split"]), **row})
-            except (ValueError, KeyError, TypeError) as error:
-                raise InputError(f"{path}: line {number} is damaged ({type(error).__name__}: {error})") from error
-    return rows
 
 
 def grouped(runs: Sequence[Run]) -> list[Group]:
@@ -162,7 +65,7 @@ def _label(runs: Sequence[Run]) -> str:
 def differences(values: Sequence[Mapping[str, str]]) -> list[tuple[str, list[str]]]:
     """(name, one value for each run) of fields that are not the same in all; a dash where a run has no such field."""
     names = dict.fromkeys(name for run in values for name in run)
-    rows = [(name, [run.get(name, _NOTHING) for run in values]) for name in names]
+    rows = [(name, [run.get(name, NOTHING) for run in values]) for name in names]
     return [(name, row) for name, row in rows if len(set(row)) > 1]
 
 
@@ -222,7 +125,7 @@ def _notes(runs: Sequence[Run]) -> Iterator[str]:
     for metric in dict.fromkeys(run.experiment.metric for run in runs):
         configs = [run.config for run in runs if run.experiment.metric == metric]
         measured = [{name: config[name] for name in _MEASURED_ON if name in config} for config in configs]
-        if fields := [name for name, values in differences(measured) if _NOTHING not in values]:
+        if fields := [name for name, values in differences(measured) if NOTHING not in values]:
             yield (
                 f"Runs with a {_words(metric)} differ in {' and '.join(fields)}: their figures are of different"
                 " examples or densities, and the better figure need not be the better model."
@@ -271,7 +174,7 @@ def _decimals(errors: Sequence[float | None]) -> int:
 
 def _shown(value: float | None, error: float | None, decimals: int) -> str:
     if value is None:
-        return _NOTHING
+        return NOTHING
     shown = f"{value:.{decimals}f}"
     return shown if error is None or math.isnan(error) else f"{shown} ± {error:.{decimals}f}"
 

@@ -84,10 +84,12 @@ class Optimizer:
 
     learning_rate: float = 1e-3
     """Peak step size."""
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
-    """How the learning rate goes to zero after the warm-up; "constant" does not."""
+    schedule: Literal["constant", "linear", "cosine", "stages"] = "constant"
+    """How the learning rate falls after the warm-up: not at all, to zero, or in stages (Burda et al., 2015)."""
     warmup: int = 0
     """Steps over which the learning rate rises linearly from zero."""
+    stages: int = 5
+    """Of the schedule "stages": stage i = 0, 1, ... has 3^i parts of the steps, at learning_rate * 10^(-i/7)."""
     clip: float | None = None
     """Largest global norm of the gradient."""
     weight_decay: float = 0.0
@@ -105,6 +107,7 @@ class Optimizer:
             positive(clip=self.clip)
         at_least(0, weight_decay=self.weight_decay)
         whole(0, warmup=self.warmup)
+        whole(1, stages=self.stages)
         for name, value in (("b1", self.b1), ("b2", self.b2)):
             if not 0 <= value < 1:
                 raise InputError(f"{name} must be in [0, 1), got {value!r}")
@@ -118,9 +121,17 @@ class Optimizer:
             "constant": lambda: optax.constant_schedule(self.learning_rate),
             "linear": lambda: optax.linear_schedule(self.learning_rate, 0.0, after),
             "cosine": lambda: optax.cosine_decay_schedule(self.learning_rate, after),
+            "stages": lambda: self._in_stages(after),
         }[self.schedule]()
         if self.warmup:
             rise = optax.linear_schedule(0.0, self.learning_rate, self.warmup)
             rate = optax.join_schedules([rise, rate], [self.warmup])
         adam = optax.adamw(rate, self.b1, self.b2, self.eps, weight_decay=self.weight_decay)
         return adam if self.clip is None else optax.chain(optax.clip_by_global_norm(self.clip), adam)
+
+    def _in_stages(self, steps: int) -> "optax.Schedule":
+        import optax
+
+        parts = [3**stage for stage in range(self.stages)]
+        ends = [round(steps * sum(parts[: stage + 1]) / sum(parts)) for stage in range(self.stages - 1)]
+        return optax.piecewise_constant_schedule(self.learning_rate, dict.fromkeys(ends, 10 ** (-1 / 7)))

@@ -61,6 +61,19 @@ def create(path: Path | None, experiment: str, *, overwrite: bool = False) -> Pa
     return path.resolve()
 
 
+def reopen(path: Path) -> Path:
+    """The directory of a run that is to go on.
+
+    Raises:
+      InputError: it cannot be written to.
+    """
+    try:
+        _probe(path)
+    except OSError as error:
+        raise InputError(f"--resume {path}: cannot be written to ({error.strerror})") from error
+    return path.resolve()
+
+
 def _probe(folder: Path) -> None:
     """One byte, written and gone: a full disk or a quota says so here, not after hours of compute."""
     with tempfile.TemporaryFile(dir=folder, buffering=0) as file:

@@ -14,10 +14,10 @@ from genjax_models.data.dataset import Dataset
 from genjax_models.data.fingerprint import fingerprint
 from genjax_models.data.prepare import Prepared
 from genjax_models.errors import CheckpointError, InputError, NonFiniteError, StoppedError
-from genjax_models.evaluation.findings import findings
-from genjax_models.runs import checkpoints, directory, lock, pictures, signals
+from genjax_models.evaluation.findings import Facts, findings
+from genjax_models.runs import checkpoints, directory, lock, memory, pictures, signals
 from genjax_models.runs.command_line import Experiment, Options
-from genjax_models.runs.fit import Fit, Progress, Row, evaluation_key, fit, summarised
+from genjax_models.runs.fit import Fit, Progress, Row, evaluation_key, fit, players_for_sampling, ready, summarised
 from genjax_models.runs.pictures import Picture
 from genjax_models.runs.report import Report, render
 from genjax_models.training import trainer
@@ -25,7 +25,9 @@ from genjax_models.types import Batch, Objective, Players, Trainer, TrainState
 
 _SAMPLES = 64
 _NOISE = 2**32 - 3  # the key of pictures, beside that of evaluation: the same noise at every evaluation
-_WORDS = {"kl": "KL"}
+_TO_LOWER = "batch_size is {}: lower it, or the sizes of the networks (--dry-run says what their state takes)"
+_WORDS = {"kl": "KL", "pareto_k_hat": "Pareto k-hat"}
+_UNITS = {"effective_sample_size": "samples", "pareto_k_hat": "", "active_units": "latent dimensions"}
 
 
 def run(experiment: Experiment, config: Any, options: Options, command: str) -> Path:
@@ -37,12 +39,15 @@ def run(experiment: Experiment, config: Any, options: Options, command: str) -> 
     Raises:
       InputError: before anything is compiled.
       NonFiniteError: the last finite state is saved first.
+      MemoryError: with the batch size and what to lower; the checkpoints before it stand.
     """
     config, dataset = _dataset(experiment, config)
-    train = _trainer(experiment.build(config), config)
-    folder = options.resume.resolve() if options.resume else None
-    folder = folder or directory.create(options.run_dir, experiment.name, overwrite=options.overwrite)
-    with lock.locked(folder):
+    train = _trainer(experiment, config)
+    if options.resume:
+        folder = directory.reopen(options.resume)
+    else:
+        folder = directory.create(options.run_dir, experiment.name, overwrite=options.overwrite)
+    with lock.locked(folder), memory.explained(_TO_LOWER.format(config.training.batch_size)):
         about = directory.config_as_json(experiment.name, config) | {"data": fingerprint(dataset)}
         start = _go_on(train, config, folder, about) if options.resume else None
         for result in ("result.json", "report.html"):  # of the run as it was, where it had ended and is prolonged
@@ -110,16 +115,27 @@ def _go_on(train: Trainer, config: Any, folder: Path, about) -> Progress | None:
 
 
 def load(experiment: Experiment, run: Path | str, which: str = "best") -> tuple[Objective, Players]:
-    """A finished run's objective and its players' variables, from the best or the last checkpoint."""
+    """A finished run's objective and its players as they are sampled from, of the best or the last checkpoint."""
+    config, state = restore(experiment, run, which)
+    return experiment.build(config), players_for_sampling(state)
+
+
+def restore(experiment: Experiment, run: Path | str, which: str = "best") -> tuple[Any, TrainState]:
+    """A run's config, and its whole state from the best or the last checkpoint.
+
+    Raises:
+      InputError: no run there, or of another experiment.
+      CheckpointError: no checkpoint there, a damaged one, or one of another model.
+    """
     config = directory.read_config(run, experiment.config, experiment.name)
-    objective = experiment.build(config)
-    return objective, _restore(_trainer(objective, config), config, Path(run), which).variables
+    like = _shape_of_state(_trainer(experiment, config), config)
+    return config, checkpoints.restore(Path(run) / "checkpoints", like, which)
 
 
 def dry_run(experiment: Experiment, config: Any) -> str:
     """Shapes, parameter counts, memory and steps, from `jax.eval_shape`: nothing is computed."""
     config, data = _dataset(experiment, config)
-    state = _shape_of_state(_trainer(experiment.build(config), config), config)
+    state = _shape_of_state(_trainer(experiment, config), config)
     training, size = config.training, len(data.train.x)
     lines = [
         f"data        {config.data}: {size:,} training, {len(data.validation.x):,} validation,"
@@ -152,13 +168,12 @@ def _dataset(experiment: Experiment, config: Any) -> tuple[Any, Dataset]:
     return config, data
 
 
-def _trainer(objective: Objective, config) -> Trainer:
+def _trainer(experiment: Experiment, config) -> Trainer:
+    objective = experiment.build(config)
+    if experiment.trainer:
+        return experiment.trainer(config, objective)
     optimizer = config.optimizer.build(config.training.steps)
     return trainer(objective, dict.fromkeys(objective.losses, optimizer))
-
-
-def _restore(train: Trainer, config, run: Path, which: str) -> TrainState:
-    return checkpoints.restore(run / "checkpoints", _shape_of_state(train, config), which)
 
 
 def _shape_of_state(train: Trainer, config) -> TrainState:
@@ -179,7 +194,7 @@ class _Gallery:
 
     def look(self, state: TrainState) -> None:
         if self.drawable:
-            images, step = np.asarray(self.draw(state.variables)), int(state.step)
+            images, step = np.asarray(ready(self.draw(players_for_sampling(state)))), int(state.step)
             picture = pictures.samples(images, step, self.experiment.images_are, self.experiment.range)
             (self.folder / f"samples_{step:08d}.png").write_bytes(picture.png)
             np.save(self.folder / f"samples_{step:08d}.npy", images)
@@ -197,11 +212,14 @@ class _Gallery:
 
 def _report(experiment: Experiment, config, data: Prepared, folder: Path, fitted: Fit, gallery: _Gallery) -> Path:
     """Judges the best checkpoint on the test split, draws, and writes `result.json` and `report.html`."""
-    train = _trainer(experiment.build(config), config)
-    best = _restore(train, config, folder, "best")
-    values = jax.jit(experiment.evaluate(config))(best.variables, evaluation_key(), data.test)
-    test = summarised(int(best.step), "test", values)
-    facts, looked = experiment.look(config, best.variables, data)
+    _, best = restore(experiment, folder, "best")
+    players = players_for_sampling(best)
+    values = ready(jax.jit(experiment.evaluate(config))(players, evaluation_key(), data.test))
+    facts, looked = experiment.look(config, players, data)
+    if experiment.judge:
+        facts = facts._replace(weights=ready(jax.jit(experiment.judge(config))(players, evaluation_key(), data.test)))
+        values |= facts.weights
+    test = summarised(int(best.step), "test", values) | _of_latents(facts)
     said = findings(fitted.history, facts)
     directory.write_json(folder / "result.json", {"test": test, "findings": said, "seconds": fitted.seconds})
     curves = pictures.curves(fitted.history, experiment.metric, experiment.unit)
@@ -224,11 +242,25 @@ def _report(experiment: Experiment, config, data: Prepared, folder: Path, fitted
     page.write_text(render(report))
     for finding in said:
         print(f"- {finding}")
-    metric, unit = experiment.metric, experiment.unit
-    error = _with_error(test, metric).replace("±", "+-")
-    print(f"held-out {metric.replace('_', ' ')}: {error} {unit} per example ({len(data.test.x):,} test examples)")
+    for metric in dict.fromkeys((experiment.metric, *({"negative_log_likelihood"} & set(test)))):
+        words, error = metric.replace("_", " "), _with_error(test, metric).replace("±", "+-")
+        print(f"held-out {words}: {error} {experiment.unit} per example ({len(data.test.x):,} test examples)")
     print(f"report: {page}")
     return folder
+
+
+def _of_latents(facts: Facts) -> Row:
+    """Units in use, of all layers and of each where there are several, and what z says about x."""
+    row = {}
+    if facts.active is not None:
+        layers = facts.active if isinstance(facts.active, tuple) else (facts.active,)
+        counts = [int(np.sum(active)) for active in layers]
+        row["active_units"] = sum(counts)
+        if len(counts) > 1:
+            row |= {f"active_units_of_layer_{layer}": count for layer, count in enumerate(counts, start=1)}
+    if facts.mutual_information is not None:
+        row["mutual_information"], row["mutual_information_se"], _ = facts.mutual_information
+    return row
 
 
 def _results(experiment: Experiment, config, test: Row, fitted: Fit) -> list[tuple[str, str, str]]:
@@ -237,7 +269,7 @@ def _results(experiment: Experiment, config, test: Row, fitted: Fit) -> list[tup
         (
             f"Test {_WORDS.get(name, name.replace('_', ' '))}",
             _with_error(test, name),
-            experiment.unit,
+            next((unit for start, unit in _UNITS.items() if name.startswith(start)), experiment.unit),
         )
         for name in names
     ]
@@ -251,6 +283,8 @@ def _results(experiment: Experiment, config, test: Row, fitted: Fit) -> list[tup
 
 def _with_error(row: Row, name: str) -> str:
     error = row.get(f"{name}_se")
+    if isinstance(row[name], int):
+        return str(row[name])
     return f"{row[name]:.2f}" if error is None else f"{row[name]:.2f} ± {error:.2f}"
 
 

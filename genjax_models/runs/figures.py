@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.collections import PatchCollection
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Ellipse
 
 from genjax_models.types import Array
 
@@ -16,6 +19,10 @@ _BLUE, _ORANGE = "#2364aa", "#e07a1f"
 _CYCLE = (_BLUE, _ORANGE, "#009e73", "#cc79a7", "#56b4e9", "#b8860b", _INK)
 
 
+# What stands for a held-out figure that training does not compute; for others it is the loss.
+_IN_TRAINING = {"log_likelihood": "bound"}
+
+
 class Curve(NamedTuple):
     """Values `[runs, points]` at `steps` `[points]`, of runs that belong together."""
 
@@ -23,6 +30,18 @@ class Curve(NamedTuple):
     steps: Array
     values: Array
     finished: bool = True
+
+
+class Components(NamedTuple):
+    """Gaussians in the plane at one moment of training: `means` `[m, 2]`, `covariances` `[m, 2, 2]`.
+
+    `weights` `[m]` shade them; None is all alike.
+    """
+
+    title: str
+    means: Array
+    covariances: Array
+    weights: Array | None = None
 
 
 def png(figure: Figure, dpi: int = 120) -> bytes:
@@ -58,12 +77,17 @@ def reconstructions(x: Array, reconstruction: Array, *, pairs: int = 10, range: 
 
 
 def curves(history: Sequence[Mapping[str, Any]], metric: str, *, label: str) -> Figure:
-    """`metric` over steps: training ("player/metric", or its "loss") as a line, validation with its standard error."""
+    """`metric` over steps: training as a line, validation with its standard error.
+
+    Training is "player/metric", or where there is none the bound on it or the loss.
+    """
     figure, axes = _figure(6.4, 3.6)
-    train = _series(history, "train", metric) or _series(history, "train", "loss")
+    in_training = metric if _series(history, "train", metric) else _IN_TRAINING.get(metric, "loss")
+    train = _series(history, "train", in_training)
     held_out = _series(history, "validation", metric)
     if train:
-        axes.plot(*zip(*train, strict=True), color=_BLUE, linewidth=1.2, label="training")
+        name = f"training ({in_training})" if in_training == _IN_TRAINING.get(metric) else "training"
+        axes.plot(*zip(*train, strict=True), color=_BLUE, linewidth=1.2, label=name)
     if held_out:
         steps, values = map(np.asarray, zip(*held_out, strict=True))
         errors = np.nan_to_num([error for _, error in _series(history, "validation", f"{metric}_se")] or 0.0)
@@ -159,6 +183,72 @@ def kl_by_dimension(kl: Array, active: Array) -> Figure:
     axes.set_ylabel("KL (nats)")
     axes.grid(alpha=0.25, axis="y")
     return figure
+
+
+def components(x: Array, rows: Mapping[str, Sequence[Components]]) -> Figure:
+    """Data `[n, 2]` under Gaussians, each an ellipse one standard deviation from its mean.
+
+    `rows` are models by name, each at several moments, from left to right; an empty name is not shown.
+    """
+    x, columns = np.asarray(x), max(map(len, rows.values()))
+    figure = Figure(figsize=(3.1 * columns, 3.3 * len(rows)), layout="constrained")
+    grid = figure.subplots(len(rows), columns, squeeze=False, sharex=True, sharey=True)
+    reach = 1.08 * np.abs(x).max()
+    for axes_of_row, (name, moments) in zip(grid, rows.items(), strict=True):
+        axes_of_row[0].set_ylabel(name)
+        for axes, moment in zip(axes_of_row, moments, strict=True):
+            axes.scatter(*x.T, s=3, color=_INK, alpha=0.25, linewidths=0)
+            axes.add_collection(_ellipses(moment))
+            axes.set_title(moment.title, fontsize=9)
+            axes.set_aspect("equal")
+            axes.set_xlim(-reach, reach)
+            axes.set_ylim(-reach, reach)
+            axes.grid(alpha=0.25)
+    return figure
+
+
+def over_samples(
+    lines: Mapping[str, tuple[Array, Array, Array]],
+    *,
+    label: str,
+    guides: Mapping[str, tuple[Array, Array]] = {},
+    logarithmic: bool = False,
+) -> Figure:
+    """(number of samples, value, standard error), each `[points]`, of each estimator; the first on a logarithmic axis.
+
+    `guides` are dashed lines without errors; `logarithmic` is the axis of values.
+    """
+    figure, axes = _figure(6.4, 4.0)
+    for i, (name, (samples, values, errors)) in enumerate(lines.items()):
+        color, marker = _CYCLE[i % len(_CYCLE)], "os^Dv"[i % 5]
+        bars = {"color": color, "marker": marker, "markersize": 4, "capsize": 2, "linewidth": 1.2}
+        axes.errorbar(samples, values, errors, label=name, **bars)
+    for i, (name, (samples, values)) in enumerate(guides.items()):
+        axes.plot(samples, values, ("--", ":", "-.")[i % 3], color="#7b8794", linewidth=1, zorder=1, label=name)
+    axes.set_xscale("log")
+    if logarithmic:
+        axes.set_yscale("log")
+    axes.set_xlabel("samples k")
+    axes.set_ylabel(label)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def _ellipses(moment: Components) -> PatchCollection:
+    """One standard deviation around each mean, along the eigenvectors of each covariance."""
+    variances, directions = np.linalg.eigh(np.asarray(moment.covariances, np.float64))
+    widths = 2 * np.sqrt(np.maximum(variances, 0))
+    angles = np.degrees(np.arctan2(directions[:, 1, 0], directions[:, 0, 0]))
+    patches = [
+        Ellipse(mean, *width, angle=angle)
+        for mean, width, angle in zip(np.asarray(moment.means), widths, angles, strict=True)
+    ]
+    weights = np.ones(len(patches)) if moment.weights is None else np.asarray(moment.weights)
+    shade = np.sqrt(weights / weights.max())[:, None]  # an area that is seen, where a weight is small
+    colour = np.array(to_rgb(_ORANGE))
+    edges = np.concatenate([np.tile(colour, (len(shade), 1)), 0.9 * shade], axis=1)
+    return PatchCollection(patches, facecolors="none", edgecolors=edges, linewidths=0.8)
 
 
 def _series(history: Sequence[Mapping[str, Any]], split: str, metric: str) -> list[tuple[int, float]]:

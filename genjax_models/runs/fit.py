@@ -73,7 +73,8 @@ def fit(
       training: steps, batch size and intervals.
       seed: of everything random in the run, in [0, 2^32).
       evaluate: pure and jitted here: (players, key, validation split) -> per-example values `[n]`, of which the history
-        has mean and standard error, or scalars. Before the first step, every `evaluate_every` and after the last.
+        has mean and standard error, or scalars. Before the first step, every `evaluate_every` and after the last. The
+        players are those of `players_for_sampling`.
       start: goes on from there, bit for bit as if the run had not stopped; `seed` is then that of the state.
       on_metrics: called with each new row of the history as it is made (for TensorBoard, W&B, a file).
       on_evaluation: called with the progress and the validation row, at each evaluation. The state is only lent: the
@@ -89,40 +90,29 @@ def fit(
     size = len(data.train.x)
     if training.batch_size > size:
         raise InputError(f"batch_size must be at most {size}, the training split, got {training.batch_size}")
-    steps, every = training.steps, training.evaluate_every
-    epochs = 10 * (size // training.batch_size)  # each call permutes all the epochs that it may touch
-    chunk = max(1, min(_LONGEST_CHUNK, every, steps, epochs))
+    steps, every, chunk = training.steps, training.evaluate_every, _longest_chunk(training, size)
     run = loop_over_data(trainer, batch_size=training.batch_size, prepare=data.each_step, chunk=chunk)
     validate = _validator(evaluate, data.validation)
-    log = _Log(training.log_every, on_metrics, start)
-    pace = _Pace(chunk)
+    log, pace = _Log(training.log_every, start, on_metrics, on_evaluation), _Pace(chunk)
     with tqdm(total=steps, desc="compiling", unit="step", dynamic_ncols=True, file=Unbroken(sys.stderr)) as bar:
         began = time.monotonic()
-        state = (
-            jax.tree.map(jnp.copy, start.state) if start else jax.jit(trainer.init)(jax.random.key(seed), data.example)
-        )
+        state = jax.tree.map(jnp.copy, start.state) if start else _initial_state(trainer, data, seed)
         done = first = int(state.step)
-        state, _ = run(state, data.train, 0)
+        state, _ = ready(run(state, data.train, 0))
         row = validate(state)
         seconds = {"compiling": time.monotonic() - began}
         bar.set_description(f"compiled in {seconds['compiling']:.1f} s, training")
         bar.reset()
         bar.update(done)
         began = time.monotonic()
-
-        def observe(state: TrainState, row: Row) -> None:
-            log.record(row)
-            if on_evaluation:
-                on_evaluation(log.progress(state), row)
-
         if not start:
-            observe(state, row)
+            log.evaluated(state, row)
         while done < steps:
             count = min(pace.steps(), every - done % every, steps - done)
             state, metrics = _timed_chunk(run, state, data.train, count, pace)
-            made = int(state.step) - done
-            log.add(metrics, made)
-            if made < count:
+            finite = int(state.step) - done
+            log.add(metrics, finite)
+            if finite < count:
                 log.flush()
                 raise _non_finite(first_failure(metrics), log.progress(state), size, training.batch_size)
             done += count
@@ -131,17 +121,27 @@ def fit(
             if done == steps:
                 log.flush()
             if done == steps or done % every == 0:
-                observe(state, validate(state))
+                log.evaluated(state, validate(state))
             if should_stop and should_stop() and done < steps:
                 raise StoppedError(f"stopped at step {done} of {steps}", log.progress(state))
         seconds["running"] = time.monotonic() - began
     return Fit(state, log.history, seconds, first)
 
 
+def _longest_chunk(training: Training, size: int) -> int:
+    """Steps in a call of the loop, for which it permutes all the epochs that they may touch: ten at most."""
+    epochs = 10 * (size // training.batch_size)
+    return max(1, min(_LONGEST_CHUNK, training.evaluate_every, training.steps, epochs))
+
+
+def _initial_state(trainer: Trainer, data: Prepared, seed: int) -> TrainState:
+    return ready(jax.jit(trainer.init)(jax.random.key(seed), data.example))
+
+
 def _timed_chunk(run, state: TrainState, data: Batch, count: int, pace: "_Pace") -> tuple[TrainState, Metrics]:
     """`count` steps; their metrics on the host."""
     with pace.timing(count):
-        state, metrics = run(state, data, count)
+        state, metrics = ready(run(state, data, count))
         return state, {name: np.asarray(values)[:count] for name, values in metrics.items()}
 
 
@@ -149,9 +149,21 @@ def _validator(evaluate: Evaluate | None, validation: Batch) -> Callable[[TrainS
     compiled = jax.jit(evaluate) if evaluate else lambda *_: {}
 
     def validate(state: TrainState) -> Row:
-        return summarised(int(state.step), "validation", compiled(state.variables, evaluation_key(), validation))
+        values = ready(compiled(players_for_sampling(state), evaluation_key(), validation))
+        return summarised(int(state.step), "validation", values)
 
     return validate
+
+
+def ready(values: Any) -> Any:
+    """The tree of arrays, when they are made: where memory was not enough, this raises, and `np.asarray` and `int` wait
+    for ever (seen with jax 0.10.2 on the CPU)."""
+    return jax.block_until_ready(values)
+
+
+def players_for_sampling(state: TrainState) -> Players:
+    """The players as pictures, evaluation and `load` see them: moving averages in place of players that keep one."""
+    return {**state.variables, **state.average}
 
 
 def evaluation_key() -> PRNGKey:
@@ -192,8 +204,8 @@ class _Pace:
 class _Log:
     """The history, and the metrics of single steps on their way into it: rows whose borders no chunk moves."""
 
-    def __init__(self, log_every: int, on_metrics: Callable[[Row], None] | None, start: Progress | None):
-        self.log_every, self.on_metrics = log_every, on_metrics
+    def __init__(self, log_every: int, start: Progress | None, on_metrics, on_evaluation):
+        self.log_every, self.on_metrics, self.on_evaluation = log_every, on_metrics, on_evaluation
         self.history: list[Row] = list(start.history) if start else []
         self.pending = {name: list(values) for name, values in start.pending.items()} if start else {}
         self.step = int(start.state.step) if start else 0
@@ -205,6 +217,12 @@ class _Log:
         self.history.append(row)
         if self.on_metrics:
             self.on_metrics(row)
+
+    def evaluated(self, state: TrainState, row: Row) -> None:
+        """Takes a validation row, and tells of it."""
+        self.record(row)
+        if self.on_evaluation:
+            self.on_evaluation(self.progress(state), row)
 
     def add(self, metrics: Metrics, count: int) -> None:
         """Takes the first `count` steps of a chunk."""

@@ -96,3 +96,13 @@ def kl_by_dimension(usage: LatentUsage) -> Picture:
         f" posterior mean is above {ACTIVITY_THRESHOLD}. A bar near zero is a dimension that the model does not use."
     )
     return Picture("kl_by_dimension", "KL by latent dimension", caption, figures.png(figure))
+
+
+def components(x: Array, name: str, moments: Sequence[figures.Components], what: str) -> Picture:
+    """Data `[n, 2]` and a mixture's Gaussians at several moments of training; `what` says which are shown."""
+    figure = figures.components(x, {name: moments})
+    caption = (
+        f"Points are test data; an ellipse is one standard deviation around a component's mean. Shown are {what}."
+        " The log-likelihood above each panel is of the test split, mean and standard error."
+    )
+    return Picture("components", "Components", caption, figures.png(figure))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from experiments import autoencoder, compare, vae
-from genjax_models.runs import comparison, directory, figures
+from genjax_models.runs import comparison, directory, figures, record
 from genjax_models.runs.command_line import main
 
 STEPS = (0, 10, 20)
@@ -106,7 +106,7 @@ def page_of(folder, *names):
 
 def read(folder, *names):
     experiments = [compare.of_run(folder / name) for name in names]
-    return [comparison.read(folder / name, of, name) for name, of in zip(names, experiments, strict=True)]
+    return [record.read(folder / name, of, name) for name, of in zip(names, experiments, strict=True)]
 
 
 def test_nothing_is_fetched(sweep):

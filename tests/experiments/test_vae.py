@@ -103,7 +103,7 @@ def test_an_equal_run_elsewhere_writes_the_same_metrics_byte_for_byte(run, files
     assert result(tmp_path / "other")["test"] == result(run)["test"]
     names = {name.split("/")[-1] for row in rows(run) for name in row}
     assert names == {
-        *("step", "split", "loss", "gradient_norm", "bound", "reconstruction", "kl", "kl_weight"),
+        *("step", "split", "loss", "bound", "reconstruction", "kl", "kl_weight"),
         *("bound_se", "reconstruction_se", "kl_se"),
     }
 
@@ -173,6 +173,46 @@ def test_sample_refuses_what_is_no_image(plain, capsys):
     assert capsys.readouterr().err == f"error: {plain}: its examples have shape (8,), which is no image\n"
 
 
+@pytest.fixture(scope="module")
+def conditional(files, tmp_path_factory):
+    """Given the class, with a posterior whose mean has no closed form."""
+    folder = tmp_path_factory.mktemp("vae") / "conditional"
+    options = "--steps 200 --conditional --posterior flow --form monte_carlo"
+    assert start(files / "images.npz", folder, *options.split()) == 0
+    return folder
+
+
+def test_a_conditional_run_knows_its_classes_and_draws_what_is_asked_for(conditional, tmp_path, capsys):
+    assert json.loads((conditional / "config.json").read_text())["config"]["classes"] == 2
+    bright = {}  # class 0 is bright above, class 1 below
+    for label in (0, 1):
+        path = drawn(capsys, conditional, "--label", label, "--n", 1, "--out", tmp_path / f"{label}.png")
+        image = pixels(path)
+        above, below = np.array_split(image, 2)
+        bright[label] = above.mean() - below.mean()
+    assert bright[0] > 0.1
+    assert bright[1] < -0.1
+    assert drawn(capsys, conditional, "--show", "draws", "--n", 4).exists()
+
+
+@pytest.mark.parametrize(
+    ("which", "label", "message"),
+    [
+        ("conditional", 2, "the classes of .* are 0 to 1"),
+        ("conditional", -1, "the classes of .* are 0 to 1"),
+        ("run", 0, "the model in .* is not conditional on a class"),
+    ],
+)
+def test_fault_10_a_class_that_does_not_exist_cannot_be_drawn(which, label, message, request):
+    with pytest.raises(InputError, match=f"^--label {label}: {message}"):
+        sample.draw(sample.Sample(run=request.getfixturevalue(which), label=label))
+
+
+def test_a_conditional_model_wants_labels(files):
+    with pytest.raises(InputError, match=r"the class of each example, and .*vectors\.npz has no labels"):
+        vae.dataset(vae.Config(data=str(files / "vectors.npz"), conditional=True))
+
+
 def failing_at(failing_step):
     """The experiment, with a loss that is nan at one step."""
 
@@ -230,6 +270,9 @@ CHOICES = [
     {"network": "convolutional", "channels": (4, 8, 16, 32), "hidden": ()},
     {"form": "entropy", "num_samples": 3},
     {"form": "monte_carlo", "posterior": "full_covariance"},
+    {"form": "monte_carlo", "posterior": "flow", "num_samples": 2},
+    {"conditional": True, "free_bits": 0.1},
+    {"conditional": True, "network": "convolutional"},
     {"binarise": "fixed", "latent": 1},
     {"binarise": "threshold", "hidden": ()},
     {"binarise": "none", "kl_weight": 4.0, "kl_warmup": 10},

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import autoencoder, vae
+from experiments import autoencoder, iwae, vae
 from genjax_models.errors import InputError
 from genjax_models.runs.configuration import Images, Optimizer, Training
 
@@ -26,6 +26,14 @@ RATE, STEPS = 0.25, 20
         *((Optimizer, "eps", bad, "positive and finite") for bad in (0.0, -1e-8, NAN)),
         *((Optimizer, "clip", bad, "positive and finite") for bad in (0.0, -1.0, NAN, INFINITY)),
         *((Optimizer, "weight_decay", bad, "at least 0") for bad in (-0.1, NAN, INFINITY)),
+        *((Optimizer, "stages", bad, "integer of at least 1") for bad in (0, 1.0)),
+        *(
+            (iwae.Config, name, bad, "integer of at least 1")
+            for name in ("num_samples", "judge_samples")
+            for bad in (0, 0.5)
+        ),
+        *((iwae.Config, name, bad, "two sizes") for name in ("latent", "hidden") for bad in ((50,), (1, 2, 3))),
+        *((iwae.InStages, "steps", bad, "integer of at least 0") for bad in (-1, 0.5)),
         *((Optimizer, "warmup", bad, "integer of at least 0") for bad in (-1, 2.5)),
         *((Optimizer, name, bad, r"[0, 1)") for name in ("b1", "b2") for bad in (1.0, -0.1, NAN, 2)),
         *(
@@ -41,7 +49,11 @@ RATE, STEPS = 0.25, 20
         *((vae.Config, "num_samples", bad, "integer of at least 1") for bad in (0, -1, 1.0)),
         *((vae.Config, "hidden", bad, "integer of at least 1") for bad in ((16, 0), (1.5,))),
         *((autoencoder.Config, "channels", bad, "integer of at least 1") for bad in ((-1,), (4, True))),
-        *((vae.Config, "kl_weight", bad, "at least 0") for bad in (-1.0, NAN, INFINITY)),
+        *(
+            (vae.Config, name, bad, "at least 0")
+            for name in ("kl_weight", "free_bits")
+            for bad in (-1.0, NAN, INFINITY)
+        ),
         *((vae.Config, "kl_warmup", bad, "integer of at least 0") for bad in (-1, 0.5)),
         *((vae.Config, "scale", bad, "positive and finite") for bad in (0.0, -1.0, NAN)),
     ],
@@ -94,6 +106,35 @@ def test_the_learning_rate_rises_over_the_warmup_and_falls_over_the_rest(schedul
     for step, rate in enumerate(found):
         done = min((step - warmup) / (STEPS - warmup), 1)
         assert rate == pytest.approx(RATE * (step / warmup if step < warmup else left(done)), abs=1e-5), step
+
+
+@pytest.mark.parametrize(
+    ("config", "fields", "message"),
+    [
+        (
+            vae.Config,
+            {"free_bits": 0.5, "form": "entropy"},
+            "free_bits want form kl and posterior diagonal, got form entropy",
+        ),
+        (vae.Config, {"free_bits": 0.5, "posterior": "full_covariance"}, "and posterior full_covariance"),
+        (vae.Config, {"posterior": "flow"}, "posterior flow wants form monte_carlo .* got form kl and 2"),
+        (vae.Config, {"posterior": "flow", "form": "monte_carlo", "latent": 1}, "got form monte_carlo and 1"),
+        (iwae.Config, {"objective": "vae", "gradient": "sticking_the_landing"}, "gradient sticking_the_landing is of"),
+    ],
+)
+def test_fields_that_do_not_go_together_are_one_error(config, fields, message):
+    with pytest.raises(InputError, match=message):
+        config(**fields)
+
+
+def test_stages_are_each_three_times_as_long_as_the_one_before():
+    """Burda et al., 2015: 3^i epochs at 0.001 * 10^(-i/7); here 1 + 3 + 9 parts of two steps."""
+    expected = np.repeat(RATE * 10.0 ** (-np.arange(3) / 7), [2, 6, 18])
+    optimizer = Optimizer(RATE, "stages", stages=3).build(26)
+    params, state = jnp.zeros(1), optimizer.init(jnp.zeros(1))
+    for step, rate in enumerate(expected):
+        change, state = optimizer.update(jnp.ones(1), state, params)
+        assert -float(change[0]) == pytest.approx(rate, rel=1e-4), step
 
 
 @pytest.mark.parametrize(("warmup", "steps"), [(30, 20), (20, 20), (0, 0)])

@@ -80,6 +80,14 @@ def test_fault_46_a_disk_that_takes_no_byte_is_refused_at_the_start(tmp_path):
     assert directory.create(tmp_path / "run", "vae").is_dir()  # once there is room again
 
 
+def test_fault_46_a_read_only_run_is_not_opened_again(tmp_path):
+    with pytest.raises(InputError, match=r"^--resume /proc/self: cannot be written to \(.+\)$"):
+        directory.reopen(Path("/proc/self"))
+    before = list(tmp_path.iterdir())
+    assert directory.reopen(tmp_path) == tmp_path.resolve()
+    assert list(tmp_path.iterdir()) == before
+
+
 def test_an_empty_folder_is_taken(tmp_path):
     (tmp_path / "run").mkdir()
     assert (directory.create(tmp_path / "run", "vae") / "figures").is_dir()
@@ -131,7 +139,17 @@ CONFIGS = {
         kl_warmup=11,
         images=Images(image_size=None, image_fit="resize", skip_unreadable=True),
         training=Training(steps=1, batch_size=2, evaluate_every=3, log_every=4),
-        optimizer=Optimizer(1e-5, "linear", 6, 0.7, 1e-3, 0.8, 0.99, 1e-7),
+        optimizer=Optimizer(
+            learning_rate=1e-5,
+            schedule="linear",
+            stages=4,
+            warmup=6,
+            clip=0.7,
+            weight_decay=1e-3,
+            b1=0.8,
+            b2=0.99,
+            eps=1e-7,
+        ),
         shape=(4, 5, 3),
     ),
     "a named scale and no layers": vae.Config(scale="diagonal", hidden=(), shape=(20,)),

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -58,8 +59,7 @@ def whole(asked, cache, tmp_path_factory):
 
 
 def state_of(run, which="last"):
-    config = directory.read_config(run, vae.Config)
-    return experiment._restore(experiment._trainer(vae.build(config), config), config, run, which)
+    return experiment.restore(vae.EXPERIMENT, run, which)[1]
 
 
 def assert_same_run(run, whole):
@@ -197,6 +197,23 @@ def test_fault_42_resuming_as_something_else_is_refused(flags, words, whole, cap
     assert words in capsys.readouterr().err
 
 
+def test_fault_46_a_run_that_cannot_be_written_to_is_not_resumed(whole, tmp_path, capsys, monkeypatch):
+    """Permission bits do not bind root; a limit on the size of files stands for them, before anything is computed."""
+    run = tmp_path / "run"
+    subprocess.run(["cp", "-r", str(whole), str(run)], check=True)
+    monkeypatch.setattr(experiment, "fit", lambda *_, **__: pytest.fail("it was computed"))
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(SystemExit, match="2"):
+            main(vae.EXPERIMENT, ["--resume", str(run), "--steps", "15"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert capsys.readouterr() == ("", f"error: --resume {run}: cannot be written to (File too large)\n")
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
 def test_resuming_on_other_data_is_refused(whole, tmp_path, capsys):
     run = tmp_path / "run"
     subprocess.run(["cp", "-r", str(whole), str(run)], check=True)
@@ -260,7 +277,9 @@ def test_fault_39_a_second_interrupt_exits_at_once(endless):
     assert process.wait(timeout=30) in (-signal.SIGINT, 130)
 
 
-def test_fault_37_a_full_disk_ends_the_run_and_leaves_the_checkpoint_before(asked, cache, tmp_path, whole):
+def test_fault_37_fault_40_a_full_disk_ends_the_run_at_once_and_leaves_the_checkpoint_before(
+    asked, cache, tmp_path, whole
+):
     """A file size limit stands for a full disk: the write fails, the exit status says so, resuming works."""
     run = tmp_path / "run"
     code = (
@@ -280,7 +299,9 @@ def test_fault_37_a_full_disk_ends_the_run_and_leaves_the_checkpoint_before(aske
     command = [sys.executable, "-W", "ignore", "-c", code, *asked, "--run-dir", str(run)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | cache, timeout=300)
     assert ended.returncode == 1, ended.stderr[-2000:]
-    assert [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
+    (line,) = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
+    assert f"{run}/checkpoints/00000005 could not be written, the checkpoint before it stands" in line
+    assert json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["step"] == 5  # not a step later
     assert [path.name for path in (run / "checkpoints").glob("????????")] == ["00000000"]
     assert checkpoints.read_manifest(run / "checkpoints" / "00000000")["step"] == 0
     resumed = child("SIGUSR1", "never", 0, ["--resume", str(run)], cache)

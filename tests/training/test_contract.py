@@ -15,7 +15,7 @@ import genjax_models as gx
 from genjax_models.types import Batch, Objective
 from tests.training.games import adversarial, bilinear
 
-SHAPE = (4, 4, 1)
+SHAPE, CLASSES = (4, 4, 1), 3
 KEY = jax.random.key(7)
 
 
@@ -41,6 +41,18 @@ def convolutional_vae() -> Objective:
     encoder = gx.ConvolutionalEncoder(SHAPE, posterior.outputs, channels=(4,), hidden=())
     generator = gx.ConvolutionalGenerator(likelihood.outputs, channels=(4,), hidden=())
     return gx.vae(gx.latent_variable_model(encoder, posterior, generator, likelihood))
+
+
+def generator_alone():
+    likelihood = gx.gaussian(SHAPE, "isotropic")
+    return gx.generator_model(gx.MLPGenerator(likelihood.outputs, (8,)), likelihood, 2)
+
+
+def two_layers():
+    lower, upper, x = gx.diagonal_gaussian(3), gx.diagonal_gaussian(2), gx.bernoulli(SHAPE)
+    encoders = gx.MLPEncoder(SHAPE, lower.outputs, (8,)), gx.MLPEncoder((3,), upper.outputs, (8,))
+    generators = gx.MLPGenerator(x.outputs, (8,)), gx.MLPGenerator(lower.outputs, (8,))
+    return gx.hierarchical_model(encoders, (lower, upper), generators, (x, lower))
 
 
 def plain_autoencoder() -> Objective:
@@ -71,6 +83,16 @@ TABLE = {
             model_of(gx.full_covariance_gaussian, gx.bernoulli), num_samples=4, gradient="doubly_reparameterized"
         )
     ),
+    "iwae, two stochastic layers": Row(lambda: gx.iwae(two_layers(), num_samples=3)),
+    "vae, two stochastic layers": Row(lambda: gx.vae(two_layers(), num_samples=2, form="monte_carlo")),
+    "vae, conditional, free bits": Row(
+        lambda: gx.vae(
+            gx.latent_variable_model(*networks(gx.diagonal_gaussian(2), gx.bernoulli(SHAPE)), classes=CLASSES),
+            free_bits=0.1,
+        )
+    ),
+    "mixture": Row(lambda: gx.mixture(gx.gaussian_mixture(SHAPE, 3))),
+    "infinite mixture": Row(lambda: gx.infinite_mixture(generator_alone(), num_samples=20)),
     "autoencoder": Row(plain_autoencoder),
     "adversarial game": Row(lambda: adversarial(size=16)),
     "adversarial game, three moves, an average": Row(
@@ -83,7 +105,7 @@ TABLE = {
 
 def data_for(name: str, n: int) -> Batch:
     x = jax.random.bernoulli(jax.random.key(1), 0.3, (n, *SHAPE)).astype(jnp.float32)
-    return Batch(x.reshape(n, -1) if "adversarial" in name else x)
+    return Batch(x.reshape(n, -1) if "adversarial" in name else x, jnp.arange(n) % CLASSES)
 
 
 def train_of(name: str, optimizer=None):
@@ -127,7 +149,7 @@ def test_after_many_steps_all_is_finite_and_samples_have_the_shape_of_data(name)
     state, metrics = run(jax.jit(train.init)(KEY, data), data, 50)
     assert int(state.step) == 50
     chex.assert_tree_all_finite((state.variables, metrics))
-    samples = TABLE[name].objective().sample(state.variables, KEY, 5)
+    samples = TABLE[name].objective().sample(state.variables, KEY, 5, label=jnp.arange(5) % CLASSES)
     if "bilinear" not in name:
         chex.assert_shape(samples, (5, *data.x.shape[1:]))
     chex.assert_tree_all_finite(samples)

@@ -143,6 +143,17 @@ def test_a_later_player_sees_the_earlier_one_after_its_move():
         np.testing.assert_allclose(metrics["b/loss"], -a, rtol=1e-6)
 
 
+def test_the_norm_of_the_gradient_is_reported_where_two_players_meet_or_on_demand():
+    def seen(game, **options):
+        train = trainer(game, dict.fromkeys(game.losses, optax.sgd(0.1)), **options)
+        return train.step(train.init(KEY, batch_of([1.0])), batch_of([1.0]))[1]
+
+    assert "point/gradient_norm" not in seen(quadratic())
+    np.testing.assert_allclose(seen(quadratic(), gradient_norm=True)["point/gradient_norm"], 0.7, rtol=1e-6)
+    np.testing.assert_allclose(seen(noisy())["one/gradient_norm"], np.hypot(seen(noisy())["one/noise"], 1), rtol=1e-6)
+    assert not [name for name in seen(noisy(), gradient_norm=False) if name.endswith("gradient_norm")]
+
+
 def test_params_that_a_loss_returns_are_not_read():
     def loss(variables, key, batch, step):
         wrong = jax.tree.map(lambda a: a + 100, variables)

@@ -1,0 +1,85 @@
+"""Memory that is not enough is one line that says what to lower, and never a wait without end."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from genjax_models.runs import memory
+
+ROOT = Path(__file__).parent.parent.parent
+LIMIT = 64 * 2**30  # of address space: a terabyte is refused whatever the machine has, and nothing is ever touched
+
+# A run as the command line makes it, in a process that cannot have a terabyte.
+RUN = f"""
+import resource, sys
+from experiments.vae import EXPERIMENT
+from genjax_models.runs.command_line import main
+resource.setrlimit(resource.RLIMIT_AS, ({LIMIT}, {LIMIT}))
+sys.exit(main(EXPERIMENT, sys.argv[1:]))
+"""
+
+# Each of those who can be out of memory, for real.
+ALONE = f"""
+import resource
+import jax, jax.numpy as jnp, numpy as np
+from genjax_models.runs import memory
+key = jax.random.key(0)
+normal = jax.jit(lambda key: (key, jax.random.normal(key, (10**6, 10**6))))
+resource.setrlimit(resource.RLIMIT_AS, ({LIMIT}, {LIMIT}))
+for fail in (
+    lambda: bytearray(10**13),
+    lambda: np.ones((10**6, 10**6)),
+    lambda: jnp.zeros((10**6, 10**6)),
+    lambda: jax.block_until_ready(normal(key)),
+):
+    try:
+        with memory.explained("buy less"):
+            fail()
+    except MemoryError as error:
+        print(error)
+"""
+
+
+def child(code, *arguments):
+    command = [sys.executable, "-W", "ignore", "-c", code, *arguments]
+    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=120)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [["--hidden", "1000000", "1000000"], ["--num-samples", "100000000", "--hidden", "1000"]],
+    ids=["no room for the parameters", "no room for a step"],
+)
+def test_fault_50_out_of_memory_is_one_line_with_the_batch_size_and_what_to_lower(asked, tmp_path):
+    np.savez(tmp_path / "images.npz", x=np.random.RandomState(0).randint(0, 256, (60, 8, 8), np.uint8))
+    flags = ["--data", str(tmp_path / "images.npz"), "--batch-size", "12", "--steps", "4"]
+    ended = child(RUN, *flags, *asked, "--run-dir", str(tmp_path / "run"))
+    assert ended.returncode == 1, ended.stderr[-2000:]
+    *bar, line = ended.stderr.splitlines()  # the bar is drawn over itself
+    assert all(drawn.startswith("compiling: ") for drawn in bar if drawn)
+    assert line.startswith("error: out of memory (Out of memory allocating ")
+    assert "batch_size is 12: lower it, or the sizes of the networks" in line
+    assert ended.stdout == ""
+
+
+def test_fault_50_python_numpy_and_xla_are_told_of_in_the_same_words():
+    ended = child(ALONE)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    python, numpy, eager, compiled = ended.stdout.splitlines()
+    assert python == "out of memory; buy less"
+    assert numpy.startswith("out of memory (Unable to allocate 7.28 TiB")
+    assert eager == "out of memory (Out of memory allocating 4000000000000 bytes); buy less"
+    assert compiled == eager
+
+
+def test_other_errors_of_xla_are_not_taken_for_it():
+    other = jax.errors.JaxRuntimeError("INTERNAL: a division by zero")
+    with pytest.raises(jax.errors.JaxRuntimeError) as caught, memory.explained("buy less"):
+        raise other
+    assert caught.value is other
