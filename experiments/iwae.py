@@ -214,6 +214,7 @@ EXPERIMENT = Experiment(
     images=images,
     look=look,
     judge=judge,
+    model=build_model,
 )
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from .data import from_arrays, load, prepare
 from .estimators.annealing import annealed_importance_sampling
 from .estimators.elbo import elbo
 from .estimators.importance import effective_sample_size, importance_weights, iwae_bound, pareto_k_hat
+from .evaluation.annealed import annealed_log_likelihood, annealed_sandwich
 from .evaluation.bounds import held_out_bound
 from .evaluation.gaps import bound_gaps
 from .evaluation.information import latent_information
@@ -45,6 +46,8 @@ __all__ = [
     "Trainer",
     "Training",
     "annealed_importance_sampling",
+    "annealed_log_likelihood",
+    "annealed_sandwich",
     "autoencoder",
     "autoencoder_model",
     "bernoulli",

@@ -1,0 +1,98 @@
+"""Annealed importance sampling of a model, against the exact evidence of a linear-Gaussian one."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import genjax_models as gx
+from genjax_models.estimators.distributions import Chain, diagonal_normal
+from genjax_models.evaluation.annealed import annealed_log_likelihood, annealed_sandwich
+from genjax_models.models import LatentVariableModel
+from tests.statistics import STANDARD_ERRORS
+
+W, S2 = 1.5, 0.5  # z ~ N(0, 1), x | z ~ N(W z, S2), q far too wide and off
+KEY = jax.random.key(0)
+X = np.array([[0.3], [-1.2], [2.5]], np.float32)
+SHORT = {"num_temperatures": 20, "num_chains": 20, "num_leapfrog": 3}
+LONG = {"num_temperatures": 60, "num_chains": 200, "num_leapfrog": 3}
+
+
+def model_of(shift=0.0):
+    def posterior(variables, x, label=None):
+        return diagonal_normal(0.2 * x, jnp.full(x.shape, 1.5))
+
+    def likelihood(variables, z, label=None):
+        offset = 0.0 if label is None else shift * label[:, None]
+        return diagonal_normal(W * z + offset, jnp.full(z.shape, S2**0.5))
+
+    prior = lambda variables, label=None: diagonal_normal(jnp.zeros(1), jnp.ones(1))
+    return LatentVariableModel(lambda key, batch: {}, posterior, prior, likelihood)
+
+
+def log_p(x):
+    """x ~ N(0, W^2 + S2)."""
+    variance = W**2 + S2
+    return -0.5 * (np.asarray(x, np.float64)[:, 0] ** 2 / variance + np.log(2 * np.pi * variance))
+
+
+def test_it_is_the_exact_likelihood_from_a_poor_encoder():
+    figures = jax.jit(lambda x: annealed_log_likelihood(model_of(), {}, KEY, x, **LONG))(X)
+    np.testing.assert_allclose(figures["lower_bound"], log_p(X), atol=0.1)  # seven standard errors
+    assert np.all((figures["acceptance"] > 0.4) & (figures["acceptance"] < 0.9))
+    assert np.all(figures["effective_sample_size"] > 50)
+
+
+@pytest.fixture(scope="module")
+def sandwich():
+    return jax.jit(lambda key: annealed_sandwich(model_of(), {}, key, 400, **SHORT, batch_size=100))(KEY)
+
+
+def test_of_data_that_the_model_drew_the_bounds_lie_on_either_side(sandwich):
+    """E log p(x) = -(1 + log 2 pi (W^2 + S2)) / 2; five standard errors, one false alarm in 1.7 million."""
+    exact = -0.5 * (1 + np.log(2 * np.pi * (W**2 + S2)))
+    for bound in sandwich.values():
+        assert abs(np.mean(bound) - exact) < STANDARD_ERRORS * np.std(bound) / 20 + 0.02
+    gap = np.asarray(sandwich["upper_bound"] - sandwich["lower_bound"], np.float64)
+    error = STANDARD_ERRORS * gap.std(ddof=1) / 20
+    assert -error < gap.mean() < 0.1 + error
+
+
+def test_more_temperatures_bring_the_bounds_together(sandwich):
+    """With none between 0 and 1 it is importance sampling from q forward, and all but a harmonic mean in reverse."""
+    few = SHORT | {"num_temperatures": 2, "num_chains": 2}
+    one = jax.jit(lambda key: annealed_sandwich(model_of(), {}, key, 400, **few, batch_size=100))(KEY)
+    gap = lambda bounds: float(np.mean(bounds["upper_bound"] - bounds["lower_bound"]))
+    assert gap(one) > 5 * abs(gap(sandwich))
+
+
+def test_labels_go_with_their_examples():
+    label = jnp.array([0, 1, 2])
+    figures = jax.jit(lambda x: annealed_log_likelihood(model_of(1.0), {}, KEY, x, label=label, **SHORT))(X)
+    np.testing.assert_allclose(figures["lower_bound"], log_p(X - label[:, None]), atol=0.4)
+    drawn = jax.eval_shape(lambda key: annealed_sandwich(model_of(1.0), {}, key, 3, label=label, **SHORT), KEY)
+    assert drawn["upper_bound"].shape == (3,)
+
+
+def test_several_layers_are_annealed_together():
+    """Two layers of which the upper is z_1 ~ N(0, 1 - 0.6^2) about 0.6 z_2: x has the same distribution."""
+
+    def normal(mean, scale):
+        return diagonal_normal(mean, jnp.full(mean.shape, scale))
+
+    def posterior(variables, x, label=None):
+        return Chain(normal(0.2 * x, 1.5), [lambda z: normal(0.6 * z, 1.0)])
+
+    def prior(variables, label=None):
+        return Chain(normal(jnp.zeros(1), 1.0), [lambda z: normal(0.6 * z, 0.8)], downwards=True)
+
+    model = LatentVariableModel(lambda k, b: {}, posterior, prior, lambda v, z, label=None: normal(W * z[0], S2**0.5))
+    figures = jax.jit(lambda x: annealed_log_likelihood(model, {}, KEY, x, **LONG))(X)
+    np.testing.assert_allclose(figures["lower_bound"], log_p(X), atol=0.15)
+
+
+def test_counts_are_checked():
+    with pytest.raises(ValueError, match="num_chains"):
+        annealed_log_likelihood(model_of(), {}, KEY, X, num_chains=0)
+    with pytest.raises(ValueError, match="temperatures"):
+        gx.annealed_log_likelihood(model_of(), {}, KEY, X, num_temperatures=1)
