@@ -22,7 +22,7 @@ from typing import Literal
 
 import tyro
 
-from experiments.sample import of_run
+from experiments.trained import trained
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import explained, parse
 from genjax_models.runs.configuration import seed_in_range, whole
@@ -61,49 +61,12 @@ def likelihood(options: Likelihood) -> dict[str, float]:
     Returns:
       Means over examples in nats, with their standard errors as "name_se".
     """
-    import jax
     import numpy as np
-    from tqdm import tqdm
 
-    import genjax_models as gx
     from genjax_models.estimators.importance import pareto_k_threshold
     from genjax_models.evaluation.estimates import estimate
-    from genjax_models.runs import experiment
-    from genjax_models.runs.fit import evaluation_key, players_for_sampling
 
-    module = of_run(options.run)
-    if module.model is None or module.name == "autoencoder":
-        raise InputError(
-            f"{options.run}: a run of {module.name} has no p(x) with an encoder; accepted are vae and iwae"
-        )
-    config, state = experiment.restore(module, options.run, options.checkpoint)
-    config, loaded = module.dataset(config)
-    test = module.prepare(config, loaded).test
-    if options.n > len(test.x):
-        raise InputError(f"n must be at most {len(test.x)}, the test split of {config.data}, got {options.n}")
-    model, (variables,) = module.model(config), players_for_sampling(state).values()
-    x = test.x[: options.n]
-    label = test.label[: options.n] if getattr(config, "classes", None) else None
-    chains = {
-        "label": label,
-        "num_temperatures": options.num_temperatures,
-        "num_chains": options.num_chains,
-        "num_leapfrog": options.num_leapfrog,
-    }
-    key = jax.random.key(options.seed)
-    work = {
-        f"NLL({options.num_samples:,})": lambda v, x: gx.negative_log_likelihood(
-            model, v, evaluation_key(), x, label=label, num_samples=options.num_samples
-        ),
-        "annealing": lambda v, x: gx.annealed_log_likelihood(model, v, key, x, **chains),
-        "annealing both ways": lambda v, x: gx.annealed_sandwich(model, v, key, len(x), **chains),
-    }
-    done = {}
-    with tqdm(work.items(), file=sys.stderr, disable=None) as progress:
-        for name, function in progress:
-            progress.set_description(name)
-            done[name] = jax.device_get(jax.jit(function)(variables, x))
-    weights, annealed, sandwich = done.values()
+    weights, annealed, sandwich = _estimates(options)
     nll, bound = weights["negative_log_likelihood"], -annealed["lower_bound"]
     figures = {
         "negative_log_likelihood": estimate(nll),
@@ -121,6 +84,37 @@ def likelihood(options: Likelihood) -> dict[str, float]:
     asked = {name: str(value) for name, value in dataclasses.asdict(options).items()}
     (options.run / "likelihood.json").write_text(json.dumps({"options": asked, **found}, indent=2))
     return found
+
+
+def _estimates(options: Likelihood) -> list[dict]:
+    """NLL(k), the annealed bound, and the bounds of the model's own draws, example by example."""
+    import jax
+    from tqdm import tqdm
+
+    import genjax_models as gx
+    from genjax_models.runs.fit import evaluation_key
+
+    run = trained(options.run, options.checkpoint)
+    test = run.data.test
+    if options.n > len(test.x):
+        raise InputError(f"n must be at most {len(test.x)}, the test split of {run.config.data}, got {options.n}")
+    test = jax.tree.map(lambda a: a[: options.n], test)
+    key, label, model = jax.random.key(options.seed), run.label(test), run.model
+    chains = {name: getattr(options, name) for name in ("num_temperatures", "num_chains", "num_leapfrog")}
+    chains["label"] = label
+    work = {
+        f"NLL({options.num_samples:,})": lambda variables, x: gx.negative_log_likelihood(
+            model, variables, evaluation_key(), x, label=label, num_samples=options.num_samples
+        ),
+        "annealing": lambda variables, x: gx.annealed_log_likelihood(model, variables, key, x, **chains),
+        "both ways": lambda variables, x: gx.annealed_sandwich(model, variables, key, len(x), **chains),
+    }
+    done = []
+    with tqdm(work.items(), file=sys.stderr, disable=None) as progress:
+        for name, function in progress:
+            progress.set_description(name)
+            done.append(jax.device_get(jax.jit(function)(run.variables, test.x)))
+    return done
 
 
 def table(options: Likelihood, found: dict[str, float]) -> str:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from experiments import iwae, likelihood
+from experiments import iwae, likelihood, representations
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import main
 
@@ -65,6 +65,15 @@ def test_the_likelihood_of_a_run_is_estimated_in_two_ways(two_layers, capsys):
 def test_what_cannot_be_estimated_is_one_line(two_layers, options, message):
     with pytest.raises(InputError, match=message):
         likelihood.likelihood(likelihood.Likelihood(two_layers[0], **options))
+
+
+def test_classes_are_read_from_latents_components_and_pixels(two_layers, capsys):
+    folder, _, _ = two_layers
+    assert representations.main([str(folder), "--neighbours", "3"]) == 0
+    found = json.loads((folder / "representations.json").read_text())
+    assert set(found) == {"latents", "PCA", "data"}
+    assert found["data"] == {"linear": [1.0, 0.0], "nearest_neighbours": [1.0, 0.0]}  # bright above or below
+    assert "linear probe" in capsys.readouterr().out
 
 
 def test_the_vae_beside_it_has_its_own_player_and_the_same_judge(files, tmp_path):
