@@ -134,6 +134,7 @@ EXPERIMENT = Experiment(
     evaluate=evaluate,
     images=images,
     look=look,
+    model=build_model,
 )
 
 if __name__ == "__main__":

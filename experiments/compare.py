@@ -43,10 +43,10 @@ def compare(options: Compare) -> Path:
     """
     _check(options)
     experiments = [of_run(path) for path in options.runs]
-    from genjax_models.runs import comparison  # imports jax
+    from genjax_models.runs import comparison, record  # imports jax
 
     names = _names(options.runs)
-    runs = [comparison.read(*run) for run in zip(options.runs, experiments, names, strict=True)]
+    runs = [record.read(*run) for run in zip(options.runs, experiments, names, strict=True)]
     page = comparison.render(runs)
     partial = options.out.with_name(options.out.name + ".partial")
     try:

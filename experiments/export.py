@@ -25,7 +25,6 @@ for at least six months of its releases: export again from the run, which stays 
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import importlib.metadata
 import importlib.util
 import json
@@ -38,14 +37,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-import genjax_models as gx
 from experiments.sample import of_run
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import Experiment, explained, parse
 
 if TYPE_CHECKING:
     from genjax_models.models import LatentVariableModel
-    from genjax_models.types import Array, Players, TrainState, Variables
+    from genjax_models.types import Array, Players, Variables
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 _NEEDED = ("safetensors", "flatbuffers")
@@ -79,14 +77,15 @@ def export(options: Export) -> list[Path]:
         raise InputError(f"--out {out}: is a {'symbolic link' if out.is_symlink() else 'file'}; a directory is wanted")
     if out.is_dir() and any(out.iterdir()) and not options.overwrite:
         raise InputError(f"--out {out}: exists already; choose another, or replace its files with --overwrite")
-    from genjax_models.runs import directory
+    from genjax_models.runs.experiment import restore
+    from genjax_models.runs.fit import players_for_sampling
 
-    config = directory.read_config(options.run, experiment.config)
-    state = _restore(experiment, config, options)
+    config, state = restore(experiment, options.run, options.checkpoint)
+    players = players_for_sampling(state)
     about = {"experiment": experiment.name, "config": dataclasses.asdict(config), "step": int(state.step)}
     about["genjax_models"] = importlib.metadata.version("genjax_models")
-    files = {"parameters.safetensors": parameters(state.variables, about)}
-    for name, (function, arguments) in functions(experiment, config, state.variables).items():
+    files = {"parameters.safetensors": parameters(players, about)}
+    for name, (function, arguments) in functions(experiment, config, players).items():
         files[f"{name}.stablehlo"] = stablehlo(function, arguments)
     return [_write(out / name, content) for name, content in files.items()]
 
@@ -107,7 +106,7 @@ def parameters(players: Players, about: Mapping[str, Any]) -> bytes:
 def functions(experiment: Experiment, config: Any, players: Players) -> dict[str, tuple[Callable, tuple]]:
     """What a run can be asked for: name -> (pure function, (dtype, *shape) of each argument, "n" being the batch).
 
-    Every objective has a sampler. One that has a model with one player has that model's generator and encoder.
+    Every objective has a sampler; an experiment that names a model has that model's generator and encoder.
     """
     import jax
 
@@ -118,9 +117,8 @@ def functions(experiment: Experiment, config: Any, players: Players) -> dict[str
         return jax.vmap(draw)(index)
 
     found = {"sampler": (sampler, (("uint32",), ("uint32", "n")))}
-    module = importlib.import_module(f"experiments.{experiment.name}")
-    if hasattr(module, "build_model") and len(players) == 1:
-        model, (variables,) = module.build_model(config), players.values()
+    if experiment.model:
+        model, (variables,) = experiment.model(config), players.values()
         found["generator"] = (lambda z: model.generate(variables, z), (("float32", "n", config.latent),))
         encode = model.encode if hasattr(model, "encode") else partial(_posterior, model)
         found["encoder"] = (lambda x: encode(variables, x), (("float32", "n", *config.shape),))
@@ -145,20 +143,6 @@ def stablehlo(function: Callable, arguments: Sequence[tuple]) -> bytes:
         jax.ShapeDtypeStruct(tuple(n if size == "n" else size for size in shape), dtype) for dtype, *shape in arguments
     ]
     return bytes(export.export(jax.jit(function), platforms=PLATFORMS)(*shapes).serialize())
-
-
-def _restore(experiment: Experiment, config: Any, options: Export) -> TrainState:
-    """The whole state, which knows its step."""
-    import jax
-
-    from genjax_models.runs import checkpoints
-
-    objective = experiment.build(config)
-    optimizer = config.optimizer.build(config.training.steps)
-    init = gx.trainer(objective, dict.fromkeys(objective.losses, optimizer)).init
-    example = gx.Batch(jax.ShapeDtypeStruct((1, *config.shape), "float32"))
-    like = jax.eval_shape(init, jax.eval_shape(lambda: jax.random.key(0)), example)
-    return checkpoints.restore(options.run / "checkpoints", like, options.checkpoint)
 
 
 def _write(path: Path, content: bytes) -> Path:

@@ -52,7 +52,8 @@ def draw(options: Sample) -> Path:
     """
     import jax
 
-    from genjax_models.runs import directory, experiment, figures, pictures
+    from genjax_models.runs import directory, experiment, figures, memory, pictures
+    from genjax_models.runs.fit import ready
 
     module = of_run(options.run)
     config = directory.read_config(options.run, module.config)
@@ -61,9 +62,9 @@ def draw(options: Sample) -> Path:
     objective, players = experiment.load(module, options.run, options.checkpoint)
     source = module.images(config) if options.show == "images" else objective.sample
     label = _labels(options, getattr(config, "classes", None))
-    drawn = jax.jit(lambda players, key: source(players, key, options.n, **label))(
-        players, jax.random.key(options.seed)
-    )
+    draw_all = jax.jit(lambda players, key: source(players, key, options.n, **label))
+    with memory.explained(f"n is {options.n}: lower it"):
+        drawn = ready(draw_all(players, jax.random.key(options.seed)))
     out = options.out or options.run / "figures" / f"sample_{options.seed}.png"
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(figures.png(figures.image_grid(drawn, range=module.range)))

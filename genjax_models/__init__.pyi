@@ -30,7 +30,7 @@ from .models import (
 from .networks import ConvolutionalEncoder, ConvolutionalGenerator, MLPEncoder, MLPGenerator
 from .objectives import autoencoder, infinite_mixture, iwae, mixture, vae
 from .runs.configuration import Training
-from .runs.fit import fit
+from .runs.fit import fit, players_for_sampling
 from .training import loop_over_chunk, loop_over_data, trainer
 from .types import Aux, Batch, Objective, Trainer, TrainState
 
@@ -88,6 +88,7 @@ __all__ = [
     "networks",
     "objectives",
     "pareto_k_hat",
+    "players_for_sampling",
     "prepare",
     "probe",
     "quadrature_log_likelihood",

@@ -75,7 +75,7 @@ HEAVY = {"jax", "distrax", "flax", "optax", "numpy", "tensorflow_datasets", "mat
 
 @pytest.mark.parametrize("module", ["vae", "autoencoder", "iwae", "infinite_mixture", "sample", "compare", "export"])
 def test_help_imports_nothing_heavy(module):
-    experiment = f"{module}.EXPERIMENT, " if module in ("vae", "autoencoder") else ""
+    experiment = f"{module}.EXPERIMENT, " if module in ("vae", "autoencoder", "iwae", "infinite_mixture") else ""
     code = f"""
 from experiments import {module}
 try:

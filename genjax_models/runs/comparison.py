@@ -17,6 +17,7 @@ import numpy as np
 
 from genjax_models.runs import figures
 from genjax_models.runs.record import NOTHING, Run
+from genjax_models.runs.results import unit_of
 
 _FIRST = ("samples", "reconstructions")
 # What a held-out figure is a figure of: where these differ, the better figure is not the better model.
@@ -137,7 +138,7 @@ def _metrics(runs: Sequence[Run]) -> list[tuple[str, str]]:
     judged = [run.experiment.metric for run in runs]
     tested = [name for run in runs for name in run.test or () if name not in ("step", "split")]
     names = dict.fromkeys(name for name in [*judged, *tested] if not name.endswith("_se"))
-    units = {name: {run.experiment.unit for run in runs if name in (run.test or ())} for name in names}
+    units = {name: {unit_of(run.experiment, name) for run in runs if name in (run.test or ())} for name in names}
     return [(name, units[name].pop() if len(units[name]) == 1 else "") for name in names]
 
 
@@ -175,7 +176,7 @@ def _decimals(errors: Sequence[float | None]) -> int:
 def _shown(value: float | None, error: float | None, decimals: int) -> str:
     if value is None:
         return NOTHING
-    shown = f"{value:.{decimals}f}"
+    shown = str(value) if isinstance(value, int) else f"{value:.{decimals}f}"
     return shown if error is None or math.isnan(error) else f"{shown} ± {error:.{decimals}f}"
 
 

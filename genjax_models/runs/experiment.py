@@ -1,7 +1,5 @@
-"""One experiment from its config to its report."""
+"""One experiment from its config to its report, and back from its directory."""
 
-import dataclasses
-import json
 import math
 import sys
 from pathlib import Path
@@ -14,20 +12,16 @@ from genjax_models.data.dataset import Dataset
 from genjax_models.data.fingerprint import fingerprint
 from genjax_models.data.prepare import Prepared
 from genjax_models.errors import CheckpointError, InputError, NonFiniteError, StoppedError
-from genjax_models.evaluation.findings import Facts, findings
-from genjax_models.runs import checkpoints, directory, lock, memory, pictures, signals
+from genjax_models.runs import checkpoints, directory, lock, memory, pictures, results, signals
 from genjax_models.runs.command_line import Experiment, Options
-from genjax_models.runs.fit import Fit, Progress, Row, evaluation_key, fit, players_for_sampling, ready, summarised
+from genjax_models.runs.fit import Progress, Row, fit, players_for_sampling, ready
 from genjax_models.runs.pictures import Picture
-from genjax_models.runs.report import Report, render
 from genjax_models.training import trainer
 from genjax_models.types import Batch, Objective, Players, Trainer, TrainState
 
 _SAMPLES = 64
 _NOISE = 2**32 - 3  # the key of pictures, beside that of evaluation: the same noise at every evaluation
 _TO_LOWER = "batch_size is {}: lower it, or the sizes of the networks (--dry-run says what their state takes)"
-_WORDS = {"kl": "KL", "pareto_k_hat": "Pareto k-hat"}
-_UNITS = {"effective_sample_size": "samples", "pareto_k_hat": "", "active_units": "latent dimensions"}
 
 
 def run(experiment: Experiment, config: Any, options: Options, command: str) -> Path:
@@ -57,7 +51,10 @@ def run(experiment: Experiment, config: Any, options: Options, command: str) -> 
         if not options.resume:
             directory.write_json(folder / "environment.json", directory.environment(command))
         fitted, gallery = _fit(experiment, config, data, folder, train, start, about)
-        return _report(experiment, config, data, folder, fitted, gallery)
+        _, best = restore(experiment, folder, "best")
+        drawn = gallery.pictures(int(fitted.state.step))
+        print(results.report(experiment, config, data, folder, fitted, best, drawn))
+        return folder
 
 
 def _fit(experiment, config, data: Prepared, folder: Path, train: Trainer, start: Progress | None, about):
@@ -208,84 +205,6 @@ class _Gallery:
         seen = [(step, np.load(path, allow_pickle=False)) for step, path in seen if step <= last]
         shown, range = self.experiment.images_are, self.experiment.range
         return [pictures.samples(seen[-1][1], last, shown, range), pictures.learning(seen, shown, range)]
-
-
-def _report(experiment: Experiment, config, data: Prepared, folder: Path, fitted: Fit, gallery: _Gallery) -> Path:
-    """Judges the best checkpoint on the test split, draws, and writes `result.json` and `report.html`."""
-    _, best = restore(experiment, folder, "best")
-    players = players_for_sampling(best)
-    values = ready(jax.jit(experiment.evaluate(config))(players, evaluation_key(), data.test))
-    facts, looked = experiment.look(config, players, data)
-    if experiment.judge:
-        facts = facts._replace(weights=ready(jax.jit(experiment.judge(config))(players, evaluation_key(), data.test)))
-        values |= facts.weights
-    test = summarised(int(best.step), "test", values) | _of_latents(facts)
-    said = findings(fitted.history, facts)
-    directory.write_json(folder / "result.json", {"test": test, "findings": said, "seconds": fitted.seconds})
-    curves = pictures.curves(fitted.history, experiment.metric, experiment.unit)
-    shown = [*gallery.pictures(int(fitted.state.step)), curves, *looked]
-    for picture in shown:
-        (folder / "figures" / f"{picture.name}.png").write_bytes(picture.png)
-    environment = json.loads((folder / "environment.json").read_text())
-    report = Report(
-        title=experiment.title,
-        summary=f"{config.data}, {config.training.steps:,} steps of {config.training.batch_size} examples, seed"
-        f" {config.seed}. Results are of the test split at step {test['step']:,}, the best on the validation split.",
-        command=environment.pop("command"),
-        results=_results(experiment, config, test, fitted),
-        findings=said,
-        pictures=shown,
-        config=dataclasses.asdict(config),
-        environment=environment,
-    )
-    page = folder / "report.html"
-    page.write_text(render(report))
-    for finding in said:
-        print(f"- {finding}")
-    for metric in dict.fromkeys((experiment.metric, *({"negative_log_likelihood"} & set(test)))):
-        words, error = metric.replace("_", " "), _with_error(test, metric).replace("±", "+-")
-        print(f"held-out {words}: {error} {experiment.unit} per example ({len(data.test.x):,} test examples)")
-    print(f"report: {page}")
-    return folder
-
-
-def _of_latents(facts: Facts) -> Row:
-    """Units in use, of all layers and of each where there are several, and what z says about x."""
-    row = {}
-    if facts.active is not None:
-        layers = facts.active if isinstance(facts.active, tuple) else (facts.active,)
-        counts = [int(np.sum(active)) for active in layers]
-        row["active_units"] = sum(counts)
-        if len(counts) > 1:
-            row |= {f"active_units_of_layer_{layer}": count for layer, count in enumerate(counts, start=1)}
-    if facts.mutual_information is not None:
-        row["mutual_information"], row["mutual_information_se"], _ = facts.mutual_information
-    return row
-
-
-def _results(experiment: Experiment, config, test: Row, fitted: Fit) -> list[tuple[str, str, str]]:
-    names = [name for name in test if name not in ("step", "split") and not name.endswith("_se")]
-    rows = [
-        (
-            f"Test {_WORDS.get(name, name.replace('_', ' '))}",
-            _with_error(test, name),
-            next((unit for start, unit in _UNITS.items() if name.startswith(start)), experiment.unit),
-        )
-        for name in names
-    ]
-    rate = (int(fitted.state.step) - fitted.first) / fitted.seconds["running"]
-    return [
-        *rows,
-        ("Speed", f"{rate:,.0f}", "steps per second, evaluations included"),
-        ("Compilation", f"{fitted.seconds['compiling']:.1f}", "seconds"),
-    ]
-
-
-def _with_error(row: Row, name: str) -> str:
-    error = row.get(f"{name}_se")
-    if isinstance(row[name], int):
-        return str(row[name])
-    return f"{row[name]:.2f}" if error is None else f"{row[name]:.2f} ± {error:.2f}"
 
 
 def _score(experiment: Experiment, row: Row) -> float | None:

@@ -317,9 +317,10 @@ def test_a_real_run_has_its_result_on_the_page(files, tmp_path):
     page = page_of(tmp_path, "real", "twin")
     test = json.loads((tmp_path / "real" / "result.json").read_text())["test"]
     assert page.rows["Results"][1][3] == f"{test['bound']:.2f} ± {test['bound_se']:.2f}"
-    assert [cell.removesuffix("nats") for cell in page.rows["Results"][0]] == [
-        *("run", "seed", "step", "bound", "KL", "reconstruction"),
+    assert page.rows["Results"][0] == [
+        *("run", "seed", "step", "boundnats", "KLnats", "reconstructionnats", "active unitslatent dimensions"),
     ]
+    assert page.rows["Results"][1][6] == str(test["active_units"])
     assert "twin has config and seed of real, and the same results" in page.html
     for title in ("Samples", "Reconstructions", "KL by dimension", "Latent space", "Learning", "Manifold"):
         assert page.images[title] == [f"{title} of real", f"{title} of twin"]

@@ -32,8 +32,6 @@ def test_a_run_and_its_resumption_are_measured_and_left_as_they_would_be_without
     assert "13 steps, saved every 5: " in "\n".join(runs._told(made, 13, 5))
 
     before = {path: path.read_bytes() for path in (run / "checkpoints").rglob("*") if path.is_file()}
-    with pytest.raises(AssertionError, match="has no step left"):
-        runs.resuming(run)
     newest = max((run / "checkpoints").iterdir())
     for path in sorted(newest.rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()

@@ -1,0 +1,222 @@
+"""What surviving costs: the share of a run that saving takes, and how soon a stopped one goes on.
+
+python -m experiments.benchmarks.runs
+
+On 2 cores of an AMD EPYC (jax 0.10.2, orbax-checkpoint 0.12.8) beside low-priority work, 2026-11-21; the state of the
+default `experiments.vae` is 15 MB:
+
+    10,000 steps, saved every 1,000: 85.8 s, of which saving is 3.5%
+        checkpoints      1.97 s   2.3%   178.8 ms x 11
+          arrays         1.33 s   1.6%   121.3 ms x 11
+          sha256         0.13 s   0.1%     0.9 ms x 146
+          fsync          0.21 s   0.2%     1.3 ms x 167
+          forgetting     0.27 s   0.3%    29.6 ms x 9
+        pictures         1.01 s   1.2%    91.9 ms x 11
+        rows             0.01 s   0.0%     0.1 ms x 111
+
+    10,000 steps, saved every 100: 94.0 s, of which saving is 21.3%
+        checkpoints     14.97 s  15.9%   148.2 ms x 101
+        pictures         4.98 s   5.3%    49.3 ms x 101
+
+    resumed: 0.52 s to the first new step (0.51 to 0.56), beside 1.2 s of imports and 4.6 s of compilation
+
+Parts are seconds, their share of the whole run (imports aside) and the mean of a call; those further in are within
+`checkpoints`, and "saving" is checkpoints, pictures and rows. Arrays are written as they are: compressing them saved 8%
+of the disk and doubled the time. Saving is synchronous: at the default interval there is little to win, and a save that
+fails stops the run there and then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import multiprocessing
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
+
+import numpy as np
+
+from experiments import vae
+from experiments.benchmarks.measure import machine
+from genjax_models.runs.command_line import explained, parse
+from genjax_models.runs.command_line import main as run_experiment
+from genjax_models.runs.configuration import whole
+
+
+@dataclasses.dataclass(frozen=True)
+class Benchmark:
+    """Time what saving takes of a run of `experiments.vae`, and how soon a resumed one makes a step."""
+
+    steps: int = 10_000
+    """Of each run."""
+    every: tuple[int, ...] = (1_000, 100)
+    """Steps between evaluations, each with samples and a checkpoint: one run for each."""
+    resumes: int = 5
+    """Processes that go on with the first run from the checkpoint before its last."""
+
+    def __post_init__(self):
+        whole(1, steps=self.steps, every=self.every, resumes=self.resumes)
+
+
+class Saving(NamedTuple):
+    """Seconds of a whole run, imports aside, and of its parts, with the number of calls: name -> (seconds, calls)."""
+
+    seconds: float
+    parts: Mapping[str, tuple[float, int]]
+
+
+class Resuming(NamedTuple):
+    """Seconds from the command to the first new step less compilation; those of compilation, and of imports before."""
+
+    seconds: float
+    compiling: float
+    imports: float
+
+
+def saving(arguments: Sequence[str], folder: Path) -> Saving:
+    """Makes a run in `folder`, as `python -m experiments.vae` with these arguments does."""
+    import orbax.checkpoint
+
+    from genjax_models.runs import checkpoints, directory, experiment
+
+    places = {
+        "checkpoints": (checkpoints, "save"),
+        "  arrays": (orbax.checkpoint.PyTreeCheckpointer, "save"),
+        "  sha256": (checkpoints, "_digest"),
+        "  fsync": (checkpoints, "_sync"),
+        "  forgetting": (shutil, "rmtree"),
+        "pictures": (experiment._Gallery, "look"),
+        "rows": (directory, "append_row"),
+    }
+    with timed(places) as parts, contextlib.redirect_stdout(sys.stderr):
+        started = time.perf_counter()
+        run_experiment(vae.EXPERIMENT, [*arguments, "--run-dir", str(folder)])
+        return Saving(time.perf_counter() - started, dict(parts))
+
+
+def resuming(folder: Path) -> Resuming:
+    """Goes on with the run in `folder` until it has made one step."""
+    started = time.perf_counter()
+    import jax
+
+    from genjax_models.runs import experiment, fit  # noqa: F401 - the command wants both
+
+    vae.build(vae.Config())  # brings the networks
+    imported = time.perf_counter()
+    compilations: list[tuple[float, float]] = []
+
+    def listen(event: str, seconds: float, **_) -> None:
+        if event.startswith("/jax/core/compile/"):
+            compilations.append((time.perf_counter() - seconds, time.perf_counter()))
+
+    class FirstStepError(Exception):
+        pass
+
+    step = fit._timed_chunk
+
+    def first(*args):
+        step(*args)
+        raise FirstStepError
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        with mock.patch.object(fit, "_timed_chunk", first), contextlib.suppress(FirstStepError):
+            run_experiment(vae.EXPERIMENT, ["--resume", str(folder)])
+            raise AssertionError(f"the run in {folder} has no step left")
+        seconds, compiling = time.perf_counter() - imported, covered(compilations)
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    return Resuming(seconds - compiling, compiling, imported - started)
+
+
+@contextlib.contextmanager
+def timed(places: Mapping[str, tuple[object, str]]) -> Iterator[dict[str, tuple[float, int]]]:
+    """Within, counts calls and seconds of functions: name -> (where it stands, its name there)."""
+    seen = dict.fromkeys(places, (0.0, 0))
+
+    def counted(name: str, function: Callable) -> Callable:
+        @functools.wraps(function)
+        def call(*args, **kwargs):
+            started = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                seconds, calls = seen[name]
+                seen[name] = seconds + time.perf_counter() - started, calls + 1
+
+        return call
+
+    with contextlib.ExitStack() as stack:
+        for name, (owner, attribute) in places.items():
+            function = counted(name, getattr(owner, attribute))
+            stack.enter_context(mock.patch.object(owner, attribute, function))
+        yield seen
+
+
+def covered(intervals: Sequence[tuple[float, float]]) -> float:
+    """Length of the union: a compilation holds others."""
+    total, reached = 0.0, -np.inf
+    for start, end in sorted(intervals):
+        total += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return total
+
+
+def benchmark(options: Benchmark) -> str:
+    """Measures, each run in a process of its own.
+
+    Returns:
+      The table.
+    """
+    lines = [machine("jax", "orbax-checkpoint")]
+    with tempfile.TemporaryDirectory() as scratch:
+        for every in options.every:
+            folder = Path(scratch) / f"every{every}"
+            arguments = ["--steps", str(options.steps), "--evaluate-every", str(every)]
+            lines += ["", *_told(_apart(saving, arguments, folder), options.steps, every)]
+        folder = Path(scratch) / f"every{options.every[0]}"
+        shutil.rmtree(max((folder / "checkpoints").iterdir()))
+        lines += ["", *_told_of_resuming([_apart(resuming, folder) for _ in range(options.resumes)])]
+    return "\n".join(lines)
+
+
+def _apart(function: Callable, *args):
+    """`function` in a new process: what it imports and compiles is its own."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *args).result()
+
+
+def _told(made: Saving, steps: int, every: int) -> list[str]:
+    share = sum(made.parts[name][0] for name in ("checkpoints", "pictures", "rows")) / made.seconds
+    lines = [f"{steps:,} steps, saved every {every:,}: {made.seconds:.1f} s, of which saving is {share:.1%}"]
+    for name, (seconds, calls) in made.parts.items():
+        each = 1e3 * seconds / max(1, calls)
+        lines.append(f"    {name:14}{seconds:7.2f} s {seconds / made.seconds:6.1%} {each:7.1f} ms x {calls}")
+    return lines
+
+
+def _told_of_resuming(made: Sequence[Resuming]) -> list[str]:
+    seconds, compiling, imports = (np.array(column) for column in zip(*made, strict=True))
+    return [
+        f"resumed: {np.median(seconds):.2f} s to the first new step ({seconds.min():.2f} to {seconds.max():.2f}),"
+        f" beside {np.median(imports):.1f} s of imports and {np.median(compiling):.1f} s of compilation"
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command."""
+    with explained():
+        print(benchmark(parse(Benchmark, arguments, "python -m experiments.benchmarks.runs", Benchmark.__doc__)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
