@@ -8,6 +8,11 @@ sampler.stablehlo        (seed uint32 [], index uint32 [n]) -> draws from p(x) [
 generator.stablehlo      (z [n, latent]) -> E[x | z] [n, *shape]
 encoder.stablehlo        (x [n, *shape]) -> mean and scale of q(z | x), both [n, latent], or mean and Cholesky factor
                          [n, latent, latent] where the covariance is full; an autoencoder's z = f(x) [n, latent]
+encoder_sampler.stablehlo   in place of that, where q is a flow or a chain of layers: (seed uint32 [], index uint32 [n],
+                         x [n, *shape]) -> draws from q(z | x) [n, latent], one array for each stochastic layer
+
+A generator of several stochastic layers takes an array for each, z_1 first. What is of a conditional model takes the
+classes last, int32 [n].
 
 Whoever deploys needs jax and flatbuffers alone, on CPU, CUDA or TPU, and may choose any batch size n:
 
@@ -43,7 +48,7 @@ from genjax_models.runs.command_line import Experiment, explained, parse
 
 if TYPE_CHECKING:
     from genjax_models.models import LatentVariableModel
-    from genjax_models.types import Array, Players, Variables
+    from genjax_models.types import Players, Variables
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 _NEEDED = ("safetensors", "flatbuffers")
@@ -106,31 +111,64 @@ def parameters(players: Players, about: Mapping[str, Any]) -> bytes:
 def functions(experiment: Experiment, config: Any, players: Players) -> dict[str, tuple[Callable, tuple]]:
     """What a run can be asked for: name -> (pure function, (dtype, *shape) of each argument, "n" being the batch).
 
-    Every objective has a sampler; an experiment that names a model has that model's generator and encoder.
+    Every objective has a sampler; an experiment that names a model has that model's generator and encoder. What is of a
+    conditional model takes the labels last.
     """
     import jax
 
     objective = experiment.build(config)
+    labels = () if getattr(config, "classes", None) is None else (("int32", "n"),)
 
-    def sampler(seed, index):
-        draw = lambda i: objective.sample(players, jax.random.fold_in(jax.random.key(seed), i), 1)[0]
-        return jax.vmap(draw)(index)
+    def sampler(seed, index, *label):
+        def draw(i, *label):
+            key = jax.random.fold_in(jax.random.key(seed), i)
+            return objective.sample(players, key, 1, label=label[0][None] if label else None)[0]
 
-    found = {"sampler": (sampler, (("uint32",), ("uint32", "n")))}
+        return jax.vmap(draw)(index, *label)
+
+    found = {"sampler": (sampler, (("uint32",), ("uint32", "n"), *labels))}
     if experiment.model:
         model, (variables,) = experiment.model(config), players.values()
-        found["generator"] = (lambda z: model.generate(variables, z), (("float32", "n", config.latent),))
-        encode = model.encode if hasattr(model, "encode") else partial(_posterior, model)
-        found["encoder"] = (lambda x: encode(variables, x), (("float32", "n", *config.shape),))
+        if hasattr(model, "encode"):
+            found["generator"] = (partial(model.generate, variables), (("float32", "n", model.latent),))
+            found["encoder"] = (partial(model.encode, variables), (("float32", "n", *config.shape),))
+        else:
+            found |= _of_model(model, variables, config, labels)
     return found
 
 
-def _posterior(model: LatentVariableModel, variables: Variables, x: Array) -> tuple[Array, Array]:
-    """Mean and scale of q(z | x), or mean and Cholesky factor."""
-    posterior = model.posterior(variables, x)
-    if hasattr(posterior, "factor"):
-        return posterior.mean(), posterior.factor
-    return posterior.mean(), posterior.stddev()
+def _of_model(model: LatentVariableModel, variables: Variables, config: Any, labels: tuple) -> dict:
+    """The generator, and the encoder as parameters of q(z | x) or, where it is no Gaussian, as draws from it."""
+    import jax
+    import numpy as np
+
+    some = [np.zeros(1, np.int32)] if labels else []
+    sizes = jax.tree.leaves(model.prior(variables, *some).event_shape)
+    several = len(sizes) > 1
+
+    def generator(*arguments):
+        z, label = arguments[: len(sizes)], arguments[len(sizes) :]
+        return model.generate(variables, z if several else z[0], *label)
+
+    def encoder(x, *label):
+        q = model.posterior(variables, x, *label)
+        return q.mean(), q.factor if hasattr(q, "factor") else q.stddev()
+
+    def encoder_sampler(seed, index, x, *label):
+        def draw(i, *example):
+            q = model.posterior(variables, *(a[None] for a in example))
+            z = q.sample(seed=jax.random.fold_in(jax.random.key(seed), i))
+            return jax.tree.map(lambda a: a[0], z)
+
+        return jax.vmap(draw)(index, x, *label)
+
+    data = ("float32", "n", *config.shape)
+    found = {"generator": (generator, (*(("float32", "n", size) for size in sizes), *labels))}
+    try:
+        jax.eval_shape(encoder, np.zeros((1, *config.shape), np.float32), *some)
+    except NotImplementedError:  # distrax's word for a mean without a closed form
+        return found | {"encoder_sampler": (encoder_sampler, (("uint32",), ("uint32", "n"), data, *labels))}
+    return found | {"encoder": (encoder, (data, *labels))}
 
 
 def stablehlo(function: Callable, arguments: Sequence[tuple]) -> bytes:

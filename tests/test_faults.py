@@ -62,7 +62,7 @@ FAULTS = {
     47: "clocks that jump",
     48: "a newer format",
     49: "a fork after jax has started threads",
-    50: "TensorFlow beside jax",
+    50: "memory that is not enough, TensorFlow beside jax",
     51: "tests that skip in silence on one device",
     52: "standard output that is closed",
 }

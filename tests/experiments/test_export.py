@@ -15,7 +15,7 @@ import safetensors
 import safetensors.numpy
 
 import genjax_models as gx
-from experiments import autoencoder, export, vae
+from experiments import autoencoder, export, iwae, vae
 from genjax_models.runs import checkpoints, directory, experiment
 from genjax_models.types import Batch
 
@@ -226,6 +226,42 @@ def test_the_metadata_say_what_it_was(kind, runs, exported):
     assert said["step"] == str(BEST)
     assert json.loads(said["config"]) == json.loads(json.dumps(dataclasses.asdict(run.config)))
     assert said["genjax_models"]
+
+
+FURTHER = {
+    "conditional": (vae, {"hidden": (6,), "conditional": True, "classes": 3}),
+    "conditional flow": (
+        vae,
+        {"hidden": (6,), "conditional": True, "classes": 3, "posterior": "flow", "form": "monte_carlo"},
+    ),
+    "two layers": (iwae, {"hidden": (6, 5), "latent": (4, 2), "layers": 2}),
+}
+
+
+@pytest.mark.parametrize("kind", FURTHER)
+def test_classes_go_last_and_posteriors_without_a_mean_are_drawn_from(kind):
+    module, fields = FURTHER[kind]
+    config = module.Config(**{"shape": SHAPE, **fields})
+    players = jax.jit(module.build(config).init)(jax.random.key(0), Batch(jnp.ones((1, *SHAPE))))
+    made = export.functions(module.EXPERIMENT, config, players)
+    call = {name: jax.export.deserialize(export.stablehlo(*parts)).call for name, parts in made.items()}
+    assert set(call) == {"sampler", "generator", "encoder" if kind == "conditional" else "encoder_sampler"}
+    model, (variables,), x = module.build_model(config), players.values(), np.ones((2, *SHAPE), np.float32)
+    label = () if kind == "two layers" else (np.array([2, 0], np.int32),)
+    seed, index = np.uint32(9), np.arange(2, dtype=np.uint32)
+    assert call["sampler"](seed, index, *label).shape == x.shape
+    posterior = model.posterior(variables, x, *label)
+    if kind == "conditional":
+        z = posterior.mean()
+        np.testing.assert_allclose(call["encoder"](x, *label)[0], z, rtol=1e-4, atol=1e-5)
+    else:
+        z = call["encoder_sampler"](seed, index, x, *label)
+        again = call["encoder_sampler"](seed, index[1:], x[1:], *(label[0][1:] for _ in label))
+        for one, other in zip(jax.tree.leaves(z), jax.tree.leaves(again), strict=True):
+            np.testing.assert_allclose(one[1:], other, rtol=1e-5)
+        assert np.all(np.isfinite(posterior.log_prob(z)))
+    means = call["generator"](*jax.tree.leaves(z), *label)
+    np.testing.assert_allclose(means, model.generate(variables, z, *label), rtol=1e-4, atol=1e-5)
 
 
 def test_the_last_checkpoint_can_be_exported_instead_and_files_are_replaced_on_request(runs, exported, tmp_path):
