@@ -73,7 +73,10 @@ def modules_after(code):
 HEAVY = {"jax", "distrax", "flax", "optax", "numpy", "tensorflow_datasets", "matplotlib", "orbax"}
 
 
-@pytest.mark.parametrize("module", ["vae", "autoencoder", "iwae", "infinite_mixture", "sample", "compare", "export"])
+COMMANDS = "sample compare export likelihood representations importance_sampling gradient_signal".split()  # noqa: SIM905
+
+
+@pytest.mark.parametrize("module", ["vae", "autoencoder", "iwae", "infinite_mixture", *COMMANDS])
 def test_help_imports_nothing_heavy(module):
     experiment = f"{module}.EXPERIMENT, " if module in ("vae", "autoencoder", "iwae", "infinite_mixture") else ""
     code = f"""
