@@ -23,7 +23,7 @@ class Batch(NamedTuple):
 class Aux(NamedTuple):
     """What a loss reports beside its value.
 
-    `metrics` are scalars, in nats where they are likelihoods; the trainer adds "loss" and "gradient_norm".
+    `metrics` are scalars, in nats where they are likelihoods; the trainer adds "loss" and maybe "gradient_norm".
     `variables` are the players as the loss left them (batch statistics moved on); their "params" are not read.
     """
 

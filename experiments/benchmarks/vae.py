@@ -2,19 +2,28 @@
 
 python -m experiments.benchmarks.vae
 
-On 2 cores of an AMD EPYC (jax 0.10.2, torch 2.13.0, 2 threads and their own allocators), 2026-11-21,
-nine turns of 400 steps:
+On 2 cores of an AMD EPYC (jax 0.10.2, torch 2.13.0, 2 threads and their own allocators, fused Adam), 2026-11-21,
+nine turns of 400 steps, measured alone:
 
                                      steps/s    the loop is faster by
     genjax_models, compiled loop         661
     torch eager                          399    1.65 x
     torch.compile                        408    1.62 x
 
-The machine is shared, and beside another process the medians were 2.0 x and 1.5 to 1.7 x with turns far off: quote
-none that was not measured alone. Of a step, 9% is the norm of the gradient that the trainer reports. Two things were
-found by measuring: sums over (28, 28, 1) cost a quarter of the step where sums over 784 cost little
+That was with the norm of the gradient, which the trainer now reports for games of two players or more alone. Without it
+a step takes 0.90 of its time (twenty alternating turns of 500 steps, medians, other processes beside); the table has
+not been measured again alone. Beside other processes the medians over PyTorch eager went from 1.5 x to 1.9 x from run
+to run, and with turns far off each other: quote none of those. Twice as fast was not reached. In most of those runs the
+same step in a Python loop was faster than in the compiled loop, by 0 to 16%, for a tenth more of processor time.
+
+Where the time of two cores goes in such a step: the five large matrix products some 70% (timed by themselves), which
+PyTorch pays too; and from leaving parts out by turns, Adam 10% (beside SGD), the loss as a number (its gradient alone
+needs no logarithm) and the other metrics 9%, gathering 2%, permutations of the epochs 2 to 4%, keys and noise 2%.
+
+Found by measuring: sums over (28, 28, 1) cost a quarter of the step where sums over 784 cost little
 (`estimators.distributions.Shaped`), and a state that is guarded within every step is copied in every step
-(`training.loop` looks afterwards, and goes back).
+(`training.loop` looks afterwards, and goes back). No gain, within 2%: a move without its scan of length 1, a batch
+without its interleaving, a gather of packed bytes, a barrier between gradient and update, `optax.flatten` (5% slower).
 """
 
 from __future__ import annotations

@@ -82,15 +82,23 @@ def batch_rows(key: PRNGKey, step: Array, num_steps: int, size: int, batch_size:
     if not per_epoch:
         raise ValueError(f"a batch of {batch_size} does not fit into {size} examples")
     steps = step + jnp.arange(num_steps)
-    first = step // per_epoch
+    first, last = step // per_epoch, (step + num_steps - 1) // per_epoch
     epochs = first + jnp.arange((num_steps - 1) // per_epoch + 2)  # as many as these steps can touch
-    orders = jax.vmap(lambda epoch: jax.random.permutation(fold_in(fold_in(key, _APART), epoch), size))(epochs)
+
+    def order(epoch):
+        return jax.random.permutation(fold_in(fold_in(key, _APART), epoch), size)
+
+    # Sorting a large data set takes as long as many steps: what lies behind the last epoch is left out.
+    orders = jax.lax.map(lambda epoch: jax.lax.cond(epoch <= last, order, lambda _: jnp.arange(size), epoch), epochs)
     batches = orders[:, : per_epoch * batch_size].reshape(len(epochs) * per_epoch, batch_size)
     return batches[steps - first * per_epoch]
 
 
 def first_failure(metrics: Metrics) -> tuple[int, list[str]] | None:
-    """The first step in `metrics` (leaves `[num_steps]`) that is not finite, and the names that are not; or None."""
+    """The first step in `metrics` (leaves `[num_steps]`) that is not finite, and the names that are not; or None.
+
+    None of a loop that made fewer steps than it was asked for: the updated variables alone were not finite.
+    """
     failed = {name: ~np.isfinite(values) for name, values in metrics.items() if _guards(name)}
     steps = np.flatnonzero(np.any(list(failed.values()), axis=0))
     if not steps.size:
@@ -125,8 +133,10 @@ def _while_finite(step: Callable, start: TrainState, num_steps: Array | int, chu
         return jnp.where(sound, count, jnp.minimum(healthy, count - 1)), sound | (count == 0), state, metrics
 
     carry = jnp.asarray(num_steps, jnp.int32), jnp.bool_(False), start, nothing
-    _, _, state, metrics = jax.lax.while_loop(lambda carry: ~carry[1], attempt, carry)
-    return state, metrics
+    count, _, state, metrics = jax.lax.while_loop(lambda carry: ~carry[1], attempt, carry)
+    # What came after the step that failed was computed from what it led to, and is no failure of its own.
+    behind = jnp.arange(chunk) > count
+    return state, jax.tree.map(lambda m: jax.vmap(jnp.where)(behind, jnp.zeros_like(m), m), metrics)
 
 
 def _finite(tree) -> Array:

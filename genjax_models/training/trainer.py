@@ -18,6 +18,7 @@ def trainer(
     updates: Mapping[str, int] = {},
     average: Mapping[str, float] = {},
     simultaneous: bool = False,
+    gradient_norm: bool | None = None,
 ) -> Trainer:
     """Turns an objective into `init` and a pure `step`.
 
@@ -32,6 +33,8 @@ def trainer(
       average: player -> decay in [0, 1) of an exponential moving average of its floating-point variables.
       simultaneous: all players move from where they stood when the step began; each keeps the collections (batch
         statistics) that its own loss moved.
+      gradient_norm: whether the norm of each player's gradient is reported, as "gradient_norm"; by default where there
+        are two players or more, whose balance it shows. It costs a step of a small VAE on a CPU a tenth of its time.
 
     Returns:
       A `Trainer`. `step` is a scan body as it stands, vmaps over seeds and traces once; its metrics are
@@ -44,6 +47,7 @@ def trainer(
     _check(objective, optimizers, updates, average)
     moves = {player: updates.get(player, 1) for player in objective.losses}
     shares = max(moves.values())
+    with_norm = len(moves) > 1 if gradient_norm is None else gradient_norm
 
     def init(key: PRNGKey, batch: Batch) -> TrainState:
         init_key, key = jax.random.split(key)  # split(key)[i] is fold_in(key, i): never keep a key that was split
@@ -59,7 +63,7 @@ def trainer(
             start = state.variables if simultaneous else variables
             keys = jax.random.split(fold_in(key, i), moves[player])
             turns = keys, jax.tree.map(lambda share, n=moves[player]: share[:n], batches)
-            move = _move(player, loss, optimizers[player], state.step)
+            move = _move(player, loss, optimizers[player], state.step, with_norm)
             (moved, opt_state[player]), seen = jax.lax.scan(move, (start, state.opt_state[player]), turns)
             variables = {**variables, player: moved[player]} if simultaneous else moved
             metrics |= {f"{player}/{name}": jnp.mean(values, axis=0) for name, values in seen.items()}
@@ -69,7 +73,7 @@ def trainer(
     return Trainer(init, step)
 
 
-def _move(player: str, loss: Loss, optimizer: optax.GradientTransformation, step: Array):
+def _move(player: str, loss: Loss, optimizer: optax.GradientTransformation, step: Array, with_norm: bool):
     """One move as a scan body: ((players, the optimizer's state), (key, share)) -> both as they are then, metrics."""
 
     def move(carry, turn):
@@ -83,8 +87,8 @@ def _move(player: str, loss: Loss, optimizer: optax.GradientTransformation, step
         change, opt_state = optimizer.update(gradient, opt_state, mine["params"])
         moved = _keep_params(variables, aux.variables or {})
         moved[player] = {**moved[player], "params": optax.apply_updates(mine["params"], change)}
-        metrics = {**aux.metrics, "loss": loss_value, "gradient_norm": optax.tree.norm(gradient)}
-        return (moved, opt_state), metrics
+        norm = {"gradient_norm": optax.tree.norm(gradient)} if with_norm else {}
+        return (moved, opt_state), {**aux.metrics, "loss": loss_value, **norm}
 
     return move
 
