@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import tyro
 
-from experiments import vae
+from experiments.trained import trained
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import explained, parse
 from genjax_models.runs.configuration import seed_in_range, whole
@@ -35,16 +35,14 @@ from genjax_models.runs.configuration import seed_in_range, whole
 if TYPE_CHECKING:
     import distrax
     import numpy as np
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-    from genjax_models.types import Array, PRNGKey
+    from genjax_models.evaluation.posterior_grid import PosteriorGrid
+    from genjax_models.models import LatentVariableModel
+    from genjax_models.types import Array, PRNGKey, Variables
 
 _BLOCK = 100  # draws in memory at once
 _GROUPS = 100  # estimates, at least, that a variance is taken over
 _REACH = 6.0  # of the grids, in standard deviations of the prior, of which 4e-9 lie beyond
-_DROP = 20.0  # nats below its mode at which the posterior ends
-_COLOURS = {"prior": "#7b8794", "encoder": "#e07a1f", "posterior": "#2364aa"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +50,7 @@ class ImportanceSampling:
     """Estimate p(x) of one test example from the prior, the encoder and the exact posterior."""
 
     run: tyro.conf.Positional[Path | None] = None
-    """Directory of a run of experiments.vae with --latent 2."""
+    """Directory of a run of experiments.vae or experiments.iwae, with two latent dimensions."""
     example: int = 0
     """Which one of the test split."""
     draws: int = 100_000
@@ -73,39 +71,6 @@ class ImportanceSampling:
         seed_in_range(self.seed)
 
 
-class Problem(NamedTuple):
-    """p(z) and p(x | z) of one x, and q(z | x)."""
-
-    x: Array
-    prior: distrax.Distribution
-    likelihood: Callable[[Array], distrax.Distribution]
-    encoder: distrax.Distribution
-
-
-class Grid(NamedTuple):
-    """log p(x, z) `[nodes, nodes]` at the nodes (first[i], second[j])."""
-
-    first: np.ndarray
-    second: np.ndarray
-    log_joint: np.ndarray
-
-    @property
-    def cell(self) -> tuple[float, float]:
-        """Sides of the cell that belongs to a node."""
-        return self.first[1] - self.first[0], self.second[1] - self.second[0]
-
-    @property
-    def log_likelihood(self) -> tuple[float, float]:
-        """log p(x), and its distance from the same rule with twice the spacing."""
-        from numpy import abs, log, prod
-        from scipy.special import logsumexp
-
-        fine, coarse = (
-            float(logsumexp(self.log_joint[::every, ::every]) + log(prod(self.cell) * every**2)) for every in (1, 2)
-        )
-        return fine, abs(fine - coarse)
-
-
 class Sampled(NamedTuple):
     """A proposal at work: log w - log p(x) `[draws]`, and what estimates of k weights came to.
 
@@ -123,11 +88,13 @@ class Sampled(NamedTuple):
 
 
 class Study(NamedTuple):
-    """All that the picture shows; `on_plane` is log p(x) and its error by quadrature on the whole plane."""
+    """All that is shown; `on_plane` is log p(x) and its error by quadrature on the whole plane."""
 
-    problem: Problem
-    on_plane: tuple[float, float]
-    grid: Grid
+    x: Array
+    likelihood: Callable[[Array], distrax.Distribution]
+    proposals: Mapping[str, distrax.Distribution]
+    on_plane: Mapping[str, Array]
+    grid: PosteriorGrid
     prior_variance: float
     sampled: Mapping[str, Sampled]
 
@@ -135,98 +102,33 @@ class Study(NamedTuple):
 def measure(options: ImportanceSampling) -> Study:
     """Quadrature, a grid about the posterior, and draws of the three proposals."""
     import jax
-    import numpy as np
 
+    from genjax_models.evaluation.posterior_grid import posterior_grid
     from genjax_models.evaluation.quadrature import quadrature_log_likelihood
 
     model, variables, x = _trained(options)
-    quadrature = jax.jit(
+    on_plane = jax.jit(
         lambda x: quadrature_log_likelihood(model, variables, x, nodes=options.nodes, reach=_REACH, batch_size=1)
     )(x[None])
-    problem = Problem(
-        x, model.prior(variables), lambda z: model.likelihood(variables, z), model.posterior(variables, x)
-    )
-    grid = grid_about_posterior(problem)
-    proposals = {"prior": problem.prior, "encoder": problem.encoder, "posterior": posterior_on(grid)}
+    prior, likelihood = model.prior(variables), lambda z: model.likelihood(variables, z)
+    grid = posterior_grid(model, variables, x, reach=_REACH)
+    proposals = {"prior": prior, "encoder": model.posterior(variables, x), "posterior": grid.posterior}
     keys = jax.random.split(jax.random.key(options.seed), len(proposals))
     sampled = {
-        name: summarise(draw(key, problem, proposal, options.draws) - grid.log_likelihood[0])
+        name: summarise(draw(key, x, proposal, prior, likelihood, options.draws) - grid.log_likelihood)
         for key, (name, proposal) in zip(keys, proposals.items(), strict=True)
     }
-    return Study(
-        problem,
-        (float(quadrature["log_likelihood"][0]), float(quadrature["quadrature_error"][0])),
-        grid,
-        prior_variance(grid, np.asarray(problem.prior.log_prob(_nodes(grid)), np.float64)),
-        sampled,
-    )
+    return Study(x, likelihood, proposals, on_plane, grid, prior_variance(grid, prior), sampled)
 
 
-def grid_about_posterior(problem: Problem, *, nodes: int = 161) -> Grid:
-    """The joint on a window that holds all of the posterior within `_DROP` nats of its mode.
-
-    Three grids, each on the window that the one before has found. A posterior in several pieces has one window.
-    """
-    import jax
-    import jax.numpy as jnp
-    import numpy as np
-
-    @jax.jit
-    def on(first: Array, second: Array) -> Array:
-        def row(z_1):
-            z = jnp.stack([jnp.full_like(second, z_1), second], axis=-1)
-            return problem.prior.log_prob(z) + problem.likelihood(z).log_prob(problem.x)
-
-        return jax.lax.map(row, first)
-
-    window = [(-_REACH, _REACH)] * 2
-    for _ in range(3):
-        axes = [np.linspace(low, high, nodes, dtype=np.float32) for low, high in window]
-        log_joint = np.asarray(on(*axes), np.float64)
-        window = []
-        for axis, others in zip(axes, (1, 0), strict=True):
-            held = np.flatnonzero(log_joint.max(axis=others) > log_joint.max() - _DROP)
-            window.append((axis[max(held[0] - 1, 0)], axis[min(held[-1] + 1, nodes - 1)]))
-    return Grid(*(axis.astype(np.float64) for axis in axes), log_joint)
-
-
-def posterior_on(grid: Grid) -> distrax.Distribution:
-    """p(z | x) as a density that is constant in the cell about each node.
-
-    A cell is drawn by the inverse CDF, and a point within it uniformly: this is an exact proposal with a density of its
-    own, whose weights differ from p(x) by what the posterior varies within a cell.
-    """
-    import distrax
-    import jax
-    import jax.numpy as jnp
-    import numpy as np
-
-    probabilities = np.exp(grid.log_joint - grid.log_joint.max())
-    probabilities = probabilities / probabilities.sum()
-    shape, sides = probabilities.shape, np.asarray(grid.cell, np.float32)
-    corner = np.asarray([grid.first[0], grid.second[0]], np.float32) - sides / 2
-    log_density = jnp.asarray(np.log(np.maximum(probabilities, 1e-300)) - np.log(sides).sum(), jnp.float32)
-    cumulative = np.cumsum(probabilities)
-
-    class PiecewiseConstant(distrax.Distribution):
-        event_shape = (2,)
-
-        def _sample_n(self, key: PRNGKey, n: int) -> Array:
-            cell_key, within_key = jax.random.split(key)
-            u = jax.random.uniform(cell_key, (n,))
-            cells = jnp.searchsorted(jnp.asarray(cumulative, jnp.float32), u, side="right")
-            cells = jnp.stack(jnp.unravel_index(jnp.minimum(cells, probabilities.size - 1), shape), axis=-1)
-            return corner + (cells + jax.random.uniform(within_key, (n, 2))) * sides
-
-        def log_prob(self, value: Array) -> Array:
-            cells = jnp.floor((value - corner) / sides).astype(int)
-            inside = jnp.all((cells >= 0) & (cells < jnp.asarray(shape)), axis=-1)
-            return jnp.where(inside, log_density[cells[..., 0], cells[..., 1]], -jnp.inf)
-
-    return PiecewiseConstant()
-
-
-def draw(key: PRNGKey, problem: Problem, proposal: distrax.Distribution, draws: int) -> np.ndarray:
+def draw(
+    key: PRNGKey,
+    x: Array,
+    proposal: distrax.Distribution,
+    prior: distrax.Distribution,
+    likelihood: Callable[[Array], distrax.Distribution],
+    draws: int,
+) -> np.ndarray:
     """log w of `draws` draws, `[draws]`."""
     import jax
     import jax.numpy as jnp
@@ -236,27 +138,22 @@ def draw(key: PRNGKey, problem: Problem, proposal: distrax.Distribution, draws: 
 
     def block(j):
         z = proposal.sample(seed=jax.random.fold_in(key, j), sample_shape=(_BLOCK, 1))
-        return log_weights(z, problem.x[None], proposal, problem.prior, problem.likelihood)
+        return log_weights(z, x[None], proposal, prior, likelihood)
 
     blocks = jax.jit(lambda js: jax.lax.map(block, js))(jnp.arange(-(-draws // _BLOCK)))
     return np.asarray(blocks, np.float64).reshape(-1)[:draws]
 
 
 def summarise(log_weights: np.ndarray) -> Sampled:
-    """What estimates from disjoint groups of k of the weights come to, for k = 1, 10, ...
-
-    Args:
-      log_weights: log w - log p(x), `[draws]`.
-    """
+    """What estimates from disjoint groups of k weights, log w - log p(x) `[draws]`, come to, for k = 1, 10, ..."""
     import numpy as np
     from scipy.special import logsumexp
 
     from genjax_models.estimators.importance import pareto_k_hat
 
-    samples = 10 ** np.arange(1 + int(np.log10(len(log_weights) / _GROUPS)))
-    estimates = [
-        logsumexp(log_weights[: len(log_weights) // k * k].reshape(-1, k), axis=1) - np.log(k) for k in samples
-    ]
+    n = len(log_weights)
+    samples = 10 ** np.arange(1 + int(np.log10(n / _GROUPS)))
+    estimates = [logsumexp(log_weights[: n // k * k].reshape(-1, k), axis=1) - np.log(k) for k in samples]
     return Sampled(
         log_weights,
         float(pareto_k_hat(log_weights[:, None])[0]),
@@ -267,42 +164,32 @@ def summarise(log_weights: np.ndarray) -> Sampled:
     )
 
 
-def prior_variance(grid: Grid, log_prior: np.ndarray) -> float:
-    """R of the prior, by quadrature: integral p(z) p(x | z)^2 dz / p(x)^2 - 1.
-
-    Args:
-      grid: about the posterior.
-      log_prior: at its nodes, `[nodes, nodes]`.
-    """
+def prior_variance(grid: PosteriorGrid, prior: distrax.Distribution) -> float:
+    """R of the prior, by quadrature: integral p(z | x)^2 / p(z) dz - 1."""
     import numpy as np
-    from scipy.special import logsumexp
 
-    log_second_moment = logsumexp(2 * grid.log_joint - log_prior) + np.log(grid.cell).sum()
-    return float(np.expm1(log_second_moment - 2 * grid.log_likelihood[0]))
+    from genjax_models.evaluation.quadrature import trapezoidal_rule
+
+    log_posterior = grid.log_joint - grid.log_likelihood
+    return float(np.expm1(trapezoidal_rule(2 * log_posterior - prior.log_prob(grid.z), grid.spacing)[0]))
 
 
 def table(study: Study) -> str:
     """log p(x), then for each proposal R / k as measured, the spread of the logarithm, and how far to trust them."""
     from genjax_models.estimators.importance import pareto_k_threshold
 
-    exact = [
-        f"log p(x) = {value:.4f} nats by quadrature {where}; at twice the spacing {error:.1e} away"
-        for where, (value, error) in (
-            ("about the posterior", study.grid.log_likelihood),
-            ("on the plane", study.on_plane),
-        )
-    ]
+    exact = "log p(x) = {:.4f} nats by quadrature {}; at twice the spacing {:.1e} away"
+    grid, on_plane = study.grid, study.on_plane
     lines = [
-        *exact,
+        exact.format(grid.log_likelihood, "about the posterior", grid.quadrature_error),
+        exact.format(on_plane["log_likelihood"].item(), "on the plane", on_plane["quadrature_error"].item()),
         "",
         f"{'proposal':12s}{'k':>7s}{'relative variance':>20s}{'log p(x): sd':>15s}{'median error':>15s}",
     ]
     for name, s in study.sampled.items():
-        for i, k in enumerate(s.samples):
-            lines.append(
-                f"{name if i == 0 else '':12s}{k:>7,d}{s.relative_variance[i]:>20.2e}{s.log_spread[i]:>15.4f}"
-                f"{s.log_quantiles[i, 1]:>15.4f}"
-            )
+        rows = zip(s.samples, s.relative_variance, s.log_spread, s.log_quantiles[:, 1], strict=True)
+        for i, (k, variance, spread, median) in enumerate(rows):
+            lines.append(f"{'' if i else name:12s}{k:>7,d}{variance:>20.2e}{spread:>15.4f}{median:>15.4f}")
     lines += ["", f"R of the prior by quadrature: {study.prior_variance:.4g}"]
     for name, s in study.sampled.items():
         threshold = pareto_k_threshold(len(s.log_weights))
@@ -311,163 +198,32 @@ def table(study: Study) -> str:
     return "\n".join(lines)
 
 
-def picture(study: Study) -> Figure:
-    """Where the draws fall, above; what their weights are, and what comes of k of them, below."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12, 8), layout="constrained")
-    axes = figure.subplot_mosaic("aaabbb;ccddee", height_ratios=(1.25, 1))
-    _plane(axes["a"], study)
-    _window(axes["b"], study)
-    _sorted_weights(axes["c"], study)
-    _relative_variance(axes["d"], study)
-    _log_estimates(axes["e"], study)
-    for panel in axes.values():
-        panel.set_axisbelow(True)
-        panel.grid(alpha=0.25)
-    return figure
-
-
-def _plane(axes: Axes, study: Study) -> None:
-    import jax
-    import numpy as np
-
-    from genjax_models.runs import pictures
-
-    problem, grid = study.problem, study.grid
-    z = np.asarray(problem.prior.sample(seed=jax.random.key(0), sample_shape=1_000))
-    terms = np.asarray(problem.likelihood(z).log_prob(problem.x), np.float64)
-    highest = (grid.log_joint - np.asarray(problem.prior.log_prob(_nodes(grid)))).max()
-    counts = terms > highest + np.log(0.01)
-    axes.scatter(*z[~counts].T, s=8, color="#b8c1cc", linewidths=0, label="terms below 1% of the largest p(x | z)")
-    axes.scatter(*z[counts].T, s=22, color="#c1121f", linewidths=0, label="terms that count", zorder=3)
-    axes.contour(grid.first, grid.second, *_regions(grid, grid.log_joint), colors=_COLOURS["posterior"], linewidths=1)
-    axes.indicate_inset([grid.first[0], grid.second[0], np.ptp(grid.first), np.ptp(grid.second)], edgecolor="#1f2933")
-    axes.set_title(f"Draws of the prior: {counts.sum()} of {len(z):,} have terms p(x | z) that count")
-    axes.set_xlim(-4, 4)
-    axes.set_ylim(-4, 4)
-    axes.set_xlabel("z[0]")
-    axes.set_ylabel("z[1]")
-    axes.legend(frameon=True, loc="lower left", fontsize=8)
-    if pictures.drawable(problem.x.shape):
-        inset = axes.inset_axes([0.83, 0.79, 0.16, 0.2])
-        inset.imshow(np.asarray(problem.x), cmap="gray", vmin=0, vmax=1)
-        inset.set_xticks([])
-        inset.set_yticks([])
-        inset.set_xlabel("x", labelpad=1)
-
-
-def _window(axes: Axes, study: Study) -> None:
-    import jax
-    import numpy as np
-    from matplotlib.lines import Line2D
-
-    problem, grid = study.problem, study.grid
-    density = np.exp(grid.log_joint - grid.log_joint.max()).T
-    axes.pcolormesh(grid.first, grid.second, density, cmap="Blues", shading="nearest", rasterized=True)
-    log_q = np.asarray(problem.encoder.log_prob(_nodes(grid)), np.float64)
-    axes.contour(grid.first, grid.second, *_regions(grid, grid.log_joint), colors=_COLOURS["posterior"], linewidths=1.5)
-    axes.contour(grid.first, grid.second, *_regions(grid, log_q), colors=_COLOURS["encoder"], linewidths=1.5)
-    z = np.asarray(problem.encoder.sample(seed=jax.random.key(1), sample_shape=200))
-    axes.scatter(*z.T, s=8, color=_COLOURS["encoder"], linewidths=0)
-    for limit, nodes, others in ((axes.set_xlim, grid.first, 1), (axes.set_ylim, grid.second, 0)):
-        held = nodes[grid.log_joint.max(axis=others) > grid.log_joint.max() - _DROP / 2]
-        limit(held[0], held[-1])
-    axes.set_xlabel("z[0]")
-    axes.set_ylabel("z[1]")
-    axes.set_title("The proposals where the mass is: regions of 50% and 95%")
-    names = {"posterior": "posterior p(z | x), exact", "encoder": "encoder q(z | x), and 200 of its draws"}
-    handles = [Line2D([], [], color=_COLOURS[name], label=label) for name, label in names.items()]
-    axes.legend(handles=handles, frameon=True, loc="upper right", fontsize=8)
-
-
-def _sorted_weights(axes: Axes, study: Study) -> None:
-    import numpy as np
-
-    for name, s in study.sampled.items():
-        share = (np.arange(len(s.log_weights)) + 0.5) / len(s.log_weights)
-        axes.plot(share, np.sort(s.log_weights)[::-1] / np.log(10), color=_COLOURS[name], label=name)
-    axes.set_xscale("log")
-    axes.set_ylim(-20, 5)
-    axes.set_xlabel("share of the draws that weigh more")
-    axes.set_ylabel(r"$\log_{10}$ of the weight $w / p(x)$")
-    axes.set_title("The weights, largest first", fontsize=11)
-    axes.legend(frameon=False, fontsize=8, loc="lower left")
-
-
-def _relative_variance(axes: Axes, study: Study) -> None:
-    for name, s in study.sampled.items():
-        axes.plot(s.samples, s.relative_variance, "o-", markersize=4, color=_COLOURS[name])
-    samples = study.sampled["prior"].samples
-    axes.plot(samples, study.prior_variance / samples, "k--", linewidth=1, label="prior, R / k by quadrature")
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlabel("samples k")
-    axes.set_title("Relative variance of the estimate of p(x)", fontsize=11)
-    axes.set_ylim(top=50 * study.prior_variance)
-    axes.legend(frameon=False, fontsize=8, loc="upper right")
-
-
-def _log_estimates(axes: Axes, study: Study) -> None:
-    for name, s in study.sampled.items():
-        low, median, high = s.log_quantiles.T
-        axes.plot(s.samples, median, "o-", markersize=4, color=_COLOURS[name])
-        axes.fill_between(s.samples, low, high, color=_COLOURS[name], alpha=0.25, linewidth=0)
-    axes.axhline(0, color="#1f2933", linestyle="--", linewidth=1)
-    axes.set_xscale("log")
-    axes.set_yscale("symlog", linthresh=1)
-    axes.set_xlabel("samples k")
-    axes.set_ylabel("nats")
-    axes.set_title("Estimate of log p(x), less log p(x):\nmedian and 80% of the estimates", fontsize=11)
-
-
-def _regions(grid: Grid, log_density: np.ndarray) -> tuple[np.ndarray, list[float]]:
-    """What `contour` draws: a density, and its levels around the smallest regions that hold 95% and 50%."""
-    import numpy as np
-
-    density = np.exp(log_density - log_density.max())
-    ordered = np.sort(density.ravel())[::-1]
-    held = np.cumsum(ordered) / ordered.sum()
-    return density.T, [ordered[np.searchsorted(held, share)] for share in (0.95, 0.5)]
-
-
-def _nodes(grid: Grid) -> np.ndarray:
-    """z at the nodes, `[nodes, nodes, 2]`."""
-    import numpy as np
-
-    return np.stack(np.meshgrid(grid.first, grid.second, indexing="ij"), axis=-1).astype(np.float32)
-
-
-def _trained(options: ImportanceSampling):
+def _trained(options: ImportanceSampling) -> tuple[LatentVariableModel, Variables, Array]:
     """The model of a run, its variables, and the test example."""
-    from genjax_models.runs import directory
-
     if options.run is None:
         raise InputError(
             "a run is wanted: make one with `python -m experiments.vae --run-dir runs/vae`,"
             " then `python -m experiments.importance_sampling runs/vae`"
         )
-    config = directory.read_config(options.run, vae.Config, "vae")
-    if config.latent != 2 or config.conditional:
-        kind = "conditional" if config.conditional else "not conditional"
+    run = trained(options.run)
+    test, shape = run.data.test, run.model.prior(run.variables).event_shape
+    classes = "without classes" if run.label(test) is None else "with classes"
+    if (shape, classes) != ((2,), "without classes"):
         raise InputError(
-            f"{options.run}: has {config.latent} latent dimensions and is {kind}; wanted are 2, not conditional"
+            f"{options.run}: accepted is a model of z of shape (2,) without classes, got {shape} {classes}"
         )
-    variables = vae.load(options.run)[1]["vae"]
-    config, loaded = vae.dataset(config)
-    test = vae.prepare(config, loaded).test
     if options.example >= len(test.x):
         raise InputError(f"--example {options.example}: the test split has {len(test.x)}, from 0")
-    return vae.build_model(config), variables, test.x[options.example]
+    return run.model, run.variables, test.x[options.example]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
     with explained():
-        options = parse(
-            ImportanceSampling, arguments, "python -m experiments.importance_sampling", ImportanceSampling.__doc__
-        )
+        command = "python -m experiments.importance_sampling"
+        options = parse(ImportanceSampling, arguments, command, ImportanceSampling.__doc__)
         study = measure(options)
+        from experiments.importance_sampling_figure import picture  # which imports jax, and `--help` does not
         from genjax_models.runs import figures
 
         out = options.out or options.run / "figures" / "importance_sampling.png"

@@ -10,6 +10,7 @@ from .evaluation.gaps import bound_gaps
 from .evaluation.information import latent_information
 from .evaluation.latents import latent_usage, latent_usage_by_layer
 from .evaluation.likelihood import negative_log_likelihood
+from .evaluation.posterior_grid import posterior_grid
 from .evaluation.quadrature import quadrature_log_likelihood
 from .evaluation.reconstruction import held_out_error
 from .evaluation.representations import compare_representations, probe
@@ -89,6 +90,7 @@ __all__ = [
     "objectives",
     "pareto_k_hat",
     "players_for_sampling",
+    "posterior_grid",
     "prepare",
     "probe",
     "quadrature_log_likelihood",

@@ -1,5 +1,9 @@
 """log p(x) of a model with one or two latent dimensions, by quadrature over z: no draws, no bound."""
 
+import math
+from collections.abc import Sequence
+
+import distrax
 import jax
 import jax.numpy as jnp
 
@@ -45,25 +49,48 @@ def quadrature_log_likelihood(
       ValueError: another prior's dimension, nodes that are no odd integer of at least 3, a reach that is not
         positive, no examples, or a batch size below 1.
     """
+    prior = model.prior(variables)
+    check_grid(prior, nodes, reach)
+    (latent,) = prior.event_shape
+    z = nodes_at([jnp.linspace(-reach, reach, nodes)] * latent)
+    log_prior = prior.log_prob(z)
+    likelihood = model.likelihood(variables, z)
+
+    def one(_, x: Array) -> dict[str, Array]:
+        value, error = trapezoidal_rule(log_prior + likelihood.log_prob(x), [2 * reach / (nodes - 1)] * latent)
+        return {"log_likelihood": value, "quadrature_error": error}
+
+    return map_examples(one, jax.random.key(0), x, batch_size=batch_size)
+
+
+def check_grid(prior: distrax.Distribution, nodes: int, reach: float) -> None:
+    """Raises the `ValueError` of a prior, a number of nodes or a reach that no grid is made of."""
     if not isinstance(nodes, int) or nodes < 3 or nodes % 2 == 0:
         raise ValueError(f"nodes must be an odd integer of at least 3, got {nodes!r}")
     if not reach > 0:
         raise ValueError(f"reach must be positive, got {reach!r}")
-    prior = model.prior(variables)
     if prior.event_shape not in ((1,), (2,)):
         raise ValueError(f"quadrature is for one or two latent dimensions, the prior is over {prior.event_shape}")
 
-    (latent,) = prior.event_shape
-    axis = jnp.linspace(-reach, reach, nodes)
-    z = jnp.stack(jnp.meshgrid(*[axis] * latent, indexing="ij"), axis=-1)  # [nodes, ..., latent]
-    log_prior = prior.log_prob(z)
-    likelihood = model.likelihood(variables, z)
-    log_volume = jnp.log(2 * reach / (nodes - 1)) * latent  # of the cell that belongs to a node
 
-    def one(_, x: Array) -> dict[str, Array]:
-        log_joint = log_prior + likelihood.log_prob(x)
-        fine = jax.nn.logsumexp(log_joint) + log_volume
-        coarse = jax.nn.logsumexp(log_joint[(slice(None, None, 2),) * latent]) + log_volume + latent * jnp.log(2.0)
-        return {"log_likelihood": fine, "quadrature_error": jnp.abs(fine - coarse)}
+def nodes_at(axes: Sequence[Array]) -> Array:
+    """The points of a grid, `[nodes, ..., latent]`, from the coordinates `[nodes]` of each dimension."""
+    return jnp.stack(jnp.meshgrid(*axes, indexing="ij"), axis=-1)
 
-    return map_examples(one, jax.random.key(0), x, batch_size=batch_size)
+
+def trapezoidal_rule(log_integrand: Array, spacing: Sequence[float]) -> tuple[Array, Array]:
+    """The logarithm of an integral over a grid, at whose edges there is nothing left of the integrand.
+
+    Args:
+      log_integrand: at the nodes, an odd number of them in each dimension.
+      spacing: of the nodes, in each dimension.
+
+    Returns:
+      Its value, and the distance, in nats, to the same rule with twice the spacing.
+    """
+    fine, coarse = (
+        jax.nn.logsumexp(log_integrand[(slice(None, None, every),) * log_integrand.ndim])
+        + math.log(math.prod(spacing) * every**log_integrand.ndim)
+        for every in (1, 2)
+    )
+    return fine, jnp.abs(fine - coarse)
