@@ -68,8 +68,6 @@ FAULTS = {
 }
 WAITS = {
     **dict.fromkeys((8, 43), "for runs on several devices"),
-    **dict.fromkeys((16, 17, 18), "for kernels and MMD"),
-    21: "for adversarial objectives",
 }
 
 

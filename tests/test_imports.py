@@ -73,7 +73,7 @@ def modules_after(code):
 HEAVY = {"jax", "distrax", "flax", "optax", "numpy", "tensorflow_datasets", "matplotlib", "orbax"}
 
 
-COMMANDS = "sample compare export likelihood representations importance_sampling gradient_signal".split()  # noqa: SIM905
+COMMANDS = "sample compare export likelihood representations importance_sampling gradient_signal bilinear_game".split()  # noqa: SIM905
 
 
 @pytest.mark.parametrize("module", ["vae", "autoencoder", "iwae", "infinite_mixture", *COMMANDS])

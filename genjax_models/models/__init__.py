@@ -1,5 +1,6 @@
 """What is generated: a prior, a generator and what it needs, wired."""
 
+from genjax_models.models.adversarial import AdversarialPair, adversarial_pair
 from genjax_models.models.autoencoder import AutoencoderModel, autoencoder_model
 from genjax_models.models.data_mean import starting_at_data_mean
 from genjax_models.models.families import Family, positive
@@ -11,11 +12,13 @@ from genjax_models.models.mixture import MixtureModel, gaussian_mixture
 from genjax_models.models.posteriors import coupling_flow, diagonal_gaussian, full_covariance_gaussian
 
 __all__ = [
+    "AdversarialPair",
     "AutoencoderModel",
     "Family",
     "GeneratorModel",
     "LatentVariableModel",
     "MixtureModel",
+    "adversarial_pair",
     "autoencoder_model",
     "bernoulli",
     "coupling_flow",

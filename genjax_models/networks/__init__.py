@@ -1,6 +1,7 @@
 """Flax modules: what a layer is, not how it is trained."""
 
 from genjax_models.networks.convolutional import ConvolutionalEncoder, ConvolutionalGenerator
+from genjax_models.networks.discriminators import MLPDiscriminator
 from genjax_models.networks.mlp import MLPEncoder, MLPGenerator
 from genjax_models.networks.outputs import Output
 from genjax_models.networks.pair import EncoderGenerator, Layers
@@ -10,6 +11,7 @@ __all__ = [
     "ConvolutionalGenerator",
     "EncoderGenerator",
     "Layers",
+    "MLPDiscriminator",
     "MLPEncoder",
     "MLPGenerator",
     "Output",

@@ -48,6 +48,11 @@ def generator_alone():
     return gx.generator_model(gx.MLPGenerator(likelihood.outputs, (8,)), likelihood, 2)
 
 
+def pair_of(**options):
+    discriminator = gx.MLPDiscriminator(SHAPE, (8,), dropout=0.2)
+    return gx.adversarial_pair(gx.MLPGenerator(SHAPE, (8,)), discriminator, 2, **options)
+
+
 def two_layers():
     lower, upper, x = gx.diagonal_gaussian(3), gx.diagonal_gaussian(2), gx.bernoulli(SHAPE)
     encoders = gx.MLPEncoder(SHAPE, lower.outputs, (8,)), gx.MLPEncoder((3,), upper.outputs, (8,))
@@ -93,6 +98,11 @@ TABLE = {
     ),
     "mixture": Row(lambda: gx.mixture(gx.gaussian_mixture(SHAPE, 3))),
     "infinite mixture": Row(lambda: gx.infinite_mixture(generator_alone(), num_samples=20)),
+    "gan": Row(lambda: gx.gan(pair_of())),
+    "gan, conditional, three moves, an average": Row(
+        lambda: gx.gan(pair_of(classes=CLASSES), payoff="hinge", penalty="r1"),
+        {"updates": {"discriminator": 3}, "average": {"generator": 0.9}},
+    ),
     "autoencoder": Row(plain_autoencoder),
     "adversarial game": Row(lambda: adversarial(size=16)),
     "adversarial game, three moves, an average": Row(
