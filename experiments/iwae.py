@@ -7,6 +7,29 @@ binarised anew at every step, Adam with stages of 3^i epochs at the rate 0.001 *
 of the output at the logit of the training mean. They ran eight stages; five are 121 epochs, 48,400 steps of mnist10k.
 Their eps of 1e-4 was for gradients summed over 20 examples; of a mean it is 5e-6.
 
+NLL(5000), nats of 1,000 test images of mnist10k (8,000 for training), and active units, by seed:
+
+                    k = 1                    k = 5                    k = 50
+1 layer   IWAE      98.09, 97.92, 98.54      96.56, 96.58, 96.73      95.73, 95.70
+          units     22, 28, 23               39, 31, 26               45, 47
+          VAE       the same                 96.62 (21 units)         not run yet
+2 layers  IWAE      97.00 (100 + 9 units)    95.75 (100 + 9)          not run yet
+          VAE       the same                 95.73 (100 + 13)         not run yet
+Burda et al., 60,000 training images, eight stages:
+1 layer   IWAE      86.76 (19)               85.54 (22)               84.78 (25)
+          VAE       86.76 (19)               86.47 (20)               86.35 (20)
+2 layers  IWAE      85.33                    83.89                    82.90
+
+The standard error over images is 0.8 to 0.9, the same images for all. More samples give a better model with more of its
+units; on 8,000 images the mean of five ELBOs gains as much as L_5. k-hat trusts the NLL(5000) of hardly any image:
+by annealing (experiments.likelihood, 50 images) -log p(x) is 0.93 +- 0.18 nats lower at k = 1, 1.01 +- 0.21 at k = 50.
+
+Fashion-MNIST, 10,000 test images, --data fashion_mnist --latent 100 40 --batch-size 100 --steps 50000
+--evaluate-every 5000 --log-every 500: VAE (--objective vae --num-samples 1) 236.28 +- 0.76, IWAE (k = 5)
+234.59 +- 0.76. The literature's VAE, of other networks and longer training, has 228.7 (Norouzi, Fleet and Norouzi, 2020).
+
+One minute a run at k = 1, 20 at k = 50, beside other work on 2 cores of AMD EPYC (jax 0.10.2, CPU), 2026-11-21.
+
 With the full MNIST (a folder of idx files or tfds:mnist) and --stages 8 the same command makes their table.
 """
 
