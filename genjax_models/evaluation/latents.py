@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from genjax_models.estimators.checks import check_num_samples
 from genjax_models.estimators.distributions import Chain
+from genjax_models.estimators.elbo import kl_by_dimension
 from genjax_models.evaluation.examples import map_examples
 from genjax_models.models.latent_variable import LatentVariableModel
 from genjax_models.types import Array, Batch, PRNGKey, Variables
@@ -135,7 +136,8 @@ def _conditional_means(posterior: distrax.Distribution, key: PRNGKey, num_sample
 
 
 def _kl_by_dimension(posterior: distrax.Distribution, prior: distrax.Distribution) -> Array | None:
-    """KL of each dimension `[latent]` of a batch of one, where both are products over dimensions."""
-    if not all(isinstance(p, distrax.Independent) and len(p.event_shape) == 1 for p in (posterior, prior)):
+    """KL of each dimension `[latent]` of a batch of one, where q and p have it."""
+    try:
+        return kl_by_dimension(posterior, prior)[0]
+    except ValueError:
         return None
-    return posterior.distribution.kl_divergence(prior.distribution)[0]

@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 import distrax
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
-from genjax_models.estimators.distributions import diagonal_normal
 from genjax_models.models.families import Family
+from genjax_models.models.latent_variable import LatentVariableModel, standard_normal
 from genjax_models.networks.outputs import Emitted
 from genjax_models.types import Array, Batch, PRNGKey, Variables
 
@@ -17,24 +16,16 @@ from genjax_models.types import Array, Batch, PRNGKey, Variables
 class GeneratorModel(NamedTuple):
     """Pure functions of the model's variables: what `LatentVariableModel` is without `posterior`.
 
-    `prior(variables)` is p(z), `likelihood(variables, z)` p(x | z) for z with any leading axes. What asks for a
-    `GeneratorModel` takes a `LatentVariableModel` as well: these parts have the same names and arguments.
+    `prior(variables)` is p(z), `likelihood(variables, z)` p(x | z) for z with any leading axes; neither reads a label.
+    What asks for a `GeneratorModel` takes a `LatentVariableModel` as well: the parts have the same names and arguments.
     """
 
     init: Callable[[PRNGKey, Batch], Variables]
     prior: Callable[..., distrax.Distribution]
     likelihood: Callable[..., distrax.Distribution]
 
-    def generate(self, variables: Variables, z: Array) -> Array:
-        """g(z) = E[x | z], `[..., *shape]`."""
-        return self.likelihood(variables, z).mean()
-
-    def sample(self, variables: Variables, key: PRNGKey, n: int, *, mean: bool = False) -> Array:
-        """n draws, `[n, *shape]`: z from the prior, then x from p(x | z), or E[x | z] of the same z with `mean`."""
-        latent_key, data_key = jax.random.split(key)
-        z = self.prior(variables).sample(seed=latent_key, sample_shape=n)
-        likelihood = self.likelihood(variables, z)
-        return likelihood.mean() if mean else likelihood.sample(seed=data_key)
+    generate = LatentVariableModel.generate
+    sample = LatentVariableModel.sample
 
 
 def generator_model(generator: nn.Module, likelihood: Family, latent: int) -> GeneratorModel:
@@ -46,8 +37,8 @@ def generator_model(generator: nn.Module, likelihood: Family, latent: int) -> Ge
     network = _Generator(generator)
     return GeneratorModel(
         init=lambda key, batch: network.init(key, jnp.zeros((1, latent))),
-        prior=lambda variables: diagonal_normal(jnp.zeros(latent), jnp.ones(latent)),
-        likelihood=lambda variables, z: likelihood.distribution(network.apply(variables, z)),
+        prior=lambda variables, label=None: standard_normal(latent),
+        likelihood=lambda variables, z, label=None: likelihood.distribution(network.apply(variables, z)),
     )
 
 
