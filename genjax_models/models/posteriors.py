@@ -69,7 +69,7 @@ def _coupling(stays: np.ndarray, log_scales: Array, shifts: Array) -> distrax.Ma
     """`stays` `[latent]`, weights `[..., latent, latent]`."""
 
     def move(z: Array) -> tuple[Array, Array]:
-        h = jnp.tanh(z) * stays
+        h = jnp.tanh(z)  # zero where z moves: distrax hides those
         return jnp.einsum("...ij,...j->...i", shifts, h), jnp.tanh(jnp.einsum("...ij,...j->...i", log_scales, h))
 
     return distrax.MaskedCoupling(stays, move, lambda moves: distrax.ScalarAffine(moves[0], log_scale=moves[1]))
