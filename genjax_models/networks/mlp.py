@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 
 from genjax_models.networks.outputs import Emits, Emitted, dense_output, emit
-from genjax_models.networks.shapes import beside, flattened
+from genjax_models.networks.shapes import as_rows, beside, flattened
 from genjax_models.types import Array, Shape
 
 Activation = Callable[[Array], Array]
@@ -21,9 +21,10 @@ class MLP(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """Each layer is a linear map and the activation."""
+        h = as_rows(x)
         for width in self.hidden:
-            x = self.activation(nn.Dense(width)(x))
-        return x
+            h = self.activation(nn.Dense(width)(h))
+        return h.reshape(*x.shape[:-1], h.shape[-1])
 
 
 class MLPEncoder(nn.Module):

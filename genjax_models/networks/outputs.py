@@ -7,6 +7,7 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax.numpy as jnp
 
+from genjax_models.networks.shapes import as_rows
 from genjax_models.types import Array, Shape
 
 
@@ -53,4 +54,4 @@ def emit(module: nn.Module, emits: Emits, lead: Shape, compute: Callable[[str, S
 
 def dense_output(features: Array, name: str, shape: Shape) -> Array:
     """A linear layer of its own: features `[..., width]` -> `[..., *shape]`."""
-    return nn.Dense(math.prod(shape), name=name)(features).reshape(*features.shape[:-1], *shape)
+    return nn.Dense(math.prod(shape), name=name)(as_rows(features)).reshape(*features.shape[:-1], *shape)

@@ -32,3 +32,11 @@ def beside(h: Array, condition: Array | None) -> Array:
     if condition is None:
         return h
     return jnp.concatenate([h, jnp.broadcast_to(condition, (*h.shape[:-1], condition.shape[-1]))], axis=-1)
+
+
+def as_rows(x: Array) -> Array:
+    """`[..., n]` -> `[rows, n]`.
+
+    A linear map's gradient is a sum over all axes in front; over more than one, XLA:CPU transposes its operands first.
+    """
+    return x.reshape(-1, x.shape[-1])
