@@ -11,7 +11,7 @@ demo: $(INSTALLED)
 	$(BIN)/python -m experiments.vae --run-dir runs/demo --overwrite
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
