@@ -52,7 +52,7 @@ from .networks import ConvolutionalEncoder, ConvolutionalGenerator, MLPDiscrimin
 from .objectives import autoencoder, gan, infinite_mixture, iwae, mixture, vae
 from .runs.configuration import Training
 from .runs.fit import fit, players_for_sampling
-from .training import loop_over_chunk, loop_over_data, trainer
+from .training import data_mesh, data_parallel, loop_over_chunk, loop_over_data, pmapped, trainer
 from .types import Aux, Batch, Objective, Trainer, TrainState
 
 __all__ = [
@@ -79,6 +79,8 @@ __all__ = [
     "compare_representations",
     "coupling_flow",
     "data",
+    "data_mesh",
+    "data_parallel",
     "diagonal_gaussian",
     "discretised_logistic",
     "discriminator_loss",
@@ -127,6 +129,7 @@ __all__ = [
     "objectives",
     "pareto_k_hat",
     "players_for_sampling",
+    "pmapped",
     "polynomial_kernel",
     "posterior_grid",
     "power_optimal_bandwidth",
