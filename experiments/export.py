@@ -5,7 +5,7 @@ python -m experiments.export runs/vae16
 parameters.safetensors   every variable of every player, by names such as "vae/params/encoder/mean/kernel"; its metadata
                          say experiment, config (JSON), step and the package's version
 sampler.stablehlo        (seed uint32 [], index uint32 [n]) -> draws from p(x) [n, *shape]
-generator.stablehlo      (z [n, latent]) -> E[x | z] [n, *shape]
+generator.stablehlo      (z [n, latent]) -> E[x | z] [n, *shape], or g(z) where there is no p(x | z)
 encoder.stablehlo        (x [n, *shape]) -> mean and scale of q(z | x), both [n, latent], or mean and Cholesky factor
                          [n, latent, latent] where the covariance is full; an autoencoder's z = f(x) [n, latent]
 encoder_sampler.stablehlo   in place of that, where q is a flow or a chain of layers: (seed uint32 [], index uint32 [n],
@@ -43,6 +43,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 
 from experiments.sample import of_run
+from experiments.trained import of_model
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import Experiment, explained, parse
 
@@ -128,10 +129,11 @@ def functions(experiment: Experiment, config: Any, players: Players) -> dict[str
 
     found = {"sampler": (sampler, (("uint32",), ("uint32", "n"), *labels))}
     if experiment.model:
-        model, (variables,) = experiment.model(config), players.values()
-        if hasattr(model, "encode"):
-            found["generator"] = (partial(model.generate, variables), (("float32", "n", model.latent),))
-            found["encoder"] = (partial(model.encode, variables), (("float32", "n", *config.shape),))
+        model, variables = experiment.model(config), of_model(players)
+        if hasattr(model, "latent"):
+            found["generator"] = (partial(model.generate, variables), (("float32", "n", model.latent), *labels))
+            if hasattr(model, "encode"):
+                found["encoder"] = (partial(model.encode, variables), (("float32", "n", *config.shape),))
         else:
             found |= _of_model(model, variables, config, labels)
     return found

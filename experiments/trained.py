@@ -11,7 +11,7 @@ from genjax_models.errors import InputError
 if TYPE_CHECKING:
     from genjax_models.data import Prepared
     from genjax_models.models import LatentVariableModel
-    from genjax_models.types import Array, Batch, Variables
+    from genjax_models.types import Array, Batch, Players, Variables
 
 
 class Trained(NamedTuple):
@@ -43,6 +43,14 @@ def trained(run: Path, checkpoint: str = "best") -> Trained:
     model = module.model(config) if module.model else None
     if not isinstance(model, LatentVariableModel):
         raise InputError(f"{run}: a run of {module.name} has no posterior; accepted are those of vae and iwae")
-    (variables,) = players_for_sampling(state).values()
+    variables = of_model(players_for_sampling(state))
     config, loaded = module.dataset(config)
     return Trained(config, model, variables, module.prepare(config, loaded))
+
+
+def of_model(players: Players) -> Variables:
+    """The variables of an experiment's model: those of the generator in a game, or of the only player."""
+    if "generator" in players:
+        return players["generator"]
+    (variables,) = players.values()
+    return variables
