@@ -9,8 +9,8 @@ figures/arithmetic.png       a latent of each class, moved by the difference of 
                              for the data sees in 10,000 draws, not labels. Printed: the share of moved latents whose
                              image has the class that was wanted
 
-Of the VAE with 16 latents (the README's; class of the classifier shipped, seed 0) 44% of the moved have it at --strength
-1, 70% at 1.5, 83% at 2 and 89% at 3: means of classes lie nearer each other than the classes do. 2026-11-21
+Of the VAE with 16 latents (the README's, seed 0) 44% of the moved have it at --strength 1, 70% at 1.5, 83% at 2 and
+89% at 3: the means of classes lie nearer each other than the classes do. 2026-11-21
 
 The run is one whose model makes x of a z drawn from a prior: a VAE, an IWAE, a GAN or a moment-matching network.
 """
