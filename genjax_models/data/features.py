@@ -1,0 +1,113 @@
+"""Classifiers that the package ships, for features and probabilities of classes: `experiments.classifier` trained them.
+
+A file holds float16 parameters by their paths in the network and nothing else; a digest of it stands here.
+
+Such features see what tells the classes apart, and little else: images that are none of them (noise, for one) have
+features close together, in the midst of those of data, and so a high precision, while every distance is large. Figures
+on "pixels" beside them see the rest.
+"""
+
+import hashlib
+import io
+from collections.abc import Callable
+from functools import partial
+from importlib import resources
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import unflatten_dict
+
+from genjax_models.data.dataset import Range, checked_range
+from genjax_models.errors import InputError
+from genjax_models.evaluation.features import PIXELS, Features
+from genjax_models.networks.classifier import ConvolutionalClassifier
+from genjax_models.types import Array, Variables
+
+
+class Shipped(NamedTuple):
+    """A trained network: where from, and how good. `accuracy` is that of the file on the test split of `data`."""
+
+    network: ConvolutionalClassifier
+    data: str
+    accuracy: float
+    sha256: str
+
+
+SHIPPED = {
+    "mnist_classifier": Shipped(
+        ConvolutionalClassifier((28, 28, 1), 10),
+        data="mnist10k",
+        accuracy=0.989,
+        sha256="8e85fb5c565cee8015a4c3a1aefc551c8fba6e5f27bc81a8412ea9bb519b5f13",
+    ),
+    "fashion_classifier": Shipped(
+        ConvolutionalClassifier((28, 28, 1), 10),
+        data="fashion_mnist",
+        accuracy=0.8963,
+        sha256="65cfafb789dc5401ed4fba7bc44b11ab16831b9902294dc32a69438c350bc1a7",
+    ),
+}
+
+
+class Classifier(NamedTuple):
+    """`features` of images, `[n, 128]`, and `log_probabilities(images)` of their classes, `[n, classes]`, nats.
+
+    `accuracy` on the test split of the data set called `data`.
+    """
+
+    features: Features
+    log_probabilities: Callable[[Array], Array]
+    classes: int
+    accuracy: float
+    data: str
+
+
+def load_classifier(name: str, *, range: Range = (0, 1)) -> Classifier:
+    """A classifier that the package ships.
+
+    Args:
+      name: "mnist_classifier" or "fashion_classifier", for images `[28, 28, 1]` like those of mnist10k and
+        Fashion-MNIST.
+      range: of the images that it will be given, (-1, 1) for those of a generator that ends in tanh; they are not
+        looked at, so the wrong one gives wrong features.
+
+    Raises:
+      InputError: no such classifier, no range, or a file that is not what was shipped.
+    """
+    if name not in SHIPPED:
+        raise InputError(f"no classifier {name!r}; accepted are {', '.join(SHIPPED)}")
+    low, high = checked_range(name, range)
+    network, data, accuracy, digest = SHIPPED[name]
+    variables = _variables(name, digest)
+
+    def apply(method, x):
+        return network.apply(variables, (x - low) / (high - low), method=method)
+
+    features = Features(name, jax.jit(partial(apply, network.features)))
+    log_probabilities = jax.jit(lambda x: jax.nn.log_softmax(apply(None, x)))
+    return Classifier(features, log_probabilities, network.classes, accuracy, data)
+
+
+def load_features(name: str, *, range: Range = (0, 1)) -> Features:
+    """The features of a shipped classifier, its last hidden layer; or "pixels", the values themselves.
+
+    Arguments and errors are those of `load_classifier`; pixels are scaled from `range` to [0, 1].
+    """
+    if name == PIXELS.name:
+        low, high = checked_range(name, range)
+        return Features(name, lambda x: (PIXELS.function(x) - low) / (high - low))
+    if name not in SHIPPED:
+        raise InputError(f"no features {name!r}; accepted are {', '.join(SHIPPED)}, {PIXELS.name}")
+    return load_classifier(name, range=range).features
+
+
+def _variables(name: str, digest: str) -> Variables:
+    file = resources.files("genjax_models.data") / "files" / f"{name}.npz"
+    content = file.read_bytes()
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise InputError(f"{file}: is damaged (its sha256 is not {digest[:12]}...); install the package again")
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        params = {path: jnp.asarray(arrays[path], jnp.float32) for path in arrays.files}
+    return {"params": unflatten_dict(params, sep="/")}

@@ -1,0 +1,154 @@
+"""Fréchet distance, kernel distance and diversity: exact values, other libraries' values, and errors that are true."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from genjax_models.estimators.kernels import polynomial_kernel
+from genjax_models.estimators.mmd import mmd_squared_biased, mmd_squared_unbiased
+from genjax_models.evaluation.diversity import diversity
+from genjax_models.evaluation.frechet_distance import frechet_distance
+from genjax_models.evaluation.kernel_distance import kernel_distance
+from tests.statistics import assert_mean
+
+FIGURES = [frechet_distance, kernel_distance, diversity]
+
+
+def features():
+    """60 and 50 points in 8 dimensions, float64, the same on every machine."""
+    random = np.random.RandomState(0)
+    a, b = (random.normal(size=(8, 8)) / np.sqrt(8) for _ in range(2))
+    return random.normal(size=(60, 8)) @ a, 0.3 + random.normal(size=(50, 8)) @ b
+
+
+# torch-fidelity 0.4.0 (with torch 2.13.0, float64 features): fid_features_to_statistics, fid_statistics_to_metric, and
+# kid_features_to_metric with one subset of all of 50 points, its kernel's degree 3, gamma 1/d, coef0 1.
+TORCH_FIDELITY_FID = 7.251023551866028
+TORCH_FIDELITY_FID_OF_6_AND_5_POINTS = 6.450088993755348
+TORCH_FIDELITY_KID = 1.1799164890899974
+
+
+def points_with(mean, covariance):
+    """Four points whose mean and covariance (of 1 / (n - 1)) are exactly these."""
+    unit = np.sqrt(1.5) * np.array([[1, 0], [-1, 0], [0, 1], [0, -1]])
+    return np.asarray(mean) + unit @ np.linalg.cholesky(covariance).T
+
+
+EXACT = 2.874628111371253  # |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^1/2)
+FIRST = points_with([0.0, 1.0], [[1.0, 0.2], [0.2, 0.5]])
+SECOND = points_with([0.5, -0.5], [[2.0, -0.3], [-0.3, 1.0]])
+
+
+def test_the_frechet_distance_has_the_exact_value_of_two_gaussians():
+    np.testing.assert_allclose(frechet_distance(FIRST, SECOND)[0], EXACT, rtol=1e-12)
+    np.testing.assert_allclose(jax.jit(frechet_distance)(FIRST, SECOND)[0], EXACT, rtol=1e-5)
+
+
+def test_the_frechet_distance_is_torch_fidelitys():
+    x, y = features()
+    np.testing.assert_allclose(frechet_distance(x, y)[0], TORCH_FIDELITY_FID, rtol=1e-10)
+    np.testing.assert_allclose(jax.jit(frechet_distance)(x, y)[0], TORCH_FIDELITY_FID, rtol=1e-5)
+
+
+def test_fewer_points_than_features_have_a_frechet_distance():
+    x, y = features()
+    assert frechet_distance(x[:6], y[:5])[0] == pytest.approx(TORCH_FIDELITY_FID_OF_6_AND_5_POINTS, rel=1e-7)
+    np.testing.assert_allclose(frechet_distance(x, x)[0], 0, atol=1e-12)
+
+
+def test_covariances_of_1_over_n_would_be_seen():
+    x, y = features()
+    shrunk = [z.mean(0) + (z - z.mean(0)) * np.sqrt((len(z) - 1) / len(z)) for z in (x, y)]
+    assert abs(frechet_distance(*shrunk)[0] / TORCH_FIDELITY_FID - 1) > 1e-3
+
+
+def test_the_kernel_distance_is_torch_fidelitys():
+    x, y = features()
+    np.testing.assert_allclose(kernel_distance(x[:50], y)[0], TORCH_FIDELITY_KID, rtol=1e-5)
+    np.testing.assert_allclose(kernel_distance(x[:50], y, block_size=7)[0], TORCH_FIDELITY_KID, rtol=1e-5)
+
+
+def test_the_kernel_distance_is_the_unbiased_mmd_and_the_biased_one_would_be_seen():
+    x, y = features()
+    kernel = polynomial_kernel(3, scale=1 / 8, offset=1.0)
+    np.testing.assert_allclose(kernel_distance(x, y)[0], mmd_squared_unbiased(x, y, kernel), rtol=1e-5)
+    assert abs(mmd_squared_biased(x[:50], y, kernel) / TORCH_FIDELITY_KID - 1) > 0.1
+
+
+def repeated(figure, n, shift, scale, dimensions, repeats=400):
+    """Value and standard error of so many pairs of samples: N(shift, scale^2) against N(0, 1)."""
+
+    def once(key):
+        x_key, y_key = jax.random.split(key)
+        x = shift + scale * jax.random.normal(x_key, (n, dimensions))
+        return figure(x, jax.random.normal(y_key, (n, dimensions)))
+
+    return jax.jit(lambda keys: jax.lax.map(once, keys, batch_size=50))(jax.random.split(jax.random.key(0), repeats))
+
+
+def test_the_kernel_distance_is_unbiased_with_a_true_error():
+    # In one dimension k = (x y + 1)^3 compares three raw moments, with weights 3, 3 and 1: those of N(1/2, 1) are
+    # 1/2, 5/4 and 13/8, those of N(0, 1) are 0, 1 and 0.
+    exact = 3 * 0.5**2 + 3 * 0.25**2 + 1.625**2
+    values, errors = repeated(kernel_distance, 300, 0.5, 1.0, 1)
+    assert_mean(values, exact)
+    assert_mean(((values - exact) / errors) ** 2, 1, float_error=0.1)
+    values, errors = repeated(kernel_distance, 100, 0.0, 1.0, 1)
+    assert_mean(values, 0)
+    assert 1 < np.mean(errors**2) / np.var(values) < 3  # cautious where the distributions are one
+
+
+def test_the_frechet_distance_has_a_true_error():
+    exact = 2 * 0.5**2 + 2 * 0.5**2  # in two dimensions |m - m'|^2 + tr (S^1/2 - S'^1/2)^2
+    values, errors = repeated(frechet_distance, 500, 0.5, 1.5, 2)
+    assert_mean(values, exact, float_error=0.02)  # biased, by some 1/n
+    assert_mean(((values - np.mean(values)) / errors) ** 2, 1, float_error=0.1)
+
+
+def test_the_frechet_distance_is_biased_upwards_by_1_over_n():
+    few, many = (float(np.mean(repeated(frechet_distance, n, 0.0, 1.0, 4)[0])) for n in (50, 200))
+    assert 3 < few / many < 5.5
+
+
+def test_diversity_is_the_ratio_of_mean_distances_with_a_true_error():
+    x, y = features()
+    apart = [np.linalg.norm(z[:, None] - z, axis=-1)[np.triu_indices(len(z), 1)].mean() for z in (x, y)]
+    np.testing.assert_allclose(diversity(x, y)[0], apart[0] / apart[1], rtol=1e-5)
+    values, errors = repeated(diversity, 200, 0.5, 1.5, 2)
+    assert_mean(((values - 1.5) / errors) ** 2, 1, float_error=0.1)
+
+
+def test_one_image_alone_has_no_diversity():
+    x = np.tile(np.random.RandomState(0).normal(size=(1, 5)), (40, 1))
+    value, error = diversity(x, features()[0][:, :5])
+    assert value < 1e-4
+    assert error < 1e-4
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_traced_or_on_hand_the_figures_are_the_same(figure):
+    x, y = features()
+    np.testing.assert_allclose(jax.jit(figure)(x, y), figure(x, y), rtol=1e-4)
+
+
+BAD = {
+    "at least 2, got 1": lambda x: x[:1],
+    "features of one size are compared": lambda x: x[:, :3],
+    "1 of 60 rows are not, the first is row 7": lambda x: np.where(np.arange(60)[:, None] == 7, np.nan, x),
+    r"must be features \[n, d\]": lambda x: x[:, 0],
+    "prepared alike": lambda x: x.astype(np.uint8),
+}
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+@pytest.mark.parametrize("message", BAD)
+def test_fault_18_samples_that_have_no_figure_are_refused(figure, message):
+    x, y = features()
+    with pytest.raises(ValueError, match=message):
+        figure(BAD[message](x), y)
+
+
+def test_data_that_are_all_one_measure_no_diversity():
+    with pytest.raises(ValueError, match="all 9 are equal"):
+        diversity(features()[0], jnp.ones((9, 8)))

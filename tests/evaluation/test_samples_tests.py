@@ -1,0 +1,140 @@
+"""Can samples be told from data, and are they copies? Tests whose false alarms are counted."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+
+from genjax_models.evaluation.classifier_test import classifier_two_sample_test
+from genjax_models.evaluation.neighbours import data_copying, nearest_neighbours
+from genjax_models.evaluation.scores import Score
+from tests.statistics import STANDARD_ERRORS, assert_mean
+
+
+def normal(seed, n, d=2, shift=0.0):
+    return (shift + np.random.RandomState(seed).normal(size=(n, d))).astype(np.float32)
+
+
+@pytest.mark.parametrize("classifier", [None, LogisticRegression()])
+def test_false_alarms_are_as_rare_as_the_p_value_says(classifier):
+    """Of 200 pairs of one distribution; the p-value is of counts, so that alarms may be rarer than it says."""
+    p = np.array(
+        [
+            classifier_two_sample_test(normal(2 * i, 60), normal(2 * i + 1, 80), classifier=classifier).p_value
+            for i in range(200)
+        ]
+    )
+    for level in (0.01, 0.05, 0.2):
+        assert np.mean(p <= level) <= level + STANDARD_ERRORS * np.sqrt(level * (1 - level) / len(p))
+    assert np.mean(p <= 0.2) > 0.05  # and it is not asleep
+
+
+def test_what_is_scored_on_what_it_has_learned_would_be_seen():
+    """A nearest neighbour knows all that it has learned: every pair would be an alarm."""
+
+    class Cheat(KNeighborsClassifier):
+        def fit(self, x, label):
+            both = np.concatenate([normal(0, 60), normal(1, 60)])
+            return super().fit(both, np.repeat([1, 0], 60))
+
+    assert classifier_two_sample_test(normal(0, 60), normal(1, 60), classifier=Cheat(1)).p_value < 1e-10
+
+
+def test_different_distributions_are_told_apart_by_shape_alone():
+    x, y = normal(0, 300), 1.8 * normal(1, 300)  # the means agree: no straight line helps
+    found = classifier_two_sample_test(x, y)
+    assert found.p_value < 1e-4
+    assert found.accuracy.value > 0.58
+    assert classifier_two_sample_test(x, y, classifier=LogisticRegression()).p_value > 0.01
+
+
+def test_accuracy_and_p_value_are_scikit_learns_and_fishers():
+    x, y = normal(0, 90), normal(1, 90, shift=0.7)
+    found = classifier_two_sample_test(x, y)
+    votes = 9  # the root of the 90 points learned from, odd
+    learned, label = np.concatenate([x[::2], y[::2]]), np.repeat([1, 0], 45)
+    told = KNeighborsClassifier(votes).fit(learned, label).predict(np.concatenate([x[1::2], y[1::2]]))
+    assert found.accuracy.value == pytest.approx(np.mean(told == label))
+    assert found.accuracy.standard_error == pytest.approx(
+        np.sqrt(found.accuracy.value * (1 - found.accuracy.value) / 90)
+    )
+    table = [[np.sum((told == i) & (label == j)) for j in (1, 0)] for i in (1, 0)]
+    assert found.p_value == pytest.approx(scipy.stats.fisher_exact(table, alternative="greater").pvalue)
+
+
+def test_of_a_larger_set_rows_are_taken_evenly():
+    x, y = normal(0, 40), normal(1, 400)
+    chosen = y[np.linspace(0, 399, 40).astype(int)]
+    assert classifier_two_sample_test(x, y) == classifier_two_sample_test(x, chosen)
+
+
+def test_fault_18_too_few_to_learn_from_are_refused():
+    with pytest.raises(ValueError, match="samples must be at least 8, got 7"):
+        classifier_two_sample_test(normal(0, 7), normal(1, 40))
+
+
+def test_the_nearest_neighbours_are_the_nearest():
+    x, train = normal(0, 600, d=5), normal(1, 70, d=5)
+    apart = np.linalg.norm(x[:, None].astype(np.float64) - train, axis=-1)
+    order = np.argsort(apart, axis=1)[:, :3]
+    found = nearest_neighbours(x.reshape(600, 5, 1), train.reshape(70, 5, 1), neighbours=3)
+    np.testing.assert_array_equal(found.indices, order)
+    np.testing.assert_allclose(found.distances, np.take_along_axis(apart, order, axis=1), rtol=1e-5)
+
+
+def test_a_copy_is_found_at_no_distance():
+    train = normal(0, 300, d=50, shift=10.0)
+    found = nearest_neighbours(train[[7, 250]], train)
+    np.testing.assert_array_equal(found.indices[:, 0], [7, 250])
+    np.testing.assert_array_equal(found.distances[:, 0], 0)
+
+
+def test_data_copying_counts_pairs_with_ties_for_half():
+    train = jnp.zeros((1, 1))
+    samples, test = jnp.array([[1.0], [2.0], [3.0]]), jnp.array([[2.0], [4.0]])
+    share, error, n, m = data_copying(samples, train, test)
+    assert share == pytest.approx((2 + 1.5 + 1) / 6)
+    assert error == pytest.approx(np.sqrt(np.var([1, 0.75, 0.5], ddof=1) / 3 + np.var([0.5, 1], ddof=1) / 2))
+    assert (n, m) == (3, 2)
+
+
+def test_new_draws_are_as_far_from_training_data_as_test_data_are_and_copies_are_not():
+    found = [data_copying(normal(3 * i, 80), normal(3 * i + 1, 60), normal(3 * i + 2, 70)) for i in range(200)]
+    values, errors = (np.array([getattr(f, name) for f in found]) for name in ("value", "standard_error"))
+    assert_mean(values, 0.5)
+    assert_mean(((values - 0.5) / errors) ** 2, 1, float_error=0.1)
+    train, test = normal(0, 100), normal(1, 100)
+    assert data_copying(train + 1e-6, train, test).value > 0.99
+    assert data_copying(normal(2, 100, shift=30.0), train, test).value == 0
+
+
+BAD = [
+    ({"neighbours": 0}, "integer of at least 1, got 0"),
+    ({"neighbours": 6}, "at most the 5 training examples, got 6"),
+    ({"train": np.zeros((5, 2, 2), np.uint8)}, "prepared alike"),
+    ({"train": np.zeros((5, 3), np.float32)}, "features of one size"),
+    ({"train": np.full((5, 4), np.nan, np.float32)}, "must be finite"),
+    ({"x": np.zeros((0, 4), np.float32)}, r"features \[n, d\]|at least 1"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "message"), BAD)
+def test_neighbours_that_cannot_be_are_refused(wrong, message):
+    arguments = {"x": np.zeros((3, 2, 2), np.float32), "train": np.zeros((5, 2, 2), np.float32), **wrong}
+    with pytest.raises(ValueError, match=message):
+        nearest_neighbours(**arguments)
+
+
+def test_a_score_says_on_how_many_it_rests():
+    assert str(Score(0.123456, 0.0234, 1000, 900)) == "0.1235 +- 0.023 (1,000 samples, 900 data)"
+    assert str(Score(0.5, float("nan"), 10)) == "0.5 (10 samples)"
+    assert Score(1.0, 0.25, 4).interval == (0.5, 1.5)
+
+
+def test_the_neighbours_are_found_inside_jit():
+    x, train = normal(0, 20), normal(1, 30)
+    inside = jax.jit(lambda x, train: nearest_neighbours(x, train).distances)(x, train)
+    np.testing.assert_allclose(inside, nearest_neighbours(x, train).distances, rtol=1e-6)
