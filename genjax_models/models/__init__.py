@@ -6,6 +6,7 @@ from genjax_models.models.data_mean import starting_at_data_mean
 from genjax_models.models.families import Family, positive
 from genjax_models.models.generator import GeneratorModel, generator_model
 from genjax_models.models.hierarchical import hierarchical_model
+from genjax_models.models.implicit import ImplicitModel, implicit_model
 from genjax_models.models.latent_variable import LatentVariableModel, latent_variable_model
 from genjax_models.models.likelihoods import bernoulli, discretised_logistic, gaussian
 from genjax_models.models.mixture import MixtureModel, gaussian_mixture
@@ -16,6 +17,7 @@ __all__ = [
     "AutoencoderModel",
     "Family",
     "GeneratorModel",
+    "ImplicitModel",
     "LatentVariableModel",
     "MixtureModel",
     "adversarial_pair",
@@ -29,6 +31,7 @@ __all__ = [
     "gaussian_mixture",
     "generator_model",
     "hierarchical_model",
+    "implicit_model",
     "latent_variable_model",
     "positive",
     "starting_at_data_mean",

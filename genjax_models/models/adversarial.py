@@ -7,71 +7,90 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from genjax_models.models.gaussian_noise import with_gaussian_noise
+from genjax_models.models.generator import GeneratorModel
+from genjax_models.models.implicit import MOVING, Noise, implicit_model
 from genjax_models.models.latent_variable import condition
 from genjax_models.types import Array, Batch, Players, PRNGKey
-
-_MOVING = ["batch_stats"]  # what a network may change while it learns
 
 
 class AdversarialPair(NamedTuple):
     """Pure functions of the variables of the players "discriminator" and "generator".
 
     `generate(players, key, batch)` makes as many x as the batch has, of its labels where the pair is conditional.
-    `judge(players, key, batch)` gives logits `[batch]`. Both are for learning, and return the players with batch
-    statistics moved on beside their result. `sample(players, key, n, *, label=None)` draws x `[n, ...]`, by running
-    averages where there are batch statistics.
+    `judge(players, key, batch)` gives what the discriminator emits: logits `[batch]`, or features `[batch, ...]` for
+    `objectives.mmd_gan`. Both are for learning, and return the players with batch statistics moved on beside their
+    result. `sample(players, key, n, *, label=None)` draws x `[n, ...]`, by running averages where there are batch
+    statistics. `density`, of the generator's variables, is p(x) where noise on its output gives it one.
     """
 
     init: Callable[[PRNGKey, Batch], Players]
     generate: Callable[[Players, PRNGKey, Batch], tuple[Array, Players]]
     judge: Callable[[Players, PRNGKey, Batch], tuple[Array, Players]]
     sample: Callable[..., Array]
+    density: GeneratorModel | None = None
 
 
 def adversarial_pair(
-    generator: nn.Module, discriminator: nn.Module, latent: int, *, classes: int | None = None
+    generator: nn.Module,
+    discriminator: nn.Module,
+    latent: int,
+    *,
+    noise: Noise = "normal",
+    output_noise: float | Array = 0.0,
+    classes: int | None = None,
 ) -> AdversarialPair:
-    """Wires two networks, with z ~ N(0, I).
+    """Wires two networks.
 
     Args:
-      generator: z `[batch, latent]` -> x `[batch, *shape]`. For data in [-1, 1] it ends in tanh:
-        `nn.Sequential([network, jnp.tanh])`.
+      generator: z `[batch, latent]` -> x `[batch, *shape]`; this, `latent` and `noise` are those of `implicit_model`.
       discriminator: x -> logits `[batch]`. It is given a key "dropout" whenever it judges.
       latent: dimensions of z.
+      noise: z ~ N(0, I), or uniform in [-1, 1]^latent.
+      output_noise: sigma of x = g(z) + sigma eps, eps ~ N(0, I), while it learns and while it is sampled: the
+        discriminator sees no g(z) without it. With sigma above 0 the pair has a `density` (`with_gaussian_noise`).
       classes: their number, where both networks see the class as `[batch, classes]` zeros and a one (Mirza and
         Osindero, 2014).
 
-    A network normalises by the statistics of the batch where its collection "batch_stats" is mutable, as
+    Both networks normalise by the statistics of the batch where their collection "batch_stats" is mutable, as
     `nn.BatchNorm(use_running_average=not self.is_mutable_collection("batch_stats"))` does, and by running averages
     elsewhere.
 
     Returns:
       A pair, whose functions raise ValueError where it is conditional and has no label; `init` where the generator
       makes no examples of the data's shape.
+
+    Raises:
+      ValueError: a noise that is neither, or an output noise that is not in [0, inf).
     """
+    model = implicit_model(generator, latent, noise=noise, classes=classes)
+    silent = not isinstance(output_noise, jax.core.Tracer) and output_noise == 0
+    density = None if silent else with_gaussian_noise(model, output_noise, noise=noise)
+
+    def noisy(key: PRNGKey, x: Array) -> Array:
+        return x if silent else x + output_noise * jax.random.normal(key, x.shape, x.dtype)
 
     def init(key: PRNGKey, batch: Batch) -> Players:
-        keys, label = jax.random.split(key), condition(classes, jnp.zeros(1, jnp.int32))
-        made, of_generator = generator.init_with_output(keys[1], jnp.zeros((1, latent)), *label)
-        if jnp.shape(made) != (1, *batch.x.shape[1:]):
-            found = jax.tree.map(lambda a: a.shape[1:], made)
-            raise ValueError(f"the generator must make examples of shape {batch.x.shape[1:]}, got {found}")
-        of_discriminator = discriminator.init(keys[0], batch.x[:1], *label)
-        return {"discriminator": dict(of_discriminator), "generator": dict(of_generator)}
+        of_discriminator, of_generator = jax.random.split(key)
+        label = condition(classes, jnp.zeros(1, jnp.int32))
+        variables = model.init(of_generator, batch)
+        return {
+            "discriminator": dict(discriminator.init(of_discriminator, batch.x[:1], *label)),
+            "generator": variables,
+        }
 
     def generate(players: Players, key: PRNGKey, batch: Batch) -> tuple[Array, Players]:
-        z, label = jax.random.normal(key, (len(batch.x), latent)), condition(classes, batch.label)
-        x, moved = generator.apply(players["generator"], z, *label, mutable=_MOVING)
-        return x, {**players, "generator": {**players["generator"], **moved}}
+        latent_key, data_key = jax.random.split(key)
+        x, variables = model.draw(players["generator"], latent_key, len(batch.x), batch.label)
+        return noisy(data_key, x), {**players, "generator": variables}
 
     def judge(players: Players, key: PRNGKey, batch: Batch) -> tuple[Array, Players]:
         label, before = condition(classes, batch.label), players["discriminator"]
-        logits, moved = discriminator.apply(before, batch.x, *label, rngs={"dropout": key}, mutable=_MOVING)
+        logits, moved = discriminator.apply(before, batch.x, *label, rngs={"dropout": key}, mutable=MOVING)
         return logits, {**players, "discriminator": {**before, **moved}}
 
     def sample(players: Players, key: PRNGKey, n: int, *, label: Array | None = None) -> Array:
-        z = jax.random.normal(key, (n, latent))
-        of_all = None if label is None else jnp.broadcast_to(label, (n,))
-        return generator.apply(players["generator"], z, *condition(classes, of_all))
+        latent_key, data_key = jax.random.split(key)
+        return noisy(data_key, model.sample(players["generator"], latent_key, n, label=label))
 
-    return AdversarialPair(init, generate, judge, sample)
+    return AdversarialPair(init, generate, judge, sample, density)

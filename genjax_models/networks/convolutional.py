@@ -1,7 +1,8 @@
 """Convolutional encoders and generators for images of any size.
 
 Each level halves, or doubles, height and width: 28 -> 14 -> 7, 64 -> 32 -> 16, 15 -> 8 -> 4. A generator starts from
-the smallest level of the image that it must make and cuts the odd row and column that doubling adds.
+the smallest level of the image that it must make and cuts the odd row and column that doubling adds. Parameters have
+the names of flax's own convolutions, Conv_0 and ConvTranspose_0.
 """
 
 import math
@@ -10,6 +11,7 @@ from collections.abc import Callable, Sequence
 import flax.linen as nn
 import jax
 
+from genjax_models.networks.convolution import Convolution, TransposedConvolution
 from genjax_models.networks.mlp import MLP, Activation
 from genjax_models.networks.outputs import Emits, Emitted, dense_output, emit, named
 from genjax_models.networks.shapes import beside, lead_of
@@ -45,8 +47,8 @@ class ConvolutionalEncoder(nn.Module):
         lead = lead_of(x, _image(self.shape))
         x = beside(x, None if condition is None else condition[..., None, None, :])
         h = x.reshape(-1, *x.shape[-3:])
-        for channels in self.channels:
-            h = self.activation(nn.Conv(channels, _KERNEL, _STRIDES)(h))
+        for level, channels in enumerate(self.channels):
+            h = self.activation(Convolution(channels, _KERNEL, _STRIDES, name=f"Conv_{level}")(h))
         features = MLP(self.hidden, self.activation)(h.reshape(*lead, math.prod(h.shape[1:])))
         return emit(self, self.emits, lead, lambda name, shape: dense_output(features, name, shape))
 
@@ -76,8 +78,8 @@ class ConvolutionalGenerator(nn.Module):
         height, width = levels[0]
         h = self.activation(nn.Dense(height * width * self.channels[0])(features))
         h = h.reshape(-1, height, width, self.channels[0])
-        for channels, (height, width) in zip(self.channels[1:], levels[1:-1], strict=True):
-            h = self.activation(_doubled(channels, height, width)(h))
+        for level, (channels, size) in enumerate(zip(self.channels[1:], levels[1:-1], strict=True)):
+            h = self.activation(_doubled(channels, *size, name=f"ConvTranspose_{level}")(h))
 
         def output(name: str, shape: Shape) -> Array:
             if len(shape) != 3:
@@ -100,9 +102,9 @@ class ConvolutionalGenerator(nn.Module):
         return levels
 
 
-def _doubled(channels: int, height: int, width: int, name: str | None = None) -> Callable[[Array], Array]:
+def _doubled(channels: int, height: int, width: int, name: str) -> Callable[[Array], Array]:
     """A transposed convolution that doubles an image, cut to height and width."""
-    return lambda h: nn.ConvTranspose(channels, _KERNEL, _STRIDES, name=name)(h)[:, :height, :width]
+    return lambda h: TransposedConvolution(channels, _KERNEL, _STRIDES, name=name)(h)[:, :height, :width]
 
 
 def _image(shape: Shape) -> Shape:

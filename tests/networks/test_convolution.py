@@ -1,0 +1,144 @@
+"""Convolutions have jax.lax's values and derivatives, of first and second order, all of them in the CPU's fast form."""
+
+import re
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from genjax_models.networks.convolution import Convolution, TransposedConvolution, convolve, convolve_transposed
+
+KEY = jax.random.key(0)
+DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+UNEVEN = ((2, 1), (0, 3))
+CASES = [
+    ((1, 1), (5, 6), (3, 3), "SAME"),
+    ((1, 1), (4, 7), (4, 2), UNEVEN),
+    ((2, 2), (8, 8), (4, 4), "SAME"),
+    ((2, 2), (7, 6), (4, 4), "SAME"),
+    ((2, 2), (7, 9), (3, 5), "VALID"),
+    ((2, 2), (6, 5), (3, 4), UNEVEN),
+    ((2, 2), (2, 3), (4, 4), "SAME"),  # a kernel larger than the image
+    ((2, 1), (5, 4), (1, 3), ((0, 0), (1, 1))),
+    ((3, 2), (7, 8), (2, 3), "SAME"),
+]
+
+
+def lax_convolve(x, kernel, *, strides, padding):
+    return jax.lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=DIMENSIONS)
+
+
+def lax_convolve_transposed(x, kernel, *, strides, padding):
+    return jax.lax.conv_transpose(x, kernel, strides, padding, dimension_numbers=DIMENSIONS)
+
+
+PAIRS = {"strided": (convolve, lax_convolve), "transposed": (convolve_transposed, lax_convolve_transposed)}
+
+
+def arguments(size, width, channels=(3, 2), batch=2):
+    keys = jax.random.split(KEY)
+    kernel = jax.random.normal(keys[1], (*width, *channels))
+    return jax.random.normal(keys[0], (batch, *size, channels[0])), kernel
+
+
+def to_second_order(convolution):
+    """(x, kernel) -> outputs, the gradients of a loss, and those of the squared norm of its gradient in x or kernel."""
+
+    def loss(x, kernel):
+        return jnp.sum(jnp.sin(convolution(x, kernel)))
+
+    def penalty(x, kernel, of):
+        return jnp.sum(jax.grad(loss, of)(x, kernel) ** 2)
+
+    def all_of_it(x, kernel):
+        seconds = [jax.grad(partial(penalty, of=of), (0, 1))(x, kernel) for of in (0, 1)]
+        return convolution(x, kernel), jax.grad(loss, (0, 1))(x, kernel), seconds
+
+    return all_of_it
+
+
+def assert_equal(ours, theirs):
+    for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * np.abs(other).max())
+
+
+@pytest.mark.parametrize("kind", PAIRS)
+@pytest.mark.parametrize(("strides", "size", "width", "padding"), CASES)
+def test_values_and_derivatives_of_both_orders_are_those_of_lax(kind, strides, size, width, padding):
+    ours, theirs = (partial(f, strides=strides, padding=padding) for f in PAIRS[kind])
+    x, kernel = arguments(size, width)
+    assert_equal(ours(x, kernel), theirs(x, kernel))  # outside of jit
+    both = jax.jit(lambda x, kernel: [to_second_order(f)(x, kernel) for f in (ours, theirs)])
+    assert_equal(*both(x, kernel))
+
+
+@pytest.mark.parametrize("kind", PAIRS)
+def test_samples_may_be_mapped_or_folded_into_the_batch(kind):
+    ours, theirs = (partial(f, strides=(2, 2), padding="SAME") for f in PAIRS[kind])
+    x, kernel = arguments((5, 4), (4, 4), batch=6)
+    samples, kernels = x.reshape(3, 2, *x.shape[1:]), jax.random.normal(KEY, (3, *kernel.shape))
+    mapped = jax.jit(jax.vmap(ours, (0, None)))(samples, kernel)
+    np.testing.assert_allclose(mapped.reshape(6, *mapped.shape[2:]), ours(x, kernel), rtol=1e-5, atol=1e-5)
+    both = jax.jit(lambda x, k: [jax.vmap(to_second_order(f))(x, k) for f in (ours, theirs)])
+    assert_equal(*both(samples, kernels))
+
+
+@pytest.mark.parametrize("kind", PAIRS)
+def test_on_the_cpu_all_convolutions_are_canonical_also_those_of_second_derivatives(kind):
+    x, kernel = arguments((14, 14) if kind == "strided" else (7, 7), (4, 4))
+    ours, theirs = (partial(f, strides=(2, 2), padding="SAME") for f in PAIRS[kind])
+
+    def forms(convolution):
+        compiled = jax.jit(to_second_order(convolution)).lower(x, kernel).compile().as_text()
+        return set(re.findall(r"dim_labels=(\S+?)[,\s]", compiled))
+
+    assert forms(ours) == {"b01f_01io->b01f"}
+    assert len(forms(theirs)) > 1
+
+
+@pytest.mark.parametrize("kind", PAIRS)
+def test_elsewhere_they_are_those_of_autodiff(kind):
+    x, kernel = arguments((7, 7), (4, 4))
+
+    def convolutions(convolution, platform):
+        gradient = jax.grad(lambda x, kernel: jnp.sum(jnp.sin(convolution(x, kernel))), (0, 1))
+        lowered = jax.jit(gradient).trace(x, kernel).lower(lowering_platforms=(platform,)).as_text()
+        return sorted(re.findall(r"convolution.*(dim_numbers.*) :", lowered))
+
+    ours, theirs = (partial(f, strides=(2, 2), padding="SAME") for f in PAIRS[kind])
+    for platform in ("cuda", "tpu"):
+        assert convolutions(ours, platform) == convolutions(theirs, platform)
+    assert convolutions(ours, "cpu") != convolutions(theirs, "cpu")
+
+
+@pytest.mark.parametrize("use_bias", [False, True])
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(Convolution, nn.Conv), (TransposedConvolution, nn.ConvTranspose)], ids=PAIRS
+)
+def test_layers_have_flax_parameters_and_outputs(ours, theirs, use_bias):
+    x, _ = arguments((7, 6), (4, 4))
+    layers = [kind(5, (4, 3), strides=(2, 2), use_bias=use_bias, name="layer") for kind in (ours, theirs)]
+    variables = [nn.Sequential([layer]).init(KEY, x) for layer in layers]
+    jax.tree.map(np.testing.assert_array_equal, *variables)
+    shifted = jax.tree.map(lambda a: a + 0.1, variables[0])  # a bias that shows
+    np.testing.assert_allclose(*(nn.Sequential([layer]).apply(shifted, x) for layer in layers), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("convolution", [convolve, convolve_transposed])
+@pytest.mark.parametrize(
+    ("x", "kernel", "padding", "message"),
+    [
+        ((2, 5, 5), (3, 3, 1, 1), "SAME", r"got \(2, 5, 5\) and \(3, 3, 1, 1\)"),
+        ((2, 5, 5, 3), (3, 3, 1, 1), "SAME", r"got \(2, 5, 5, 3\) and \(3, 3, 1, 1\)"),
+        ((2, 5, 5, 1), (3, 3, 1, 1), "CIRCULAR", 'must be "SAME", "VALID" or two pairs of numbers, got \'CIRCULAR\''),
+        ((2, 5, 5, 1), (3, 3, 1, 1), [(1, 1)], r"must be .* two pairs of numbers, got \[\(1, 1\)\]"),
+        ((2, 2, 2, 1), (7, 7, 1, 1), ((0, 0), (0, 0)), r"\(7, 7\) does not fit into images of \(2, 2\)"),
+    ],
+)
+def test_what_is_no_convolution_is_refused(convolution, x, kernel, padding, message):
+    with pytest.raises(ValueError, match=message):
+        convolution(jnp.zeros(x), jnp.zeros(kernel), padding=padding)
