@@ -187,7 +187,12 @@ def look(config: Config, players: Players, data: Prepared):
     if not pictures.drawable(config.shape):
         return facts, []
     source = images(config)
-    some = jax.jit(lambda key: source(players, key, 500))  # many at once would take much memory
+
+    @jax.jit
+    def some(key):  # many at once would take much memory; classes are drawn, since figures want no order among samples
+        label = jax.random.randint(jax.random.fold_in(key, 0), (500,), 0, config.classes) if config.classes else None
+        return source(players, jax.random.fold_in(key, 1), 500, label=label)
+
     draw = lambda n: jnp.concatenate([some(jax.random.key(i)) for i in range(-(-n // 500))])[:n]
     shown = [neighbours(draw, data, features_of(config.data, RANGE))]
     classifier = classifier_of(config.data, RANGE) if config.conditional else None

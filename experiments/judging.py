@@ -77,13 +77,14 @@ def neighbours(draw: Callable[[int], Array], data: Prepared, features: Features)
     else:
         table = sample_quality(features, some, test)
         words = "; ".join(f"{name.replace('_', ' ')} {score}" for name, score in table.items())
-        window = parzen_window(samples, data.validation.x, test)
+        low, high = data.range
+        window = parzen_window(*((x - low) / (high - low) for x in (samples, data.validation.x, test)))
         caption += (
             f"A sample is nearer to them than a test image is with probability"
             f" {data_copying(some, train, test).value:.2f} (1/2 is right, 1 is copying). Beside the test images:"
-            f" {words}. A Parzen window on {len(samples):,} samples has {window.log_likelihood} nats (bandwidth"
-            f" {window.bandwidth:.2f}, values in [{data.range[0]:g}, {data.range[1]:g}]), a figure that says little"
-            f" (Theis et al., 2016)."
+            f" {words}. A Parzen window on {len(samples):,} samples, of values in [0, 1], has"
+            f" {window.log_likelihood} nats (bandwidth {window.bandwidth:.2f}), a figure that says little (Theis et"
+            f" al., 2016)."
         )
     figure = figures.image_grid(
         jnp.concatenate([shown, nearest]), columns=len(shown), range=data.range, titles=("sample", "nearest")

@@ -52,7 +52,8 @@ def sample_quality(
 
     Args:
       features: what both are compared by; the function may be anybody's, it is not traced.
-      samples: `[n, ...]`, n at least 8 and k + 2.
+      samples: `[n, ...]`, n at least 8 and k + 2, in no order: halves and groups are of every second or twentieth row,
+        so that the classes of a conditional model are to be drawn, not in turn.
       data: `[m, ...]`, held out, in the range of the samples; m as n.
       neighbours: k, of `manifold_coverage`.
       batch_size: examples whose features are computed at once.
