@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 import genjax_models as gx
+from experiments.precision import Precision, at, say_where_it_loses
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import Experiment, main
 from genjax_models.runs.configuration import Images, Optimizer, Training, at_least, positive, seed_in_range, whole
@@ -56,6 +57,8 @@ class Config:
     """Widths of the fully connected layers of the encoder; the generator's are reversed."""
     channels: tuple[int, ...] = (32, 64)
     """Of the convolutional encoder's levels; the generator's are reversed."""
+    precision: Precision = "float32"
+    """What the networks are computed in; parameters, and all beyond the networks, are float32. For accelerators."""
     form: Literal["kl", "entropy", "monte_carlo"] = "kl"
     """Expression of the bound: (20.77), (20.76) or (1.28)."""
     num_samples: int = 1
@@ -102,7 +105,7 @@ def build_model(config: Config) -> LatentVariableModel:
         "gaussian": lambda shape: gx.gaussian(shape, config.scale),
         "discretised_logistic": gx.discretised_logistic,
     }[config.likelihood](config.shape)
-    encoder, generator = networks(config, posterior.outputs, likelihood.outputs)
+    encoder, generator = at(config.precision, *networks(config, posterior.outputs, likelihood.outputs))
     return gx.latent_variable_model(encoder, posterior, generator, likelihood, classes=config.classes)
 
 
@@ -152,6 +155,7 @@ def dataset(config: Config) -> tuple[Config, Dataset]:
 
 def prepare(config: Config, loaded: Dataset) -> Prepared:
     """Pixels in [0, 1], binary where the likelihood is Bernoulli or the config says so."""
+    say_where_it_loses(config.precision)
     return gx.prepare(loaded, binarise=binarisation(config))
 
 

@@ -1,6 +1,7 @@
 # The package's front door: `lazy_loader` reads this file, and so do type checkers.
 from . import data, errors, estimators, evaluation, models, networks, objectives, runs, training, types
 from .data import from_arrays, load, prepare
+from .data.features import load_classifier, load_features
 from .estimators.adversarial import (
     discriminator_loss,
     maximum_likelihood_generator_loss,
@@ -25,14 +26,23 @@ from .estimators.moments import central_moments, moment_difference, raw_moments
 from .estimators.two_sample_test import held_out_two_sample_test, power_optimal_bandwidth, two_sample_test
 from .evaluation.annealed import annealed_log_likelihood, annealed_sandwich
 from .evaluation.bounds import held_out_bound
+from .evaluation.classifier_test import classifier_two_sample_test
+from .evaluation.features import Features
 from .evaluation.gaps import bound_gaps
 from .evaluation.information import latent_information
+from .evaluation.interpolation import spherical_interpolation
+from .evaluation.labels import asked_label_accuracy, classifier_score
 from .evaluation.latents import latent_usage, latent_usage_by_layer
 from .evaluation.likelihood import negative_log_likelihood
+from .evaluation.manifold_coverage import manifold_coverage
+from .evaluation.modes import mode_coverage
+from .evaluation.neighbours import data_copying, nearest_neighbours
+from .evaluation.parzen_window import parzen_window
 from .evaluation.posterior_grid import posterior_grid
 from .evaluation.quadrature import quadrature_log_likelihood
 from .evaluation.reconstruction import held_out_error
 from .evaluation.representations import compare_representations, probe
+from .evaluation.samples import sample_metrics, sample_quality
 from .models import (
     adversarial_pair,
     autoencoder_model,
@@ -45,11 +55,36 @@ from .models import (
     gaussian_mixture,
     generator_model,
     hierarchical_model,
+    implicit_model,
     latent_variable_model,
     starting_at_data_mean,
+    with_gaussian_noise,
 )
-from .networks import ConvolutionalEncoder, ConvolutionalGenerator, MLPDiscriminator, MLPEncoder, MLPGenerator
-from .objectives import autoencoder, gan, infinite_mixture, iwae, mixture, vae
+from .networks import (
+    Convolution,
+    ConvolutionalEncoder,
+    ConvolutionalGenerator,
+    DCGANDiscriminator,
+    DCGANGenerator,
+    MLPDiscriminator,
+    MLPEncoder,
+    MLPGenerator,
+    SpectralNormalisation,
+    TransposedConvolution,
+)
+from .objectives import (
+    autoencoder,
+    gan,
+    gmmn,
+    gmmn_autoencoder,
+    infinite_mixture,
+    info_vae,
+    iwae,
+    mixture,
+    mmd_gan,
+    moment_matching,
+    vae,
+)
 from .runs.configuration import Training
 from .runs.fit import fit, players_for_sampling
 from .training import data_mesh, data_parallel, loop_over_chunk, loop_over_data, pmapped, trainer
@@ -58,27 +93,37 @@ from .types import Aux, Batch, Objective, Trainer, TrainState
 __all__ = [
     "Aux",
     "Batch",
+    "Convolution",
     "ConvolutionalEncoder",
     "ConvolutionalGenerator",
+    "DCGANDiscriminator",
+    "DCGANGenerator",
+    "Features",
     "MLPDiscriminator",
     "MLPEncoder",
     "MLPGenerator",
     "Objective",
+    "SpectralNormalisation",
     "TrainState",
     "Trainer",
     "Training",
+    "TransposedConvolution",
     "adversarial_pair",
     "annealed_importance_sampling",
     "annealed_log_likelihood",
     "annealed_sandwich",
+    "asked_label_accuracy",
     "autoencoder",
     "autoencoder_model",
     "bernoulli",
     "bound_gaps",
     "central_moments",
+    "classifier_score",
+    "classifier_two_sample_test",
     "compare_representations",
     "coupling_flow",
     "data",
+    "data_copying",
     "data_mesh",
     "data_parallel",
     "diagonal_gaussian",
@@ -97,12 +142,16 @@ __all__ = [
     "gaussian_kernel",
     "gaussian_mixture",
     "generator_model",
+    "gmmn",
+    "gmmn_autoencoder",
     "held_out_bound",
     "held_out_error",
     "held_out_two_sample_test",
     "hierarchical_model",
+    "implicit_model",
     "importance_weights",
     "infinite_mixture",
+    "info_vae",
     "iwae",
     "iwae_bound",
     "kernel_on_features",
@@ -112,22 +161,30 @@ __all__ = [
     "latent_usage_by_layer",
     "latent_variable_model",
     "load",
+    "load_classifier",
+    "load_features",
     "loop_over_chunk",
     "loop_over_data",
+    "manifold_coverage",
     "maximum_likelihood_generator_loss",
     "median_bandwidth",
     "minimax_generator_loss",
     "mixture",
+    "mmd_gan",
     "mmd_squared_biased",
     "mmd_squared_linear",
     "mmd_squared_unbiased",
+    "mode_coverage",
     "models",
     "moment_difference",
+    "moment_matching",
+    "nearest_neighbours",
     "negative_log_likelihood",
     "networks",
     "non_saturating_generator_loss",
     "objectives",
     "pareto_k_hat",
+    "parzen_window",
     "players_for_sampling",
     "pmapped",
     "polynomial_kernel",
@@ -140,6 +197,9 @@ __all__ = [
     "rational_quadratic_kernel",
     "raw_moments",
     "runs",
+    "sample_metrics",
+    "sample_quality",
+    "spherical_interpolation",
     "starting_at_data_mean",
     "sum_of_kernels",
     "trainer",
@@ -147,5 +207,6 @@ __all__ = [
     "two_sample_test",
     "types",
     "vae",
+    "with_gaussian_noise",
     "witness_function",
 ]

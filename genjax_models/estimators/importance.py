@@ -13,6 +13,7 @@ Log-weights are `[k, batch]`: the sample axis leads.
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, get_args
 
 import chex
@@ -22,6 +23,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from genjax_models.estimators.checks import check_num_samples
+from genjax_models.estimators.gram_sums import map_blocks
+from genjax_models.estimators.kernels import check_size
 from genjax_models.types import Array, PRNGKey
 
 Gradient = Literal["standard", "sticking_the_landing", "doubly_reparameterized"]
@@ -38,6 +41,7 @@ def iwae_bound(
     num_samples: int,
     gradient: Gradient = "standard",
     zero_weights: bool = True,
+    chunk: int | None = None,
 ) -> Array:
     """An unbiased estimate of L_k for each example, in nats.
 
@@ -62,6 +66,10 @@ def iwae_bound(
     (`check_weights` names such examples). To that end gradients are taken in a second evaluation of the weights, which
     is left out of compiled code that takes none. With `zero_weights=False` both evaluations are one in compiled code.
 
+    With a `chunk` p(x | z) is evaluated for so many samples at a time, and again where a gradient needs it (Chen, Xu,
+    Zhang and Guestrin, 2016): what the networks hold is of `chunk` samples, beside z and the log-weights of all k. The
+    samples are the same, and so are the value and the gradient, to rounding, for a third more of the work.
+
     Args:
       key: randomness of the samples.
       x: data, `[batch, ...]`.
@@ -73,35 +81,51 @@ def iwae_bound(
       gradient: what `jax.grad` sees.
       zero_weights: whether a weight may be zero. False, where p(x | z) is positive everywhere, saves a quarter of the
         work.
+      chunk: samples in memory at once for each example; all of them where None.
 
     Returns:
       The bound, `[batch]`.
 
     Raises:
       AssertionError: while tracing, log-probabilities that are not `[num_samples, batch]`.
-      ValueError: if `num_samples` is no integer of at least 1, `gradient` is none of the above or wants a continuous z,
-        or q does not fit x or the prior.
+      ValueError: if `num_samples` or `chunk` is no integer of at least 1, `gradient` is none of the above or wants a
+        continuous z, or q does not fit x or the prior.
     """
     check_num_samples(num_samples)
+    if chunk is not None:
+        check_size("chunk", chunk)
     if gradient not in get_args(Gradient):
         raise ValueError(f"gradient must be one of {get_args(Gradient)}, got {gradient!r}")
     z = _sample(key, posterior, num_samples, len(x))
     if gradient != "standard" and _is_discrete(z) != {False}:
         raise ValueError(f'gradient="{gradient}" is of a continuous z, and here z is discrete: use "standard"')
-    log_w = log_weights(z, x, posterior, prior, likelihood)
+
+    def in_chunks(function: Callable[[Latent], Array]) -> Callable[[Latent], Array]:
+        return function if chunk is None else partial(map_blocks, function, block_size=chunk)
+
+    def weigh(z: Latent) -> Array:
+        return log_weights(z, x, posterior, prior, likelihood)
+
+    def weigh_without_score(z: Latent) -> Array:
+        score = posterior.log_prob(jax.lax.stop_gradient(z))  # of q's own parameters: its mean is zero
+        return weigh(z) + (score - jax.lax.stop_gradient(score))
+
+    log_w = in_chunks(weigh)(z)
+    if gradient == "standard" and not zero_weights:
+        return log_mean_exp(log_w)
 
     # The same weights again, to be differentiated. Where one is zero, z steps aside for the best of its example:
     # 0 * inf would be NaN within the gradient of log p(x | z), and no mask after it could help.
     zero = log_w == -jnp.inf if zero_weights else jnp.zeros(log_w.shape, bool)
     path = _replace(z, zero, jnp.argmax(log_w, axis=0)) if zero_weights else z
-    if gradient == "doubly_reparameterized":
+    if gradient == "standard":
+        differentiable = log_mean_exp(jnp.where(zero, -jnp.inf, in_chunks(weigh)(path)))
+    else:
         weights = jax.lax.stop_gradient(jnp.where(zero, 0, importance_weights(log_w)))
-        path = _scale_gradient(path, weights)  # weighted here and by the mean below: w^2 for q, w for the model
-    differentiable = log_weights(path, x, posterior, prior, likelihood)
-    if gradient != "standard":
-        score = posterior.log_prob(jax.lax.stop_gradient(path))  # of q's own parameters: its mean is zero
-        differentiable += score - jax.lax.stop_gradient(score)
-    return _value_of(log_mean_exp(log_w), log_mean_exp(jnp.where(zero, -jnp.inf, differentiable)))
+        if gradient == "doubly_reparameterized":
+            path = _scale_gradient(path, weights)  # weighted here and below: w^2 for q, w for the model
+        differentiable = jnp.sum(weights * in_chunks(weigh_without_score)(path), axis=0)
+    return _value_of(log_mean_exp(log_w), differentiable)
 
 
 def log_likelihood(

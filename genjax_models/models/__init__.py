@@ -4,6 +4,7 @@ from genjax_models.models.adversarial import AdversarialPair, adversarial_pair
 from genjax_models.models.autoencoder import AutoencoderModel, autoencoder_model
 from genjax_models.models.data_mean import starting_at_data_mean
 from genjax_models.models.families import Family, positive
+from genjax_models.models.gaussian_noise import with_gaussian_noise
 from genjax_models.models.generator import GeneratorModel, generator_model
 from genjax_models.models.hierarchical import hierarchical_model
 from genjax_models.models.implicit import ImplicitModel, implicit_model
@@ -35,4 +36,5 @@ __all__ = [
     "latent_variable_model",
     "positive",
     "starting_at_data_mean",
+    "with_gaussian_noise",
 ]

@@ -1,18 +1,26 @@
 """Flax modules: what a layer is, not how it is trained."""
 
+from genjax_models.networks.convolution import Convolution, TransposedConvolution
 from genjax_models.networks.convolutional import ConvolutionalEncoder, ConvolutionalGenerator
+from genjax_models.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from genjax_models.networks.discriminators import MLPDiscriminator
 from genjax_models.networks.mlp import MLPEncoder, MLPGenerator
 from genjax_models.networks.outputs import Output
 from genjax_models.networks.pair import EncoderGenerator, Layers
+from genjax_models.networks.spectral_normalisation import SpectralNormalisation
 
 __all__ = [
+    "Convolution",
     "ConvolutionalEncoder",
     "ConvolutionalGenerator",
+    "DCGANDiscriminator",
+    "DCGANGenerator",
     "EncoderGenerator",
     "Layers",
     "MLPDiscriminator",
     "MLPEncoder",
     "MLPGenerator",
     "Output",
+    "SpectralNormalisation",
+    "TransposedConvolution",
 ]

@@ -2,9 +2,28 @@
 
 from genjax_models.objectives.autoencoder import autoencoder
 from genjax_models.objectives.gan import gan
+from genjax_models.objectives.gmmn import gmmn
+from genjax_models.objectives.gmmn_autoencoder import gmmn_autoencoder
 from genjax_models.objectives.infinite_mixture import infinite_mixture
+from genjax_models.objectives.info_vae import info_vae
 from genjax_models.objectives.iwae import iwae
+from genjax_models.objectives.matching import matching
 from genjax_models.objectives.mixture import mixture
+from genjax_models.objectives.mmd_gan import mmd_gan
+from genjax_models.objectives.moment_matching import moment_matching
 from genjax_models.objectives.vae import vae
 
-__all__ = ["autoencoder", "gan", "infinite_mixture", "iwae", "mixture", "vae"]
+__all__ = [
+    "autoencoder",
+    "gan",
+    "gmmn",
+    "gmmn_autoencoder",
+    "infinite_mixture",
+    "info_vae",
+    "iwae",
+    "matching",
+    "mixture",
+    "mmd_gan",
+    "moment_matching",
+    "vae",
+]

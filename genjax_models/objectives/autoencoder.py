@@ -8,7 +8,7 @@ from genjax_models.types import Array, Aux, Objective
 
 
 def autoencoder(model: AutoencoderModel) -> Objective:
-    """One player, "autoencoder", that lowers |x - g(f(x))|^2: sum over dimensions, mean over the batch.
+    """One player, "autoencoder", that lowers |x - g(f(x))|^2: sum over dimensions, mean over the batch; f with dropout.
 
     `sample` decodes z ~ N(0, I). That is no draw from a learned p(x): nothing has asked the codes to look like
     N(0, I), and the pictures show it.
@@ -16,7 +16,7 @@ def autoencoder(model: AutoencoderModel) -> Objective:
 
     def loss(variables, key, batch, step):
         variables = variables["autoencoder"]
-        reconstruction = model.generate(variables, model.encode(variables, batch.x))
+        reconstruction = model.generate(variables, model.encode(variables, batch.x, key))
         error = jnp.mean(squared_error(batch.x, reconstruction))
         return error, Aux({"squared_error": error})
 

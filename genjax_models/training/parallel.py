@@ -80,8 +80,8 @@ def pmapped(
     outside a finished step they cannot be: the devices would have parted), keys are folded with the device's index,
     and batch statistics are averaged after the step. The result is that of `data_parallel` for losses that are means
     over examples and draw nothing, and equal in distribution for those that draw. A loss that does not separate over
-    examples must gather them itself, over the axis "data", as `gmmn(..., axis="data")` does; batch normalisation has
-    the moments of each share.
+    examples must gather them itself, over the axis "data", as `objectives.matching(..., axis="data")` does; batch
+    normalisation has the moments of each share.
 
     Args:
       objective: players, losses, sample.

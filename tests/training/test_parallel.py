@@ -9,6 +9,8 @@ import optax
 import pytest
 
 import genjax_models as gx
+from genjax_models.models.implicit import ImplicitModel
+from genjax_models.objectives.gmmn import mmd
 from genjax_models.training.parallel import check_divides, data_mesh, data_parallel, pmapped
 from genjax_models.types import Aux, Batch, Objective
 
@@ -155,6 +157,34 @@ def test_pmapped_averages_batch_statistics():
     expected = 0.01 * outputs.var(axis=1).mean(axis=0) + 0.99  # flax's momentum is 0.99
     for i in range(4):
         np.testing.assert_allclose(found["var"][i], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("distance", ["biased_root", "unbiased_squared"])
+def test_pmapped_a_loss_that_gathers_is_that_of_the_whole_batch(distance):
+    """Each device draws the same six points about w; the mean of the shards' own MMDs is another number."""
+    points, kernel = jnp.array([[-2.0], [-1.0], [-0.3], [0.4], [0.9], [2.0]]), gx.gaussian_kernel(1.0)
+    x = jax.random.normal(jax.random.key(5), (24, 1)) * jnp.linspace(0.5, 3.0, 24)[:, None]
+    model = ImplicitModel(
+        latent=1,
+        classes=None,
+        init=lambda key, batch: {"params": {"w": jnp.float32(0.5)}},
+        noise=None,
+        generate=None,
+        draw=lambda variables, key, n, label=None: (points + variables["params"]["w"], variables),
+    )
+
+    def of_whole(w):
+        return mmd(kernel, distance)(x, jnp.tile(points, (4, 1)) + w)[0]
+
+    def of_shards(w):
+        return jnp.mean(jnp.stack([mmd(kernel, distance)(share, points + w)[0] for share in x.reshape(4, 6, 1)]))
+
+    train = pmapped(gx.objectives.gmmn(model, kernel, distance=distance, axis="data"), {"generator": optax.sgd(1.0)})
+    state, metrics = train.step(train.init(KEY, Batch(x)), Batch(x))
+    gradient = 0.5 - state.variables["generator"]["params"]["w"]
+    np.testing.assert_allclose(gradient, jnp.full(4, jax.grad(of_whole)(0.5)), rtol=1e-4)
+    np.testing.assert_allclose(metrics["generator/loss"], jnp.full(4, of_whole(0.5)), rtol=1e-5)
+    assert abs(of_shards(0.5) - of_whole(0.5)) > 0.05 * of_whole(0.5)
 
 
 def test_fault_8_a_batch_that_devices_do_not_divide():

@@ -1,0 +1,44 @@
+"""The generator of one level of a Laplacian pyramid (Denton et al., 2015): images -> images of the same size."""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+
+from genjax_models.networks.convolution import Convolution
+from genjax_models.networks.mlp import Activation
+from genjax_models.networks.shapes import beside, lead_of
+from genjax_models.types import Array, Shape
+
+
+class RefiningGenerator(nn.Module):
+    """A low-pass image with a plane of noise beside its channels -> what is to be added to it, by convolutions.
+
+    Attributes:
+      shape: `(height, width, channels)` of the image; what comes in has one channel more.
+      channels: of the hidden layers, all of the image's size. The paper has two of them.
+      kernel: height and width of the kernels, odd.
+      activation: behind hidden layers; the last layer is linear, since what is added has either sign, and without a
+        bias, since a constant is nothing that halving loses.
+    """
+
+    shape: Shape
+    channels: Sequence[int] = (64, 64)
+    kernel: int = 3
+    activation: Activation = jax.nn.relu
+
+    @nn.compact
+    def __call__(self, x: Array, condition: Array | None = None) -> Array:
+        """x `[..., height, width, channels + 1]` -> `[..., height, width, channels]`.
+
+        A condition `[..., c]` becomes one plane more, a linear map of its own to every pixel.
+        """
+        height, width, channels = self.shape
+        lead, size = lead_of(x, (height, width, channels + 1)), (self.kernel, self.kernel)
+        if condition is not None:
+            plane = nn.Dense(height * width, use_bias=False, name="condition")(condition)
+            x = beside(x, plane.reshape(*plane.shape[:-1], height, width, 1))
+        h = x.reshape(-1, *x.shape[-3:])
+        for features in self.channels:
+            h = self.activation(Convolution(features, size)(h))
+        return Convolution(channels, size, use_bias=False, name="image")(h).reshape(*lead, *self.shape)

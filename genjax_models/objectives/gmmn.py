@@ -1,0 +1,55 @@
+"""The generative moment matching network (20.10.5): Li, Swersky and Zemel, 2015; Dziugaite, Roy and Ghahramani, 2015.
+
+Samples are compared with the data as a whole, by the maximum mean discrepancy.
+"""
+
+from typing import Literal, get_args
+
+from genjax_models.estimators.kernels import Kernel
+from genjax_models.estimators.mmd import mmd_squared_biased, mmd_squared_unbiased, safe_sqrt
+from genjax_models.models.implicit import ImplicitModel
+from genjax_models.objectives.matching import SampleDistance, matching
+from genjax_models.types import Array, Metrics, Objective
+
+Distance = Literal["biased_root", "unbiased_squared"]
+
+
+def gmmn(
+    model: ImplicitModel, kernel: Kernel, *, distance: Distance = "biased_root", axis: str | None = None
+) -> Objective:
+    """One player, "generator", that lowers the MMD between the batch and as many samples of its own.
+
+    Batches are to be large, 1,000 say (Li et al.): the noise of the MMD is that of two samples, and falls with their
+    size. A batch that is spread over devices is compared as one: the mean of the shards' MMDs is another estimator.
+
+    Args:
+      model: not conditional.
+      kernel: that of both papers is `gaussian_kernel`, of several bandwidths in Li et al., whose sigma is a variance:
+        k = exp(-d^2 / (2 sigma)), so that their 2, 5, 10, 20, 40 and 80 are bandwidths of 1.4 to 8.9.
+      distance: "biased_root" is the root of `mmd_squared_biased`, whose gradient does not fade as samples come close
+        to the data (Li et al., section 3), and is zero where it is zero; "unbiased_squared" is `mmd_squared_unbiased`,
+        whose gradient is that of MMD^2 in expectation.
+      axis: the mapped axis, under `jax.pmap`; see `objectives.matching`.
+
+    Returns:
+      An `Objective` that reports "mmd_squared_biased" or "mmd_squared_unbiased".
+
+    Raises:
+      ValueError: a conditional model, or a distance that is neither.
+    """
+    return matching(model, mmd(kernel, distance), axis=axis)
+
+
+def mmd(kernel: Kernel, distance: Distance) -> SampleDistance:
+    """What a GMMN lowers, and the squared MMD that it is made of, by the name of its estimator; see `gmmn`."""
+    if distance not in get_args(Distance):
+        raise ValueError(f"distance must be one of {get_args(Distance)}, got {distance!r}")
+
+    def of(x: Array, samples: Array) -> tuple[Array, Metrics]:
+        if distance == "biased_root":
+            squared = mmd_squared_biased(x, samples, kernel)
+            return safe_sqrt(squared), {"mmd_squared_biased": squared}
+        squared = mmd_squared_unbiased(x, samples, kernel)
+        return squared, {"mmd_squared_unbiased": squared}
+
+    return of

@@ -1,0 +1,124 @@
+"""A whole small run of the GMMN on codes: stopped in either stage and resumed, it is the run that was not."""
+
+import json
+import os
+import signal
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+from experiments import gmmn_autoencoder
+from genjax_models.errors import InputError
+from genjax_models.runs import directory, experiment, fit
+from genjax_models.runs.command_line import main
+from genjax_models.runs.configuration import Training
+
+OPTIONS = (
+    "--hidden 16 --latent 3 --code 4 --autoencoder-hidden 16 --batch-size 20 --learning-rate 0.01 --log-every 4"
+    " --autoencoder-steps 7 --steps 15 --evaluate-every 5 --kernel-variances 0.5 2 8"
+)
+
+
+@pytest.fixture(scope="module")
+def arguments(files):
+    return ["--data", str(files / "images.npz"), *OPTIONS.split()]
+
+
+@pytest.fixture(scope="module")
+def run(arguments, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gmmn_autoencoder") / "run"
+    assert main(gmmn_autoencoder.EXPERIMENT, [*arguments, "--run-dir", str(folder)]) == 0
+    return folder
+
+
+def state_of(run):
+    state = experiment.restore(gmmn_autoencoder.EXPERIMENT, run, "last")[1]
+    return state._replace(key=jax.random.key_data(state.key))
+
+
+def test_a_run_leaves_result_report_and_pictures(run):
+    drawn = {path.stem for path in (run / "figures").iterdir()}
+    assert {"samples", "learning", "curves", "neighbours", "reconstructions"} <= drawn
+    test = json.loads((run / "result.json").read_text())["test"]
+    assert {"mmd_squared_unbiased", "kernel_distance_on_pixels", "squared_error"} <= set(test)
+    assert "Parzen window has" in (run / "report.html").read_text()
+
+
+def test_each_player_learns_in_its_stage(run):
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    loss = {row["step"]: (row["autoencoder/loss"], row["generator/loss"]) for row in rows if row["split"] == "train"}
+    assert list(loss) == [4, 8, 12, 15]
+    assert loss[4][0] > 0 == loss[4][1]
+    assert loss[12][0] == 0 < loss[12][1]
+    error = {row["step"]: row["squared_error"] for row in rows if row["split"] == "validation"}
+    assert error[5] < error[0]
+    assert error[10] == error[15]  # from step 7 on it is frozen
+
+
+def test_samples_of_a_loaded_run_are_decoded(run):
+    objective, players = gmmn_autoencoder.load(run)
+    samples = np.asarray(objective.sample(players, jax.random.key(0), 3))
+    assert samples.shape == (3, 8, 8, 1)
+    assert samples.min() >= 0
+    assert samples.max() <= 1
+
+
+def stopping(timed_chunk, first):
+    """`timed_chunk`, after which SIGTERM arrives where it has made the step `first`."""
+
+    def wrapped(*args):
+        state, metrics = timed_chunk(*args)
+        if int(state.step) >= first:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return state, metrics
+
+    return wrapped
+
+
+def test_fault_39_fault_41_stopped_in_either_stage_it_is_the_same_run(run, arguments, tmp_path, monkeypatch, capsys):
+    """The border between the stages is after 7 steps."""
+    stopped, timed_chunk = tmp_path / "run", fit._timed_chunk
+    monkeypatch.setattr(fit, "_LONGEST_CHUNK", 3)
+    for first, last, command in (
+        (2, 6, [*arguments, "--run-dir", str(stopped)]),
+        (9, 14, ["--resume", str(stopped)]),
+    ):
+        monkeypatch.setattr(fit, "_timed_chunk", stopping(timed_chunk, first))
+        with pytest.raises(SystemExit, match="143"):
+            main(gmmn_autoencoder.EXPERIMENT, command)
+        assert "and saved; go on with" in capsys.readouterr().err
+        assert first <= int(state_of(stopped).step) <= last
+    monkeypatch.setattr(fit, "_timed_chunk", timed_chunk)
+    assert main(gmmn_autoencoder.EXPERIMENT, ["--resume", str(stopped)]) == 0
+    assert (stopped / "metrics.jsonl").read_bytes() == (run / "metrics.jsonl").read_bytes()
+    chex.assert_trees_all_equal(state_of(stopped), state_of(run))
+    results = [json.loads((folder / "result.json").read_text())["test"] for folder in (stopped, run)]
+    assert results[0] == results[1]
+
+
+def test_a_dry_run_counts_both_players(files, capsys):
+    path = str(files / "vectors.npz")
+    assert main(gmmn_autoencoder.EXPERIMENT, ["--data", path, "--batch-size", "10", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "player      autoencoder: " in said
+    assert "player      generator: " in said
+
+
+def test_what_has_no_two_stages_is_refused():
+    for fields, message in [
+        ({"training": Training(1_000), "autoencoder_steps": 1_000}, "more than the autoencoder's 1000, .* got 1000"),
+        ({"autoencoder_steps": 0}, "autoencoder_steps must be an integer of at least 1, got 0"),
+        ({"dropout": 1.0}, r"dropout must be in \[0, 1\), got 1.0"),
+        ({"code_variances": (0.0,)}, "kernel_variances must be positive and finite, got 0.0"),
+        ({"code": 0}, "code must be an integer of at least 1, got 0"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            gmmn_autoencoder.Config(**fields)
+    assert gmmn_autoencoder.Config(training=Training(0)).training.steps == 0
+
+
+def test_the_config_on_disk_is_read_again(run):
+    config = directory.read_config(run, gmmn_autoencoder.Config, "gmmn_autoencoder")
+    assert (config.autoencoder_steps, config.code, config.shape) == (7, 4, (8, 8, 1))
