@@ -11,8 +11,8 @@ extragradient  factor of the radius              0.958175      0.958175      0.9
 optimistic     factor of the radius              0.948683      0.948683      0.948683
 consensus      factor of the radius              0.761577      0.761577      0.761577
 
-200 steps of rate 0.3, in float32, 5 s with imports and the picture. 2 cores of AMD EPYC shared with other work
-(jax 0.10.2, CPU), 2026-11-21
+200 steps of rate 0.3, in float32, 5 s with imports and the picture, which is pictures/bilinear_game.png. 2 cores of AMD
+EPYC shared with other work (jax 0.10.2, CPU), 2026-11-21
 
 With rate eta, from (a, b) of radius r = sqrt(a^2 + b^2), a step is a linear map, so that everything is known:
 
@@ -313,7 +313,7 @@ def _plane(axes: Axes, options: BilinearGame, orbits: Mapping[str, np.ndarray], 
     axes.set_xlabel("a")
     axes.set_ylabel("b")
     axes.set_title(title, fontsize=10)
-    axes.legend(edgecolor="none", framealpha=0.9, fontsize=8, loc="upper left")
+    axes.legend(edgecolor="none", framealpha=0.9, fontsize=8, loc="lower right")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -73,12 +73,15 @@ def modules_after(code):
 HEAVY = {"jax", "distrax", "flax", "optax", "numpy", "tensorflow_datasets", "matplotlib", "orbax"}
 
 
-COMMANDS = "sample compare export likelihood representations importance_sampling gradient_signal bilinear_game".split()  # noqa: SIM905
+COMMANDS = sorted(path.stem for path in (ROOT / "experiments").glob("*.py") if "\ndef main(" in path.read_text())
+EXPERIMENTS = sorted(
+    path.stem for path in (ROOT / "experiments").glob("*.py") if "main(EXPERIMENT)" in path.read_text()
+)
 
 
-@pytest.mark.parametrize("module", ["vae", "autoencoder", "iwae", "infinite_mixture", *COMMANDS])
+@pytest.mark.parametrize("module", [*EXPERIMENTS, *COMMANDS])
 def test_help_imports_nothing_heavy(module):
-    experiment = f"{module}.EXPERIMENT, " if module in ("vae", "autoencoder", "iwae", "infinite_mixture") else ""
+    experiment = f"{module}.EXPERIMENT, " if module in EXPERIMENTS else ""
     code = f"""
 from experiments import {module}
 try:

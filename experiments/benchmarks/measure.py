@@ -39,12 +39,14 @@ def contestant(make: Callable[[], Callable[[int], None]]) -> Contestant:
     return Contestant(run, time.perf_counter() - started)
 
 
-def by_turns(contestants: Mapping[str, Contestant], *, turns: int = 7, seconds: float = 2.0) -> dict[str, Timing]:
-    """Times each contestant for about `seconds` in each of `turns` rounds, after a round that does not count."""
+def by_turns(
+    contestants: Mapping[str, Contestant], *, turns: int = 7, seconds: float = 2.0, warm: int = 20
+) -> dict[str, Timing]:
+    """Times each contestant for about `seconds` in each of `turns` rounds, after twice `warm` steps that count not."""
     counts = {}
     for name, (run, _) in contestants.items():
-        run(20)
-        counts[name] = max(1, int(seconds / (_seconds(run, 20) / 20)))
+        run(warm)
+        counts[name] = max(1, int(seconds / (_seconds(run, warm) / warm)))
     seen = {name: [] for name in contestants}
     for _ in range(turns):
         for name, (run, _) in contestants.items():

@@ -85,7 +85,7 @@ def saving(arguments: Sequence[str], folder: Path) -> Saving:
     """Makes a run in `folder`, as `python -m experiments.vae` with these arguments does."""
     import orbax.checkpoint
 
-    from genjax_models.runs import checkpoints, directory, experiment
+    from genjax_models.runs import checkpoints, directory, gallery
 
     places = {
         "checkpoints": (checkpoints, "save"),
@@ -93,7 +93,7 @@ def saving(arguments: Sequence[str], folder: Path) -> Saving:
         "  sha256": (checkpoints, "_digest"),
         "  fsync": (checkpoints, "_sync"),
         "  forgetting": (shutil, "rmtree"),
-        "pictures": (experiment._Gallery, "look"),
+        "pictures": (gallery.Gallery, "look"),
         "rows": (directory, "append_row"),
     }
     with timed(places) as parts, contextlib.redirect_stdout(sys.stderr):

@@ -9,7 +9,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,14 +72,18 @@ def save(folder: Path, state: TrainState, *, score: float | None, about: Mapping
     _sync(partial)
     os.rename(partial, place)
     _sync(folder)
-    steps = _steps(folder)
+    kept = steps(folder)
     best = _best(folder, on_damage=lambda error: None)  # what is damaged is told when it is wanted, not when it is old
-    for other in steps:
-        if other not in {*steps[-_NEWEST:], best}:
-            forgotten = folder / f"{other:08d}.partial"  # whole or absent, also when this is the last thing done
-            os.rename(folder / f"{other:08d}", forgotten)
-            shutil.rmtree(forgotten)
+    for other in kept:
+        if other not in {*kept[-_NEWEST:], best}:
+            _forget(folder / f"{other:08d}")
     return place
+
+
+def _forget(place: Path) -> None:
+    forgotten = place.with_name(f"{place.name}.partial")  # whole or absent, also when this is the last thing done
+    os.rename(place, forgotten)
+    shutil.rmtree(forgotten)
 
 
 def restore(folder: Path, like: TrainState, which: Literal["best", "last"] = "best") -> TrainState:
@@ -107,18 +111,39 @@ def restore_newest(
       DamagedError: none is whole; the newest one's error.
       CheckpointError: there is none, or it is of another model or of a newer format. Nothing is put aside then.
     """
-    folder = folder.resolve()
-    errors = []
-    for step in reversed(_steps(folder)):
+    (found,) = restore_together([folder], like, on_damage)
+    return found
+
+
+def restore_together(
+    folders: Sequence[Path], like: TrainState, on_damage: Callable[[DamagedError], None]
+) -> list[tuple[TrainState, dict[str, Any]]]:
+    """As `restore_newest`, from each of several folders: of the newest step that is whole in all.
+
+    What is newer in some of them is forgotten, so that they go on as one: a process may have been killed when it had
+    saved in some and not in others.
+    """
+    folders, errors = [folder.resolve() for folder in folders], []
+
+    def whole(place: Path) -> tuple[TrainState, dict[str, Any]] | None:
         try:
-            return _verified(folder / f"{step:08d}", like)
+            return _verified(place, like)
         except DamagedError as error:
             errors.append(error)
             on_damage(error)
-            aside = folder / f"{step:08d}.damaged"
+            aside = place.with_name(f"{place.name}.damaged")
             shutil.rmtree(aside, ignore_errors=True)
-            (folder / f"{step:08d}").rename(aside)
-    raise errors[0] if errors else CheckpointError(f"{folder} holds no checkpoint")
+            place.rename(aside)
+
+    for step in sorted(set.intersection(*(set(steps(folder)) for folder in folders)), reverse=True):
+        found = [whole(folder / f"{step:08d}") for folder in folders]
+        if None not in found:
+            for folder in folders:
+                for newer in (other for other in steps(folder) if other > step):
+                    _forget(folder / f"{newer:08d}")
+            return found
+    told = "holds no checkpoint" if len(folders) == 1 else "and those beside it hold no checkpoint of one step"
+    raise errors[0] if errors else CheckpointError(f"{folders[0]} {told}")
 
 
 def clean(folder: Path) -> None:
@@ -165,22 +190,22 @@ def read_manifest(place: Path) -> dict[str, Any]:
     return manifest
 
 
-def any_in(folder: Path) -> bool:
-    """Whether `folder` holds a checkpoint."""
-    return bool(_steps(folder))
+def steps(folder: Path) -> list[int]:
+    """Of the checkpoints in `folder`, in their order."""
+    return sorted(int(path.name) for path in folder.glob("[0-9]*") if path.name.isdigit())
 
 
 def _choose(folder: Path, which: str) -> int:
-    steps = _steps(folder)
-    if not steps:
+    found = steps(folder)
+    if not found:
         raise CheckpointError(f"{folder} holds no checkpoint")
-    return steps[-1] if which == "last" else _best(folder)
+    return found[-1] if which == "last" else _best(folder)
 
 
 def _best(folder: Path, on_damage: Callable[[DamagedError], None] | None = None) -> int:
     """The step of the highest score, the newest one where nothing has a score."""
     scores = {}
-    for step in _steps(folder):
+    for step in steps(folder):
         try:
             score = read_manifest(folder / f"{step:08d}")["score"]
         except DamagedError as error:
@@ -190,11 +215,7 @@ def _best(folder: Path, on_damage: Callable[[DamagedError], None] | None = None)
             continue
         if score is not None:
             scores[step] = score
-    return max(scores, key=scores.get) if scores else _steps(folder)[-1]
-
-
-def _steps(folder: Path) -> list[int]:
-    return sorted(int(path.name) for path in folder.glob("[0-9]*") if path.name.isdigit())
+    return max(scores, key=scores.get) if scores else steps(folder)[-1]
 
 
 def _leaves(state: TrainState) -> dict[str, str]:

@@ -59,7 +59,7 @@ class Experiment(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Where the run goes."""
+    """Where the run goes, on what it runs, and which runs are one program with it."""
 
     run_dir: Path | None = None
     """Directory of the run; by default a new one in runs/."""
@@ -69,6 +69,15 @@ class Options:
     """Replace the run that is already in that directory."""
     dry_run: bool = False
     """Print shapes, parameter counts, memory and steps, and compute nothing."""
+    seeds: str | None = None
+    """Train a run for each of these seeds in one program: 0:8 (0 to 7) or 0,3,5. Each has its own directory within."""
+    sweep: tuple[str, ...] = ()
+    """The same for values of float fields, such as kl_weight=0.5,1 optimizer.clip=1,10: a run for each combination."""
+    devices: int = 1
+    """Devices that share each batch, or with --seeds and --sweep the runs. Resuming on another number is the same run
+    to rounding, not bit for bit."""
+    profile: bool = False
+    """Write a trace of ten steps after the first into profile/ in the run's directory."""
 
 
 def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
@@ -84,11 +93,13 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
         config, options = _parse(experiment, arguments, program)
         if options.resume:
             config = _resumed(experiment, arguments, program, options)
-        from genjax_models.runs import experiment as running  # imports jax
+        from genjax_models.runs import compilation  # imports jax
+        from genjax_models.runs import experiment as running
 
         if options.dry_run:
-            print(running.dry_run(experiment, config))
+            print(running.dry_run(experiment, config, options))
         else:
+            compilation.keep_compiled()
             running.run(experiment, config, options, shlex.join([*program.split(), *arguments]))
     return 0
 
@@ -148,7 +159,10 @@ def _resumed(experiment: Experiment, arguments: Sequence[str], program: str, opt
 
     if options.run_dir or options.overwrite:
         raise InputError("--resume goes on in the run's own directory: --run-dir and --overwrite do not go with it")
-    stored = directory.read_config(options.resume, experiment.config, experiment.name)
+    if options.seeds is not None or options.sweep:
+        raise InputError("--resume goes on with the members that are there: --seeds and --sweep do not go with it")
+    file = directory.MEMBERS if (options.resume / directory.MEMBERS).exists() else "config.json"
+    stored = directory.read_config(options.resume, experiment.config, experiment.name, file)
     config, _ = _parse(experiment, arguments, program, stored)
     before, after = (dict(directory.flat(dataclasses.asdict(c))) for c in (stored, config))
     changed = [name for name in before if before[name] != after[name] and name not in _MAY_CHANGE]

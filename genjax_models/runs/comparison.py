@@ -59,7 +59,7 @@ def _label(runs: Sequence[Run]) -> str:
     if len(runs) == 1:
         return runs[0].name
     common = os.path.commonprefix([run.name for run in runs])  # noqa: RUF071 - letters, not folders, are meant
-    common = re.sub(r"[-_.]*(seed|s)?[-_.]*\d*$", "", common) or runs[0].name
+    common = re.sub(r"[-_./]*(seed|s)?[-_.]*\d*$", "", common) or runs[0].name
     return f"{common} ({len(runs)} seeds)"
 
 
@@ -101,8 +101,20 @@ def render(runs: Sequence[Run]) -> str:
         runs=[run.name for run in runs],
         config=config,
         environment=differences(elsewhere),
-        commands="\n".join(commands),
+        commands="\n".join(dict.fromkeys(commands)),
     )
+
+
+def results_in_words(runs: Sequence[Run]) -> list[str]:
+    """A line for each group of runs with a result: the figure that they are judged by."""
+    lines = []
+    for label, members in grouped(runs):
+        experiment = members[0].experiment
+        (row, *_) = _results([Group(label, members)], [experiment.metric])
+        spread = " (mean +- standard deviation over seeds)" if len(members) > 1 else ""
+        figure = " ".join([row["cells"][0].replace("±", "+-"), experiment.unit]).strip()
+        lines.append(f"{label}: held-out {_words(experiment.metric)} {figure}{spread}")
+    return lines
 
 
 def _notes(runs: Sequence[Run]) -> Iterator[str]:
@@ -187,7 +199,9 @@ def _curves(groups: Sequence[Group]) -> list[dict[str, str]]:
         curves = [curve for group in groups if (curve := _curve(group, metric))]
         if curves:
             (experiment, *_) = [run.experiment for _, runs in groups for run in runs if run.experiment.metric == metric]
-            figure = figures.curves_of_runs(curves, label=f"{_words(metric)} ({experiment.unit})")
+            figure = figures.curves_of_runs(
+                curves, label=f"{_words(metric)} ({experiment.unit})" if experiment.unit else _words(metric)
+            )
             better = "higher" if experiment.higher_is_better else "lower"
             caption = f"On the validation split; {better} is better."
             if any(len(curve.values) > 1 for curve in curves):

@@ -1,14 +1,18 @@
 """The fields that experiments share, each checked once, here. Imports no jax, so that --help is quick."""
 
+import copy
 import dataclasses
 import math
 import numbers
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from genjax_models.errors import InputError
 
 if TYPE_CHECKING:
     import optax
+
+    from genjax_models.types import Objective, Trainer
 
 
 def at_least(smallest: float, **fields: float) -> None:
@@ -37,6 +41,29 @@ def seed_in_range(seed: int) -> None:
     """Accepts 0 <= seed < 2^32 alone: `jax.random.key(2**32 + 1)` would be `key(1)` in silence."""
     if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**32:
         raise InputError(f"seed must be an integer in [0, 2^32), got {seed!r}")
+
+
+def replaced(config: Any, values: Mapping[str, Any]) -> Any:
+    """The config with other values in fields of these dotted names; it checks them.
+
+    Raises:
+      InputError: as the config does.
+    """
+    for name, value in values.items():
+        first, _, rest = name.partition(".")
+        inner = replaced(getattr(config, first), {rest: value}) if rest else value
+        config = dataclasses.replace(config, **{first: inner})
+    return config
+
+
+def unchecked(config: Any, values: Mapping[str, Any]) -> Any:
+    """As `replaced`, for tracers: they stand for numbers that were checked, and cannot be checked themselves."""
+    config = copy.copy(config)
+    for name, value in values.items():
+        first, _, rest = name.partition(".")
+        inner = unchecked(getattr(config, first), {rest: value}) if rest else value
+        object.__setattr__(config, first, inner)  # the config is frozen, and this copy of it nobody has seen
+    return config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,3 +162,48 @@ class Optimizer:
         parts = [3**stage for stage in range(self.stages)]
         ends = [round(steps * sum(parts[: stage + 1]) / sum(parts)) for stage in range(self.stages - 1)]
         return optax.piecewise_constant_schedule(self.learning_rate, dict.fromkeys(ends, 10 ** (-1 / 7)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Game:
+    """How two sides play, beside an `Optimizer` that both have: in a step the discriminators move, then the others."""
+
+    discriminator_moves: int = 1
+    """Moves of a discriminator in a step, each on its own share of the batch."""
+    generator_learning_rate: float | None = None
+    """Peak step size of generators; None is that of discriminators."""
+    average: float = 0.0
+    """Decay of a moving average of generators, from which samples are drawn; 0 keeps none."""
+
+    def __post_init__(self):
+        whole(1, discriminator_moves=self.discriminator_moves)
+        if self.generator_learning_rate is not None:
+            positive(generator_learning_rate=self.generator_learning_rate)
+        if not 0 <= self.average < 1:
+            raise InputError(f"average must be in [0, 1), got {self.average!r}")
+
+    def fits(self, training: Training) -> None:
+        """Refuses batches that cannot be cut into the shares of the discriminator's moves."""
+        if training.batch_size % self.discriminator_moves:
+            raise InputError(
+                f"batch_size must be a multiple of {self.discriminator_moves}, the discriminator_moves, so that each"
+                f" has an equal share, got {training.batch_size}"
+            )
+
+    def trainer(self, objective: "Objective", optimizer: Optimizer, steps: int) -> "Trainer":
+        """The trainer of a run of `steps` steps. Discriminators are known by their names."""
+        from genjax_models.training import trainer
+
+        discriminators = [player for player in objective.losses if "discriminator" in player]
+        generators = [player for player in objective.losses if player not in discriminators]
+        rate = self.generator_learning_rate
+        of_generators = optimizer if rate is None else unchecked(optimizer, {"learning_rate": rate})
+        return trainer(
+            objective,
+            {
+                **dict.fromkeys(discriminators, optimizer.build(steps * self.discriminator_moves)),
+                **dict.fromkeys(generators, of_generators.build(steps)),
+            },
+            updates=dict.fromkeys(discriminators, self.discriminator_moves),
+            average=dict.fromkeys(generators, self.average) if self.average else {},
+        )

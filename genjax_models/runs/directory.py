@@ -8,8 +8,15 @@ figures/           PNG
 result.json        the final figures with their errors
 report.html        all of it on one page
 export/            what `experiments.export` makes of it
+profile/           traces
+
+Several runs that are one program (--seeds, --sweep) lie in one directory: a directory as above for each member, and
+
+members.json       what they share, and what each has of its own
+report.html        all of them on one page
 """
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import json
@@ -26,7 +33,9 @@ from typing import Any
 
 from genjax_models.errors import InputError
 from genjax_models.runs import lock
+from genjax_models.runs.members import ALONE, Members
 
+MEMBERS = "members.json"
 _PACKAGES = ("genjax_models", "jax", "jaxlib", "flax", "optax", "distrax", "chex", "orbax-checkpoint", "numpy")
 
 
@@ -55,7 +64,6 @@ def create(path: Path | None, experiment: str, *, overwrite: bool = False) -> Pa
     try:
         path.mkdir(parents=True, exist_ok=True)
         _probe(path)
-        (path / "figures").mkdir()
     except OSError as error:
         raise InputError(f"--run-dir {path}: cannot be made or written to ({error.strerror})") from error
     return path.resolve()
@@ -88,9 +96,11 @@ def _make_way(path: Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise InputError(f"--run-dir {path}: exists already; choose another, or replace it with --overwrite")
-    if not (path / "config.json").is_file():
+    if not ((path / "config.json").is_file() or (path / MEMBERS).is_file()):
         raise InputError(f"--run-dir {path}: holds no run (no config.json), so --overwrite does not delete it")
-    with lock.locked(path):
+    with contextlib.ExitStack() as locks:
+        for folder in (path, *(config.parent for config in path.glob("*/config.json"))):
+            locks.enter_context(lock.locked(folder))
         for entry in path.iterdir():
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)  # which follows no links
@@ -134,24 +144,36 @@ def config_as_json(experiment: str, config: Any) -> dict[str, Any]:
     return {"experiment": experiment, "config": dataclasses.asdict(config)}
 
 
-def read_config(run: Path | str, config_class: type, experiment: str | None = None) -> Any:
-    """The config in a run's directory, as an instance of `config_class`.
+def read_config(run: Path | str, config_class: type, experiment: str | None = None, file: str = "config.json") -> Any:
+    """The config in a run's directory, as an instance of `config_class`; with `MEMBERS` for `file` what members share.
 
     Raises:
       InputError: no run there, or of another experiment, or with fields that the config does not have.
     """
-    stored = read_config_json(run)
+    stored = read_config_json(run, file)
     if experiment and stored["experiment"] != experiment:
         raise InputError(f"{run}: is a run of {stored['experiment']!r}, not of {experiment!r}")
-    return _from_dict(config_class, stored["config"], Path(run) / "config.json")
+    return _from_dict(config_class, stored["config"], Path(run) / file)
 
 
-def read_config_json(run: Path | str) -> dict[str, Any]:
+def read_members(run: Path | str) -> Members:
+    """The members in a directory; of a run alone, itself."""
+    if not (Path(run) / MEMBERS).exists():
+        return ALONE
+    members = read_config_json(run, MEMBERS).get("members")
+    if not isinstance(members, dict) or not members:
+        raise InputError(f"{Path(run) / MEMBERS}: is damaged, it names no members")
+    return members
+
+
+def read_config_json(run: Path | str, file: str = "config.json") -> dict[str, Any]:
     """`config.json` as it stands: "experiment" and "config"."""
-    path = Path(run) / "config.json"
+    path = Path(run) / file
     try:
         stored = json.loads(path.read_text())
     except FileNotFoundError as error:
+        if (Path(run) / MEMBERS).exists():
+            raise InputError(f"{run}: holds several runs; name one, {', '.join(read_members(run))}") from error
         raise InputError(f"{run}: holds no run (no config.json)") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error

@@ -1,26 +1,42 @@
 """One experiment from its config to its report, and back from its directory."""
 
+import contextlib
+import dataclasses
+import functools
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from genjax_models.data.dataset import Dataset
 from genjax_models.data.fingerprint import fingerprint
 from genjax_models.data.prepare import Prepared
 from genjax_models.errors import CheckpointError, InputError, NonFiniteError, StoppedError
-from genjax_models.runs import checkpoints, directory, lock, memory, pictures, results, signals
+from genjax_models.runs import (
+    checkpoints,
+    comparison,
+    directory,
+    lock,
+    memory,
+    profile,
+    record,
+    results,
+    signals,
+    sweep,
+)
 from genjax_models.runs.command_line import Experiment, Options
-from genjax_models.runs.fit import Progress, Row, fit, players_for_sampling, ready
-from genjax_models.runs.pictures import Picture
-from genjax_models.training import trainer
+from genjax_models.runs.configuration import replaced, unchecked
+from genjax_models.runs.fit import Fit, Member, Progress, Row, check_shares, fit_together, players_for_sampling
+from genjax_models.runs.gallery import Gallery, drawer
+from genjax_models.runs.members import ALONE, Members, asked, float_fields, values_of
+from genjax_models.training import data_mesh, trainer
 from genjax_models.types import Batch, Objective, Players, Trainer, TrainState
 
-_SAMPLES = 64
-_NOISE = 2**32 - 3  # the key of pictures, beside that of evaluation: the same noise at every evaluation
 _TO_LOWER = "batch_size is {}: lower it, or the sizes of the networks (--dry-run says what their state takes)"
 
 
@@ -28,87 +44,210 @@ def run(experiment: Experiment, config: Any, options: Options, command: str) -> 
     """Trains, evaluates, draws and reports; prints the result and the path of the report.
 
     Returns:
-      The run's directory.
+      The run's directory; that of all members, where there are several.
 
     Raises:
       InputError: before anything is compiled.
       NonFiniteError: the last finite state is saved first.
       MemoryError: with the batch size and what to lower; the checkpoints before it stand.
     """
+    members = _members(config, options)
     config, dataset = _dataset(experiment, config)
-    train = _trainer(experiment, config)
+    mesh = _mesh(options.devices, len(members), config.training.batch_size)
+    if not options.resume:
+        _traces(options, Path(), config, None)
+    trainer_of = lambda values: _trainer(experiment, unchecked(config, values))
+    _check_sweep(trainer_of, config, dataset, members)
     if options.resume:
         folder = directory.reopen(options.resume)
     else:
         folder = directory.create(options.run_dir, experiment.name, overwrite=options.overwrite)
-    with lock.locked(folder), memory.explained(_TO_LOWER.format(config.training.batch_size)):
-        about = directory.config_as_json(experiment.name, config) | {"data": fingerprint(dataset)}
-        start = _go_on(train, config, folder, about) if options.resume else None
-        for result in ("result.json", "report.html"):  # of the run as it was, where it had ended and is prolonged
-            (folder / result).unlink(missing_ok=True)
+    with contextlib.ExitStack() as locks, memory.explained(_TO_LOWER.format(config.training.batch_size)):
+        locks.enter_context(lock.locked(folder))
+        runs = _runs(experiment, config, members, folder, fingerprint(dataset))
+        for one in runs:
+            (one.folder / "figures").mkdir(parents=True, exist_ok=True)
+            if one.folder != folder:
+                locks.enter_context(lock.locked(one.folder))
+        starts = _go_on(trainer_of(values_of(members[runs[0].name])), runs, mesh) if options.resume else None
+        traces = _traces(options, folder, config, starts)
+        if members != ALONE:
+            shared = directory.config_as_json(experiment.name, config)
+            directory.write_json(folder / directory.MEMBERS, shared | {"members": members})
+        for place in {folder, *(one.folder for one in runs)}:  # of the runs as they were, where they are prolonged
+            for result in ("result.json", "report.html"):
+                (place / result).unlink(missing_ok=True)
         data = experiment.prepare(config, dataset)
-        directory.write_json(folder / "config.json", directory.config_as_json(experiment.name, config))
-        if not options.resume:
-            directory.write_json(folder / "environment.json", directory.environment(command))
-        fitted, gallery = _fit(experiment, config, data, folder, train, start, about)
-        _, best = restore(experiment, folder, "best")
-        drawn = gallery.pictures(int(fitted.state.step))
-        print(results.report(experiment, config, data, folder, fitted, best, drawn))
+        for one in runs:
+            one.begin(command)
+        fitted = _fit(experiment, config, data, folder, runs, starts, trainer_of, mesh, traces)
+        told = [one.report(data, own) for one, own in zip(runs, fitted, strict=True)]
+        print(told[0] if members == ALONE else _report(experiment, folder, runs))
         return folder
 
 
-def _fit(experiment, config, data: Prepared, folder: Path, train: Trainer, start: Progress | None, about):
+@dataclasses.dataclass
+class _Run:
+    """A member's directory, and what is written there as it learns; a run alone is a member called ""."""
+
+    experiment: Experiment
+    name: str
+    config: Any
+    folder: Path
+    about: dict[str, Any]
+    gallery: Gallery
+    member: Member
+
+    def begin(self, command: str) -> None:
+        """Writes what is asked and where it runs, which stays as it was where the run goes on."""
+        directory.write_json(self.folder / "config.json", directory.config_as_json(self.experiment.name, self.config))
+        if not (self.folder / "environment.json").exists():
+            directory.write_json(self.folder / "environment.json", directory.environment(command))
+
+    def save(self, progress: Progress, row: Row) -> None:
+        """Writes a checkpoint."""
+        described = self.about | {"pending": progress.pending}
+        score = _score(self.experiment, row)
+        checkpoints.save(self.folder / "checkpoints", progress.state, score=score, about=described)
+
+    def on_evaluation(self, progress: Progress, row: Row) -> None:
+        """Draws, and writes a checkpoint."""
+        self.gallery.look(progress.state)
+        self.save(progress, row)
+
+    def report(self, data: Prepared, fitted: Fit) -> str:
+        """Judges the best checkpoint, and writes what came out; what to say of it."""
+        _, best = restore(self.experiment, self.folder, "best")
+        drawn = self.gallery.pictures(int(fitted.state.step))
+        return results.report(self.experiment, self.config, data, self.folder, fitted, best, drawn)
+
+    def as_member(self, start: Progress | None) -> Member:
+        """As `fit_together` wants it."""
+        return self.member._replace(
+            start=start,
+            on_metrics=lambda row: directory.append_row(self.folder / "metrics.jsonl", row),
+            on_evaluation=self.on_evaluation,
+        )
+
+
+def _runs(experiment: Experiment, config: Any, members: Members, folder: Path, data: str) -> list[_Run]:
+    @functools.cache
+    def of_values(values: tuple[tuple[str, float], ...]):
+        """What members with the same values share, and compile once."""
+        own = replaced(config, dict(values))
+        return experiment.evaluate(own), drawer(experiment, own)
+
+    runs = []
+    for name, fields in members.items():
+        own, values = replaced(config, fields), values_of(fields)
+        evaluate, draw = of_values(tuple(values.items()))
+        about = directory.config_as_json(experiment.name, own) | {"data": data}
+        gallery = Gallery(experiment, draw, folder / name / "figures")
+        runs.append(
+            _Run(experiment, name, own, folder / name, about, gallery, Member(name, own.seed, values, evaluate))
+        )
+    return runs
+
+
+def _members(config: Any, options: Options) -> Members:
+    if options.resume:
+        return directory.read_members(options.resume)
+    return asked(config, options.seeds, options.sweep)
+
+
+def _check_sweep(trainer_of, config, dataset: Dataset, members: Members) -> None:
+    label = None if dataset.train.label is None else jax.ShapeDtypeStruct((config.training.batch_size,), np.int32)
+    batch = Batch(jax.ShapeDtypeStruct((config.training.batch_size, *config.shape), np.float32), label)
+    swept = list(values_of(next(iter(members.values()))))
+    sweep.check(trainer_of, batch, swept, list(float_fields(config)) if swept else [])
+
+
+def _mesh(devices: int, members: int, batch_size: int) -> Mesh | None:
+    if devices == 1:
+        return None
+    try:
+        mesh = data_mesh(devices)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    check_shares(members, batch_size, mesh)
+    return mesh
+
+
+def _traces(options: Options, folder: Path, config: Any, starts: list[Progress] | None):
+    """What `fit_together` is to profile with."""
+    left = config.training.steps - (int(starts[0].state.step) if starts else 0)
+    if options.profile and left < 2:
+        raise InputError(f"--profile: traces steps after the first that are made, and {left} are left to make")
+    return profile.traces(folder / "profile") if options.profile else None
+
+
+def _fit(experiment, config, data: Prepared, folder, runs: list[_Run], starts, trainer_of, mesh, traces) -> list[Fit]:
     """Trains; writes metrics, pictures of samples and checkpoints as it goes, also when the run cannot go on."""
-    gallery = _Gallery(experiment, config, folder)
 
-    def save(progress: Progress, row: Row) -> None:
-        described = about | {"pending": progress.pending}
-        checkpoints.save(folder / "checkpoints", progress.state, score=_score(experiment, row), about=described)
-
-    def on_evaluation(progress: Progress, row: Row) -> None:
-        gallery.look(progress.state)
-        save(progress, row)
+    def save(error: NonFiniteError | StoppedError) -> None:
+        for run, progress in zip(runs, error.progress, strict=True):
+            run.save(progress, {})
 
     with signals.listening() as signal:
         try:
-            fitted = fit(
-                train,
+            return fit_together(
+                trainer_of,
                 data,
                 config.training,
-                seed=config.seed,
-                evaluate=experiment.evaluate(config),
-                start=start,
-                on_metrics=lambda row: directory.append_row(folder / "metrics.jsonl", row),
-                on_evaluation=on_evaluation,
+                [run.as_member(start) for run, start in zip(runs, starts or [None] * len(runs), strict=True)],
+                mesh=mesh,
                 should_stop=lambda: bool(signal()),
+                profile=traces,
             )
         except NonFiniteError as error:
-            save(error.progress, {})
-            raise
+            save(error)
+            if len(runs) == 1:
+                raise
+            alone = f"{error}; the others can go on alone, each with --resume {folder}/NAME"
+            raise NonFiniteError(alone, error.progress) from None
         except StoppedError as error:
-            save(error.progress, {})
+            save(error)
             message = f"{error}, and saved; go on with: python -m experiments.{experiment.name} --resume {folder}"
             raise StoppedError(message, error.progress, signal()) from None
-    return fitted, gallery
 
 
-def _go_on(train: Trainer, config: Any, folder: Path, about) -> Progress | None:
-    """Where the run in `folder` was at its newest checkpoint that is whole; its metrics are cut back to there.
+def _go_on(train: Trainer, runs: list[_Run], mesh: Mesh | None) -> list[Progress] | None:
+    """Where the runs were at the newest step of which all have a checkpoint that is whole; their metrics are cut back
+    to there.
 
-    None for a run that did not come to its first checkpoint: it starts again.
+    None for runs that did not all come to their first checkpoint: they start again.
     """
-    checkpoints.clean(folder / "checkpoints")
-    if not checkpoints.any_in(folder / "checkpoints"):
-        directory.cut_rows(folder / "metrics.jsonl", -1)
+    folders = [run.folder / "checkpoints" for run in runs]
+    for folder in folders:
+        checkpoints.clean(folder)
+    if not all(map(checkpoints.steps, folders)) and all(checkpoints.steps(folder) in ([], [0]) for folder in folders):
+        for run in runs:
+            directory.cut_rows(run.folder / "metrics.jsonl", -1)
         return None
 
     def warn(error: CheckpointError) -> None:
         print(f"warning: {error}; going back to an older checkpoint", file=sys.stderr)
 
-    state, before = checkpoints.restore_newest(folder / "checkpoints", _shape_of_state(train, config), warn)
-    if before["data"] != about["data"]:
-        raise InputError(f"--resume {folder}: the data in {config.data} are not those that the run began with")
-    return Progress(state, directory.cut_rows(folder / "metrics.jsonl", int(state.step)), before["pending"])
+    found = checkpoints.restore_together(folders, _shape_of_state(train, runs[0].config), warn)
+    starts = []
+    for run, (state, before) in zip(runs, found, strict=True):
+        if before["data"] != run.about["data"]:
+            raise InputError(
+                f"--resume {run.folder}: the data in {run.config.data} are not those that the run began with"
+            )
+        if mesh is not None:
+            state = jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
+        rows = directory.cut_rows(run.folder / "metrics.jsonl", int(state.step))
+        starts.append(Progress(state, rows, before["pending"]))
+    return starts
+
+
+def _report(experiment: Experiment, folder: Path, runs: Sequence[_Run]) -> str:
+    """Writes the page of all members; what to say of them."""
+    found = [record.read(run.folder, experiment, f"{folder.name}/{run.name}") for run in runs]
+    page = folder / "report.html"
+    page.write_text(comparison.render(found))
+    return "\n".join([*comparison.results_in_words(found), f"report: {page}"])
 
 
 def load(experiment: Experiment, run: Path | str, which: str = "best") -> tuple[Objective, Players]:
@@ -129,9 +268,12 @@ def restore(experiment: Experiment, run: Path | str, which: str = "best") -> tup
     return config, checkpoints.restore(Path(run) / "checkpoints", like, which)
 
 
-def dry_run(experiment: Experiment, config: Any) -> str:
+def dry_run(experiment: Experiment, config: Any, options: Options) -> str:
     """Shapes, parameter counts, memory and steps, from `jax.eval_shape`: nothing is computed."""
+    members = _members(config, options)
     config, data = _dataset(experiment, config)
+    _mesh(options.devices, len(members), config.training.batch_size)
+    _check_sweep(lambda values: _trainer(experiment, unchecked(config, values)), config, data, members)
     state = _shape_of_state(_trainer(experiment, config), config)
     training, size = config.training, len(data.train.x)
     lines = [
@@ -151,6 +293,8 @@ def dry_run(experiment: Experiment, config: Any) -> str:
         f"steps       {training.steps:,} of {training.batch_size} examples:"
         f" {training.steps / (size // training.batch_size):.1f} epochs of {size // training.batch_size:,} steps",
     ]
+    if members != ALONE:
+        lines.append(f"members     {len(members)}, each with a state and batches of its own: {', '.join(members)}")
     return "\n".join(lines)
 
 
@@ -176,35 +320,6 @@ def _trainer(experiment: Experiment, config) -> Trainer:
 def _shape_of_state(train: Trainer, config) -> TrainState:
     example = Batch(jax.ShapeDtypeStruct((1, *config.shape), np.float32))
     return jax.eval_shape(train.init, jax.eval_shape(lambda: jax.random.key(0)), example)
-
-
-class _Gallery:
-    """Samples from fixed noise at each evaluation, to see learning by; on disk, so that a resumed run has all."""
-
-    def __init__(self, experiment: Experiment, config: Any, folder: Path):
-        draw = experiment.images(config)
-        self.draw = jax.jit(
-            lambda players: draw(players, jax.random.fold_in(jax.random.key(0), np.uint32(_NOISE)), _SAMPLES)
-        )
-        self.drawable = pictures.drawable(config.shape)
-        self.experiment, self.folder = experiment, folder / "figures"
-
-    def look(self, state: TrainState) -> None:
-        if self.drawable:
-            images, step = np.asarray(ready(self.draw(players_for_sampling(state)))), int(state.step)
-            picture = pictures.samples(images, step, self.experiment.images_are, self.experiment.range)
-            (self.folder / f"samples_{step:08d}.png").write_bytes(picture.png)
-            np.save(self.folder / f"samples_{step:08d}.npy", images)
-
-    def pictures(self, last: int) -> list[Picture]:
-        """Samples after step `last`, and how they came about."""
-        if not self.drawable:
-            return []
-        paths = sorted(self.folder.glob("samples_*.npy"))
-        seen = [(int(path.stem.split("_")[1]), path) for path in paths]
-        seen = [(step, np.load(path, allow_pickle=False)) for step, path in seen if step <= last]
-        shown, range = self.experiment.images_are, self.experiment.range
-        return [pictures.samples(seen[-1][1], last, shown, range), pictures.learning(seen, shown, range)]
 
 
 def _score(experiment: Experiment, row: Row) -> float | None:

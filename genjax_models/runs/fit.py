@@ -3,19 +3,22 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TextIO
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from tqdm.auto import tqdm
 
 from genjax_models.data.prepare import Prepared
 from genjax_models.errors import InputError, NonFiniteError, StoppedError
 from genjax_models.evaluation.estimates import estimate
 from genjax_models.runs.configuration import Training, seed_in_range
-from genjax_models.training import batch_rows, first_failure, loop_over_data
+from genjax_models.runs.history import Log, Progress, Row, Unbroken, of, summary
+from genjax_models.training import batch_rows, data_parallel, first_failure, loop_over_data, together
+from genjax_models.training.parallel import check_divides
 from genjax_models.types import Array, Batch, Metrics, Players, PRNGKey, Trainer, TrainState
 
 # Evaluation draws the same noise at every step of every run, so that what moves a curve is the model.
@@ -23,20 +26,9 @@ from genjax_models.types import Array, Batch, Metrics, Players, PRNGKey, Trainer
 _EVALUATION = 2**32 - 1
 _LONGEST_CHUNK = 500  # steps
 _CHUNK_SECONDS = 2.0
+_PROFILED = 10  # steps
 
-Row = dict[str, Any]
 Evaluate = Callable[[Players, PRNGKey, Batch], Mapping[str, Array]]
-
-
-class Progress(NamedTuple):
-    """Where a run is: with it, and nothing else, `fit` goes on as if it had never stopped.
-
-    The state, the history so far, and the metrics of the steps since its last training row.
-    """
-
-    state: TrainState
-    history: list[Row]
-    pending: dict[str, list[float]]
 
 
 class Fit(NamedTuple):
@@ -53,6 +45,21 @@ class Fit(NamedTuple):
     first: int = 0
 
 
+class Member(NamedTuple):
+    """One of several runs that are one program; the fields are what `fit` is told of a run.
+
+    `name` says which it is where something is told of it; `values` is what its trainer is built with.
+    """
+
+    name: str = ""
+    seed: int = 0
+    values: Mapping[str, float] = {}
+    evaluate: Evaluate | None = None
+    start: Progress | None = None
+    on_metrics: Callable[[Row], None] | None = None
+    on_evaluation: Callable[[Progress, Row], None] | None = None
+
+
 def fit(
     trainer: Trainer,
     data: Prepared,
@@ -66,6 +73,9 @@ def fit(
     should_stop: Callable[[], bool] | None = None,
 ) -> Fit:
     """Trains for `training.steps` steps in compiled chunks of about two seconds.
+
+    On standard error stand a progress bar and, from the evaluation on that shows it, what goes wrong in a game
+    (`evaluation.findings.symptoms`).
 
     Args:
       trainer: from `training.trainer`.
@@ -86,46 +96,124 @@ def fit(
       NonFiniteError: a loss, a gradient or what it led to was not finite; carries the progress before that step.
       StoppedError: `should_stop` said so; carries the progress.
     """
-    seed_in_range(seed)
+    member = Member("", seed, {}, evaluate, start, on_metrics, on_evaluation)
+    try:
+        (fitted,) = fit_together(lambda values: trainer, data, training, [member], should_stop=should_stop)
+    except (NonFiniteError, StoppedError) as error:
+        (error.progress,) = error.progress
+        raise
+    return fitted
+
+
+def fit_together(
+    trainer_of: Callable[[Mapping[str, Any]], Trainer],
+    data: Prepared,
+    training: Training,
+    members: Sequence[Member],
+    *,
+    mesh: Mesh | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    profile: Callable[[], contextlib.AbstractContextManager] | None = None,
+) -> list[Fit]:
+    """As `fit`, for several members that walk in step in one compiled program (`training.together`).
+
+    A member is the run of its seed and values alone, to rounding; the only member is that run, bit for bit.
+
+    Args:
+      trainer_of: the trainer of a member with these values: tracers where there are several members.
+      data: that all members share; each has batches of its own.
+      training: of each.
+      members: differ in seeds and values; all start, or all go on from one step.
+      mesh: from `data_mesh`: its devices share the members, or, of an only member, each batch.
+      should_stop: asked after each chunk.
+      profile: makes a context in which ten steps are made, once, after the first step (a trace, say).
+
+    Returns:
+      A `Fit` for each member.
+
+    Raises:
+      InputError: as `fit`; a number of members, or for an only one a batch, that the devices do not divide.
+      NonFiniteError: names the member; all are kept as before the step at which the first failed. The error's
+        `progress`, like that of StoppedError, is a list with one for each member.
+    """
+    for member in members:
+        seed_in_range(member.seed)
     size = len(data.train.x)
     if training.batch_size > size:
         raise InputError(f"batch_size must be at most {size}, the training split, got {training.batch_size}")
     steps, every, chunk = training.steps, training.evaluate_every, _longest_chunk(training, size)
+    trainer = _trainer(trainer_of, members, training.batch_size, mesh)
     run = loop_over_data(trainer, batch_size=training.batch_size, prepare=data.each_step, chunk=chunk)
-    validate = _validator(evaluate, data.validation)
-    log, pace = _Log(training.log_every, start, on_metrics, on_evaluation), _Pace(chunk)
-    with tqdm(total=steps, desc="compiling", unit="step", dynamic_ncols=True, file=Unbroken(sys.stderr)) as bar:
+    shown = Unbroken(sys.stderr)
+    logs = [Log(training.log_every, m.name, m.start, m.on_metrics, m.on_evaluation, shown) for m in members]
+    pace = _Pace(chunk)
+    with tqdm(total=steps, desc="compiling", unit="step", dynamic_ncols=True, file=shown) as bar:
         began = time.monotonic()
-        state = jax.tree.map(jnp.copy, start.state) if start else _initial_state(trainer, data, seed)
-        done = first = int(state.step)
-        state, _ = ready(run(state, data.train, 0))
-        row = validate(state)
+        state = _initial_state(trainer, data.example, members, mesh)
+        train, validation = _beside(state, data.train), _beside(state, data.validation)
+        validators = {evaluate: _validator(evaluate, validation) for evaluate in {m.evaluate for m in members}}
+
+        def validated(state: TrainState) -> Iterator[Row]:
+            return (validators[m.evaluate](own) for m, own in zip(members, _apart(state), strict=True))
+
+        def record(state: TrainState, rows: Iterable[Row]) -> None:
+            for log, own, row in zip(logs, _apart(state), rows, strict=True):
+                log.evaluated(own, row)
+
+        def progress(state: TrainState) -> list[Progress]:
+            return [log.progress(own) for log, own in zip(logs, _apart(state), strict=True)]
+
+        done = first = _step(state)
+        state, _ = ready(run(state, train, 0))
+        at_start = list(validated(state))
         seconds = {"compiling": time.monotonic() - began}
         bar.set_description(f"compiled in {seconds['compiling']:.1f} s, training")
         bar.reset()
         bar.update(done)
         began = time.monotonic()
-        if not start:
-            log.evaluated(state, row)
+        if not members[0].start:
+            record(state, at_start)
         while done < steps:
             count = min(pace.steps(), every - done % every, steps - done)
-            state, metrics = _timed_chunk(run, state, data.train, count, pace)
-            finite = int(state.step) - done
-            log.add(metrics, finite)
+            profiling = profile is not None and done > first
+            with profile() if profiling else contextlib.nullcontext():
+                count = min(count, _PROFILED) if profiling else count
+                state, metrics = _timed_chunk(run, state, train, count, pace)
+            profile = None if profiling else profile
+            finite = _step(state) - done
+            for log, own in zip(logs, _apart_metrics(metrics, len(members)), strict=True):
+                log.add(own, finite)
+            done += finite
+            if finite < count or done == steps:
+                for log in logs:
+                    log.flush()
             if finite < count:
-                log.flush()
-                raise _non_finite(first_failure(metrics), log.progress(state), size, training.batch_size)
-            done += count
+                raise _non_finite(trainer_of, data, training.batch_size, members, progress(state), metrics)
             bar.update(count)
-            bar.set_postfix_str(_summary(log.history))
-            if done == steps:
-                log.flush()
+            bar.set_postfix_str(summary([log.history for log in logs]))
             if done == steps or done % every == 0:
-                log.evaluated(state, validate(state))
+                record(state, validated(state))
             if should_stop and should_stop() and done < steps:
-                raise StoppedError(f"stopped at step {done} of {steps}", log.progress(state))
+                raise StoppedError(f"stopped at step {done} of {steps}", progress(state))
         seconds["running"] = time.monotonic() - began
-    return Fit(state, log.history, seconds, first)
+    return [Fit(own, log.history, seconds, first) for log, own in zip(logs, _apart(state), strict=True)]
+
+
+def check_shares(members: int, batch_size: int, mesh: Mesh | None) -> None:
+    """Refuses what the devices of `mesh` cannot share evenly: several members, or the batch of an only one.
+
+    Raises:
+      InputError: with what they can.
+    """
+    if mesh is None:
+        return
+    if members > 1 and members % mesh.size:
+        raise InputError(f"members must be a multiple of {mesh.size}, the devices that share them, got {members}")
+    if members == 1:
+        try:
+            check_divides(batch_size, mesh.size)
+        except ValueError as error:
+            raise InputError(f"batch_size: {error}") from None
 
 
 def _longest_chunk(training: Training, size: int) -> int:
@@ -134,8 +222,54 @@ def _longest_chunk(training: Training, size: int) -> int:
     return max(1, min(_LONGEST_CHUNK, training.evaluate_every, training.steps, epochs))
 
 
-def _initial_state(trainer: Trainer, data: Prepared, seed: int) -> TrainState:
-    return ready(jax.jit(trainer.init)(jax.random.key(seed), data.example))
+def _trainer(trainer_of, members: Sequence[Member], batch_size: int, mesh: Mesh | None) -> Trainer:
+    """Of all members, or of the only one: no axis of members then, and no cost of one."""
+    check_shares(len(members), batch_size, mesh)
+    if len(members) > 1:
+        return together(trainer_of, _stacked([dict(member.values) for member in members]))
+    alone = trainer_of(members[0].values)
+    return alone if mesh is None else data_parallel(alone, mesh)
+
+
+def _initial_state(trainer: Trainer, example: Batch, members: Sequence[Member], mesh: Mesh | None) -> TrainState:
+    if members[0].start:
+        state = _stacked([jax.tree.map(jnp.copy, member.start.state) for member in members])
+    else:
+        state = jax.jit(trainer.init)(_stacked([jax.random.key(member.seed) for member in members]), example)
+    if mesh is not None:
+        state = jax.device_put(state, NamedSharding(mesh, PartitionSpec(*mesh.axis_names[: state.step.ndim])))
+    return ready(state)
+
+
+def _stacked(trees: Sequence[Any]) -> Any:
+    """One tree with a leading axis `[members]`; of an only member its own."""
+    return trees[0] if len(trees) == 1 else jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def _apart(state: TrainState) -> Iterator[TrainState]:
+    """The members' states, one after the other; of an only member the state."""
+    if not state.step.ndim:
+        yield state
+    else:
+        for i in range(len(state.step)):
+            yield jax.tree.map(lambda a, i=i: a[i], state)
+
+
+def _apart_metrics(metrics: Metrics, members: int) -> list[Metrics]:
+    """Leaves `[steps]` for each member, of `[steps, members]`; those of an only member as they are."""
+    return [metrics if members == 1 else {name: m[:, i] for name, m in metrics.items()} for i in range(members)]
+
+
+def _step(state: TrainState) -> int:
+    return int(state.step if not state.step.ndim else state.step[0])
+
+
+def _beside(state: TrainState, batch: Batch) -> Batch:
+    """The batch on every device that the state is on."""
+    sharding = state.step.sharding
+    if len(sharding.device_set) == 1:
+        return batch
+    return jax.device_put(batch, NamedSharding(sharding.mesh, PartitionSpec()))
 
 
 def _timed_chunk(run, state: TrainState, data: Batch, count: int, pace: "_Pace") -> tuple[TrainState, Metrics]:
@@ -201,87 +335,30 @@ class _Pace:
         self.seconds_per_step = max(1e-9, (time.monotonic() - started) / count)
 
 
-class _Log:
-    """The history, and the metrics of single steps on their way into it: rows whose borders no chunk moves."""
-
-    def __init__(self, log_every: int, start: Progress | None, on_metrics, on_evaluation):
-        self.log_every, self.on_metrics, self.on_evaluation = log_every, on_metrics, on_evaluation
-        self.history: list[Row] = list(start.history) if start else []
-        self.pending = {name: list(values) for name, values in start.pending.items()} if start else {}
-        self.step = int(start.state.step) if start else 0
-
-    def progress(self, state: TrainState) -> Progress:
-        return Progress(state, list(self.history), {name: list(values) for name, values in self.pending.items()})
-
-    def record(self, row: Row) -> None:
-        self.history.append(row)
-        if self.on_metrics:
-            self.on_metrics(row)
-
-    def evaluated(self, state: TrainState, row: Row) -> None:
-        """Takes a validation row, and tells of it."""
-        self.record(row)
-        if self.on_evaluation:
-            self.on_evaluation(self.progress(state), row)
-
-    def add(self, metrics: Metrics, count: int) -> None:
-        """Takes the first `count` steps of a chunk."""
-        for i in range(count):
-            for name, values in metrics.items():
-                self.pending.setdefault(name, []).append(float(values[i]))
-            self.step += 1
-            if self.step % self.log_every == 0:
-                self.flush()
-
-    def flush(self) -> None:
-        """The row of what is there."""
-        if self.pending:
-            means = {name: float(np.mean(values)) for name, values in self.pending.items()}
-            self.pending = {}
-            self.record({"step": self.step, "split": "train", **means})
-
-
-class Unbroken:
-    """A text stream whose reader may go away: what cannot be written is lost, and training goes on."""
-
-    def __init__(self, stream: TextIO):
-        self.stream = stream
-
-    def write(self, text: str) -> int:
-        """Writes, or does not."""
-        with contextlib.suppress(OSError, ValueError):
-            self.stream.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        """Flushes, or does not."""
-        with contextlib.suppress(OSError, ValueError):
-            self.stream.flush()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.stream, name)
-
-
 def _non_finite(
-    failure: tuple[int, list[str]] | None, progress: Progress, size: int, batch_size: int
+    trainer_of, data: Prepared, batch_size: int, members: Sequence[Member], kept: list[Progress], metrics: Metrics
 ) -> NonFiniteError:
-    state, names = progress.state, failure[1] if failure else ["the updated variables"]
-    rows = np.asarray(batch_rows(state.key, state.step, 1, size, batch_size))[0]
+    """Of the first member whose metrics fail, else of the first whose next step, made alone, does."""
+    failures = [first_failure(own) for own in _apart_metrics(metrics, len(members))]
+
+    def fails_alone(member: Member, state: TrainState) -> bool:
+        run = loop_over_data(trainer_of(member.values), batch_size=batch_size, prepare=data.each_step, chunk=1)
+        return _step(run(jax.tree.map(jnp.copy, state), _beside(state, data.train), 1)[0]) == _step(state)
+
+    which = next((i for i, failure in enumerate(failures) if failure), None if len(members) > 1 else 0)
+    if which is None:
+        which = next((i for i, member in enumerate(members) if fails_alone(member, kept[i].state)), None)
+    if which is None:
+        told = (
+            f"one of the members, step {_step(kept[0].state)}: what it learned is not finite, but is when it is alone"
+        )
+        return NonFiniteError(told, kept)
+    state, names = kept[which].state, failures[which][1] if failures[which] else ["one of the updated variables"]
+    rows = np.asarray(batch_rows(state.key, state.step, 1, len(data.train.x), batch_size))[0]
     shown = ", ".join(map(str, rows[:8])) + (", ..." if len(rows) > 8 else "")
+    culprits = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
     return NonFiniteError(
-        f"step {int(state.step)}: {' and '.join(names)} not finite; the batch was rows {shown} of the training split;"
-        f" the state before that step is kept",
-        progress,
+        f"{of(members[which].name)}step {int(state.step)}: {culprits} not finite;"
+        f" the batch was rows {shown} of the training split; the state before that step is kept",
+        kept,
     )
-
-
-def _summary(history: list[Row]) -> str:
-    """The newest numbers worth showing beside the bar."""
-    shown = []
-    for split in ("train", "validation"):
-        rows = [row for row in history if row["split"] == split]
-        values = {name.split("/")[-1]: value for name, value in (rows[-1].items() if rows else ())}
-        name = next((name for name in ("bound", "loss", "squared_error") if name in values), None)
-        if name:
-            shown.append(f"{split} {name} {values[name]:.2f}")
-    return ", ".join(shown)

@@ -46,7 +46,8 @@ def learning(seen: Sequence[tuple[int, Array]], shown: str, range: Range) -> Pic
 
 def curves(history: Sequence[Mapping[str, Any]], metric: str, unit: str) -> Picture:
     """`metric` over steps, training and validation."""
-    figure = figures.curves(history, metric, label=f"{metric.replace('_', ' ')} ({unit})")
+    words = metric.replace("_", " ")
+    figure = figures.curves(history, metric, label=f"{words} ({unit})" if unit else words)
     caption = (
         "Training: means over the steps since the point before. Validation: mean and standard error over examples."
     )

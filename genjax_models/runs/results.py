@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,12 @@ from genjax_models.runs.report import Report, render
 from genjax_models.types import TrainState
 
 _WORDS = {"kl": "KL", "pareto_k_hat": "Pareto k-hat"}
-_UNITS = {"effective_sample_size": "samples", "pareto_k_hat": "", "active_units": "latent dimensions"}
+_UNITS = {
+    "effective_sample_size": "samples",
+    "pareto_k_hat": "",
+    "active_units": "latent dimensions",
+    "mode_divergence": "nats",
+}
 
 
 def report(
@@ -75,7 +81,8 @@ def report(
     lines = [f"- {finding}" for finding in said]
     for metric in dict.fromkeys((experiment.metric, *({"negative_log_likelihood"} & set(test)))):
         words, error = metric.replace("_", " "), _with_error(test, metric).replace("±", "+-")
-        lines.append(f"held-out {words}: {error} {experiment.unit} per example ({len(data.test.x):,} test examples)")
+        of_examples = f" {experiment.unit} per example ({len(data.test.x):,} test examples)" if experiment.unit else ""
+        lines.append(f"held-out {words}: {error}{of_examples}")
     return "\n".join([*lines, f"report: {page}"])
 
 
@@ -120,4 +127,7 @@ def _with_error(row: Row, name: str) -> str:
     error = row.get(f"{name}_se")
     if isinstance(row[name], int):
         return str(row[name])
-    return f"{row[name]:.2f}" if error is None else f"{row[name]:.2f} ± {error:.2f}"
+    if error is None:
+        return f"{row[name]:.2f}"
+    decimals = 1 - math.floor(math.log10(error)) if 0 < error < 0.005 else 2  # never 0.00
+    return f"{row[name]:.{decimals}f} ± {error:.{decimals}f}"

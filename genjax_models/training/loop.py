@@ -21,6 +21,9 @@ def loop_over_data(
 ) -> Callable[[TrainState, Batch, int], tuple[TrainState, Metrics]]:
     """A compiled `run(state, data, num_steps) -> (state, metrics)` over a data set that lives on the device.
 
+    The trainer may be of several members (`together`), which walk in step: then each has batches of its own, by its own
+    key, and metrics have leaves `[chunk, members]`; the last step is the one before the first that fails for any.
+
     Each epoch is a fresh permutation of the data, a function of the state's key and the epoch alone, and drops the
     remainder that fills no batch. Batches are gathered and prepared inside the loop, so that data stay uint8
     until they are used.
@@ -39,11 +42,16 @@ def loop_over_data(
     """
 
     def loop(start: TrainState, data: Batch, num_steps: Array) -> tuple[TrainState, Metrics]:
-        rows = batch_rows(start.key, start.step, chunk, len(data.x), batch_size)
+        members = start.step.ndim
+        for_each = jax.vmap if members else lambda function: function
+        now = start.step[0] if members else start.step
+        rows = for_each(lambda key: batch_rows(key, now, chunk, len(data.x), batch_size))(start.key)
 
         def step(i: Array, state: TrainState) -> tuple[TrainState, Metrics]:
-            batch = jax.tree.map(lambda a: a[rows[i]], data)
-            return trainer.step(state, _prepared(prepare, state.key, state.step, batch))
+            def batch(key: PRNGKey, step: Array, rows: Array) -> Batch:
+                return _prepared(prepare, key, step, jax.tree.map(lambda a: a[rows[i]], data))
+
+            return trainer.step(state, for_each(batch)(state.key, state.step, rows))
 
         return _while_finite(step, start, num_steps, chunk)
 
@@ -107,7 +115,8 @@ def first_failure(metrics: Metrics) -> tuple[int, list[str]] | None:
 
 
 def _while_finite(step: Callable, start: TrainState, num_steps: Array | int, chunk: int) -> tuple[TrainState, Metrics]:
-    """Up to `num_steps` steps `(i, state) -> (state, metrics)`, the last of them finite; metrics have leaves `[chunk]`.
+    """Up to `num_steps` steps `(i, state) -> (state, metrics)`, the last of them finite; metrics have leaves `[chunk]`,
+    or `[chunk, members]`.
 
     Nothing is guarded within the steps, since that costs each of them: where something was not finite at the end,
     the same steps are made again from the start, up to the one that failed.
@@ -126,7 +135,8 @@ def _while_finite(step: Callable, start: TrainState, num_steps: Array | int, chu
         state, metrics = jax.lax.fori_loop(0, count, one, (start, nothing))
         first = count == num_steps
         metrics = jax.tree.map(lambda new, old: jnp.where(first, new, old), metrics, seen)
-        finite = jnp.all(jnp.array([jnp.isfinite(m) for name, m in metrics.items() if _guards(name)]), axis=0)
+        guards = jnp.array([jnp.isfinite(m) for name, m in metrics.items() if _guards(name)])
+        finite = jnp.all(guards.reshape(len(guards), chunk, -1), axis=(0, 2))
         healthy = jnp.min(jnp.where(finite, count, jnp.arange(chunk)))  # steps before the first loss that is not finite
         # A step can fail by what it leads to alone: then the one before the first loss that shows it is suspected, ...
         sound = (healthy >= count) & _finite(state.variables)

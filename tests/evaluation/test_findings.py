@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from genjax_models.evaluation.estimates import Estimate
-from genjax_models.evaluation.findings import Facts, findings
+from genjax_models.evaluation.findings import Facts, findings, new_symptoms, symptoms
 
 GREY, BINARY = np.array([0.0, 0.4, 1.0]), np.array([[0.0, 1.0], [1.0, 1.0]])
 BOUND = Facts(metric="bound")
@@ -197,3 +197,166 @@ def test_the_most_important_comes_first():
     assert "cross-entropy" in likelihood
     assert "unused" in latents
     assert "overfits" in learning
+
+
+WELL = {"discriminator/accuracy": 0.7, "generator/gradient_norm": 0.3}
+
+
+def game(*training, evaluations=()):
+    """Training rows of 100 steps each, WELL but for what is given; evaluations are rows after each 1,000 steps."""
+    rows = [{"step": 100 * i, "split": "train", **WELL, **values} for i, values in enumerate(training, start=1)]
+    rows += [{"step": 1000 * i, "split": "validation", **values} for i, values in enumerate(evaluations)]
+    return sorted(rows, key=lambda row: row["step"])
+
+
+def told(history):
+    return [(symptom.name, symptom.player, symptom.since) for symptom in symptoms(history)]
+
+
+def accuracies(*values, player="discriminator"):
+    return game(*({f"{player}/accuracy": value} for value in values))
+
+
+def test_nothing_is_said_of_a_game_that_goes_well():
+    healthy = [
+        {"diversity_on_F": value, "diversity_on_F_se": 0.01, "modes_covered": 8.0, "modes_missed": 0.0}
+        for value in (0.0, 0.8, 1.0)
+    ]
+    assert symptoms(game(*[{}] * 20, evaluations=healthy)) == []
+    assert symptoms([]) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "since"),
+    [
+        ([0.8] * 5 + [0.99] * 10, 600),
+        ([0.8] * 5 + [1.0] * 30, 600),
+        ([0.8] * 5 + [0.99] * 9, None),  # not for long
+        ([1.0] * 20 + [0.98], None),  # no more
+        ([1.0] * 9 + [0.98] + [1.0] * 9, None),
+        ([0.98] * 30, None),
+    ],
+)
+def test_a_discriminator_that_has_won_is_told(values, since):
+    assert told(accuracies(*values)) == ([] if since is None else [("won", "discriminator", since)])
+
+
+def test_who_has_won_and_since_when_is_said():
+    (sentence,) = findings(accuracies(*[0.5] * 2, *[1.0] * 10), BOUND)
+    assert sentence.startswith(
+        "The discriminator has told at least 99% of real and made examples apart since step 300: it has won"
+    )
+    (of_level,) = symptoms(accuracies(*[1.0] * 10, player="discriminator_2"))
+    assert "The discriminator 2 has told" in of_level.sentence
+    assert symptoms(accuracies(*[1.0] * 30, player="classifier")) == []  # an accuracy that is to be wished for
+
+
+@pytest.mark.parametrize(
+    ("norms", "accuracy", "since"),
+    [
+        ([0.1, 0.3, 0.2, 0.1, 0.1] + [0.0029] * 10, 0.9, 600),
+        ([0.1, 0.3, 0.2, 0.1, 0.1] + [0.0029] * 9, 0.9, None),  # not for long
+        ([0.1, 0.3, 0.2, 0.1, 0.1] + [0.0031] * 10, 0.9, None),  # not below 1% of the largest at first
+        ([0.1, 0.3, 0.2, 0.1, 0.1] + [0.0029] * 10 + [0.1], 0.9, None),  # it came back
+        ([0.1, 0.3, 0.2, 0.1, 0.1] + [0.0029] * 10, 0.6, None),  # the generator has won: there is nothing to learn
+        ([0.1, 0.3, 0.2, 0.1, 0.1] + [0.0029] * 10, None, 600),  # a critic has no accuracy
+        ([0.1] * 5, 0.9, None),
+        ([0.0] * 30, 0.9, None),
+    ],
+)
+def test_a_gradient_that_has_vanished_is_told(norms, accuracy, since):
+    history = game(*({"generator/gradient_norm": norm, "discriminator/accuracy": accuracy} for norm in norms))
+    for row in history:
+        if accuracy is None:
+            del row["discriminator/accuracy"]
+    assert told(history) == ([] if since is None else [("vanished", "generator", since)])
+    for sentence in findings(history, BOUND):
+        assert sentence.startswith(
+            "The gradient of the generator has vanished: since step 600 its norm has been below 1% of what it was at"
+            " first (2.9e-03 now, 3.0e-01 then)"
+        )
+
+
+def test_each_generator_is_judged_beside_its_own_discriminator():
+    """Of two levels, both gradients vanish; on the second the generator has won."""
+    gone = [1.0] * 5 + [1e-3] * 10
+    history = game(*({f"generator_{level}/gradient_norm": norm for level in (1, 2)} for norm in gone))
+    for row in history:
+        row |= {"discriminator_1/accuracy": 0.95, "discriminator_2/accuracy": 0.5}
+    assert told(history) == [("vanished", "generator_1", 600)]
+
+
+@pytest.mark.parametrize(
+    ("values", "since", "words"),
+    [
+        (
+            [0.0, 0.9, 0.8, 0.49, 0.3],
+            3000,
+            "0.30 of that between two examples of the data (diversity on F), and was 0.90",
+        ),
+        ([0.0, 0.1, 0.2], 1000, "0.20 of that between two examples of the data (diversity on F). The generator"),
+        ([0.0, 0.9, 0.8, 0.3], None, None),  # once
+        ([0.0, 0.9, 0.3, 0.2, 0.6], None, None),  # no more
+        ([0.0, 0.1], None, None),  # before the first step all samples are alike
+        ([0.0, 0.51, 0.51, 0.51], None, None),
+    ],
+)
+def test_samples_that_are_alike_are_told(values, since, words):
+    history = game(evaluations=[{"diversity_on_F": value, "diversity_on_F_se": 0.0} for value in values])
+    assert told(history) == ([] if since is None else [("diversity_on_F", "", since)])
+    for sentence in findings(history, BOUND):
+        assert sentence.startswith(f"Samples are too much alike since step {since:,}: the mean distance between two")
+        assert words in sentence
+
+
+@pytest.mark.parametrize(
+    ("missed", "since"),
+    [([8, 5, 5, 4], 1000), ([8, 0, 1, 2], 2000), ([8, 0, 0, 2], None), ([8, 5, 5, 0], None), ([8, 3], None)],
+)
+def test_modes_that_samples_miss_are_counted(missed, since):
+    history = game(evaluations=[{"modes_covered": 8.0 - n, "modes_missed": float(n)} for n in missed])
+    assert told(history) == ([] if since is None else [("modes", "", since)])
+    assert findings(history, BOUND) == (since is not None) * [
+        f"Mode collapse: samples are of {8 - missed[-1]} of the 8 modes of the data, and some have been missed since"
+        f" step {since or 0:,}."
+    ]
+
+
+def test_samples_of_no_mode_are_no_collapse():
+    (sentence,) = findings(game(evaluations=[{"modes_covered": 0.0, "modes_missed": 8.0}] * 3), BOUND)
+    assert sentence == "Samples are of none of the 8 modes of the data, and some have been missed since step 1,000."
+
+
+def test_a_symptom_is_new_once_and_again_when_it_comes_back():
+    missed = [8, 0, 2, 3, 1, 0, 4, 4, 4]
+    history = game(evaluations=[{"modes_covered": 8.0 - n, "modes_missed": float(n)} for n in missed])
+    new = [[symptom.since for symptom in new_symptoms(history[: i + 1])] for i in range(len(history))]
+    assert new == [[], [], [], [2000], [], [], [], [6000], []]
+
+
+def test_a_symptom_of_training_rows_is_new_at_the_evaluation_after_it():
+    """Accuracy is 1 from step 600 on, which is for long at step 1,500."""
+    history = game(*[{}] * 5, *[{"discriminator/accuracy": 1.0}] * 35, evaluations=[{}] * 5)
+    at = [i + 1 for i, row in enumerate(history) if row["split"] == "validation"]
+    new = [[symptom.name for symptom in new_symptoms(history[:end])] for end in at]
+    assert new == [[], [], ["won"], [], []]
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "said"),
+    [
+        ([0.9, 0.5, 0.1, 0.3, 0.2], 0.05, "was best at step 2,000 and is 0.10 worse since: the game has not settled."),
+        ([0.9, 0.5, 0.1, 0.3, 0.2], 0.15, None),
+        ([0.9, 0.5, 0.1, 0.109, 0.109], 1e-3, None),  # by less than a tenth
+        ([0.9, 0.5, 0.1, 0.109, 0.111], 1e-3, "was best at step 2,000 and is 0.01 worse since: the game has not settl"),
+        ([0.9, 0.7, 0.5, 0.3, 0.1], 0.05, "The game was still getting better: the validation total variation improved"),
+    ],
+)
+def test_a_game_that_has_not_settled_does_not_overfit(values, error, said):
+    facts = Facts(metric="total_variation", higher_is_better=False, unit="")
+    rows = game({}, evaluations=[{"total_variation": v, "total_variation_se": error} for v in values])
+    sentences = findings(rows, facts)
+    assert len(sentences) == (said is not None)
+    assert all(said in sentence for sentence in sentences)
+    alone = findings([row for row in rows if row["split"] == "validation"], facts)
+    assert all("game" not in sentence for sentence in alone)

@@ -2,13 +2,15 @@
 
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from experiments import autoencoder, iwae, vae
 from genjax_models.errors import InputError
-from genjax_models.runs.configuration import Images, Optimizer, Training
+from genjax_models.runs.configuration import Game, Images, Optimizer, Training
+from genjax_models.types import Aux, Batch, Objective
 
 NAN, INFINITY = float("nan"), float("inf")
 RATE, STEPS = 0.25, 20
@@ -27,6 +29,9 @@ RATE, STEPS = 0.25, 20
         *((Optimizer, "clip", bad, "positive and finite") for bad in (0.0, -1.0, NAN, INFINITY)),
         *((Optimizer, "weight_decay", bad, "at least 0") for bad in (-0.1, NAN, INFINITY)),
         *((Optimizer, "stages", bad, "integer of at least 1") for bad in (0, 1.0)),
+        *((Game, "discriminator_moves", bad, "integer of at least 1") for bad in (0, -2, 1.5, True)),
+        *((Game, "generator_learning_rate", bad, "positive and finite") for bad in (0.0, -1e-3, NAN)),
+        *((Game, "average", bad, "[0, 1)") for bad in (1.0, -0.1, NAN)),
         *(
             (iwae.Config, name, bad, "integer of at least 1")
             for name in ("num_samples", "judge_samples")
@@ -170,3 +175,50 @@ def test_the_averages_decay_as_their_fields_say():
     mean = (0.25 * 1 + 0.5 * 3) / (1 - 0.5**2)
     square = (0.1875 * 1 + 0.25 * 9) / (1 - 0.75**2)
     assert float(change[0]) == pytest.approx(-RATE * mean / math.sqrt(square), rel=1e-5)
+
+
+LEVELS = ("discriminator_1", "generator_1", "discriminator_2", "generator_2")
+
+
+def played(game, optimizer, steps):
+    """Where each player of `LEVELS` is after each step, from 0 and with gradients of one; and the averages at last."""
+
+    def loss(player):
+        return lambda players, key, batch, step: (players[player]["params"]["w"], Aux())
+
+    def init(key, batch):
+        return {player: {"params": {"w": jnp.float32(0)}} for player in LEVELS}
+
+    trainer = game.trainer(Objective(init, {player: loss(player) for player in LEVELS}, None), optimizer, steps)
+    batch, seen = Batch(jnp.zeros(6)), []
+    state = trainer.init(jax.random.key(0), batch)
+    for _ in range(steps):
+        state, _ = trainer.step(state, batch)
+        seen.append({player: float(state.variables[player]["params"]["w"]) for player in LEVELS})
+    return seen, {player: float(variables["params"]["w"]) for player, variables in state.average.items()}
+
+
+def test_discriminators_move_more_often_and_generators_at_a_rate_of_their_own():
+    """With gradients of one, Adam moves by the learning rate, which falls to zero over all moves of a player."""
+    seen, average = played(Game(3, generator_learning_rate=0.1, average=0.5), Optimizer(RATE, "linear"), 2)
+    rates = {"discriminator": RATE * (1 - np.arange(6) / 6), "generator": 0.1 * (1 - np.arange(2) / 2)}
+    for step, places in enumerate(seen, start=1):
+        moves = {"discriminator": 3 * step, "generator": step}
+        for player, place in places.items():
+            role, _ = player.split("_")
+            assert place == pytest.approx(-rates[role][: moves[role]].sum(), rel=1e-4), player
+    first, second = (places["generator_1"] for places in seen)
+    expected = pytest.approx(0.25 * first + 0.5 * second, rel=1e-5)
+    assert average == {"generator_1": expected, "generator_2": expected}
+
+
+def test_by_default_all_players_have_one_optimizer_and_no_average():
+    seen, average = played(Game(), Optimizer(RATE), 2)
+    assert seen[1] == dict.fromkeys(LEVELS, pytest.approx(-2 * RATE, rel=1e-4))
+    assert average == {}
+
+
+def test_a_batch_is_cut_into_equal_shares():
+    Game(3).fits(Training(batch_size=6))
+    with pytest.raises(InputError, match=r"batch_size must be a multiple of 3, the discriminator_moves, .* got 7"):
+        Game(3).fits(Training(batch_size=7))

@@ -18,7 +18,7 @@ from genjax_models.runs.configuration import Images, Optimizer, Training
 def test_plain_names_are_accepted(name, tmp_path):
     made = directory.create(tmp_path / name, "vae")
     assert made == (tmp_path / name).resolve()
-    assert [path.name for path in made.iterdir()] == ["figures"]
+    assert [path.name for path in made.iterdir()] == []
 
 
 @pytest.mark.parametrize("name", ["a/..", "..", "a b", "a\n", "\na", "x" * 256, "ä", "a\0b", "a:b", "~", "*"])
@@ -90,7 +90,7 @@ def test_fault_46_a_read_only_run_is_not_opened_again(tmp_path):
 
 def test_an_empty_folder_is_taken(tmp_path):
     (tmp_path / "run").mkdir()
-    assert (directory.create(tmp_path / "run", "vae") / "figures").is_dir()
+    assert directory.create(tmp_path / "run", "vae").is_dir()
 
 
 def test_fault_45_a_run_is_replaced_only_when_asked_to_and_then_whole(tmp_path):
@@ -101,7 +101,7 @@ def test_fault_45_a_run_is_replaced_only_when_asked_to_and_then_whole(tmp_path):
         directory.create(run, "vae")
     assert (run / "metrics.jsonl").is_file()
     directory.create(run, "vae", overwrite=True)
-    assert {path.name for path in run.iterdir()} == {"figures", ".lock"}
+    assert {path.name for path in run.iterdir()} == {".lock"}
 
 
 def test_a_folder_that_is_no_run_is_never_deleted(tmp_path):

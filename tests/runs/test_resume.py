@@ -201,7 +201,7 @@ def test_fault_46_a_run_that_cannot_be_written_to_is_not_resumed(whole, tmp_path
     """Permission bits do not bind root; a limit on the size of files stands for them, before anything is computed."""
     run = tmp_path / "run"
     subprocess.run(["cp", "-r", str(whole), str(run)], check=True)
-    monkeypatch.setattr(experiment, "fit", lambda *_, **__: pytest.fail("it was computed"))
+    monkeypatch.setattr(experiment, "fit_together", lambda *_, **__: pytest.fail("it was computed"))
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))

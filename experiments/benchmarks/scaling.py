@@ -1,0 +1,174 @@
+"""Time of a step against the batch, k, the latent size and the number of devices, as a picture.
+
+python -m experiments.benchmarks.scaling
+
+RECORD
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+import genjax_models as gx
+from experiments.benchmarks.measure import Timing, by_turns, contestant, machine
+from experiments.benchmarks.objectives import IWAE_BATCH, IWAE_HIDDEN, VAE_BATCH, VAE_HIDDEN, VAE_LATENT, Run, training
+from genjax_models.runs.command_line import explained, parse
+from genjax_models.runs.configuration import positive, whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from genjax_models.models import LatentVariableModel
+
+
+@dataclasses.dataclass(frozen=True)
+class Benchmark:
+    """Measure how the time of a step grows, and draw it."""
+
+    batch: tuple[int, ...] = (10, 30, 100, 300, 1_000)
+    """Examples in a step of the VAE."""
+    num_samples: tuple[int, ...] = (1, 5, 20, 50, 200)
+    """k of the IWAE."""
+    latent: tuple[int, ...] = (2, 8, 32, 128, 512)
+    """Dimensions of z of the VAE."""
+    devices: tuple[int, ...] = (1, 2, 4)
+    """Over which a batch of the VAE is spread; a CPU is cut into as many as the last."""
+    turns: int = 5
+    """Rounds in which all points of a curve are timed."""
+    seconds: float = 0.5
+    """Of each point in each round."""
+    to: Path = Path("experiments/pictures/scaling.png")
+    """The picture's file."""
+
+    def __post_init__(self):
+        whole(1, batch=self.batch, num_samples=self.num_samples, latent=self.latent, devices=self.devices)
+        whole(5, turns=self.turns)
+        positive(seconds=self.seconds)
+
+
+class Curve(NamedTuple):
+    """Times of a step at each value of what varies."""
+
+    title: str
+    varies: str
+    values: Sequence[int]
+    timings: Sequence[Timing]
+    grows: bool = True  # whether the work grows with it
+
+
+def vae_step(batch_size: int = VAE_BATCH, latent: int = VAE_LATENT, devices: int | None = None) -> Run:
+    """784-400-latent and back."""
+    return training(gx.vae(_model(latent, (VAE_HIDDEN,))), batch_size, devices=devices).run
+
+
+def iwae_step(num_samples: int) -> Run:
+    """784-200-200-50 and back."""
+    return training(gx.iwae(_model(50, (IWAE_HIDDEN, IWAE_HIDDEN)), num_samples=num_samples), IWAE_BATCH).run
+
+
+def _model(latent: int, hidden: Sequence[int]) -> LatentVariableModel:
+    posterior, likelihood = gx.diagonal_gaussian(latent), gx.bernoulli((28, 28, 1))
+    encoder = gx.MLPEncoder((28, 28, 1), posterior.outputs, hidden)
+    generator = gx.MLPGenerator(likelihood.outputs, hidden)
+    return gx.latent_variable_model(encoder, posterior, generator, likelihood)
+
+
+def curves(options: Benchmark) -> list[Curve]:
+    """Measures all four."""
+
+    def measured(step: Callable[[int], Run], values: Sequence[int]) -> list[Timing]:
+        ready = {str(value): contestant(partial(step, value)) for value in values}
+        return list(by_turns(ready, turns=options.turns, seconds=options.seconds, warm=3).values())
+
+    spread = max(options.batch) // max(options.devices) * max(options.devices)
+    return [
+        Curve("VAE", "batch", options.batch, measured(vae_step, options.batch)),
+        Curve(f"IWAE, batch {IWAE_BATCH}", "k", options.num_samples, measured(iwae_step, options.num_samples)),
+        Curve(
+            f"VAE, batch {VAE_BATCH}",
+            "latent size",
+            options.latent,
+            measured(lambda latent: vae_step(latent=latent), options.latent),
+        ),
+        Curve(
+            f"VAE, batch {spread:,}",
+            "devices",
+            options.devices,
+            measured(lambda devices: vae_step(spread, devices=devices), options.devices),
+            grows=False,
+        ),
+    ]
+
+
+def picture(measured: Sequence[Curve], about: str) -> Figure:
+    """A panel for each curve: medians, least and most of the turns, and what proportion would be."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(13, 3.6), layout="constrained")
+    for axes, curve in zip(figure.subplots(1, len(measured)), measured, strict=True):
+        times = 1e3 * np.array([timing.seconds for timing in curve.timings])
+        middle, values = np.median(times, axis=1), np.array(curve.values, float)
+        away = np.abs(np.array([times.min(axis=1), times.max(axis=1)]) - middle)
+        axes.errorbar(values, middle, away, marker="o", color="#2364aa", capsize=3, label="a step")
+        ideal = middle[-1] * values / values[-1] if curve.grows else middle[0] * values[0] / values
+        axes.plot(values, ideal, "--", color="#7b8794", label="proportional" if curve.grows else "shared without loss")
+        axes.set(xscale="log", yscale="log", xlabel=curve.varies, title=curve.title)
+        axes.set_xticks(values, [f"{value:,}" for value in curve.values])
+        axes.set_xticks([], minor=True)
+        axes.grid(alpha=0.25, which="both")
+        axes.legend(fontsize=8)
+    figure.axes[0].set_ylabel("milliseconds")
+    figure.text(0.5, -0.03, about, ha="center", va="top", fontsize=8, color="#1f2933")
+    return figure
+
+
+def table(measured: Sequence[Curve]) -> str:
+    """Milliseconds of a step: the median, and the least and the most of the turns."""
+    lines = []
+    for curve in measured:
+        lines.append(f"{curve.title}, by {curve.varies}")
+        for value, timing in zip(curve.values, curve.timings, strict=True):
+            least, middle, most = (1e3 * of(timing.seconds) for of in (np.min, np.median, np.max))
+            lines.append(f"    {value:>6,}{middle:>10.3g} ms  ({least:.3g} to {most:.3g})")
+    return "\n".join(lines)
+
+
+def benchmark(options: Benchmark) -> str:
+    """Measures, and writes the picture.
+
+    Returns:
+      The table.
+    """
+    flags = f"--xla_force_host_platform_device_count={max(options.devices)} " + os.environ.get("XLA_FLAGS", "")
+    os.environ["XLA_FLAGS"] = flags  # jax is not imported yet, and reads it then
+    import jax
+
+    from genjax_models.runs import figures
+
+    device = jax.devices()[0]
+    about = machine("jax") if device.platform == "cpu" else f"{device.device_kind}; {machine('jax')}"
+    if device.platform == "cpu":
+        about += "; devices are shares of these cores"
+    measured = curves(options)
+    options.to.parent.mkdir(parents=True, exist_ok=True)
+    options.to.write_bytes(figures.png(picture(measured, about)))
+    return f"{about}\n{table(measured)}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command."""
+    with explained():
+        print(benchmark(parse(Benchmark, arguments, "python -m experiments.benchmarks.scaling", Benchmark.__doc__)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

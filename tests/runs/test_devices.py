@@ -1,0 +1,163 @@
+"""A run whose batches, or whose members, several devices share."""
+
+import json
+import os
+import signal
+
+import chex
+import jax
+import numpy as np
+import optax
+import pytest
+
+import genjax_models as gx
+from experiments import vae
+from genjax_models.data.prepare import Prepared
+from genjax_models.runs import experiment, fit
+from genjax_models.runs.command_line import main
+from genjax_models.runs.configuration import Training
+from genjax_models.types import Batch
+
+FLAGS = "--hidden 8 --batch-size 12 --steps 8 --evaluate-every 5 --log-every 4 --schedule constant --warmup 0"
+TOLERANCE = {"rtol": 1e-5, "atol": 1e-6}  # sums in another order; 3e-8 were seen after these 8 steps
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory):
+    """Arguments of a short run on small images, evaluated at 0, 5 and 8."""
+    path, random = tmp_path_factory.mktemp("data") / "small.npz", np.random.RandomState(0)
+    np.savez(path, x=random.randint(0, 256, (60, 6, 6, 1), np.uint8))
+    return ["--data", str(path), *FLAGS.split()]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _without_reports():
+    """Which take longer than these runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(experiment._Run, "report", lambda *_: "")
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole(asked, tmp_path_factory):
+    """Runs that nobody stopped, on one device and on four."""
+    folder = tmp_path_factory.mktemp("runs")
+    for devices in (1, 4):
+        assert main(vae.EXPERIMENT, [*asked, "--devices", str(devices), "--run-dir", str(folder / str(devices))]) == 0
+    return {devices: folder / str(devices) for devices in (1, 4)}
+
+
+@pytest.fixture
+def stopped(monkeypatch):
+    """Makes runs until SIGTERM comes after four steps."""
+    timed = fit._timed_chunk
+
+    def chunk(*arguments):
+        state, metrics = timed(*arguments)
+        if int(state.step) == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return state, metrics
+
+    def stop(arguments):
+        with monkeypatch.context() as patch:
+            patch.setattr(fit, "_timed_chunk", chunk)
+            patch.setattr(fit, "_LONGEST_CHUNK", 3)
+            patch.setattr(fit, "_CHUNK_SECONDS", 1e9)
+            with pytest.raises(SystemExit, match="143"):
+                main(vae.EXPERIMENT, arguments)
+
+    return stop
+
+
+def state_of(run):
+    state = experiment.restore(vae.EXPERIMENT, run, "last")[1]
+    return state._replace(key=jax.random.key_data(state.key))
+
+
+def rows(run):
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def assert_close(run, other):
+    chex.assert_trees_all_close(state_of(run), state_of(other), **TOLERANCE)
+    for one, two in zip(rows(run), rows(other), strict=True):
+        assert one.keys() == two.keys()
+        for name, value in one.items():
+            assert value == (two[name] if isinstance(value, str) else pytest.approx(two[name], rel=1e-5))
+
+
+def test_a_run_on_four_devices_is_that_on_one(whole):
+    assert_close(whole[4], whole[1])
+
+
+@pytest.fixture
+def placed(monkeypatch):
+    """(devices of the step's counter, of a weight's shards) after each chunk."""
+    timed, seen = fit._timed_chunk, []
+
+    def chunk(run, state, data, *rest):
+        state, metrics = timed(run, state, data, *rest)
+        weight = max(jax.tree.leaves(state.variables), key=lambda leaf: leaf.size)
+        shard = weight.addressable_shards[0].data.shape
+        seen.append((len(state.step.sharding.device_set), len(data.x.sharding.device_set), shard == weight.shape))
+        return state, metrics
+
+    monkeypatch.setattr(fit, "_timed_chunk", chunk)
+    return seen
+
+
+def test_state_and_data_are_on_every_device(asked, placed, tmp_path):
+    main(vae.EXPERIMENT, [*asked, "--devices", "4", "--run-dir", str(tmp_path / "run")])
+    assert set(placed) == {(4, 4, True)}
+
+
+def test_fit_takes_a_trainer_that_is_spread():
+    data = Batch(jax.random.normal(jax.random.key(1), (24, 3)))
+    prepared = Prepared(data, data, data, lambda key, batch: batch, (0, 1))
+    alone = gx.trainer(gx.mixture(gx.gaussian_mixture((3,), 2)), {"mixture": optax.sgd(0.05)})
+    ended = [
+        gx.fit(train, prepared, Training(6, 8, 6, 6)) for train in (alone, gx.data_parallel(alone, gx.data_mesh(4)))
+    ]
+    assert [len(one.state.step.sharding.device_set) for one in ended] == [1, 4]
+    chex.assert_trees_all_close(*(one.state.variables for one in ended), **TOLERANCE)
+
+
+def test_devices_share_the_members(asked, whole, placed, tmp_path):
+    flags = ["--devices", "2", "--seeds", "0,3", "--run-dir", str(tmp_path / "run")]
+    main(vae.EXPERIMENT, [*asked, *flags])
+    assert set(placed) == {(2, 2, False)}
+    assert_close(tmp_path / "run" / "seed_0", whole[1])
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ("--devices 5", "devices must be between 1 and 4, which this machine has, got 5"),
+        ("--devices 0", "devices must be between 1 and 4, which this machine has, got 0"),
+        ("--devices 4 --batch-size 10", "batch_size: a batch of 10 cannot be split over 4 devices; 8 or 12 can"),
+        ("--devices 4 --seeds 0:6", "members must be a multiple of 4, the devices that share them, got 6"),
+    ],
+)
+def test_fault_08_what_devices_cannot_share_is_refused_before_anything_is_made(flags, words, asked, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(vae.EXPERIMENT, [*asked, *flags.split(), "--run-dir", str(tmp_path / "run")])
+    assert capsys.readouterr() == ("", f"error: {words}\n")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("before", "after"), [(4, 1), (1, 4)])
+def test_fault_43_a_run_goes_on_with_another_number_of_devices(before, after, asked, whole, stopped, tmp_path):
+    run = tmp_path / "run"
+    stopped([*asked, "--devices", str(before), "--run-dir", str(run)])
+    assert int(state_of(run).step) == 4
+    assert main(vae.EXPERIMENT, ["--resume", str(run), "--devices", str(after)]) == 0
+    assert int(state_of(run).step) == 8
+    assert_close(run, whole[1])
+
+
+def test_on_the_same_number_of_devices_it_goes_on_bit_for_bit(asked, whole, stopped, tmp_path):
+    run = tmp_path / "run"
+    stopped([*asked, "--devices", "4", "--run-dir", str(run)])
+    assert main(vae.EXPERIMENT, ["--resume", str(run), "--devices", "4"]) == 0
+    chex.assert_trees_all_equal(state_of(run), state_of(whole[4]))
+    assert (run / "metrics.jsonl").read_bytes() == (whole[4] / "metrics.jsonl").read_bytes()
