@@ -21,8 +21,6 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from genjax_models.runs.command_line import explained, parse
 from genjax_models.runs.configuration import whole
 
@@ -69,6 +67,7 @@ class Found(NamedTuple):
 def look(check: Check, draws: int, bits: int) -> Found:
     """Runs one check where products of matrices keep so many bits."""
     import jax
+    import numpy as np
 
     exact = np.ravel(check.exact)
     try:
@@ -100,6 +99,7 @@ def bits_kept() -> int | None:
     Rounding both factors to p bits leaves a relative error of about 2^-p / 2, whatever the length of the sums.
     """
     import jax.numpy as jnp
+    import numpy as np
 
     a, b = (np.random.RandomState(seed).randn(512, 512).astype(np.float32) for seed in (0, 1))
     exact = a.astype(np.float64) @ b

@@ -105,8 +105,9 @@ def build(config: Config) -> Objective:
         case "iwae":
             return gx.iwae(build_model(config), num_samples=config.num_samples)
         case "gan":
-            discriminator = gx.MLPDiscriminator(config.shape, config.hidden[::-1], dropout=0.3)
-            return gx.gan(gx.adversarial_pair(generator(config), discriminator, config.latent))
+            discriminator = gx.MLPDiscriminator(config.shape, config.hidden[::-1])
+            pair = gx.adversarial_pair(generator(config), discriminator, config.latent)
+            return gx.gan(pair, penalty="r1", penalty_weight=1.0)
         case "gmmn":
             kernel = gx.gaussian_kernel([variance**0.5 for variance in _VARIANCES])
             return gx.gmmn(build_model(config), kernel)
@@ -115,7 +116,7 @@ def build(config: Config) -> Objective:
 def trainer(config: Config, objective: Objective) -> Trainer:
     """Each player by the config's optimizer (of an adversary with b1 = 0.5), and a moving average of the generator."""
     game = config.objective == "gan"
-    optimizer = dataclasses.replace(config.optimizer, b1=0.5, learning_rate=3e-4) if game else config.optimizer
+    optimizer = dataclasses.replace(config.optimizer, b1=0.5, learning_rate=5e-4) if game else config.optimizer
     made = optimizer.build(config.training.steps)
     average = {player: config.average for player in objective.losses if player != "discriminator"}
     return gx.trainer(objective, dict.fromkeys(objective.losses, made), average=average)

@@ -1,6 +1,25 @@
 """Three payoffs of a generator whose discriminator is ahead of it: whose gradient is left? (20.10.4)
 
 python -m experiments.payoffs
+
+norm of the gradient                  at first                head start                   at last
+minimax               8.2e-01 (7e-01 to 9e-01)  9.3e-04 (8e-04 to 1e-03)  1.7e+00 (2e+00 to 2e+00)
+non-saturating        2.0e+00 (2e+00 to 3e+00)  1.2e+01 (1e+01 to 1e+01)  7.1e+00 (6e+00 to 8e+00)
+maximum likelihood    1.3e+00 (1e+00 to 2e+00)  9.3e-04 (8e-04 to 1e-03)  5.3e-03 (9e-04 to 9e-02)
+
+Geometric means over three seeds, and the least and the largest, of means over ten steps: the first ten, the last ten of
+the head start of 500, and the last of all 2,000. mnist10k, XX s with the picture, which is pictures/payoffs.png.
+2 cores of AMD EPYC shared with much other work (jax 0.10.2, CPU), 2026-11-21
+
+While the generator stands still, all three face the same discriminator, step by step; it is right of 99% and more after
+20 steps (Arjovsky and Bottou, 2017, do the same before generators that have learned). The gradient of minimax falls by
+a factor of 900, and that of maximum likelihood as far: where d is near 0, log(1 - d) and -d / (1 - d) have the slope -d
+in the logit. The non-saturating loss has the slope -1 there, and its gradient rises by a factor of 6.
+
+Once it may move, minimax recovers all the same: Adam's steps are of one size however small the gradient is; steps in
+proportion to it would be 900 times smaller than at first. Maximum likelihood does not: the few examples of which the
+discriminator is not sure have nearly all of its gradient (Goodfellow, 2014), near 1e8 in ten steps of one seed; what
+comes after is a discriminator that is always right.
 """
 
 from __future__ import annotations
