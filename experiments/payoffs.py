@@ -8,7 +8,7 @@ non-saturating        2.0e+00 (2e+00 to 3e+00)  1.2e+01 (1e+01 to 1e+01)  7.1e+0
 maximum likelihood    1.3e+00 (1e+00 to 2e+00)  9.3e-04 (8e-04 to 1e-03)  5.3e-03 (9e-04 to 9e-02)
 
 Geometric means over three seeds, and the least and the largest, of means over ten steps: the first ten, the last ten of
-the head start of 500, and the last of all 2,000. mnist10k, XX s with the picture, which is pictures/payoffs.png.
+the head start of 500, and the last of all 2,000. mnist10k, 9 min with the picture, which is pictures/payoffs.png.
 2 cores of AMD EPYC shared with much other work (jax 0.10.2, CPU), 2026-11-21
 
 While the generator stands still, all three face the same discriminator, step by step; it is right of 99% and more after
