@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
@@ -98,7 +99,7 @@ def test_a_loop_s_body_is_counted_once_and_so_the_mmd_without_loops():
 
 
 def test_the_contestants_of_every_objective_are_made_by_name(monkeypatch):
-    assert set(objectives.CONTESTS) == set(Benchmark().only)
+    assert set(objectives.CONTESTS) == set(get_args(objectives.Name))
     made = []
     contest = Contest(
         "a game", lambda: Ours(made.append, None), lambda options: lambda n: made.append((options, n)), 1.0
@@ -185,6 +186,14 @@ def test_slow_steps_are_warmed_up_by_as_few_as_is_said():
     made = []
     by_turns({"one": contestant(lambda: made.append)}, turns=2, seconds=1e-9, warm=3)
     assert made == [1, 3, 3, 1, 1]
+
+
+def test_two_devices_are_not_compared(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(SystemExit) as stop:
+        objectives.main([])
+    assert stop.value.code == 2
+    assert "jax runs on cpu and torch on cuda: both are to run on one device" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("wrong", [{"turns": 4}, {"seconds": -1.0}, {"threads": -2}])
