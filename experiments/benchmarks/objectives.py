@@ -2,7 +2,8 @@
 
 python -m experiments.benchmarks.objectives
 
-RECORD
+It has not been run on a quiet machine yet: beside other processes PyTorch's threads, which wait by spinning, lose far
+more than ours (5 x on the VAE, where 1.8 x was measured alone), and such figures say nothing.
 """
 
 from __future__ import annotations
