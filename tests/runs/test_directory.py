@@ -139,6 +139,7 @@ CONFIGS = {
         num_samples=3,
         kl_weight=0.3,
         kl_warmup=11,
+        precision="bfloat16",
         images=Images(image_size=None, image_fit="resize", skip_unreadable=True),
         training=Training(steps=1, batch_size=2, evaluate_every=3, log_every=4),
         optimizer=Optimizer(
