@@ -268,7 +268,7 @@ def restore(experiment: Experiment, run: Path | str, which: str = "best") -> tup
     return config, checkpoints.restore(Path(run) / "checkpoints", like, which)
 
 
-def dry_run(experiment: Experiment, config: Any, options: Options) -> str:
+def dry_run(experiment: Experiment, config: Any, options: Options = Options()) -> str:  # noqa: B008 - frozen
     """Shapes, parameter counts, memory and steps, from `jax.eval_shape`: nothing is computed."""
     members = _members(config, options)
     config, data = _dataset(experiment, config)
