@@ -25,22 +25,21 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 import genjax_models as gx
+from experiments import judging
 from genjax_models.runs.command_line import Experiment, main
 from genjax_models.runs.configuration import Images, Optimizer, Training, positive, seed_in_range, whole
 
 if TYPE_CHECKING:
     from genjax_models.data import Dataset, Prepared
     from genjax_models.estimators.kernels import Kernel
-    from genjax_models.evaluation.features import Features
     from genjax_models.models.implicit import ImplicitModel
     from genjax_models.runs.pictures import Picture
     from genjax_models.types import Objective, Players
 
 
 METRIC = "mmd_squared_unbiased"
-PARZEN_SAMPLES = 10_000
-PARZEN_BANDWIDTHS = tuple(0.1 + 0.01 * i for i in range(20))  # those of Li et al.
-TEST_POINTS = 1_000  # of the permutation test, of each sample
+RANGE = (0, 1)  # of the values of data and samples
+TEST_POINTS = 1_000  # of each sample in the permutation test
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,12 +115,12 @@ def dataset(config: Config) -> tuple[Config, Dataset]:
 
 def prepare(config: Config, loaded: Dataset) -> Prepared:
     """Grey values in [0, 1]."""
-    return gx.prepare(loaded, binarise="none")
+    return gx.prepare(loaded, binarise="none", range=RANGE)
 
 
 def evaluate(config: Config):
     """The distances between held-out data and as many samples, by the kernel of training and on named features."""
-    return distances(config, build(config), kernel_of(config.kernel_variances))
+    return distances(config, build(config))
 
 
 def images(config: Config):
@@ -132,10 +131,10 @@ def images(config: Config):
 
 def look(config: Config, players: Players, data: Prepared):
     """The nearest training examples of samples, with what else is known of them; and what the findings need to know."""
-    return facts(), [neighbours(config, build(config), players, data)] if drawable(config) else []
+    return facts(), neighbours(config, build(config), players, data)
 
 
-# What any generator without a likelihood is looked at by; experiments.gmmn_autoencoder has the same.
+# The same for any generator of images in [0, 1]; experiments.gmmn_autoencoder has them too.
 
 
 def facts():
@@ -145,76 +144,44 @@ def facts():
     return Facts(metric=METRIC, higher_is_better=False, unit="")
 
 
-def drawable(config) -> bool:
-    """Whether the examples are images."""
-    from genjax_models.runs import pictures
-
-    return pictures.drawable(config.shape)
-
-
-def features_of(config) -> Features:
-    """Those of the classifier of the same data, where the package ships one; else the values themselves."""
-    from genjax_models.data.features import SHIPPED, load_features
-
-    names = {shipped.data: name for name, shipped in SHIPPED.items()}
-    return load_features(names.get(config.data, "pixels"))
-
-
-def distances(config, objective: Objective, kernel: Kernel):
-    """The squared unbiased MMD by `kernel`, and the kernel distance on `features_of`, each with its standard error."""
+def distances(config, objective: Objective):
+    """The squared unbiased MMD by the kernel of pixels, with its standard error, and what `judging` follows."""
     import jax.numpy as jnp
 
     from genjax_models.estimators.two_sample_test import mmd_squared_and_variance
-    from genjax_models.evaluation.features import extract
-    from genjax_models.evaluation.kernel_distance import kernel_distance
 
-    features = features_of(config)
-    name = f"kernel_distance_on_{features.name}"
+    kernel = kernel_of(config.kernel_variances)
 
     def values(players, key, batch):
         samples = objective.sample(players, key, len(batch.x))
         squared, variance = mmd_squared_and_variance(batch.x, samples, kernel)
-        distance, error = kernel_distance(extract(features, samples), extract(features, batch.x))
-        return {METRIC: squared, f"{METRIC}_se": jnp.sqrt(variance), name: distance, f"{name}_se": error}
+        figures = {METRIC: squared, f"{METRIC}_se": jnp.sqrt(variance)}
+        return figures | judging.followed(samples, batch.x, config.data, RANGE)
 
     return values
 
 
-def neighbours(config, objective: Objective, players: Players, data: Prepared) -> Picture:
-    """Samples above their nearest training examples; the caption says what is known of many of them."""
+def neighbours(config, objective: Objective, players: Players, data: Prepared) -> list[Picture]:
+    """Samples above their nearest training examples, where they are images; the caption says how good many are."""
     import jax
-    import jax.numpy as jnp
 
-    from genjax_models.evaluation.features import extract
-    from genjax_models.evaluation.kernel_distance import kernel_distance
-    from genjax_models.evaluation.neighbours import data_copying, nearest_neighbours
-    from genjax_models.evaluation.parzen_window import parzen_window
-    from genjax_models.runs import figures
-    from genjax_models.runs.pictures import Picture
+    from genjax_models.runs import pictures
 
-    test, train = data.test.x, data.each_step(jax.random.key(0), data.train).x
-    samples = jax.jit(lambda players: objective.sample(players, jax.random.key(0), PARZEN_SAMPLES))(players)
-    some, shown = samples[: len(test)], samples[:10]
-    window = parzen_window(samples, data.validation.x, test, bandwidths=PARZEN_BANDWIDTHS)
-    features = features_of(config)
-    distance, error = kernel_distance(extract(features, some), extract(features, test))
-    few = slice(0, TEST_POINTS)
-    p_value = gx.two_sample_test(jax.random.key(1), some[few], test[few], kernel_of(config.kernel_variances)).p_value
-    copying = data_copying(some, train, test)
-    nearest = train[nearest_neighbours(shown, train).indices[:, 0]]
-    caption = (
-        f"Samples above the nearest of {len(train):,} training images. Of {len(samples):,} samples: a Parzen window has"
-        f" {window.log_likelihood} nats on the test images, at bandwidth {window.bandwidth:.2f}; Li et al. report"
-        " 147 +- 2 for a GMMN and 282 +- 2 for one on codes, of 55,000 training images of MNIST. Such a figure"
-        f" says little (Theis et al., 2016). Of {len(some):,} samples beside the test images: kernel distance"
-        f" {distance:.4f} +- {error:.4f} on {features.name}; nearer to training data than a test image with"
-        f" probability {copying.value:.2f} (1/2 is right, 1 is copying). Permutation test of the MMD, of"
-        f" {len(some[few]):,} each: p = {p_value:.3f}."
+    if not pictures.drawable(config.shape):
+        return []
+
+    def draw(n):
+        return jax.jit(lambda players: objective.sample(players, jax.random.key(0), n))(players)
+
+    picture = judging.neighbours(draw, data, judging.features_of(config.data, RANGE))
+    few = data.test.x[:TEST_POINTS]
+    test = gx.two_sample_test(jax.random.key(1), draw(len(few)), few, kernel_of(config.kernel_variances))
+    more = (
+        f" A permutation test of the MMD, {len(few):,} of each, has p = {test.p_value:.3f}. For Parzen windows on"
+        " 10,000 samples Li et al. report 147 +- 2 nats of a GMMN, and 282 +- 2 of one on codes, for 55,000 training"
+        " images of MNIST."
     )
-    figure = figures.image_grid(
-        jnp.concatenate([shown, nearest]), columns=len(shown), range=data.range, titles=("sample", "nearest")
-    )
-    return Picture("neighbours", "Nearest training examples", caption, figures.png(figure))
+    return [picture._replace(caption=picture.caption + more)]
 
 
 EXPERIMENT = Experiment(

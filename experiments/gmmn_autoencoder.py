@@ -1,6 +1,21 @@
 """A GMMN on the codes of an autoencoder, on images (20.10.5): Li, Swersky and Zemel, 2015.
 
 python -m experiments.gmmn_autoencoder
+
+Parzen window on 10,000 samples: 210.8 +- 5.7 nats (a GMMN on pixels: 98.9 +- 5.5; Li et al.: 282 +- 2 and 147 +- 2, of
+55,000 training images); reconstructed training images would have 313, training images themselves 247
+kernel distance: 7.0 +- 0.5 on mnist_classifier (on pixels: 5.4 +- 0.5), 2.8 of it that of reconstructions
+held-out squared MMD of pixels: 0.097 +- 0.006   (on pixels, whose loss it is: 0.0063 +- 0.0009)
+held-out squared error of reconstructions: 12.29 +- 0.19 per image   (experiments.autoencoder: 11.39 +- 0.19)
+two-sample p-value: 0.001, the smallest of 999 permutations   (mnist10k, 8,000 training images, grey, seed 0)
+1,000 + 3,000 steps of 1,000 examples in 28 min beside other work on 2 cores of AMD EPYC (jax 0.10.2, CPU), 2026-11-21
+
+Sizes, dropout, uniform noise, sigmoid codes and the kernel of codes are those of Li et al. for MNIST. They pre-train
+the autoencoder layer by layer by SGD, and fine-tune it by cross-entropy; here Adam trains both layers at once, by
+squared error, between hidden layers of ReLU. Strokes are smooth where those of the GMMN on pixels are ragged, which a
+Parzen window rewards. They are also paler, as are reconstructions: half of the hidden units were left out while it
+learned. Samples between two digits are codes between the data's: the nearest training code of a sample is at 0.78
+(median), that of another training code at 0.54, and at a bandwidth of 1 the kernel hardly sees the difference.
 """
 
 from __future__ import annotations
@@ -118,7 +133,7 @@ def load(run) -> tuple[Objective, Players]:
 
 def evaluate(config: Config):
     """As of a GMMN on pixels, and the squared error of each held-out example's reconstruction."""
-    of_samples = gmmn.distances(config, build(config), gmmn.kernel_of(config.kernel_variances))
+    of_samples = gmmn.distances(config, build(config))
     autoencoder, _ = build_models(config)
 
     def values(players, key, batch):
@@ -140,12 +155,12 @@ def look(config: Config, players: Players, data: Prepared):
 
     from genjax_models.runs import pictures
 
-    if not gmmn.drawable(config):
-        return gmmn.facts(), []
-    (autoencoder, _), variables, x = build_models(config), players["autoencoder"], data.test.x[:10]
-    back = jax.jit(lambda x: autoencoder.generate(variables, autoencoder.encode(variables, x)))(x)
-    reconstructions = pictures.reconstructions(x, back, "g(f(x)), their codes decoded", data.range)
-    return gmmn.facts(), [gmmn.neighbours(config, build(config), players, data), reconstructions]
+    shown = gmmn.neighbours(config, build(config), players, data)
+    if pictures.drawable(config.shape):
+        (autoencoder, _), variables, x = build_models(config), players["autoencoder"], data.test.x[:10]
+        back = jax.jit(lambda x: autoencoder.generate(variables, autoencoder.encode(variables, x)))(x)
+        shown.append(pictures.reconstructions(x, back, "g(f(x)), their codes decoded", data.range))
+    return gmmn.facts(), shown
 
 
 EXPERIMENT = Experiment(

@@ -43,7 +43,7 @@ def test_a_run_leaves_result_report_and_pictures(run):
     assert {"samples", "learning", "curves", "neighbours", "reconstructions"} <= drawn
     test = json.loads((run / "result.json").read_text())["test"]
     assert {"mmd_squared_unbiased", "kernel_distance_on_pixels", "squared_error"} <= set(test)
-    assert "Parzen window has" in (run / "report.html").read_text()
+    assert "Samples above the nearest" in (run / "report.html").read_text()
 
 
 def test_each_player_learns_in_its_stage(run):
