@@ -1,6 +1,7 @@
 """Tests run on the CPU with four fake devices, so that what is said of sharding is tried everywhere."""
 
 import os
+import tempfile
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 # Tests compile much and compute little: machine code that is not optimised halves their time. To test the code that
@@ -14,6 +15,9 @@ os.environ["XLA_FLAGS"] = " ".join(  # the last of two that contradict each othe
 )
 os.environ["NPROC"] = "16"  # with fewer threads than fake devices wait for, jax can deadlock on two cores
 os.environ.setdefault("MPLBACKEND", "agg")
+if "PYTEST_XDIST_WORKER" not in os.environ:  # workers have that of whoever started them
+    _CACHES = tempfile.TemporaryDirectory(prefix="genjax_models-tests-")  # not those of who runs the tests
+    os.environ["XDG_CACHE_HOME"] = _CACHES.name
 
 import jax
 import pytest

@@ -93,11 +93,13 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
         config, options = _parse(experiment, arguments, program)
         if options.resume:
             config = _resumed(experiment, arguments, program, options)
+        from genjax_models.runs import compilation  # imports jax
         from genjax_models.runs import experiment as running
 
         if options.dry_run:
             print(running.dry_run(experiment, config, options))
         else:
+            compilation.keep_compiled()
             running.run(experiment, config, options, shlex.join([*program.split(), *arguments]))
     return 0
 
