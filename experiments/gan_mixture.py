@@ -38,7 +38,7 @@ Without a penalty no payoff covers the ring with all three seeds, and none the g
 to its discriminator, as the findings say while it trains, or is not finite (on grid25 at step 4,666); a critic without
 a bound on its slope is of no use. R1 and a moving average cover the ring, and the grid but for four modes with one seed
 of three; the penalised critic covers the grid too.
-pictures/gan_mixture_ring8.png, a row for each run of seed 0, is drawn by
+pictures/gan_mixture_ring8.png and gan_mixture_grid25.png, a row for each run of seed 0, are drawn by
 
 from experiments import gan_mixture
 gan_mixture.side_by_side("runs/minimax", "runs/non_saturating", ...).savefig("gan_mixture_ring8.png")
