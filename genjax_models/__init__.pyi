@@ -56,7 +56,9 @@ from .models import (
     generator_model,
     hierarchical_model,
     implicit_model,
+    laplacian_pyramid_gan,
     latent_variable_model,
+    refining_pair,
     starting_at_data_mean,
     with_gaussian_noise,
 )
@@ -69,6 +71,7 @@ from .networks import (
     MLPDiscriminator,
     MLPEncoder,
     MLPGenerator,
+    RefiningGenerator,
     SpectralNormalisation,
     TransposedConvolution,
 )
@@ -80,6 +83,7 @@ from .objectives import (
     infinite_mixture,
     info_vae,
     iwae,
+    lapgan,
     mixture,
     mmd_gan,
     moment_matching,
@@ -87,7 +91,7 @@ from .objectives import (
 )
 from .runs.configuration import Training
 from .runs.fit import fit, players_for_sampling
-from .training import data_mesh, data_parallel, loop_over_chunk, loop_over_data, pmapped, trainer
+from .training import data_mesh, data_parallel, loop_over_chunk, loop_over_data, pmapped, together, trainer
 from .types import Aux, Batch, Objective, Trainer, TrainState
 
 __all__ = [
@@ -103,6 +107,7 @@ __all__ = [
     "MLPEncoder",
     "MLPGenerator",
     "Objective",
+    "RefiningGenerator",
     "SpectralNormalisation",
     "TrainState",
     "Trainer",
@@ -155,7 +160,9 @@ __all__ = [
     "iwae",
     "iwae_bound",
     "kernel_on_features",
+    "lapgan",
     "laplace_kernel",
+    "laplacian_pyramid_gan",
     "latent_information",
     "latent_usage",
     "latent_usage_by_layer",
@@ -196,12 +203,14 @@ __all__ = [
     "quadrature_log_likelihood",
     "rational_quadratic_kernel",
     "raw_moments",
+    "refining_pair",
     "runs",
     "sample_metrics",
     "sample_quality",
     "spherical_interpolation",
     "starting_at_data_mean",
     "sum_of_kernels",
+    "together",
     "trainer",
     "training",
     "two_sample_test",

@@ -8,6 +8,7 @@ from genjax_models.models.gaussian_noise import with_gaussian_noise
 from genjax_models.models.generator import GeneratorModel, generator_model
 from genjax_models.models.hierarchical import hierarchical_model
 from genjax_models.models.implicit import ImplicitModel, implicit_model
+from genjax_models.models.laplacian_pyramid_gan import LaplacianPyramidGAN, laplacian_pyramid_gan, refining_pair
 from genjax_models.models.latent_variable import LatentVariableModel, latent_variable_model
 from genjax_models.models.likelihoods import bernoulli, discretised_logistic, gaussian
 from genjax_models.models.mixture import MixtureModel, gaussian_mixture
@@ -19,6 +20,7 @@ __all__ = [
     "Family",
     "GeneratorModel",
     "ImplicitModel",
+    "LaplacianPyramidGAN",
     "LatentVariableModel",
     "MixtureModel",
     "adversarial_pair",
@@ -33,8 +35,10 @@ __all__ = [
     "generator_model",
     "hierarchical_model",
     "implicit_model",
+    "laplacian_pyramid_gan",
     "latent_variable_model",
     "positive",
+    "refining_pair",
     "starting_at_data_mean",
     "with_gaussian_noise",
 ]

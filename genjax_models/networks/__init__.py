@@ -7,6 +7,7 @@ from genjax_models.networks.discriminators import MLPDiscriminator
 from genjax_models.networks.mlp import MLPEncoder, MLPGenerator
 from genjax_models.networks.outputs import Output
 from genjax_models.networks.pair import EncoderGenerator, Layers
+from genjax_models.networks.refining import RefiningGenerator
 from genjax_models.networks.spectral_normalisation import SpectralNormalisation
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "MLPEncoder",
     "MLPGenerator",
     "Output",
+    "RefiningGenerator",
     "SpectralNormalisation",
     "TransposedConvolution",
 ]

@@ -7,6 +7,7 @@ from genjax_models.objectives.gmmn_autoencoder import gmmn_autoencoder
 from genjax_models.objectives.infinite_mixture import infinite_mixture
 from genjax_models.objectives.info_vae import info_vae
 from genjax_models.objectives.iwae import iwae
+from genjax_models.objectives.lapgan import lapgan
 from genjax_models.objectives.matching import matching
 from genjax_models.objectives.mixture import mixture
 from genjax_models.objectives.mmd_gan import mmd_gan
@@ -21,6 +22,7 @@ __all__ = [
     "infinite_mixture",
     "info_vae",
     "iwae",
+    "lapgan",
     "matching",
     "mixture",
     "mmd_gan",

@@ -56,7 +56,7 @@ def run(experiment: Experiment, config: Any, options: Options, command: str) -> 
     mesh = _mesh(options.devices, len(members), config.training.batch_size)
     if not options.resume:
         _traces(options, Path(), config, None)
-    trainer_of = lambda values: _trainer(experiment, unchecked(config, values))
+    trainer_of = lambda values: trainer_for(experiment, unchecked(config, values))
     _check_sweep(trainer_of, config, dataset, members)
     if options.resume:
         folder = directory.reopen(options.resume)
@@ -264,7 +264,7 @@ def restore(experiment: Experiment, run: Path | str, which: str = "best") -> tup
       CheckpointError: no checkpoint there, a damaged one, or one of another model.
     """
     config = directory.read_config(run, experiment.config, experiment.name)
-    like = _shape_of_state(_trainer(experiment, config), config)
+    like = _shape_of_state(trainer_for(experiment, config), config)
     return config, checkpoints.restore(Path(run) / "checkpoints", like, which)
 
 
@@ -273,8 +273,8 @@ def dry_run(experiment: Experiment, config: Any, options: Options = Options()) -
     members = _members(config, options)
     config, data = _dataset(experiment, config)
     _mesh(options.devices, len(members), config.training.batch_size)
-    _check_sweep(lambda values: _trainer(experiment, unchecked(config, values)), config, data, members)
-    state = _shape_of_state(_trainer(experiment, config), config)
+    _check_sweep(lambda values: trainer_for(experiment, unchecked(config, values)), config, data, members)
+    state = _shape_of_state(trainer_for(experiment, config), config)
     training, size = config.training, len(data.train.x)
     lines = [
         f"data        {config.data}: {size:,} training, {len(data.validation.x):,} validation,"
@@ -309,7 +309,8 @@ def _dataset(experiment: Experiment, config: Any) -> tuple[Any, Dataset]:
     return config, data
 
 
-def _trainer(experiment: Experiment, config) -> Trainer:
+def trainer_for(experiment: Experiment, config) -> Trainer:
+    """The trainer of the objective that the config names."""
     objective = experiment.build(config)
     if experiment.trainer:
         return experiment.trainer(config, objective)
