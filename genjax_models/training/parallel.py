@@ -40,7 +40,9 @@ def data_parallel(train: Trainer, mesh: Mesh, *, shard_optimizer: bool = False) 
       train: whose step is spread.
       mesh: from `data_mesh`.
       shard_optimizer: whether each device keeps a share of the optimizers' state alone (ZeRO-1; Rajbhandari et al.,
-        2020): less memory for more talk.
+        2020): less memory for more talk. Measured with Adam on a VAE of 1.29 million parameters and four devices: 2.5
+        MiB of moments on each instead of 9.8; in the compiled loop XLA splits the variables between steps too (1.2 MiB
+        of 4.9). On shares of two CPU cores it takes as long either way; no accelerators have been measured.
 
     Returns:
       A `Trainer`; its functions are to be called under `jax.jit`, and raise ValueError, while tracing, for a batch
