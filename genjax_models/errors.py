@@ -15,6 +15,10 @@ class DamagedError(CheckpointError):
     """A checkpoint that is not what was written: names the file."""
 
 
+class ProcessError(RuntimeError):
+    """Another process of the run failed or is gone: names this one, and says what is known."""
+
+
 class NonFiniteError(ArithmeticError):
     """A loss or a gradient that was not finite: names the step and the player, and carries what there was before."""
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
+import numpy as np
 import orbax.checkpoint
 
 from genjax_models.errors import CheckpointError, DamagedError
@@ -51,10 +52,12 @@ def save(folder: Path, state: TrainState, *, score: float | None, about: Mapping
     if place.exists():  # a step is one state: what stands is as good, and may have a score
         return place
     try:
-        with orbax.checkpoint.PyTreeCheckpointer(
-            use_compression=False
-        ) as checkpointer:  # little is gained, half the time lost
-            checkpointer.save(partial / _ARRAYS, state)
+        handler = orbax.checkpoint.PyTreeCheckpointHandler(
+            use_compression=False,  # little is gained, half the time lost
+            multiprocessing_options=_this_process(),
+        )
+        with orbax.checkpoint.Checkpointer(handler, multiprocessing_options=_this_process()) as checkpointer:
+            checkpointer.save(partial / _ARRAYS, jax.tree.map(_numbers, state))
     except Exception as error:  # a full disk has many faces in Orbax
         reason = " ".join(str(error).split())[:200]
         raise OSError(f"{place} could not be written, the checkpoint before it stands ({reason} ...)") from error
@@ -166,8 +169,9 @@ def _verified(place: Path, like: TrainState) -> tuple[TrainState, dict[str, Any]
         if manifest["leaves"].get(name) != expected.get(name)
     ]:
         raise CheckpointError(f"{place} holds another model: {'; '.join(differences[:3])} ({len(differences)} in all)")
-    with orbax.checkpoint.StandardCheckpointer() as checkpointer:
-        return checkpointer.restore(place / _ARRAYS, jax.tree.map(_abstract, like)), manifest["about"]
+    with orbax.checkpoint.StandardCheckpointer(multiprocessing_options=_this_process()) as checkpointer:
+        found = checkpointer.restore(place / _ARRAYS, jax.tree.map(_abstract, like))
+    return jax.tree.map(_as_key, found, like), manifest["about"]
 
 
 def read_manifest(place: Path) -> dict[str, Any]:
@@ -223,8 +227,30 @@ def _leaves(state: TrainState) -> dict[str, str]:
     return {jax.tree_util.keystr(path): f"{leaf.dtype}{list(leaf.shape)}" for path, leaf in leaves}
 
 
+def _numbers(leaf: jax.Array) -> np.ndarray:
+    """On the host, a key too: of several processes, none may save an array of its own as jax has it."""
+    return np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
+
+
+def _as_key(found: jax.Array, like: Any) -> jax.Array:
+    """What was a key is one again."""
+    return jax.random.wrap_key_data(found) if _is_key(like) and not _is_key(found) else found
+
+
+def _is_key(leaf: Any) -> bool:
+    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _this_process() -> orbax.checkpoint.options.MultiprocessingOptions:
+    """Of several, one alone reads and writes: nobody is waited for."""
+    index = jax.process_index()
+    return orbax.checkpoint.options.MultiprocessingOptions(
+        primary_host=index, active_processes={index}, barrier_sync_key_prefix=f"process_{index}"
+    )
+
+
 def _abstract(leaf) -> jax.ShapeDtypeStruct:
-    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device)
 
 

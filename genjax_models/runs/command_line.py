@@ -9,11 +9,12 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import tyro
 
-from genjax_models.errors import CheckpointError, InputError, NonFiniteError, StoppedError
+from genjax_models.errors import CheckpointError, InputError, NonFiniteError, ProcessError, StoppedError
+from genjax_models.runs.configuration import positive, whole
 
 # What a resumed run may do otherwise: go on for longer, or look more or less often.
 _MAY_CHANGE = {"training.steps", "training.evaluate_every", "training.log_every"}
@@ -73,11 +74,35 @@ class Options:
     """Train a run for each of these seeds in one program: 0:8 (0 to 7) or 0,3,5. Each has its own directory within."""
     sweep: tuple[str, ...] = ()
     """The same for values of float fields, such as kl_weight=0.5,1 optimizer.clip=1,10: a run for each combination."""
-    devices: int = 1
-    """Devices that share each batch, or with --seeds and --sweep the runs. Resuming on another number is the same run
-    to rounding, not bit for bit."""
+    devices: int | None = None
+    """Devices that share each batch, or with --seeds and --sweep the runs; by default one, and all where there are
+    several processes. Resuming on another number is the same run to rounding, not bit for bit."""
+    processes: int | Literal["auto"] = 1
+    """Processes that are this run, each started with the same command, and each giving as many devices. With auto,
+    SLURM, a TPU pod or Open MPI say how many there are, which this is and where they meet."""
+    process: int | None = None
+    """Which of them this is, from 0 on. Process 0 alone evaluates and writes."""
+    coordinator: str | None = None
+    """HOST:PORT of process 0, where they meet."""
+    process_timeout: float = 300
+    """Seconds to wait for all of them to come."""
     profile: bool = False
     """Write a trace of ten steps after the first into profile/ in the run's directory."""
+
+    def __post_init__(self):
+        given = self.process is not None or self.coordinator is not None
+        if self.processes in (1, "auto"):
+            if given:
+                raise InputError(
+                    f"--process and --coordinator go with --processes N, of 2 or more, got {self.processes}"
+                )
+        else:
+            whole(2, processes=self.processes)
+            if self.process is None or not 0 <= self.process < self.processes:
+                raise InputError(f"process must be between 0 and {self.processes - 1}, got {self.process}")
+            if not re.fullmatch(r".+:\d{1,5}", self.coordinator or ""):
+                raise InputError(f"coordinator must be HOST:PORT of process 0, got {self.coordinator}")
+        positive(process_timeout=self.process_timeout)
 
 
 def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
@@ -89,19 +114,33 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     program = f"python -m experiments.{experiment.name}"
-    with explained():
+    with contextlib.ExitStack() as processes, explained():
         config, options = _parse(experiment, arguments, program)
+        from_first = processes.enter_context(_processes(options))
         if options.resume:
-            config = _resumed(experiment, arguments, program, options)
+            config = _resumed(experiment, arguments, program, options, from_first)
         from genjax_models.runs import compilation  # imports jax
         from genjax_models.runs import experiment as running
 
         if options.dry_run:
-            print(running.dry_run(experiment, config, options))
+            told = running.dry_run(experiment, config, options)
+            from_first(lambda: print(told))
         else:
             compilation.keep_compiled()
             running.run(experiment, config, options, shlex.join([*program.split(), *arguments]))
     return 0
+
+
+@contextlib.contextmanager
+def _processes(options: Options) -> Iterator[Callable[[Callable[[], Any]], Any]]:
+    """Joins the other processes, if there are any; yields what has something done in process 0 alone, for all."""
+    if options.processes == 1:
+        yield lambda work: work()
+        return
+    from genjax_models.runs import processes
+
+    with processes.joined(options.processes, options.process, options.coordinator, options.process_timeout):
+        yield processes.explained()(processes.from_first)
 
 
 @contextlib.contextmanager
@@ -118,7 +157,7 @@ def explained() -> Iterator[None]:
         sys.exit(128 + error.signal)
     except BrokenPipeError:  # whoever read the output has seen enough; what there was to write to disk is written
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (NonFiniteError, OSError, MemoryError) as error:
+    except (NonFiniteError, ProcessError, OSError, MemoryError) as error:
         print(f"error: {_one_line(str(error)) or 'out of memory'}", file=sys.stderr)
         sys.exit(1)
 
@@ -153,7 +192,7 @@ def _parse(experiment: Experiment, arguments: Sequence[str], program: str, defau
     return parsed.config, parsed.run
 
 
-def _resumed(experiment: Experiment, arguments: Sequence[str], program: str, options: Options) -> Any:
+def _resumed(experiment: Experiment, arguments: Sequence[str], program: str, options: Options, from_first) -> Any:
     """The config on disk, with the flags that may change; refuses the others, and says how they differ."""
     from genjax_models.runs import directory
 
@@ -161,8 +200,9 @@ def _resumed(experiment: Experiment, arguments: Sequence[str], program: str, opt
         raise InputError("--resume goes on in the run's own directory: --run-dir and --overwrite do not go with it")
     if options.seeds is not None or options.sweep:
         raise InputError("--resume goes on with the members that are there: --seeds and --sweep do not go with it")
-    file = directory.MEMBERS if (options.resume / directory.MEMBERS).exists() else "config.json"
-    stored = directory.read_config(options.resume, experiment.config, experiment.name, file)
+    file = from_first(lambda: directory.MEMBERS if (options.resume / directory.MEMBERS).exists() else "config.json")
+    found = from_first(lambda: directory.read_config_json(options.resume, file))
+    stored = directory.as_config(found, experiment.config, options.resume / file, experiment.name)
     config, _ = _parse(experiment, arguments, program, stored)
     before, after = (dict(directory.flat(dataclasses.asdict(c))) for c in (stored, config))
     changed = [name for name in before if before[name] != after[name] and name not in _MAY_CHANGE]
@@ -183,7 +223,7 @@ def _without_box(text: str) -> str:
     _heading, *lines = [line for line in lines if not re.fullmatch(r"[╭╮╰╯─|+-]*", line)] or [""]
     body = " ".join(line for line in lines if not line.startswith("For full helptext"))
     body = re.sub(r"Arguments? helptext:.*", "", body)
-    body = re.sub(r"Error parsing config[.a-z_]*: ", "", body)
+    body = re.sub(r"Error parsing (config|run)[.a-z_]*: ", "", body)
     body = re.sub(r"Perhaps you meant:\s*(?:--)?(\S+).*", r"(did you mean --\1?)", body)
     return _one_line(body) + " (see --help)"
 

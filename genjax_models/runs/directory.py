@@ -150,10 +150,18 @@ def read_config(run: Path | str, config_class: type, experiment: str | None = No
     Raises:
       InputError: no run there, or of another experiment, or with fields that the config does not have.
     """
-    stored = read_config_json(run, file)
+    return as_config(read_config_json(run, file), config_class, Path(run) / file, experiment)
+
+
+def as_config(stored: Mapping[str, Any], config_class: type, path: Path, experiment: str | None = None) -> Any:
+    """What `read_config_json` read at `path`, as `read_config` gives it.
+
+    Raises:
+      InputError: as `read_config`.
+    """
     if experiment and stored["experiment"] != experiment:
-        raise InputError(f"{run}: is a run of {stored['experiment']!r}, not of {experiment!r}")
-    return _from_dict(config_class, stored["config"], Path(run) / file)
+        raise InputError(f"{path.parent}: is a run of {stored['experiment']!r}, not of {experiment!r}")
+    return _from_dict(config_class, stored["config"], path)
 
 
 def read_members(run: Path | str) -> Members:

@@ -23,6 +23,7 @@ from genjax_models.runs import (
     directory,
     lock,
     memory,
+    processes,
     profile,
     record,
     results,
@@ -40,50 +41,74 @@ from genjax_models.types import Batch, Objective, Players, Trainer, TrainState
 _TO_LOWER = "batch_size is {}: lower it, or the sizes of the networks (--dry-run says what their state takes)"
 
 
+@processes.explained()
 def run(experiment: Experiment, config: Any, options: Options, command: str) -> Path:
     """Trains, evaluates, draws and reports; prints the result and the path of the report.
+
+    Of several processes (`processes.joined`) all train, and process 0 does the rest; the others are done before it.
 
     Returns:
       The run's directory; that of all members, where there are several.
 
     Raises:
       InputError: before anything is compiled.
+      ProcessError: another process failed or is gone; process 0 has the checkpoints before it.
       NonFiniteError: the last finite state is saved first.
       MemoryError: with the batch size and what to lower; the checkpoints before it stand.
     """
     members = _members(config, options)
-    config, dataset = _dataset(experiment, config)
+    config, dataset = processes.together(_dataset, experiment, config)
     mesh = _mesh(options.devices, len(members), config.training.batch_size)
+    data_read = fingerprint(dataset)
+    asked = [directory.config_as_json(experiment.name, config), members, options.devices, options.profile, data_read]
+    processes.check_alike([*asked, bool(options.resume)])
     if not options.resume:
         _traces(options, Path(), config, None)
     trainer_of = lambda values: trainer_for(experiment, unchecked(config, values))
     _check_sweep(trainer_of, config, dataset, members)
-    if options.resume:
-        folder = directory.reopen(options.resume)
-    else:
-        folder = directory.create(options.run_dir, experiment.name, overwrite=options.overwrite)
-    with contextlib.ExitStack() as locks, memory.explained(_TO_LOWER.format(config.training.batch_size)):
-        locks.enter_context(lock.locked(folder))
-        runs = _runs(experiment, config, members, folder, fingerprint(dataset))
-        for one in runs:
-            (one.folder / "figures").mkdir(parents=True, exist_ok=True)
-            if one.folder != folder:
-                locks.enter_context(lock.locked(one.folder))
-        starts = _go_on(trainer_of(values_of(members[runs[0].name])), runs, mesh) if options.resume else None
+    folder = Path(processes.from_first(lambda: str(_folder(experiment, options))))
+    advice = _TO_LOWER.format(config.training.batch_size)
+    with contextlib.ExitStack() as locks, memory.explained(advice):
+        runs = _runs(experiment, config, members, folder, data_read)
+        processes.on_first(_occupy, folder, runs, locks)
+        starts = _starts(trainer_of(values_of(members[runs[0].name])), runs, mesh) if options.resume else None
         traces = _traces(options, folder, config, starts)
-        if members != ALONE:
-            shared = directory.config_as_json(experiment.name, config)
-            directory.write_json(folder / directory.MEMBERS, shared | {"members": members})
-        for place in {folder, *(one.folder for one in runs)}:  # of the runs as they were, where they are prolonged
-            for result in ("result.json", "report.html"):
-                (place / result).unlink(missing_ok=True)
-        data = experiment.prepare(config, dataset)
-        for one in runs:
-            one.begin(command)
+        processes.on_first(_begin, experiment, config, members, folder, runs, command)
+        data = processes.together(experiment.prepare, config, dataset)
         fitted = _fit(experiment, config, data, folder, runs, starts, trainer_of, mesh, traces)
+        processes.leave()
+        if not processes.is_first():
+            return folder
         told = [one.report(data, own) for one, own in zip(runs, fitted, strict=True)]
         print(told[0] if members == ALONE else _report(experiment, folder, runs))
         return folder
+
+
+def _folder(experiment: Experiment, options: Options) -> Path:
+    if options.resume:
+        return directory.reopen(options.resume)
+    return directory.create(options.run_dir, experiment.name, overwrite=options.overwrite)
+
+
+def _occupy(folder: Path, runs: Sequence["_Run"], locks: contextlib.ExitStack) -> None:
+    """Locks the directories, that of all first, and makes those of members."""
+    locks.enter_context(lock.locked(folder))
+    for one in runs:
+        (one.folder / "figures").mkdir(parents=True, exist_ok=True)
+        if one.folder != folder:
+            locks.enter_context(lock.locked(one.folder))
+
+
+def _begin(experiment: Experiment, config: Any, members: Members, folder: Path, runs: Sequence["_Run"], command: str):
+    """Writes what is asked; what came of the runs as they were, where they are prolonged, goes."""
+    if members != ALONE:
+        shared = directory.config_as_json(experiment.name, config)
+        directory.write_json(folder / directory.MEMBERS, shared | {"members": members})
+    for place in {folder, *(one.folder for one in runs)}:
+        for result in ("result.json", "report.html"):
+            (place / result).unlink(missing_ok=True)
+    for one in runs:
+        one.begin(command)
 
 
 @dataclasses.dataclass
@@ -151,7 +176,7 @@ def _runs(experiment: Experiment, config: Any, members: Members, folder: Path, d
 
 def _members(config: Any, options: Options) -> Members:
     if options.resume:
-        return directory.read_members(options.resume)
+        return processes.from_first(lambda: dict(directory.read_members(options.resume)))
     return asked(config, options.seeds, options.sweep)
 
 
@@ -162,8 +187,8 @@ def _check_sweep(trainer_of, config, dataset: Dataset, members: Members) -> None
     sweep.check(trainer_of, batch, swept, list(float_fields(config)) if swept else [])
 
 
-def _mesh(devices: int, members: int, batch_size: int) -> Mesh | None:
-    if devices == 1:
+def _mesh(devices: int | None, members: int, batch_size: int) -> Mesh | None:
+    if devices in (None, 1) and jax.process_count() == 1:
         return None
     try:
         mesh = data_mesh(devices)
@@ -178,7 +203,9 @@ def _traces(options: Options, folder: Path, config: Any, starts: list[Progress] 
     left = config.training.steps - (int(starts[0].state.step) if starts else 0)
     if options.profile and left < 2:
         raise InputError(f"--profile: traces steps after the first that are made, and {left} are left to make")
-    return profile.traces(folder / "profile") if options.profile else None
+    if not options.profile:
+        return None
+    return profile.traces(folder / "profile") if processes.is_first() else contextlib.nullcontext
 
 
 def _fit(experiment, config, data: Prepared, folder, runs: list[_Run], starts, trainer_of, mesh, traces) -> list[Fit]:
@@ -188,6 +215,9 @@ def _fit(experiment, config, data: Prepared, folder, runs: list[_Run], starts, t
         for run, progress in zip(runs, error.progress, strict=True):
             run.save(progress, {})
 
+    def asked() -> int:
+        return max(processes.gathered(signal()))  # whichever process was asked to stop, all do
+
     with signals.listening() as signal:
         try:
             return fit_together(
@@ -196,19 +226,31 @@ def _fit(experiment, config, data: Prepared, folder, runs: list[_Run], starts, t
                 config.training,
                 [run.as_member(start) for run, start in zip(runs, starts or [None] * len(runs), strict=True)],
                 mesh=mesh,
-                should_stop=lambda: bool(signal()),
+                should_stop=lambda: bool(asked()),
                 profile=traces,
             )
         except NonFiniteError as error:
-            save(error)
+            processes.on_first(save, error)
             if len(runs) == 1:
                 raise
             alone = f"{error}; the others can go on alone, each with --resume {folder}/NAME"
             raise NonFiniteError(alone, error.progress) from None
         except StoppedError as error:
-            save(error)
+            processes.on_first(save, error)
             message = f"{error}, and saved; go on with: python -m experiments.{experiment.name} --resume {folder}"
-            raise StoppedError(message, error.progress, signal()) from None
+            raise StoppedError(message, error.progress, asked()) from None
+
+
+def _starts(train: Trainer, runs: list[_Run], mesh: Mesh | None) -> list[Progress] | None:
+    """As `_go_on` says in process 0; the others get its states, and need no more to go on."""
+    starts = processes.on_first(_go_on, train, runs, mesh)
+    if not processes.from_first(lambda: starts is not None):
+        return None
+    like = [_shape_of_state(train, runs[0].config)] * len(runs)
+    states = processes.arrays_from_first(starts and [start.state for start in starts], like)
+    if starts is None:
+        return [Progress(state, [], {}) for state in states]
+    return [start._replace(state=state) for start, state in zip(starts, states, strict=True)]
 
 
 def _go_on(train: Trainer, runs: list[_Run], mesh: Mesh | None) -> list[Progress] | None:
@@ -235,7 +277,7 @@ def _go_on(train: Trainer, runs: list[_Run], mesh: Mesh | None) -> list[Progress
             raise InputError(
                 f"--resume {run.folder}: the data in {run.config.data} are not those that the run began with"
             )
-        if mesh is not None:
+        if mesh is not None and not mesh.is_multi_process:
             state = jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
         rows = directory.cut_rows(run.folder / "metrics.jsonl", int(state.step))
         starts.append(Progress(state, rows, before["pending"]))

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from genjax_models.data.prepare import Prepared
 from genjax_models.errors import InputError, NonFiniteError, StoppedError
 from genjax_models.evaluation.estimates import estimate
+from genjax_models.runs import processes
 from genjax_models.runs.configuration import Training, seed_in_range
 from genjax_models.runs.history import Log, Progress, Row, Unbroken, of, summary
 from genjax_models.training import batch_rows, data_parallel, first_failure, loop_over_data, together
@@ -91,6 +92,9 @@ def fit(
         next chunk donates its arrays.
       should_stop: asked after each chunk.
 
+    Where `jax.distributed` has several processes, all call this alike, and process 0 alone evaluates, calls back and
+    has the history.
+
     Raises:
       InputError: before anything is compiled, for a seed out of range or a batch that does not fit.
       NonFiniteError: a loss, a gradient or what it led to was not finite; carries the progress before that step.
@@ -147,10 +151,12 @@ def fit_together(
     shown = Unbroken(sys.stderr)
     logs = [Log(training.log_every, m.name, m.start, m.on_metrics, m.on_evaluation, shown) for m in members]
     pace = _Pace(chunk)
-    with tqdm(total=steps, desc="compiling", unit="step", dynamic_ncols=True, file=shown) as bar:
+    hidden = not processes.is_first()
+    with tqdm(total=steps, desc="compiling", unit="step", dynamic_ncols=True, file=shown, disable=hidden) as bar:
         began = time.monotonic()
         state = _initial_state(trainer, data.example, members, mesh)
-        train, validation = _beside(state, data.train), _beside(state, data.validation)
+        train = _beside(state, data.train)
+        validation = _beside(processes.here(state), data.validation)
         validators = {evaluate: _validator(evaluate, validation) for evaluate in {m.evaluate for m in members}}
 
         def validated(state: TrainState) -> Iterator[Row]:
@@ -160,43 +166,47 @@ def fit_together(
             for log, own, row in zip(logs, _apart(state), rows, strict=True):
                 log.evaluated(own, row)
 
+        def record_steps(metrics: Metrics, count: int, last: bool) -> None:
+            for log, own in zip(logs, _apart_metrics(metrics, len(members)), strict=True):
+                log.add(own, count)
+            if last:
+                for log in logs:
+                    log.flush()
+
         def progress(state: TrainState) -> list[Progress]:
-            return [log.progress(own) for log, own in zip(logs, _apart(state), strict=True)]
+            return [log.progress(own) for log, own in zip(logs, _apart(processes.here(state)), strict=True)]
 
         done = first = _step(state)
         state, _ = ready(run(state, train, 0))
-        at_start = list(validated(state))
+        at_start = processes.on_first(lambda own: list(validated(own)), processes.here(state))
         seconds = {"compiling": time.monotonic() - began}
         bar.set_description(f"compiled in {seconds['compiling']:.1f} s, training")
         bar.reset()
         bar.update(done)
         began = time.monotonic()
         if not members[0].start:
-            record(state, at_start)
+            processes.on_first(record, processes.here(state), at_start)
         while done < steps:
-            count = min(pace.steps(), every - done % every, steps - done)
+            count = min(*processes.gathered(pace.steps()), every - done % every, steps - done)
             profiling = profile is not None and done > first
             with profile() if profiling else contextlib.nullcontext():
                 count = min(count, _PROFILED) if profiling else count
                 state, metrics = _timed_chunk(run, state, train, count, pace)
             profile = None if profiling else profile
             finite = _step(state) - done
-            for log, own in zip(logs, _apart_metrics(metrics, len(members)), strict=True):
-                log.add(own, finite)
             done += finite
-            if finite < count or done == steps:
-                for log in logs:
-                    log.flush()
+            processes.on_first(record_steps, metrics, finite, finite < count or done == steps)
             if finite < count:
                 raise _non_finite(trainer_of, data, training.batch_size, members, progress(state), metrics)
             bar.update(count)
             bar.set_postfix_str(summary([log.history for log in logs]))
             if done == steps or done % every == 0:
-                record(state, validated(state))
+                processes.on_first(lambda own: record(own, validated(own)), processes.here(state))
             if should_stop and should_stop() and done < steps:
                 raise StoppedError(f"stopped at step {done} of {steps}", progress(state))
         seconds["running"] = time.monotonic() - began
-    return [Fit(own, log.history, seconds, first) for log, own in zip(logs, _apart(state), strict=True)]
+        ended = _apart(processes.here(state))
+    return [Fit(own, log.history, seconds, first) for log, own in zip(logs, ended, strict=True)]
 
 
 def check_shares(members: int, batch_size: int, mesh: Mesh | None) -> None:
@@ -237,7 +247,7 @@ def _initial_state(trainer: Trainer, example: Batch, members: Sequence[Member], 
     else:
         state = jax.jit(trainer.init)(_stacked([jax.random.key(member.seed) for member in members]), example)
     if mesh is not None:
-        state = jax.device_put(state, NamedSharding(mesh, PartitionSpec(*mesh.axis_names[: state.step.ndim])))
+        state = processes.spread(state, NamedSharding(mesh, PartitionSpec(*mesh.axis_names[: state.step.ndim])))
     return ready(state)
 
 
@@ -261,7 +271,8 @@ def _apart_metrics(metrics: Metrics, members: int) -> list[Metrics]:
 
 
 def _step(state: TrainState) -> int:
-    return int(state.step if not state.step.ndim else state.step[0])
+    step = processes.here(state.step)
+    return int(step if not step.ndim else step[0])
 
 
 def _beside(state: TrainState, batch: Batch) -> Batch:
@@ -269,13 +280,14 @@ def _beside(state: TrainState, batch: Batch) -> Batch:
     sharding = state.step.sharding
     if len(sharding.device_set) == 1:
         return batch
-    return jax.device_put(batch, NamedSharding(sharding.mesh, PartitionSpec()))
+    return processes.spread(batch, NamedSharding(sharding.mesh, PartitionSpec()))
 
 
 def _timed_chunk(run, state: TrainState, data: Batch, count: int, pace: "_Pace") -> tuple[TrainState, Metrics]:
     """`count` steps; their metrics on the host."""
     with pace.timing(count):
         state, metrics = ready(run(state, data, count))
+        metrics = processes.here(metrics)
         return state, {name: np.asarray(values)[:count] for name, values in metrics.items()}
 
 

@@ -17,16 +17,24 @@ AXIS = "data"
 
 
 def data_mesh(devices: int | None = None) -> Mesh:
-    """A mesh of one axis, "data", over the first `devices` devices of all processes; all of them where None.
+    """A mesh of one axis, "data", over `devices` devices; all where None. Each process gives as many, its first.
 
     Raises:
-      ValueError: fewer than one, or more than there are.
+      ValueError: fewer than one, or more than there are; a number to which processes cannot give equal parts.
     """
-    found = jax.devices()
+    found, processes = jax.devices(), jax.process_count()
     if devices is not None and not 1 <= devices <= len(found):
         raise ValueError(f"devices must be between 1 and {len(found)}, which {_this_machine()}, got {devices}")
+    if devices is not None and devices % processes:
+        raise ValueError(f"devices must be a multiple of {processes}, the processes that give them, got {devices}")
+    of_each = [[device for device in found if device.process_index == process] for process in range(processes)]
+    share = (devices or len(found)) // processes
+    for process, own in enumerate(of_each):
+        if len(own) < share:
+            raise ValueError(f"each process must give {share} devices, and process {process} has {len(own)}")
+    chosen = [device for own in of_each for device in own[:share]]
     # Auto axes: the compiler places what the code does not. jax's own default, Explicit, would ask for it everywhere.
-    return jax.make_mesh((devices or len(found),), (AXIS,), (AxisType.Auto,), devices=found[:devices])
+    return jax.make_mesh((len(chosen),), (AXIS,), (AxisType.Auto,), devices=chosen)
 
 
 def data_parallel(train: Trainer, mesh: Mesh, *, shard_optimizer: bool = False) -> Trainer:
