@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib.util import find_spec
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -28,6 +29,10 @@ from genjax_models.errors import InputError
 from genjax_models.runs.command_line import explained, parse
 from genjax_models.runs.configuration import positive, whole
 
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+Part = Literal["step", "points", "largest"]
 VARIANCES = gmmn.Config().kernel_variances  # six: those of Li et al.
 BY_HAND, IN_ROWS = "torch.compile, gradient by hand", "torch eager, rows made again"
 ROWS = 1_000  # of a block of PyTorch's
@@ -46,27 +51,36 @@ class Benchmark:
     turns_of_points: int = 3
     """Rounds in which all contestants compare these samples, once each."""
     largest: int = 50_000
-    """Points in each of two samples that we compare alone, once after compilation; 0 to leave it out."""
+    """Points in each of two samples that we compare alone, once after compilation."""
+    cores: int | None = None
+    """Of each contestant; by default all. On one, processor time is work alone: no thread waits for another."""
+    parts: tuple[Part, ...] = get_args(Part)
+    """What is measured."""
 
     def __post_init__(self):
         whole(3, turns=self.turns, turns_of_points=self.turns_of_points)
         positive(seconds=self.seconds)
-        whole(1, points=self.points)
-        whole(0, largest=self.largest)
+        whole(1, points=self.points, largest=self.largest, cores=self.cores or 1)
 
 
-class Memory(NamedTuple):
-    """GiB of a process: resident before its first step, and the most that it ever had."""
+class Taken(NamedTuple):
+    """What steps took of the process that made them: seconds of processors, and GiB before the first step and at most.
 
+    Both of memory are resident, and all that the process has: Python, libraries and data too.
+    """
+
+    processor: float
     before: float
     peak: float
 
 
 class Row(NamedTuple):
-    """A contestant's times, and its memory, in a process of its own."""
+    """A contestant's times by the wall, and seconds of processors per step, `[turns]` each; and its memory in GiB."""
 
     timing: Timing
-    memory: Memory
+    processor: Timing
+    before: float
+    peak: float
 
 
 # The samples and what is made of them
@@ -198,31 +212,33 @@ def at(points: int) -> dict[str, Callable[[], Run]]:
 # Measuring, each in a process of its own
 
 
-def resident() -> Memory:
-    """GiB of this process: now, and the most that it ever had."""
-    with open("/proc/self/status") as file:
-        found = dict(line.split(":", 1) for line in file)
-    return Memory(*(int(found[name].split()[0]) / 2**20 for name in ("VmRSS", "VmHWM")))
-
-
-def serve(connection, make: Callable[[], Run]) -> None:
-    """Makes so many steps as it is asked for, each time; after each it tells the memory of this process."""
-    run, before = make(), resident().before
+def serve(connection: Connection, make: Callable[[], Run], cores: int | None) -> None:
+    """Makes so many steps as it is asked for, each time, and tells what they took."""
+    if cores:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])  # before any thread is there
+    run, before = make(), resident("VmRSS")
     while steps := connection.recv():
+        started = time.process_time()
         run(steps)
-        connection.send(Memory(before, resident().peak))
+        connection.send(Taken((time.process_time() - started) / steps, before, resident("VmHWM")))
+
+
+def resident(which: Literal["VmRSS", "VmHWM"]) -> float:
+    """GiB of this process: now, or the most that it ever had."""
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(which)) / 2**20
 
 
 @contextmanager
-def apart(make: Callable[[], Run]) -> Iterator[Callable[[int], Memory]]:
-    """`run(n)` in a process of its own, which tells its memory. The process ends with the context."""
+def apart(make: Callable[[], Run], cores: int | None = None) -> Iterator[Callable[[int], Taken]]:
+    """`run(n)` in a process of its own, which tells what it took. The process ends with the context."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, make), daemon=True)
+    process = context.Process(target=serve, args=(theirs, make, cores), daemon=True)
     process.start()
     theirs.close()
 
-    def run(n: int) -> Memory:
+    def run(n: int) -> Taken:
         ours.send(n)
         return ours.recv()
 
@@ -234,22 +250,24 @@ def apart(make: Callable[[], Run]) -> Iterator[Callable[[int], Memory]]:
         process.kill()
 
 
-def measure(makers: Mapping[str, Callable[[], Run]], *, turns: int, seconds: float, warm: int) -> dict[str, Row]:
-    """Times all contestants by turns, each in a process of its own, and asks what memory it took."""
-    memory = {}
+def measure(
+    makers: Mapping[str, Callable[[], Run]], cores: int | None, *, turns: int, seconds: float, warm: int
+) -> dict[str, Row]:
+    """Times all contestants by turns, each in a process of its own, and asks what it took."""
+    taken = {name: [] for name in makers}
     with ExitStack() as stack:
 
         def started(name: str) -> Run:
-            run_apart = stack.enter_context(apart(makers[name]))
-
-            def run(n: int) -> None:
-                memory[name] = run_apart(n)
-
-            return run
+            run = stack.enter_context(apart(makers[name], cores))
+            return lambda n: taken[name].append(run(n))
 
         ready = {name: contestant(partial(started, name)) for name in makers}
         timings = by_turns(ready, turns=turns, seconds=seconds, warm=warm)
-    return {name: Row(timing, memory[name]) for name, timing in timings.items()}
+    processor = {name: np.array([one.processor for one in taken[name][-turns:]]) for name in makers}
+    return {
+        name: Row(timing, Timing(processor[name], 0.0), taken[name][-1].before, taken[name][-1].peak)
+        for name, timing in timings.items()
+    }
 
 
 # Telling
@@ -257,11 +275,17 @@ def measure(makers: Mapping[str, Callable[[], Run]], *, turns: int, seconds: flo
 
 def table(title: str, rows: Mapping[str, Row]) -> str:
     """A line for each contestant; ratios are the median, least and greatest of the turns."""
-    lines = [f"{title:38}  seconds   we are faster by            peak memory (before)"]
-    for name, (timing, memory) in rows.items():
-        by = "" if name == OURS else "{:5.2f} x  ({:.2f} to {:.2f})".format(*ratio(rows[OURS].timing, timing))
-        gib = f"{memory.peak:5.2f} GiB  ({memory.before:.2f})"
-        lines.append(f"    {name:34} {1 / timing.rate:8.4f}   {by:26}  {gib}")
+    lines = [
+        f"{title:36} {'seconds':>8}  {'we are faster by':24} {'of processors':>14}  {'by':24} GiB at most (before)"
+    ]
+    for name, row in rows.items():
+        line = f"    {name:32}"
+        for times, ours, width in (
+            (row.timing, rows[OURS].timing, 9), (row.processor, rows[OURS].processor, 15)
+        ):  # fmt: skip
+            by = "" if name == OURS else "{:5.2f} x  ({:.2f} to {:.2f})".format(*ratio(ours, times))
+            line += f"{1 / times.rate:{width}.3f}  {by:24}"
+        lines.append(f"{line} {row.peak:.2f} ({row.before:.2f})")
     return "\n".join(lines)
 
 
@@ -273,19 +297,23 @@ def benchmark(options: Benchmark) -> Iterator[str]:
     """
     if find_spec("torch") is None:
         raise InputError("the benchmark needs torch; pip install 'genjax_models[bench]'")
-    yield f"{machine('jax', 'torch')}; PyTorch with its own threads and allocator; peak of resident memory"
-    steps = measure(STEPS, turns=options.turns, seconds=options.seconds, warm=2)
-    yield table(f"A step of a GMMN, batch {objectives.GMMN_BATCH:,}", steps)
-    many = measure(at(options.points), turns=options.turns_of_points, seconds=0.0, warm=1)
-    yield table(f"MMD and gradient, {options.points:,} + {options.points:,}", many)
-    if options.largest:
-        with apart(partial(our_mmd, options.largest)) as run:
+    yield f"{machine('jax', 'torch')}, of which each contestant has {options.cores or 'all'}"
+    if "step" in options.parts:
+        rows = measure(STEPS, options.cores, turns=options.turns, seconds=options.seconds, warm=2)
+        yield table(f"A step of a GMMN, batch {objectives.GMMN_BATCH:,}", rows)
+    if "points" in options.parts:
+        rows = measure(at(options.points), options.cores, turns=options.turns_of_points, seconds=0.0, warm=1)
+        yield table(f"MMD and gradient, {options.points:,} + {options.points:,}", rows)
+    if "largest" in options.parts:
+        with apart(partial(our_mmd, options.largest), options.cores) as run:
             run(1)
             started = time.perf_counter()
-            memory = run(1)
+            taken = run(1)
             seconds = time.perf_counter() - started
-        size = f"{options.largest:,} + {options.largest:,}"
-        yield f"MMD and gradient, {size}: {seconds:.1f} s, peak {memory.peak:.2f} GiB ({memory.before:.2f} before)"
+        yield (
+            f"MMD and gradient, {options.largest:,} + {options.largest:,}: {seconds:.1f} s, of processors"
+            f" {taken.processor:.1f} s; {taken.peak:.2f} GiB at most ({taken.before:.2f} before)"
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
