@@ -292,17 +292,21 @@ def torch_latent_variable_loss(hidden: Sequence[int], latent: int, activation: C
 def torch_gmmn(compile_with: CompileWith) -> Run:
     """As `our_gmmn`."""
     import torch
-    from torch import nn
 
-    generator = nn.Sequential(
-        torch_layers(*GMMN_SIZES[:-1], activation=nn.ReLU), nn.Linear(*GMMN_SIZES[-2:]), nn.Sigmoid()
-    )
+    generator = torch_generator()
 
     def loss(x):
         samples = generator(2 * torch.rand(len(x), GMMN_SIZES[0]) - 1)
         return torch_mmd_squared(x, samples, gmmn.Config().kernel_variances).clamp(min=1e-12).sqrt()
 
     return torch_training(loss, list(generator.parameters()), compile_with, GMMN_BATCH, "none")
+
+
+def torch_generator():
+    """That of `our_gmmn`."""
+    from torch import nn
+
+    return nn.Sequential(torch_layers(*GMMN_SIZES[:-1], activation=nn.ReLU), nn.Linear(*GMMN_SIZES[-2:]), nn.Sigmoid())
 
 
 def torch_mmd(compile_with: CompileWith, points: int = MMD_POINTS) -> Run:

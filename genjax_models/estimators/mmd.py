@@ -14,8 +14,8 @@ mmd_squared_linear   0, with a larger variance                     n            
 ==================== ============================================= ============== ==================
 
 Values and gradients are made in blocks of `block_size` points by as many: memory is linear in n + m, the time that of
-the products of matrices, and the blocks change nothing but rounding. By default a block is the whole sample up to
-1,024 points. Gradients are of reverse mode alone, as `gram_sums` explains.
+the products of matrices, and the blocks change nothing but rounding. By default a block has at most 512 points.
+Gradients are of reverse mode alone, as `gram_sums` explains.
 
 All of this is of the samples as a whole: a mean over shards of a batch is another estimator, further from MMD^2.
 Points are `[n, ...]`; a kernel on features is handed their features, computed once.

@@ -65,7 +65,7 @@ def two_sample_test(
       y: `[m, ...]`, m at least 2.
       kernel: `kernel(x, y) -> [n, m]`, chosen without a look at which sample a point is of.
       num_permutations: B; the smallest p-value is 1 / (1 + B).
-      block_size: rows of the Gram matrix at a time, 1,024 by default.
+      block_size: rows of the Gram matrix at a time, 512 by default.
 
     Raises:
       ValueError: fewer than 2 points in a sample, different features, values that are not finite (looked at where they
@@ -90,7 +90,7 @@ def power_optimal_bandwidth(
       x: `[n, ...]`.
       y: `[m, ...]`.
       bandwidths: `[k]`, positive; by default 1/16, 1/8, ..., 16 times the median distance.
-      block_size: rows at a time, 1,024 by default.
+      block_size: rows at a time, 512 by default.
 
     Returns:
       A scalar, one of the bandwidths.

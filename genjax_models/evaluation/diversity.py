@@ -12,7 +12,7 @@ from genjax_models.types import Array
 def diversity(samples: Array, data: Array) -> tuple[Array, Array]:
     """The mean Euclidean distance of two samples' features over that of two examples of data, and its standard error.
 
-    1 where samples are as different as data are, 0 where all are one. Every pair is compared once, 1,024 rows at a
+    1 where samples are as different as data are, 0 where all are one. Every pair is compared once, 512 rows at a
     time; the means are U-statistics, whose errors are of the mean distances from each point, joined by the rule for a
     quotient. Pure and traceable.
 
