@@ -51,6 +51,8 @@ def representations(options: Representations) -> dict[str, dict[str, list[float]
 
     run = trained(options.run, options.checkpoint)
     train, test = run.data.train, run.data.test
+    if getattr(run.config, "stream", False):
+        raise InputError(f"{options.run}: its training data are streamed, and readers want them in memory")
     if train.label is None:
         raise InputError(f"{options.run}: its data, {run.config.data}, have no classes to be read")
     train = jax.jit(run.data.each_step)(jax.random.key(0), train)  # binarised once, where training is at every step

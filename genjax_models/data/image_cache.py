@@ -7,7 +7,7 @@ import os
 import stat
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -16,10 +16,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm.auto import tqdm
 
-from genjax_models.data import image
+from genjax_models.data import image, records
+from genjax_models.data.records import Records
 from genjax_models.errors import InputError
+from genjax_models.types import Shape
 
 _AT_ONCE = 1024
+_NONE = "no image can be read, at least one is needed"
 
 Rule = dict[str, Any]  # the options of `image.decode`
 
@@ -73,7 +76,52 @@ def decoded_once(entries: list[Entry], rule: Rule, *, skip_unreadable: bool, cac
     return decoded
 
 
-def in_parallel(function: Callable, items: list, what: str) -> Iterator:
+def decoded_to_disk(
+    entries: list[Entry], rule: Rule, *, skip_unreadable: bool, cache: Path | None
+) -> tuple[Records, np.ndarray]:
+    """As `decoded_once`, for pixels that stay on disk, as they are: they are never all in memory.
+
+    Raises:
+      InputError: as `decoded_once`; there is no place for them, or too little of it.
+    """
+    cache = cleaned(cache)
+    with warnings.catch_warnings(action="ignore"):
+        digests = list(in_parallel(_digest, [entry.path for entry in entries], "reading"))
+        file = cache / f"{_key(entries, digests, rule, skip_unreadable)}.records"
+        if (found := records.kept(file)) is not None:
+            return found[0], found[1]["skipped"]
+        try:
+            return _written(file, entries, digests, rule, skip_unreadable, channels=1)
+        except _ColourError:  # grey becomes colour where others are
+            return _written(file, entries, digests, rule, skip_unreadable, channels=3)
+
+
+class _ColourError(Exception):
+    """An image in colour, behind grey ones that were written."""
+
+
+def _written(
+    file: Path, entries: list[Entry], digests: list[bytes], rule: Rule, skip_unreadable: bool, channels: int
+) -> tuple[Records, np.ndarray]:
+    skipped, first = [], None
+
+    def examples() -> Iterator[np.ndarray]:
+        nonlocal channels, first
+        with contextlib.closing(_readable(entries, digests, rule, skip_unreadable, skipped)) as readable:
+            for i, x in readable:
+                if first is None:
+                    first, channels = (i, x.shape), max(channels, x.shape[2])
+                elif x.shape[2] > channels:
+                    raise _ColourError
+                _check_size(entries[i], x.shape, entries[first[0]], first[1])
+                yield np.ascontiguousarray(np.broadcast_to(x, (*x.shape[:2], channels)))
+        if first is None:
+            raise InputError(_NONE)
+
+    return records.keep(file, examples(), {"skipped": skipped}), np.array(skipped, np.int64)
+
+
+def in_parallel(function: Callable, items: Sequence, what: str) -> Iterator:
     """Results in the order of `items`, with a progress bar.
 
     Threads: Pillow and hashlib let go of the interpreter, and processes would have to be spawned.
@@ -87,6 +135,18 @@ def in_parallel(function: Callable, items: list, what: str) -> Iterator:
                     yield result
         finally:
             pool.shutdown(cancel_futures=True)  # an error ends it at once
+
+
+def cleaned(cache: Path | None) -> Path:
+    """The folder, without what killed processes left there, for what must have one.
+
+    Raises:
+      InputError: there is none.
+    """
+    if cache is None:
+        raise InputError("streaming reads decoded images from a cache, and there is no home for it: set XDG_CACHE_HOME")
+    _clean(cache)
+    return cache
 
 
 def default_folder() -> Path | None:
@@ -106,13 +166,23 @@ def _key(entries: list[Entry], digests: list[bytes], rule: Rule, skip_unreadable
 
 
 def _decoded(entries: list[Entry], digests: list[bytes], rule: Rule, skip_unreadable: bool) -> Decoded:
-    images, kept, skipped, limit = [], [], [], max(1, len(entries) // 100)
+    images, kept, skipped = [], [], []
+    for i, x in _readable(entries, digests, rule, skip_unreadable, skipped):
+        images.append(x)
+        kept.append(entries[i])
+    return Decoded(_stacked(kept, images), np.array(skipped, np.int64))
+
+
+def _readable(
+    entries: list[Entry], digests: list[bytes], rule: Rule, skip_unreadable: bool, skipped: list[int]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Rows and images, in their order; the rows of those that cannot be read are added to `skipped`."""
+    limit = max(1, len(entries) // 100)
     decode = partial(_decode, rule=rule)
     with contextlib.closing(in_parallel(decode, list(zip(entries, digests, strict=True)), "decoding")) as results:
         for i, result in enumerate(results):
             if not isinstance(result, image.UnreadableError):
-                images.append(result)
-                kept.append(entries[i])
+                yield i, result
                 continue
             skipped.append(i)
             if not skip_unreadable:
@@ -125,23 +195,27 @@ def _decoded(entries: list[Entry], digests: list[bytes], rule: Rule, skip_unread
                     f"{entries[i].shown}: cannot be read as an image ({result}), nor can {len(skipped) - 1} before it;"
                     f" skip_unreadable accepts at most {limit} of {len(entries)} images"
                 ) from result
-    return Decoded(_stacked(kept, images), np.array(skipped, np.int64))
 
 
 def _stacked(entries: list[Entry], images: list[np.ndarray]) -> np.ndarray:
     if not images:
-        raise InputError("no image can be read, at least one is needed")
+        raise InputError(_NONE)
     height, width, _ = images[0].shape
     for entry, x in zip(entries, images, strict=True):
-        if x.shape[:2] != (height, width):
-            raise InputError(
-                f"{entry.shown}: {x.shape[1]} x {x.shape[0]} pixels, but {entries[0].shown} has {width} x {height};"
-                " size=None accepts images of one size, a number resizes them"
-            )
+        _check_size(entry, x.shape, entries[0], images[0].shape)
     stacked = np.empty((len(images), height, width, max(x.shape[2] for x in images)), np.uint8)
     for row, x in zip(stacked, images, strict=True):
         row[...] = x  # grey becomes colour where others are
     return stacked
+
+
+def _check_size(entry: Entry, shape: Shape, first: Entry, shape_of_first: Shape) -> None:
+    if shape[:2] != shape_of_first[:2]:
+        (height, width), (wanted_height, wanted_width) = shape[:2], shape_of_first[:2]
+        raise InputError(
+            f"{entry.shown}: {width} x {height} pixels, but {first.shown} has {wanted_width} x {wanted_height};"
+            " size=None accepts images of one size, a number resizes them"
+        )
 
 
 def _decode(entry_and_digest: tuple[Entry, bytes], rule: Rule) -> np.ndarray | image.UnreadableError:

@@ -33,6 +33,7 @@ def load_folder(
     range: Range | None = None,
     max_pixels: int = image.MAX_PIXELS,
     cache: str | Path | None = None,
+    stream: bool = False,
 ) -> Dataset:
     """Images of any size as one data set, uint8 `[size, size, 1 or 3]`.
 
@@ -57,6 +58,7 @@ def load_folder(
       range: of the stored values, (0, 255) by default.
       max_pixels: an image of more is refused, by its header, before it is decoded.
       cache: a folder for decoded images; by default `genjax_models/images` in `$XDG_CACHE_HOME`, or in `~/.cache`.
+      stream: leaves training images there, as `data.records.Records`, as `data.load` says.
 
     Raises:
       InputError: another layout, an unreadable or too large image (it is named), images of different sizes where
@@ -71,7 +73,8 @@ def load_folder(
         raise
     except (OSError, RuntimeError, ValueError) as error:  # no such folder, no permission, nobody's home, a null byte
         raise InputError(f"{shown(os.fsencode(folder))}: is no folder that can be read ({error})") from error
-    x, skipped = image_cache.decoded_once(
+    decoded = image_cache.decoded_to_disk if stream else image_cache.decoded_once
+    x, skipped = decoded(
         entries,
         {"size": size, "fit": fit, "max_pixels": max_pixels},
         skip_unreadable=skip_unreadable,

@@ -19,7 +19,9 @@ _ACCEPTED = (
 )
 
 
-def load(name: str, *, range: Range | None = None, images: Mapping[str, Any] | None = None) -> Dataset:
+def load(
+    name: str, *, range: Range | None = None, images: Mapping[str, Any] | None = None, stream: bool = False
+) -> Dataset:
     """A data set of three checked splits, the held-out ones disjoint from training.
 
     Args:
@@ -33,19 +35,27 @@ def load(name: str, *, range: Range | None = None, images: Mapping[str, Any] | N
         "tfds:NAME" or "tfds:NAME:SPLIT": what TensorFlow Datasets has prepared on this machine (see `data.tfds`).
       range: of the stored values, for files; by default (0, 255) for uint8 and (0, 1) for floating point.
       images: for a folder of images, arguments of `data.image_folder.load_folder`, as in {"size": 64, "fit": "resize"}.
+      stream: for a folder of images and for tfds, larger than memory: training images are decoded once into a file of
+        the cache, from which `fit` reads them (`data.records`). The splits are the same; of held-out ones at most
+        32 MiB each are kept, drawn at random, and the provenance says so.
 
     Raises:
       InputError: no such data set (the nearest name is suggested), or data that are not what they are declared to be.
     """
     images = images or {}
+    if stream:
+        images = {**images, "stream": True}
     kind, _, rest = name.partition(":")
     if kind == "images" and rest:
         return image_folder.load_folder(rest, range=range, **images)
     if name in _NAMES or kind == "tfds":
         if range is not None:
             raise InputError(f"data set {name!r} states its own range, so none can be declared, got {range}")
+        if kind == "tfds" and name not in _NAMES:
+            _refuse({option: value for option, value in images.items() if option != "stream"}, name)
+            return tfds.load(rest, stream=stream)
         _refuse(images, name)
-        return _NAMES[name]() if name in _NAMES else tfds.load(rest)
+        return _NAMES[name]()
     try:
         path = Path(name).expanduser()
         if path.is_dir():
@@ -70,6 +80,10 @@ def _folder(path: Path, range: Range | None, images: Mapping[str, Any]) -> Datas
 
 
 def _refuse(images: Mapping[str, Any], name: str) -> None:
+    if "stream" in images:
+        raise InputError(
+            f"data set {name!r} is held in memory: what can be streamed are folders of images and tfds:NAME"
+        )
     if images:
         options = ", ".join(f"{option}={value!r}" for option, value in images.items())
         raise InputError(f"data set {name!r} is no folder of images, so {options} cannot be applied")

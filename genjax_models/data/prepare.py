@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genjax_models.data.dataset import Dataset, Range, Split, checked_range
+from genjax_models.data.records import Records
 from genjax_models.errors import InputError
 from genjax_models.types import Array, Batch, PRNGKey
 
@@ -20,7 +21,8 @@ _BINARISATION = 2**32 - 2  # beside the key of evaluation: no key of any run
 
 
 class Prepared(NamedTuple):
-    """`train` as it lives on the device, to be passed through `each_step(key, batch)`; held-out data as they are used.
+    """`train` as it lives on the device, or on disk where its `x` is `Records`, to be passed through
+    `each_step(key, batch)`; held-out data as they are used.
 
     `shape` and `range` are those of one prepared example.
     """
@@ -35,6 +37,7 @@ class Prepared(NamedTuple):
     def example(self) -> Batch:
         """Training examples as a step sees them, as many as 2^23 numbers hold: what players are initialised with."""
         some = jax.tree.map(lambda a: a[: max(1, 2**23 // math.prod(self.train.x.shape[1:]))], self.train)
+        some = some._replace(x=np.asarray(some.x)) if isinstance(some.x, Records) else some
         return self.each_step(jax.random.fold_in(jax.random.key(0), np.uint32(_BINARISATION)), some)
 
 
@@ -49,7 +52,8 @@ def prepare(dataset: Dataset, *, binarise: Binarisation = "dynamic", range: Rang
       range: that the model wants, (0, 1) where data are binarised.
 
     Raises:
-      InputError: `binarise` is none of the above, or another range is wanted of binary data.
+      InputError: `binarise` is none of the above, or another range is wanted of binary data; "fixed", of training data
+        that are on disk: what was drawn would have to be kept.
     """
     if binarise not in get_args(Binarisation):
         raise InputError(f"binarise must be one of {', '.join(get_args(Binarisation))}, got {binarise!r}")
@@ -63,13 +67,17 @@ def prepare(dataset: Dataset, *, binarise: Binarisation = "dynamic", range: Rang
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), np.uint32(_BINARISATION)), index)
         return _batch(jax.jit(lambda key, x: binary(key, scale(x)))(key, split.x), split)
 
+    on_disk = isinstance(dataset.train.x, Records)
+    if on_disk and binarise == "fixed":
+        raise InputError("binarise fixed keeps what it draws, which streamed data do not; accepted are the others")
+
     def each_step(key: PRNGKey, batch: Batch) -> Batch:
-        if binarise == "dynamic":
+        if binarise == "dynamic" or (binarise == "threshold" and on_disk):
             return batch._replace(x=binary(key, scale(batch.x)))
         return batch._replace(x=batch.x.astype(jnp.float32) if binarise != "none" else scale(batch.x))
 
-    stored = _batch(dataset.train.x, dataset.train)
-    if binarise in ("fixed", "threshold"):  # zeros and ones fit in a byte
+    stored = Batch(*dataset.train) if on_disk else _batch(dataset.train.x, dataset.train)
+    if binarise in ("fixed", "threshold") and not on_disk:  # zeros and ones fit in a byte
         drawn = once(dataset.train, 0)
         stored = drawn._replace(x=drawn.x.astype(jnp.uint8))
     return Prepared(stored, once(dataset.validation, 1), once(dataset.test, 2), each_step, range)

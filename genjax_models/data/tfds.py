@@ -1,20 +1,23 @@
 """Data sets that TensorFlow Datasets has prepared on this machine: read without TensorFlow, and never downloaded."""
 
 import difflib
+import hashlib
 import io
 import json
 import os
 import re
 import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from genjax_models.data import image
+from genjax_models.data import image, image_cache, records
 from genjax_models.data.dataset import Dataset, Split, from_arrays, hold_out_tenth, split_in_ten
 from genjax_models.data.image_cache import in_parallel
+from genjax_models.data.records import Records
 from genjax_models.errors import InputError
 
 _SLICE = r"(?:\[[^\]]*\])?"
@@ -40,7 +43,7 @@ class Prepared(NamedTuple):
         return f"{self.name}{'/' * bool(self.config)}{self.config}:{self.version}"
 
 
-def load(spec: str) -> Dataset:
+def load(spec: str, *, stream: bool = False) -> Dataset:
     """The images and, where there are any, the labels of a prepared data set.
 
     With `NAME:SPLIT`, as in `mnist:train[:1000]`, one fixed shuffle makes splits of 80, 10 and 10 percent. With `NAME`
@@ -56,17 +59,18 @@ def load(spec: str) -> Dataset:
       spec: `NAME[:SPLIT]`; `NAME` is `name`, `name/config`, either followed by `:version`, or the path of a folder
         that holds dataset_info.json and features.json. Names are looked up in `$TFDS_DATA_DIR`, by default
         ~/tensorflow_datasets; the newest version is taken.
+      stream: leaves training images on disk, decoded, as `data.load` says.
 
     Raises:
-      InputError: not prepared (it says by what command it would be), not as array_record, damaged, without an image of
-        8 bits or with several, or with images of different sizes.
+      InputError: not prepared (it says by what command it would be), not as array_record, damaged (in which file),
+        without an image of 8 bits or with several, or with images of different sizes.
     """
     where = f"tfds:{spec}"
     path, split = _found(where, spec)
     _check_format(where, path)
     builder = _builder(where, path)
     keys = _keys(where, builder.info)
-    read = lambda split: _read(where, builder, split, *keys)
+    read = lambda split: _read(where, builder, split, *keys, stream=stream)
     splits, note = _official(where, builder.info.splits, read) if split is None else split_in_ten(where, *read(split))
     return from_arrays(
         *splits,
@@ -210,7 +214,7 @@ def _official(where: str, splits, read) -> tuple[list[Split], str]:
     return [*made, read(held_out[0])], f"; test is its own split {held_out[0]}{note}"
 
 
-def _read(where: str, builder, split: str, image_key: str, label_key: str | None) -> Split:
+def _read(where: str, builder, split: str, image_key: str, label_key: str | None, *, stream: bool) -> Split:
     import tensorflow_datasets as tfds
 
     try:
@@ -234,21 +238,62 @@ def _read(where: str, builder, split: str, image_key: str, label_key: str | None
                 f"{where}: split {split!r}, row {row} is an image of {error}; accepted are at most {image.MAX_PIXELS}"
             ) from error
         except Exception as error:  # the reader raises a dozen kinds on damaged bytes
-            raise InputError(f"{where}: split {split!r}, row {row} cannot be read ({_line(error)})") from error
+            file = _file_of(builder.info.splits[split].file_instructions, row)
+            raise InputError(
+                f"{where}: split {split!r}, row {row} cannot be read ({_line(error)}), in {file}"
+            ) from error
         return x, record[label_key] if label_key else None
 
-    with (
-        warnings.catch_warnings(action="ignore"),
-        closing(in_parallel(example, list(range(size)), "reading")) as results,
-    ):
-        images, labels = zip(*results, strict=True)
-    for row, x in enumerate(images):
-        if x.shape != images[0].shape:
-            raise InputError(
-                f"{where}: split {split!r}, row {row} is of shape {x.shape}, row 0 of {images[0].shape};"
-                " accepted are images of one size"
-            )
-    return Split(np.stack(images), np.array(labels, np.int32) if label_key else None)
+    labels, shape = [], None
+
+    def images() -> Iterator[np.ndarray]:
+        nonlocal shape
+        with closing(in_parallel(example, range(size), "reading")) as results:
+            for row, (x, label) in enumerate(results):
+                shape = shape or x.shape
+                if x.shape != shape:
+                    raise InputError(
+                        f"{where}: split {split!r}, row {row} is of shape {x.shape}, row 0 of {shape};"
+                        " accepted are images of one size"
+                    )
+                labels.append(label)
+                yield x
+
+    with warnings.catch_warnings(action="ignore"):
+        if stream:
+            key = _key(where, builder.info.splits[split].file_instructions, (mode, image_key, label_key))
+            x, labels = _on_disk(key, images(), labels if label_key else None)
+        else:
+            x = np.stack(list(images()))
+    return Split(x, np.array(labels, np.int32) if label_key else None)
+
+
+def _on_disk(key: str, images: Iterator[np.ndarray], labels: list[int] | None) -> tuple[Records, Sequence[int] | None]:
+    """Records of images that were decoded before, or are now, and the labels that they had then; `labels` are filled
+    as images come."""
+    file = image_cache.cleaned(image_cache.default_folder()) / f"{key}.records"
+    if (found := records.kept(file)) is not None:
+        return found[0], found[1].get("labels")
+    return records.keep(file, images, {} if labels is None else {"labels": labels}), labels
+
+
+def _key(where: str, instructions, *how) -> str:
+    """sha256 of what the files of a split hold, of which rows are read of them, and how."""
+    key = hashlib.sha256(f"genjax_models tfds 1 {how}".encode())
+    for one in instructions:
+        try:
+            with open(one.filename, "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").digest()
+        except OSError as error:
+            raise InputError(f"{where}: {one.filename} cannot be read ({error.strerror})") from error
+        key.update(f"{one.skip} {one.take} ".encode() + digest)
+    return key.hexdigest()
+
+
+def _file_of(instructions, row: int) -> str:
+    """The file that holds a row of a split."""
+    ends = np.cumsum([one.take for one in instructions])
+    return instructions[int(np.searchsorted(ends, row, side="right"))].filename
 
 
 def _line(error: Exception) -> str:

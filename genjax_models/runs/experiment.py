@@ -16,6 +16,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from genjax_models.data.dataset import Dataset
 from genjax_models.data.fingerprint import fingerprint
 from genjax_models.data.prepare import Prepared
+from genjax_models.data.records import Records
 from genjax_models.errors import CheckpointError, InputError, NonFiniteError, StoppedError
 from genjax_models.runs import (
     checkpoints,
@@ -32,7 +33,16 @@ from genjax_models.runs import (
 )
 from genjax_models.runs.command_line import Experiment, Options
 from genjax_models.runs.configuration import replaced, unchecked
-from genjax_models.runs.fit import Fit, Member, Progress, Row, check_shares, fit_together, players_for_sampling
+from genjax_models.runs.fit import (
+    Fit,
+    Member,
+    Progress,
+    Row,
+    check_alone,
+    check_shares,
+    fit_together,
+    players_for_sampling,
+)
 from genjax_models.runs.gallery import Gallery, drawer
 from genjax_models.runs.members import ALONE, Members, asked, float_fields, values_of
 from genjax_models.training import data_mesh, trainer
@@ -131,7 +141,7 @@ class _Run:
 
     def save(self, progress: Progress, row: Row) -> None:
         """Writes a checkpoint."""
-        described = self.about | {"pending": progress.pending}
+        described = self.about | {"pending": progress.pending, "position": progress.position}
         score = _score(self.experiment, row)
         checkpoints.save(self.folder / "checkpoints", progress.state, score=score, about=described)
 
@@ -181,6 +191,7 @@ def _members(config: Any, options: Options) -> Members:
 
 
 def _check_sweep(trainer_of, config, dataset: Dataset, members: Members) -> None:
+    check_alone(dataset.train, len(members))
     label = None if dataset.train.label is None else jax.ShapeDtypeStruct((config.training.batch_size,), np.int32)
     batch = Batch(jax.ShapeDtypeStruct((config.training.batch_size, *config.shape), np.float32), label)
     swept = list(values_of(next(iter(members.values()))))
@@ -280,7 +291,7 @@ def _go_on(train: Trainer, runs: list[_Run], mesh: Mesh | None) -> list[Progress
         if mesh is not None and not mesh.is_multi_process:
             state = jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
         rows = directory.cut_rows(run.folder / "metrics.jsonl", int(state.step))
-        starts.append(Progress(state, rows, before["pending"]))
+        starts.append(Progress(state, rows, before["pending"], before.get("position")))
     return starts
 
 
@@ -330,7 +341,7 @@ def dry_run(experiment: Experiment, config: Any, options: Options = Options()) -
     params = sum(_bytes(v["params"]) for v in state.variables.values())
     lines += [
         f"memory      {_size(_bytes(state))} state (parameters, optimizer), {_size(params)} gradients,"
-        f" {_size(data.train.x.nbytes)} training data,"
+        f" {_size(data.train.x.nbytes)} training data{' on disk' if isinstance(data.train.x, Records) else ''},"
         f" {_size(batch)} a batch; activations come on top",
         f"steps       {training.steps:,} of {training.batch_size} examples:"
         f" {training.steps / (size // training.batch_size):.1f} epochs of {size // training.batch_size:,} steps",

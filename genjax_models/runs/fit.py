@@ -12,13 +12,16 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from tqdm.auto import tqdm
 
+from genjax_models.data.dataset import Split
 from genjax_models.data.prepare import Prepared
+from genjax_models.data.records import Records
+from genjax_models.data.streaming import Prefetch, Stream
 from genjax_models.errors import InputError, NonFiniteError, StoppedError
 from genjax_models.evaluation.estimates import estimate
 from genjax_models.runs import processes
 from genjax_models.runs.configuration import Training, seed_in_range
 from genjax_models.runs.history import Log, Progress, Row, Unbroken, of, summary
-from genjax_models.training import batch_rows, data_parallel, first_failure, loop_over_data, together
+from genjax_models.training import batch_rows, data_parallel, first_failure, loop_over_chunk, loop_over_data, together
 from genjax_models.training.parallel import check_divides
 from genjax_models.types import Array, Batch, Metrics, Players, PRNGKey, Trainer, TrainState
 
@@ -37,7 +40,8 @@ class Fit(NamedTuple):
 
     A row of `history` has "step", "split" ("train": means over the steps since the row before; "validation": means over
     examples, with "name_se" beside "name") and metrics by name; `pandas.DataFrame(history)` takes it as it is.
-    `seconds` tells compiling (with one evaluation) from running; `first` is the step from which this call went on.
+    `seconds` tells compiling (with one evaluation) from running and, where data are streamed, how much of that was
+    waiting for them; `first` is the step from which this call went on.
     """
 
     state: TrainState
@@ -125,7 +129,8 @@ def fit_together(
 
     Args:
       trainer_of: the trainer of a member with these values: tracers where there are several members.
-      data: that all members share; each has batches of its own.
+      data: that all members share; each has batches of its own. Training examples on disk (`data.records`) are
+        streamed, to an only member, in chunks of at most 32 MiB, of which two are in memory.
       training: of each.
       members: differ in seeds and values; all start, or all go on from one step.
       mesh: from `data_mesh`: its devices share the members, or, of an only member, each batch.
@@ -136,7 +141,8 @@ def fit_together(
       A `Fit` for each member.
 
     Raises:
-      InputError: as `fit`; a number of members, or for an only one a batch, that the devices do not divide.
+      InputError: as `fit`; a number of members, or for an only one a batch, that the devices do not divide; several
+        members for streamed data; on the way, streamed data that cannot be read.
       NonFiniteError: names the member; all are kept as before the step at which the first failed. The error's
         `progress`, like that of StoppedError, is a list with one for each member.
     """
@@ -147,16 +153,32 @@ def fit_together(
         raise InputError(f"batch_size must be at most {size}, the training split, got {training.batch_size}")
     steps, every, chunk = training.steps, training.evaluate_every, _longest_chunk(training, size)
     trainer = _trainer(trainer_of, members, training.batch_size, mesh)
-    run = loop_over_data(trainer, batch_size=training.batch_size, prepare=data.each_step, chunk=chunk)
+    stream = _stream(data, training, members, mesh)
+    if stream is None:
+        run = loop_over_data(trainer, batch_size=training.batch_size, prepare=data.each_step, chunk=chunk)
+    else:
+        run = loop_over_chunk(trainer, prepare=data.each_step)
+        chunk = min(chunk, stream.longest_chunk)
     shown = Unbroken(sys.stderr)
-    logs = [Log(training.log_every, m.name, m.start, m.on_metrics, m.on_evaluation, shown) for m in members]
+    position = stream.position if stream else lambda step: None
+    logs = [Log(training.log_every, m.name, m.start, m.on_metrics, m.on_evaluation, shown, position) for m in members]
     pace = _Pace(chunk)
+
+    def planned(step: int) -> int:
+        # What is read ahead cannot wait for what other processes would say: there all plan the longest.
+        most = pace.steps() if jax.process_count() == 1 else chunk
+        return min(most, every - step % every, steps - step)
+
+    arriving = Prefetch(stream, planned, chunk, _over_batches(mesh)) if stream else contextlib.nullcontext()
     hidden = not processes.is_first()
-    with tqdm(total=steps, desc="compiling", unit="step", dynamic_ncols=True, file=shown, disable=hidden) as bar:
+    bar = tqdm(total=steps, desc="compiling", unit="step", dynamic_ncols=True, file=shown, disable=hidden)
+    with arriving, bar:
         began = time.monotonic()
         state = _initial_state(trainer, data.example, members, mesh)
-        train = _beside(state, data.train)
         validation = _beside(processes.here(state), data.validation)
+        train = None if stream else _beside(state, data.train)
+        in_memory = lambda step: (train, min(*processes.gathered(pace.steps()), every - step % every, steps - step))
+        feed = arriving if stream else in_memory
         validators = {evaluate: _validator(evaluate, validation) for evaluate in {m.evaluate for m in members}}
 
         def validated(state: TrainState) -> Iterator[Row]:
@@ -177,27 +199,30 @@ def fit_together(
             return [log.progress(own) for log, own in zip(logs, _apart(processes.here(state)), strict=True)]
 
         done = first = _step(state)
-        state, _ = ready(run(state, train, 0))
+        state, _ = ready(run(state, feed(done)[0], 0))
         at_start = processes.on_first(lambda own: list(validated(own)), processes.here(state))
         seconds = {"compiling": time.monotonic() - began}
         bar.set_description(f"compiled in {seconds['compiling']:.1f} s, training")
         bar.reset()
         bar.update(done)
-        began = time.monotonic()
+        began, waiting = time.monotonic(), 0.0
         if not members[0].start:
             processes.on_first(record, processes.here(state), at_start)
         while done < steps:
-            count = min(*processes.gathered(pace.steps()), every - done % every, steps - done)
+            asked = time.monotonic()
+            batches, count = feed(done)
+            waiting += time.monotonic() - asked
             profiling = profile is not None and done > first
             with profile() if profiling else contextlib.nullcontext():
                 count = min(count, _PROFILED) if profiling else count
-                state, metrics = _timed_chunk(run, state, train, count, pace)
+                state, metrics = _timed_chunk(run, state, batches, count, pace)
             profile = None if profiling else profile
             finite = _step(state) - done
             done += finite
             processes.on_first(record_steps, metrics, finite, finite < count or done == steps)
             if finite < count:
-                raise _non_finite(trainer_of, data, training.batch_size, members, progress(state), metrics)
+                rows = stream.rows(done) if stream else None
+                raise _non_finite(trainer_of, data, training.batch_size, members, progress(state), metrics, rows)
             bar.update(count)
             bar.set_postfix_str(summary([log.history for log in logs]))
             if done == steps or done % every == 0:
@@ -205,8 +230,20 @@ def fit_together(
             if should_stop and should_stop() and done < steps:
                 raise StoppedError(f"stopped at step {done} of {steps}", progress(state))
         seconds["running"] = time.monotonic() - began
+        if stream:
+            seconds["waiting"] = waiting
         ended = _apart(processes.here(state))
     return [Fit(own, log.history, seconds, first) for log, own in zip(logs, ended, strict=True)]
+
+
+def check_alone(train: Batch | Split, members: int) -> None:
+    """Refuses several members of streamed data: each would read batches of its own.
+
+    Raises:
+      InputError: there are several.
+    """
+    if members > 1 and isinstance(train.x, Records):
+        raise InputError(f"streamed data are for one run at a time, got {members}")
 
 
 def check_shares(members: int, batch_size: int, mesh: Mesh | None) -> None:
@@ -224,6 +261,29 @@ def check_shares(members: int, batch_size: int, mesh: Mesh | None) -> None:
             check_divides(batch_size, mesh.size)
         except ValueError as error:
             raise InputError(f"batch_size: {error}") from None
+
+
+def _stream(data: Prepared, training: Training, members: Sequence[Member], mesh: Mesh | None) -> Stream | None:
+    """Of data on disk, and, for a run that goes on, as it was; None of data in memory."""
+    if not isinstance(data.train.x, Records):
+        return None
+    check_alone(data.train, len(members))
+    before = members[0].start.position if members[0].start else None
+    stream = Stream(
+        data.train,
+        batch_size=training.batch_size,
+        seed=before["seed"] if before else members[0].seed,
+        index=jax.process_index() if mesh else 0,
+        count=jax.process_count() if mesh else 1,
+    )
+    if before:
+        stream.check(before)
+    return stream
+
+
+def _over_batches(mesh: Mesh | None) -> NamedSharding | None:
+    """Of a chunk `[steps, batch, ...]`: each device has its share of every batch."""
+    return None if mesh is None else NamedSharding(mesh, PartitionSpec(None, *mesh.axis_names))
 
 
 def _longest_chunk(training: Training, size: int) -> int:
@@ -348,9 +408,16 @@ class _Pace:
 
 
 def _non_finite(
-    trainer_of, data: Prepared, batch_size: int, members: Sequence[Member], kept: list[Progress], metrics: Metrics
+    trainer_of,
+    data: Prepared,
+    batch_size: int,
+    members: Sequence[Member],
+    kept: list[Progress],
+    metrics: Metrics,
+    rows: np.ndarray | None,
 ) -> NonFiniteError:
-    """Of the first member whose metrics fail, else of the first whose next step, made alone, does."""
+    """Of the first member whose metrics fail, else of the first whose next step, made alone, does; `rows` are those of
+    the batch, where they were streamed."""
     failures = [first_failure(own) for own in _apart_metrics(metrics, len(members))]
 
     def fails_alone(member: Member, state: TrainState) -> bool:
@@ -366,7 +433,8 @@ def _non_finite(
         )
         return NonFiniteError(told, kept)
     state, names = kept[which].state, failures[which][1] if failures[which] else ["one of the updated variables"]
-    rows = np.asarray(batch_rows(state.key, state.step, 1, len(data.train.x), batch_size))[0]
+    if rows is None:
+        rows = np.asarray(batch_rows(state.key, state.step, 1, len(data.train.x), batch_size))[0]
     shown = ", ".join(map(str, rows[:8])) + (", ..." if len(rows) > 8 else "")
     culprits = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
     return NonFiniteError(

@@ -16,12 +16,14 @@ Row = dict[str, Any]
 class Progress(NamedTuple):
     """Where a run is: with it, and nothing else, `fit` goes on as if it had never stopped.
 
-    The state, the history so far, and the metrics of the steps since its last training row.
+    The state, the history so far, and the metrics of the steps since its last training row; `position` is that in the
+    stream of its data (`data.streaming`), None where data are in memory.
     """
 
     state: TrainState
     history: list[Row]
     pending: dict[str, list[float]]
+    position: dict[str, Any] | None = None
 
 
 class Unbroken:
@@ -48,8 +50,19 @@ class Unbroken:
 class Log:
     """A member's history, and the metrics of single steps on their way into it: rows whose borders no chunk moves."""
 
-    def __init__(self, log_every: int, name: str, start: Progress | None, on_metrics, on_evaluation, shown: Unbroken):
-        """`name` says whose it is, where there are several; `shown` is where symptoms are told."""
+    def __init__(
+        self,
+        log_every: int,
+        name: str,
+        start: Progress | None,
+        on_metrics,
+        on_evaluation,
+        shown: Unbroken,
+        position=lambda step: None,
+    ):
+        """`name` says whose it is, where there are several; `shown` is where symptoms are told; `position` is that of a
+        step in the stream of data."""
+        self.position = position
         self.log_every, self.name, self.shown = log_every, name, shown
         self.on_metrics, self.on_evaluation = on_metrics, on_evaluation
         self.history: list[Row] = list(start.history) if start else []
@@ -58,7 +71,8 @@ class Log:
 
     def progress(self, state: TrainState) -> Progress:
         """Where the run is with this state."""
-        return Progress(state, list(self.history), {name: list(values) for name, values in self.pending.items()})
+        pending = {name: list(values) for name, values in self.pending.items()}
+        return Progress(state, list(self.history), pending, self.position(int(state.step)))
 
     def record(self, row: Row) -> None:
         """Takes a row as it is."""

@@ -67,17 +67,27 @@ def loop_over_data(
 
 def loop_over_chunk(
     trainer: Trainer, *, prepare: Prepare | None = None
-) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-    """As `loop_over_data`, for data that arrive: `run(state, batches)`, with leaves `[num_steps, batch, ...]`."""
+) -> Callable[[TrainState, Batch, int | None], tuple[TrainState, Metrics]]:
+    """As `loop_over_data`, for data that arrive: `run(state, batches, num_steps)`, with leaves `[chunk, batch, ...]` of
+    which the first `num_steps` are used; by default all.
+    """
 
-    def run(state: TrainState, batches: Batch) -> tuple[TrainState, Metrics]:
+    def loop(state: TrainState, batches: Batch, num_steps: Array) -> tuple[TrainState, Metrics]:
         def step(i: Array, state: TrainState) -> tuple[TrainState, Metrics]:
             batch = jax.tree.map(lambda a: a[i], batches)
             return trainer.step(state, _prepared(prepare, state.key, state.step, batch))
 
-        return _while_finite(step, state, len(batches.x), len(batches.x))
+        return _while_finite(step, state, num_steps, len(batches.x))
 
-    return jax.jit(run, donate_argnums=0)
+    compiled = jax.jit(loop, donate_argnums=0)
+
+    def run(state: TrainState, batches: Batch, num_steps: int | None = None) -> tuple[TrainState, Metrics]:
+        chunk = len(batches.x)
+        if num_steps is not None and not 0 <= operator.index(num_steps) <= chunk:
+            raise ValueError(f"num_steps must be between 0 and the chunk's {chunk}, got {num_steps}")
+        return compiled(state, batches, chunk if num_steps is None else num_steps)
+
+    return run
 
 
 def batch_rows(key: PRNGKey, step: Array, num_steps: int, size: int, batch_size: int) -> Array:
