@@ -1,6 +1,19 @@
 """A Laplacian pyramid of adversarial networks on images (Denton et al., 2015): drawn coarse to fine.
 
-python -m experiments.lapgan
+python -m experiments.lapgan --conditional
+
+mnist10k in a margin, pyramids of 8, 16 and 32 pixels, seed 0: of 10,000 samples, 1,000 of each class, the classifier
+that the package ships takes 94.5% for the class that was asked for, and of test images 98.9% for theirs. 1,000 samples
+beside the 1,000 test images, on its features: Frechet distance 33.2 +- 2.5, kernel distance 3.8 +- 0.4, precision 0.98,
+recall 0.54, coverage 0.80 +- 0.02, diversity 0.76 +- 0.01 of the data's; a two-sample test tells them apart 72% of the
+time. A sample is nearer to a training image than a test image is with probability 0.49: it is no copy. A Parzen window
+on 10,000 samples has 190.7 +- 6.8 nats (225 +- 2 for the GAN of Goodfellow et al., which saw all of MNIST).
+
+10,000 steps, of which the checkpoint of step 9,000 is judged, in 43 minutes beside much other work on 2 cores of AMD
+EPYC (jax 0.10.2, CPU), 2026-11-21. Digits are whole and as varied as the coarsest level's, with stray grey pixels
+around them; experiments.conditional_gan, of one pair of deeper networks, comes nearer (Frechet distance 5.9).
+pictures/lapgan.png has draws as they come about. Without labels the coarsest level wants more steps: 6,000 with R1 had
+a Frechet distance of 144.
 """
 
 from __future__ import annotations
