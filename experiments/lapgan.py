@@ -10,7 +10,7 @@ time. A sample is nearer to a training image than a test image is with probabili
 on 10,000 samples has 190.7 +- 6.8 nats (225 +- 2 for the GAN of Goodfellow et al., which saw all of MNIST).
 
 10,000 steps, of which the checkpoint of step 9,000 is judged, in 43 minutes beside much other work on 2 cores of AMD
-EPYC (jax 0.10.2, CPU), 2026-11-21. Digits are whole and as varied as the coarsest level's, with stray grey pixels
+EPYC (jax 0.10.2, CPU), 2026-11-21. Digits are whole, with stray grey pixels
 around them; experiments.conditional_gan, of one pair of deeper networks, comes nearer (Frechet distance 5.9).
 pictures/lapgan.png has draws as they come about. Without labels the coarsest level wants more steps: 6,000 with R1 had
 a Frechet distance of 144.
