@@ -39,11 +39,13 @@ class Objective(NamedTuple):
 
     `init(key, batch)` makes the players; one without a loss is frozen, and saved with the rest.
     `losses` are in the order of update. `sample(variables, key, n, *, label=None)` draws `[n, ...]` from p(x).
+    `range` is what its generator's last layer is confined to, where it is, and what data must then be scaled to.
     """
 
     init: Callable[[PRNGKey, Batch], Players]
     losses: Mapping[str, Loss]
     sample: Callable[..., Array]
+    range: tuple[float, float] | None = None
 
 
 class TrainState(NamedTuple):
@@ -60,7 +62,11 @@ class TrainState(NamedTuple):
 
 
 class Trainer(NamedTuple):
-    """`init(key, batch)` and the pure `step(state, batch)`; the caller jits, scans, vmaps or shards it."""
+    """`init(key, batch)` and the pure `step(state, batch)`; the caller jits, scans, vmaps or shards it.
+
+    `range` is that of the objective.
+    """
 
     init: Callable[[PRNGKey, Batch], TrainState]
     step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+    range: tuple[float, float] | None = None

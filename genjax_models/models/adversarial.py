@@ -21,7 +21,8 @@ class AdversarialPair(NamedTuple):
     `judge(players, key, batch)` gives what the discriminator emits: logits `[batch]`, or features `[batch, ...]` for
     `objectives.mmd_gan`. Both are for learning, and return the players with batch statistics moved on beside their
     result. `sample(players, key, n, *, label=None)` draws x `[n, ...]`, by running averages where there are batch
-    statistics. `density`, of the generator's variables, is p(x) where noise on its output gives it one.
+    statistics. `density`, of the generator's variables, is p(x) where noise on its output gives it one; `range` is what
+    the generator's last layer is confined to, where it is.
     """
 
     init: Callable[[PRNGKey, Batch], Players]
@@ -29,6 +30,7 @@ class AdversarialPair(NamedTuple):
     judge: Callable[[Players, PRNGKey, Batch], tuple[Array, Players]]
     sample: Callable[..., Array]
     density: GeneratorModel | None = None
+    range: tuple[float, float] | None = None
 
 
 def adversarial_pair(
@@ -93,4 +95,4 @@ def adversarial_pair(
         latent_key, data_key = jax.random.split(key)
         return noisy(data_key, model.sample(players["generator"], latent_key, n, label=label))
 
-    return AdversarialPair(init, generate, judge, sample, density)
+    return AdversarialPair(init, generate, judge, sample, density, model.range)

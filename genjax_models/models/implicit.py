@@ -17,6 +17,7 @@ from genjax_models.types import Array, Batch, PRNGKey, Variables
 MOVING = ["batch_stats"]  # what a network may change while it learns
 
 Noise = Literal["normal", "uniform"]
+_RANGES = {jnp.tanh: (-1, 1), jax.nn.tanh: (-1, 1), jax.nn.sigmoid: (0, 1)}  # nn.tanh and nn.sigmoid are jax's
 _NOISE = {"normal": jax.random.normal, "uniform": partial(jax.random.uniform, minval=-1.0, maxval=1.0)}
 
 
@@ -25,7 +26,8 @@ class ImplicitModel(NamedTuple):
 
     `noise(key, n)` draws z `[n, latent]`. `generate(variables, z, label=None)` is g(z) `[n, *shape]`, by running
     averages where there are batch statistics. `draw(variables, key, n, label=None)` is for learning: x `[n, *shape]`,
-    and the variables with batch statistics moved on. A model with `classes` wants a label `[n]` in both.
+    and the variables with batch statistics moved on. A model with `classes` wants a label `[n]` in both. `range` is
+    what its last layer is confined to, where it is (`output_range`).
     """
 
     latent: int
@@ -34,6 +36,7 @@ class ImplicitModel(NamedTuple):
     noise: Callable[[PRNGKey, int], Array]
     generate: Callable[..., Array]
     draw: Callable[..., tuple[Array, Variables]]
+    range: tuple[float, float] | None = None
 
     def sample(self, variables: Variables, key: PRNGKey, n: int, *, label: Array | None = None) -> Array:
         """n draws, `[n, *shape]`; the label, of a conditional model, is `[n]` or one for all."""
@@ -82,4 +85,11 @@ def implicit_model(
         x, moved = generator.apply(variables, draw_noise(key, n), *condition(classes, label), mutable=MOVING)
         return x, {**variables, **moved}
 
-    return ImplicitModel(latent, classes, init, draw_noise, generate, draw)
+    return ImplicitModel(latent, classes, init, draw_noise, generate, draw, output_range(generator))
+
+
+def output_range(generator: nn.Module) -> tuple[float, float] | None:
+    """What the values that a network makes are confined to: by its own word (`range`), or by a tanh or a sigmoid at the
+    end of an `nn.Sequential`. None where nothing is known to confine them."""
+    last = generator.layers[-1] if isinstance(generator, nn.Sequential) and generator.layers else generator
+    return _RANGES.get(last) if not isinstance(last, nn.Module) else getattr(last, "range", None)

@@ -42,6 +42,8 @@ class DCGANGenerator(nn.Module):
     shape: Shape
     channels: Sequence[int] = (128, 64)
 
+    range = (-1, 1)  # of tanh
+
     @nn.compact
     def __call__(self, z: Array, condition: Array | None = None) -> Array:
         """z `[..., latent]` (and a condition `[..., c]`) -> `[..., *shape]`.

@@ -101,7 +101,7 @@ def gan(
             return adversarial.r1_penalty(critic, batch.x)
         return adversarial.wasserstein_gradient_penalty(point_key, critic, batch.x, fake)
 
-    return Objective(pair.init, {"discriminator": discriminator, "generator": generator}, pair.sample)
+    return Objective(pair.init, {"discriminator": discriminator, "generator": generator}, pair.sample, pair.range)
 
 
 def _accuracy(real_logits: Array, fake_logits: Array) -> Array:

@@ -36,4 +36,5 @@ def matching(model: ImplicitModel, distance: SampleDistance, *, axis: str | None
         init=lambda key, batch: {"generator": model.init(key, batch)},
         losses={"generator": loss},
         sample=lambda variables, key, n, *, label=None: model.sample(variables["generator"], key, n),
+        range=model.range,
     )

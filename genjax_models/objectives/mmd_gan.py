@@ -62,4 +62,4 @@ def mmd_gan(pair: AdversarialPair, kernel: Kernel, *, penalty_weight: float | Ar
         witness = partial(witness_function, x=of_real, y=of_fake, kernel=kernel)
         return wasserstein_gradient_penalty(point_key, lambda x: witness(features(x)), batch.x, fake)
 
-    return Objective(pair.init, {"discriminator": discriminator, "generator": generator}, pair.sample)
+    return Objective(pair.init, {"discriminator": discriminator, "generator": generator}, pair.sample, pair.range)

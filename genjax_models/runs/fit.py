@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from tqdm.auto import tqdm
 
-from genjax_models.data.dataset import Split
+from genjax_models.data.dataset import Range, Split
 from genjax_models.data.prepare import Prepared
 from genjax_models.data.records import Records
 from genjax_models.data.streaming import Prefetch, Stream
@@ -100,7 +100,8 @@ def fit(
     has the history.
 
     Raises:
-      InputError: before anything is compiled, for a seed out of range or a batch that does not fit.
+      InputError: before anything is compiled, for a seed out of range, a batch that does not fit, or data in another
+        range than the generator's last layer.
       NonFiniteError: a loss, a gradient or what it led to was not finite; carries the progress before that step.
       StoppedError: `should_stop` said so; carries the progress.
     """
@@ -152,7 +153,7 @@ def fit_together(
     if training.batch_size > size:
         raise InputError(f"batch_size must be at most {size}, the training split, got {training.batch_size}")
     steps, every, chunk = training.steps, training.evaluate_every, _longest_chunk(training, size)
-    trainer = _trainer(trainer_of, members, training.batch_size, mesh)
+    trainer = _trainer(trainer_of, members, training.batch_size, mesh, data.range)
     stream = _stream(data, training, members, mesh)
     if stream is None:
         run = loop_over_data(trainer, batch_size=training.batch_size, prepare=data.each_step, chunk=chunk)
@@ -292,12 +293,17 @@ def _longest_chunk(training: Training, size: int) -> int:
     return max(1, min(_LONGEST_CHUNK, training.evaluate_every, training.steps, epochs))
 
 
-def _trainer(trainer_of, members: Sequence[Member], batch_size: int, mesh: Mesh | None) -> Trainer:
+def _trainer(trainer_of, members: Sequence[Member], batch_size: int, mesh: Mesh | None, data_range: Range) -> Trainer:
     """Of all members, or of the only one: no axis of members then, and no cost of one."""
     check_shares(len(members), batch_size, mesh)
+    alone = trainer_of(members[0].values)
+    if alone.range not in (None, data_range):
+        raise InputError(
+            f"the generator's values are in {list(alone.range)}, and data in {list(data_range)}: give `prepare` the"
+            f" generator's range, or the generator another last layer"
+        )
     if len(members) > 1:
         return together(trainer_of, _stacked([dict(member.values) for member in members]))
-    alone = trainer_of(members[0].values)
     return alone if mesh is None else data_parallel(alone, mesh)
 
 

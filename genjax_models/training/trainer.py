@@ -70,7 +70,7 @@ def trainer(
         averages = {player: _average(state.average[player], variables[player], average[player]) for player in average}
         return TrainState(state.step + 1, state.key, variables, opt_state, averages), metrics
 
-    return Trainer(init, step)
+    return Trainer(init, step, objective.range)
 
 
 def _move(player: str, loss: Loss, optimizer: optax.GradientTransformation, step: Array, with_norm: bool):

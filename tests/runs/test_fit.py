@@ -1,5 +1,6 @@
 """`fit`: what it records and when, that chunks and clocks leave no trace in it, and how it stops."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -279,3 +280,26 @@ def test_what_goes_wrong_in_a_game_is_said_once_while_it_trains_and_not_again_wh
 def copied(progress):
     """What is lent is donated by the next chunk."""
     return progress._replace(state=jax.tree.map(jnp.copy, progress.state))
+
+
+@pytest.mark.parametrize(("layer", "confined"), [(nn.tanh, (-1, 1)), (nn.sigmoid, (0, 1)), (nn.relu, None)])
+@pytest.mark.parametrize("objective", ["gan", "gmmn"])
+def test_fault_02_data_in_another_range_than_the_generators_are_refused(numbers, objective, layer, confined):
+    generator = nn.Sequential([gx.MLPGenerator((1,), ()), layer])
+    if objective == "gan":
+        game = gx.gan(gx.adversarial_pair(generator, gx.MLPDiscriminator((1,), ()), 2))
+    else:
+        game = gx.gmmn(gx.implicit_model(generator, 2), gx.gaussian_kernel(1.0))
+    trainer = sgd(game)
+    assert trainer.range == confined
+    column = lambda batch: batch._replace(x=batch.x[:, None])
+    for stated in ((0, 1), (-1, 1)):
+        data = numbers._replace(
+            train=column(numbers.train), validation=column(numbers.validation), test=column(numbers.test), range=stated
+        )
+        training = Training(steps=1, batch_size=BATCH)
+        if confined in (None, stated):
+            fit(trainer, data, training)
+        else:
+            with pytest.raises(InputError, match=r"values are in \[.*\], and data in \["):
+                fit(trainer, data, training)
