@@ -276,4 +276,4 @@ def _data(leaf: jax.Array) -> jax.Array:
 
 
 def _like(data: Any, leaf: jax.Array) -> jax.Array:
-    return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf)) if _is_key(leaf) else data
+    return jax.random.wrap_key_data(data) if _is_key(leaf) else data
