@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
-import numpy as np
 import orbax.checkpoint
 
 from genjax_models.errors import CheckpointError, DamagedError
+from genjax_models.runs import keys
 from genjax_models.types import TrainState
 
 FORMAT = 1
@@ -57,7 +57,8 @@ def save(folder: Path, state: TrainState, *, score: float | None, about: Mapping
             multiprocessing_options=_this_process(),
         )
         with orbax.checkpoint.Checkpointer(handler, multiprocessing_options=_this_process()) as checkpointer:
-            checkpointer.save(partial / _ARRAYS, jax.tree.map(_numbers, state))
+            # As numpy's: of several processes, none may save an array that jax has on its devices alone.
+            checkpointer.save(partial / _ARRAYS, jax.tree.map(keys.as_numbers, state))
     except Exception as error:  # a full disk has many faces in Orbax
         reason = " ".join(str(error).split())[:200]
         raise OSError(f"{place} could not be written, the checkpoint before it stands ({reason} ...)") from error
@@ -171,7 +172,7 @@ def _verified(place: Path, like: TrainState) -> tuple[TrainState, dict[str, Any]
         raise CheckpointError(f"{place} holds another model: {'; '.join(differences[:3])} ({len(differences)} in all)")
     with orbax.checkpoint.StandardCheckpointer(multiprocessing_options=_this_process()) as checkpointer:
         found = checkpointer.restore(place / _ARRAYS, jax.tree.map(_abstract, like))
-    return jax.tree.map(_as_key, found, like), manifest["about"]
+    return jax.tree.map(keys.as_before, found, like), manifest["about"]
 
 
 def read_manifest(place: Path) -> dict[str, Any]:
@@ -225,20 +226,6 @@ def _best(folder: Path, on_damage: Callable[[DamagedError], None] | None = None)
 def _leaves(state: TrainState) -> dict[str, str]:
     leaves, _ = jax.tree.flatten_with_path(state)
     return {jax.tree_util.keystr(path): f"{leaf.dtype}{list(leaf.shape)}" for path, leaf in leaves}
-
-
-def _numbers(leaf: jax.Array) -> np.ndarray:
-    """On the host, a key too: of several processes, none may save an array of its own as jax has it."""
-    return np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
-
-
-def _as_key(found: jax.Array, like: Any) -> jax.Array:
-    """What was a key is one again."""
-    return jax.random.wrap_key_data(found) if _is_key(like) and not _is_key(found) else found
-
-
-def _is_key(leaf: Any) -> bool:
-    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def _this_process() -> orbax.checkpoint.options.MultiprocessingOptions:

@@ -24,6 +24,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding, PartitionSpec
 
 from genjax_models.errors import InputError, ProcessError
+from genjax_models.runs import keys
 
 _PATIENCE = 10  # seconds for which a process that has ended waits for the others to end
 _LOST = r"Gloo|NCCL|UNAVAILABLE|DEADLINE_EXCEEDED|closed by peer|Connection|Socket|coordination"
@@ -132,12 +133,10 @@ def arrays_from_first(tree: Any, like: Any) -> Any:
         return tree
 
     def sent(leaf: jax.Array | None, shape: jax.ShapeDtypeStruct) -> jax.Array:
-        raw = jax.eval_shape(_data, shape)
-        sent = np.zeros(math.prod(raw.shape) * raw.dtype.itemsize, np.uint8)
-        if leaf is not None:
-            sent = np.frombuffer(np.asarray(_data(leaf)).tobytes(), np.uint8)
-        got = multihost_utils.broadcast_one_to_all(sent)
-        return _like(jax.numpy.asarray(np.frombuffer(got.tobytes(), raw.dtype).reshape(raw.shape)), shape)
+        numbers = keys.zeros(shape) if leaf is None else keys.as_numbers(leaf)
+        got = multihost_utils.broadcast_one_to_all(np.frombuffer(numbers.tobytes(), np.uint8))
+        numbers = np.frombuffer(got.tobytes(), numbers.dtype).reshape(numbers.shape)
+        return keys.as_before(jax.numpy.asarray(numbers), shape)
 
     shapes, structure = jax.tree.flatten(like)
     leaves = jax.tree.leaves(tree) if is_first() else [None] * len(shapes)
@@ -180,8 +179,8 @@ def spread(tree: Any, sharding: NamedSharding) -> Any:
     def place(leaf: jax.Array) -> jax.Array:
         if not leaf.is_fully_addressable:
             return jax.device_put(leaf, sharding)
-        data = np.asarray(_data(leaf))
-        return _like(jax.make_array_from_process_local_data(sharding, data, data.shape), leaf)
+        numbers = keys.as_numbers(leaf)
+        return keys.as_before(jax.make_array_from_process_local_data(sharding, numbers, numbers.shape), leaf)
 
     return jax.tree.map(place, tree)
 
@@ -196,7 +195,7 @@ def here(tree: Any) -> Any:
         if leaf.is_fully_addressable:
             return leaf
         if not leaf.is_fully_replicated:
-            leaf = jax.jit(lambda a: a, out_shardings=NamedSharding(leaf.sharding.mesh, PartitionSpec()))(leaf)
+            leaf = jax.jit(_same, out_shardings=NamedSharding(leaf.sharding.mesh, PartitionSpec()))(leaf)
         return leaf.addressable_data(0)
 
     return jax.tree.map(own, tree)
@@ -258,22 +257,13 @@ def _answers(address: str | None) -> bool:
     return True
 
 
+def _same(a: jax.Array) -> jax.Array:  # one function, so that it is compiled once for each shape
+    return a
+
+
 def _who() -> str:
     return f"process {jax.process_index()} of {jax.process_count()}"
 
 
 def _first_sentence(error: Exception) -> str:
     return re.split(r"\. |\n", str(error).strip())[0].rstrip(".")
-
-
-def _is_key(leaf: Any) -> bool:
-    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def _data(leaf: jax.Array) -> jax.Array:
-    """The numbers of a key; other arrays as they are."""
-    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
-
-
-def _like(data: Any, leaf: jax.Array) -> jax.Array:
-    return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf)) if _is_key(leaf) else data

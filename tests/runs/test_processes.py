@@ -1,0 +1,229 @@
+"""A run of two processes is that of one: its result, its end by SIGTERM, its resuming; and nobody waits for ever."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+from experiments import vae
+from genjax_models.runs import experiment
+from genjax_models.runs.command_line import main
+
+ROOT = Path(__file__).parent.parent.parent
+FLAGS = "--hidden 8 --batch-size 12 --steps 8 --evaluate-every 5 --log-every 4 --schedule constant --warmup 0"
+TOLERANCE = {"rtol": 1e-5, "atol": 1e-6}  # as where devices are of one process
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory):
+    """Arguments of a short run on small images, evaluated at 0, 5 and 8."""
+    path, random = tmp_path_factory.mktemp("data") / "small.npz", np.random.RandomState(0)
+    np.savez(path, x=random.randint(0, 256, (60, 6, 6, 1), np.uint8))
+    return ["--data", str(path), *FLAGS.split()]
+
+
+@pytest.fixture(scope="module")
+def whole(asked, tmp_path_factory):
+    """The run of one process with four devices, which nobody stopped."""
+    run = tmp_path_factory.mktemp("runs") / "whole"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(experiment._Run, "report", lambda *_: "")  # which takes longer than the run
+        assert main(vae.EXPERIMENT, [*asked, "--devices", "4", "--run-dir", str(run)]) == 0
+    return run
+
+
+def free_port():
+    with contextlib.closing(socket.socket()) as found:
+        found.bind(("localhost", 0))
+        return str(found.getsockname()[1])
+
+
+def as_slurm_says(index, port):
+    """What SLURM tells a task, and the port that jax would take from the job's number."""
+    return {
+        "SLURM_JOB_ID": "1",
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_NTASKS": "2",
+        "SLURM_PROCID": str(index),
+        "SLURM_LOCALID": str(index),
+        "JAX_COORDINATOR_PORT": port,
+    }
+
+
+def two(*commands, port=None, slurm=False):
+    """Two processes of two devices each, with these commands (None: it does not come); how they ended."""
+    port = port or free_port()
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"}
+    told = lambda index: ["--processes", "2", "--coordinator", f"localhost:{port}", "--process", str(index)]
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-W", "ignore", *command, *(["--processes", "auto"] if slurm else told(index))],
+            cwd=ROOT,
+            env=os.environ | flags | (as_slurm_says(index, port) if slurm else {}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for index, command in enumerate(commands)
+        if command
+    ]
+    try:
+        return [
+            subprocess.CompletedProcess(one.args, one.returncode, *told)
+            for told, one in [(one.communicate(timeout=300), one) for one in started]
+        ]
+    finally:
+        for one in started:
+            one.kill()
+
+
+def interrupted(moment, count, asked):
+    return ["-m", "tests.runs.interrupted", "SIGTERM", moment, str(count), *asked]
+
+
+def last_line(ended):
+    return ended.stderr.splitlines()[-1]
+
+
+def state_of(run):
+    state = experiment.restore(vae.EXPERIMENT, run, "last")[1]
+    return state._replace(key=jax.random.key_data(state.key))
+
+
+def rows(run):
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def assert_close(run, other):
+    chex.assert_trees_all_close(state_of(run), state_of(other), **TOLERANCE)
+    for one, another in zip(rows(run), rows(other), strict=True):
+        assert one.keys() == another.keys()
+        for name, value in one.items():
+            assert value == (another[name] if isinstance(value, str) else pytest.approx(another[name], rel=1e-5))
+
+
+def test_two_processes_have_the_result_of_one(asked, whole, tmp_path):
+    mine, others = tmp_path / "mine", tmp_path / "others"
+    first, second = two(*(["-m", "experiments.vae", *asked, "--run-dir", str(run)] for run in (mine, others)))
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert_close(mine, whole)
+    assert "held-out bound" in first.stdout
+    assert (mine / "report.html").exists()
+    assert not others.exists()  # process 0 alone writes, and speaks
+    assert "bound" not in second.stdout + second.stderr
+
+
+@pytest.fixture(scope="module")
+def stopped(asked, tmp_path_factory):
+    """A run of two processes of which process 1 alone got SIGTERM, after four steps; and how they ended."""
+    run = tmp_path_factory.mktemp("stopped") / "run"
+    arguments = [*asked, "--run-dir", str(run)]
+    return run, two(interrupted("never", 0, arguments), interrupted("chunk", 2, arguments))
+
+
+def test_sigterm_to_one_of_them_stops_and_saves_both(stopped):
+    run, ended = stopped
+    for one in ended:
+        assert one.returncode == 128 + signal.SIGTERM, one.stderr
+        assert last_line(one).endswith(f"and saved; go on with: python -m experiments.vae --resume {run}")
+    assert 0 < int(state_of(run).step) < 8
+
+
+def test_fault_43_two_processes_go_on_as_one_with_another_number_of_devices(stopped, whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(experiment._Run, "report", lambda *_: "")
+    run = shutil.copytree(stopped[0], tmp_path / "run")
+    assert main(vae.EXPERIMENT, ["--resume", str(run), "--devices", "1"]) == 0
+    assert int(state_of(run).step) == 8
+    assert_close(run, whole)
+
+
+def test_two_processes_go_on_though_one_alone_has_the_run(stopped, whole, tmp_path):
+    run = shutil.copytree(stopped[0], tmp_path / "run")
+    ended = two(
+        *(["-m", "experiments.vae", "--resume", str(place)] for place in (run, tmp_path / "nowhere")), slurm=True
+    )
+    assert [one.returncode for one in ended] == [0, 0], [one.stderr for one in ended]
+    assert_close(run, whole)
+
+
+@pytest.mark.parametrize(
+    ("missing", "slurm", "words"), [(0, False, "nobody answers there"), (1, True, "not all have come")]
+)
+def test_a_process_that_does_not_come_is_waited_for_in_vain(missing, slurm, words, asked, tmp_path):
+    command = ["-m", "experiments.vae", *asked, "--process-timeout", "2", "--run-dir", str(tmp_path / "run")]
+    commands, port = [command, command], free_port()
+    commands[missing] = None
+    (ended,) = two(*commands, port=port, slurm=slurm)
+    assert ended.returncode == 1
+    at = f"localhost:{port}"
+    assert ended.stderr == f"error: process {1 - missing} of 2 waited 2 s at {at} for the others: {words}\n"
+    assert not list(tmp_path.iterdir())
+
+
+# What processes are told by each other. In the end one is killed, and the other must notice.
+COMPANY = """
+import os, signal, sys
+import jax, numpy as np
+from genjax_models.errors import InputError, ProcessError
+from genjax_models.runs import processes
+from genjax_models.training import data_mesh
+
+def fail(which):
+    if which == jax.process_index():
+        raise InputError(f"shard {which} cannot be read")
+
+def told(work, *arguments):
+    try:
+        with processes.explained():
+            print(work(*arguments), flush=True)
+    except (InputError, ProcessError, ValueError) as error:
+        print(type(error).__name__, error, flush=True)
+
+with processes.joined(2, int(sys.argv[6]), sys.argv[4], 60):
+    here = jax.process_index()
+    told(processes.together, fail, 0)
+    told(processes.together, fail, 1)
+    told(processes.on_first, lambda: "on 0")
+    told(processes.from_first, lambda: {"process": here, "float": 0.1})
+    told(processes.check_alike, ["the same"])
+    told(processes.check_alike, ["batch_size", here])
+    told(data_mesh, 3)
+    told(data_mesh, 5)
+    signs = {"key": jax.random.key(7), "x": jax.numpy.array([-0.0, jax.numpy.nan, 1e-40])}
+    got = processes.arrays_from_first(signs if here == 0 else None, jax.eval_shape(lambda: signs))
+    bits = [[np.asarray(a).tobytes() for a in (tree["x"], jax.random.key_data(tree["key"]))] for tree in (signs, got)]
+    print(bits[0] == bits[1], flush=True)
+    if here == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    told(processes.gathered, 1)
+"""
+
+
+def test_what_befalls_one_is_known_to_the_other():
+    first, second = two(["-c", COMPANY], ["-c", COMPANY])
+    assert (first.returncode, second.returncode) == (0, -signal.SIGKILL), first.stderr + second.stderr
+    said = [[line for line in one.stdout.splitlines() if not line.startswith("[Gloo]")] for one in (first, second)]
+    stops = "ProcessError process {} of 2 stops, since process {} failed, which says why"
+    same = [
+        "{'process': 0, 'float': 0.1}",
+        "None",
+        "InputError process 1 of 2 was started with other flags, or other data, than process 0; all take the same"
+        " command",
+        "ValueError devices must be a multiple of 2, the processes that give them, got 3",
+        "ValueError devices must be between 1 and 4, which the 2 processes have, got 5",
+        "True",
+    ]
+    *before, lost = said[0]
+    assert before == ["InputError shard 0 cannot be read", stops.format(0, 1), "on 0", *same]
+    assert said[1] == [stops.format(1, 0), "InputError shard 1 cannot be read", "None", *same]
+    assert lost.startswith("ProcessError process 0 of 2 lost another, go on with --resume (")
