@@ -5,6 +5,7 @@ python -m experiments.benchmarks.streaming
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import os
@@ -12,11 +13,11 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -24,21 +25,23 @@ from experiments.benchmarks.measure import machine
 from genjax_models.runs.command_line import explained, parse
 from genjax_models.runs.configuration import whole
 
-_DIGITS, _SIDE = 28, 64
-_MODES = {False: "in memory", True: "streamed"}
+_DIGITS, _SIDE = 28, 64  # pixels
+_NAMES = {False: "in memory", True: "streamed"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """Train a VAE on data in memory and on the same data from disk, by turns, in a process each."""
+    """Train a VAE on data in memory and on the same data from disk, by turns; and measure the memory of either."""
 
-    turns: int = 5
+    parts: tuple[Literal["digits", "images", "memory"], ...] = ("digits", "images", "memory")
+    """What to measure: time at 28 x 28, time at 64 x 64 x 3, and memory."""
+    turns: int = 7
     """Of each contestant; figures are medians."""
     digits: int = 40_000
     """Images of 28 x 28 in the prepared data, array_record."""
-    images: int = 60_000
-    """Images of 64 x 64 x 3 in a folder, PNG; the memory of half as many is measured beside it."""
-    steps: tuple[int, int] = (2_000, 100)
+    images: tuple[int, int] = (30_000, 60_000)
+    """Images of 64 x 64 x 3, PNG, in two folders: time is of the first, memory of both."""
+    steps: tuple[int, int] = (1_000, 50)
     """Steps in a turn at 28 x 28 and at 64 x 64 x 3, of 100 examples."""
 
     def __post_init__(self):
@@ -47,11 +50,16 @@ class Benchmark:
 
 
 class Turn(NamedTuple):
-    """Seconds to have the data, in each step, and in each step spent waiting; the process's peak memory, in MB."""
+    """Seconds of a step, and how many of these are spent waiting for data."""
 
-    loading: float
     step: float
     waiting: float
+
+
+class Whole(NamedTuple):
+    """Of a process that loads and trains: seconds to have the data, and its peak memory in MB."""
+
+    loading: float
     peak: float
 
 
@@ -64,77 +72,89 @@ def main(arguments: list[str] | None = None) -> int:
     with explained():
         options = parse(Benchmark, arguments, "python -m experiments.benchmarks.streaming", Benchmark.__doc__)
         with tempfile.TemporaryDirectory(prefix="streaming") as folder:
-            print(benchmark(options, Path(folder)))
+            for line in benchmark(options, Path(folder)):
+                print(line, flush=True)
     return 0
 
 
-def benchmark(options: Benchmark, folder: Path) -> str:
-    """Figures in words; data and cache are in `folder`."""
+def benchmark(options: Benchmark, folder: Path) -> Iterator[str]:
+    """Figures in words; data and caches are in `folder`."""
     os.environ |= {
         "XDG_CACHE_HOME": str(folder / "cache"),
         "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
-    at_28 = {"data": f"tfds:{digits_as_array_record(folder / 'tfds', options.digits)}"}
-    at_64 = {"data": f"images:{images_as_png(folder / 'images', options.images)}"}
-    half = folder / "half"
-    half.mkdir()
-    for file in sorted((folder / "images").iterdir())[: options.images // 2]:
-        (half / file.name).symlink_to(file)
-    lines = []
-    for settings, steps, what in (
-        (at_28, options.steps[0], f"28 x 28, {options.digits:,} images in array_record"),
-        (at_64, options.steps[1], f"64 x 64 x 3, {options.images:,} PNG files"),
-    ):
-        first = {mode: in_a_process(settings, steps, mode).loading for mode in _MODES}  # decodes, and fills the cache
-        seen = [{mode: in_a_process(settings, steps, mode) for mode in _MODES} for _ in range(options.turns)]
-        lines += told(what, steps, seen, first[True])
-    _, small = (in_a_process({"data": f"images:{half}"}, options.steps[1], stream=True) for _ in range(2))
-    lines.append(f"    streamed, half as many files: peak memory {small.peak:,.0f} MB")
-    return "\n".join([*lines, machine("jax", "grain", "array_record", "pillow", "numpy")])
+    yield machine("jax", "grain", "array_record", "pillow", "numpy")
+    if "digits" in options.parts:
+        data = f"tfds:{digits_as_array_record(folder / 'tfds', options.digits)}"
+        yield f"28 x 28, {options.digits:,} images in array_record: {options.turns} turns of {options.steps[0]:,} steps"
+        yield from told(alone(turns, data, options.steps[0], options.turns))
+    if {"images", "memory"} & set(options.parts):
+        few, many = (f"images:{images_as_png(folder / f'png{n}', n)}" for n in options.images)
+    if "images" in options.parts:
+        yield f"64 x 64 x 3, {options.images[0]:,} PNG files: {options.turns} turns of {options.steps[1]:,} steps"
+        yield from told(alone(turns, few, options.steps[1], options.turns))
+    if "memory" in options.parts:
+        yield "peak memory of a process that loads and trains"
+        for n, data in zip(options.images, (few, many), strict=True):
+            for stream, name in _NAMES.items():
+                first, again = alone(memory, data, stream), alone(memory, data, stream)
+                yield (
+                    f"    {n:,} images of 64 x 64 x 3 ({n * 3 * _SIDE**2 / 1e6:,.0f} MB decoded), {name:9}"
+                    f" {again.peak:6,.0f} MB; loaded in {again.loading:.1f} s, the first time {first.loading:.1f} s"
+                )
 
 
-def told(what: str, steps: int, seen: list[Mapping[bool, Turn]], decoding: float) -> list[str]:
+def told(seen: list[Mapping[bool, Turn]]) -> Iterator[str]:
     """Medians over turns, and the ratio of times by turn with its least and greatest."""
-    lines = [f"{what}, {steps:,} steps of 100 in a turn, {len(seen)} turns"]
-    for mode, name in _MODES.items():
-        of_mode = Turn(*np.median([turn[mode] for turn in seen], axis=0))
-        waits = f", of which waiting {of_mode.waiting / of_mode.step:.2%}" if mode else ""
-        lines.append(
-            f"    {name:10} {1e3 * of_mode.step:7.2f} ms a step{waits}; peak memory {of_mode.peak:,.0f} MB;"
-            f" ready to train after {of_mode.loading:.1f} s"
-        )
+    for stream, name in _NAMES.items():
+        step, waiting = np.median([turn[stream] for turn in seen], axis=0)
+        most = max(turn[stream].waiting / turn[stream].step for turn in seen)
+        waits = f", of which waiting {waiting / step:.2%} (at most {most:.2%} of a turn)" if stream else ""
+        yield f"    {name:9} {1e3 * step:7.2f} ms a step{waits}"
     ratios = [turn[True].step / turn[False].step for turn in seen]
-    worst = max(turn[True].waiting / turn[True].step for turn in seen)
-    lines.append(
-        f"    streamed / in memory: {np.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f});"
-        f" waiting at most {worst:.2%}; decoding once took {decoding:.1f} s"
-    )
-    return lines
+    yield f"    streamed / in memory: {np.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
 
 
-def in_a_process(settings: Mapping[str, str], steps: int, stream: bool) -> Turn:
-    """A turn in a process of its own, whose memory is the run's."""
+def alone(function: Callable, *arguments):
+    """What it returns in a process of its own."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(turn, dict(settings), steps, stream).result()
+        return pool.submit(function, *arguments).result()
 
 
-def turn(settings: Mapping[str, str], steps: int, stream: bool) -> Turn:
-    """Trains the VAE of `experiments.vae`: on digits as it is by default, on colours with a Gaussian likelihood."""
+def turns(data: str, steps: int, count: int) -> list[dict[bool, Turn]]:
+    """Streamed and in memory alternate; the compiler's cache has what the first of them compiled."""
+    runs = {stream: prepared(data, steps, stream) for stream in (False, True)}
+    return [{stream: timed(*run) for stream, run in runs.items()} for _ in range(count)]
+
+
+def memory(data: str, stream: bool) -> Whole:
+    """Loads and trains for 20 steps."""
+    started = time.monotonic()
+    run = prepared(data, 20, stream)
+    loading = time.monotonic() - started
+    timed(*run)
+    return Whole(loading, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
+
+
+def prepared(data: str, steps: int, stream: bool):
+    """The VAE of `experiments.vae`, for digits as it is by default and for colours with a Gaussian likelihood."""
     import genjax_models as gx
     from experiments import vae
 
-    colours = settings["data"].startswith("images:")
-    more = {"likelihood": "gaussian", "images": vae.Images(image_size=_SIDE)} if colours else {}
-    config = vae.Config(**settings, **more, stream=stream, training=gx.Training(steps, 100, max(steps, 1), 100))
-    started = time.monotonic()
+    more = {"likelihood": "gaussian", "images": vae.Images(_SIDE)} if data.startswith("images:") else {}
+    config = vae.Config(data, **more, stream=stream, training=gx.Training(steps, 100, steps, 100))
     config, dataset = vae.dataset(config)
-    data = vae.prepare(config, dataset)
-    loading = time.monotonic() - started
     trainer = gx.trainer(vae.build(config), {"vae": config.optimizer.build(steps)})
-    seconds = gx.fit(trainer, data, config.training).seconds
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    return Turn(loading, seconds["running"] / steps, seconds.get("waiting", 0.0) / steps, peak)
+    return trainer, vae.prepare(config, dataset), config.training
+
+
+def timed(trainer, data, training) -> Turn:
+    """Trains from the start, as `gx.fit` does it."""
+    import genjax_models as gx
+
+    seconds = gx.fit(trainer, data, training).seconds
+    return Turn(seconds["running"] / training.steps, seconds.get("waiting", 0.0) / training.steps)
 
 
 def digits_as_array_record(folder: Path, n: int) -> Path:
@@ -171,23 +191,22 @@ def digits_as_array_record(folder: Path, n: int) -> Path:
     methods |= {"VERSION": tfds.core.Version("1.0.0"), "name": "digits", "__module__": __name__}
     builder = type("Digits", (tfds.core.GeneratorBasedBuilder,), methods, skip_registration=True)
     made = builder(data_dir=folder, file_format="array_record")
-    made.download_and_prepare()
+    with contextlib.redirect_stdout(sys.stderr):  # it tells of a download, which there is not
+        made.download_and_prepare()
     return Path(made.info.data_dir)
 
 
 def images_as_png(folder: Path, n: int) -> Path:
-    """Coloured clouds with noise, a file each."""
+    """Coloured squares with noise, a file each."""
     from PIL import Image
 
     folder.mkdir()
 
     def write(i: int) -> None:
-        random = np.random.RandomState(i)
-        cloud = Image.fromarray(random.randint(0, 256, (8, 8, 3)).astype(np.uint8)).resize(
-            (_SIDE, _SIDE), Image.Resampling.BICUBIC
-        )
-        noise = random.randint(0, 16, (_SIDE, _SIDE, 3))
-        Image.fromarray((np.asarray(cloud) * (240 / 255) + noise).astype(np.uint8)).save(folder / f"{i:06}.png")
+        random = np.random.default_rng(i)
+        cloud = random.integers(0, 240, (8, 8, 3), np.uint8).repeat(8, axis=0).repeat(8, axis=1)
+        noise = random.integers(0, 16, cloud.shape, np.uint8)
+        Image.fromarray(cloud + noise).save(folder / f"{i:06}.png", compress_level=1)
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(write, range(n)))

@@ -1,10 +1,14 @@
 """Training examples that are never all in memory: batches of `Records` in an order of their own, in stacked chunks.
 
 The batch of a step is a function of the seed and the step alone, so the position in a stream is a step, and a run that
-goes on from one sees what it would have seen. Order and reading are grain's.
+goes on from one sees what it would have seen. Reading, in parallel and ahead, is grain's. The order is not: grain's
+shuffle goes example by example, which takes 0.6 ms for a batch of 100, an eighth of a step of a small VAE, where one
+permutation for each epoch takes 1 us a batch, and 8 bytes of memory an example.
 """
 
+import functools
 import operator
+import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -39,26 +43,37 @@ class Stream:
         Raises:
           InputError: grain is not installed; a batch that does not fit, or that the processes do not divide.
         """
-        grain = _grain()
-        size = len(data.x)
+        grain, size = _grain(), len(data.x)
         if not 1 <= batch_size <= size:
             raise InputError(f"batch_size must be between 1 and {size}, the training split, got {batch_size}")
         if batch_size % count:
             raise InputError(f"batch_size must be a multiple of {count}, the processes that share it, got {batch_size}")
-        self.data, self.seed = data, seed
+        self.data, self.seed, self.batch_size = data, seed, batch_size
         self.local = batch_size // count
         self.longest_chunk = max(1, CHUNK_BYTES // (batch_size * data.x[:1].nbytes))
-        # grain's seed of the next epoch is the next number: runs of neighbouring seeds must not have epochs in common.
-        (mixed,) = np.random.SeedSequence(seed).generate_state(1)
-        examples = grain.MapDataset.range(size).shuffle(seed=int(mixed))
-        self._rows = examples.batch(batch_size, drop_remainder=True, batch_fn=np.asarray).repeat()
-        own = slice(index * self.local, (index + 1) * self.local)
+        self._own = slice(index * self.local, (index + 1) * self.local)
+        # RandomState is numpy's frozen generator: the same order on every version.
+        self._order = functools.lru_cache(2)(lambda epoch: np.random.RandomState([seed, epoch]).permutation(size))
         options = grain.ReadOptions(num_threads=_AHEAD, prefetch_buffer_size=_AHEAD)
-        self._batches = iter(self._rows.map(lambda rows: self._read(rows[own])).to_iter_dataset(options))
+        self._batches = iter(grain.MapDataset.source(self).to_iter_dataset(options))
+
+    def __len__(self) -> int:
+        """As many batches as grain can count: there is no last one."""
+        return sys.maxsize
+
+    def __getitem__(self, step: int) -> Batch:
+        """This process's share of the batch of `step`, read now.
+
+        Raises:
+          InputError: names the file that cannot be read.
+        """
+        rows = self.rows(step)[self._own]
+        return Batch(self.data.x.read(rows), None if self.data.label is None else self.data.label[rows])
 
     def rows(self, step: int) -> np.ndarray:
         """Which rows of the data make up the global batch of `step`, `[batch_size]`."""
-        return self._rows[step]
+        epoch, batch = divmod(step, len(self.data.x) // self.batch_size)
+        return self._order(epoch)[batch * self.batch_size :][: self.batch_size]
 
     def chunk(self, step: int, num_steps: int, length: int) -> Batch:
         """The batches of steps `step ... step + num_steps - 1`, leaves `[length, batch_size / count, ...]` on the host;
@@ -86,21 +101,18 @@ class Stream:
         """Nothing, where this is the stream that `position` was in.
 
         Raises:
-          InputError: the order is another, by another version of grain, say; the run would not be the same.
+          InputError: the order is another, of other data or batches, say; the run would not be the same.
         """
         here = self.position(operator.index(position["next_index"]))
         if here != position:
             raise InputError(
                 f"the stream has rows {here['next_rows']} next, and had {position['next_rows']} when the run stopped:"
-                " its order is another (another version of grain?), and the run cannot go on as it was"
+                " its order is another, and the run cannot go on as it was"
             )
 
     def close(self) -> None:
         """Ends the threads that read ahead."""
         self._batches.close()
-
-    def _read(self, rows: np.ndarray) -> Batch:
-        return Batch(self.data.x.read(rows), None if self.data.label is None else self.data.label[rows])
 
 
 class Prefetch:

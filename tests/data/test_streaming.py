@@ -67,7 +67,7 @@ def test_every_epoch_is_a_permutation_of_its_own_without_the_remainder(data):
 
 
 def test_runs_of_neighbouring_seeds_share_no_epoch(data):
-    """grain counts its seed up at each epoch: without care the second epoch of seed 0 is the first of seed 1."""
+    """Where a seed is counted up at each epoch, the second epoch of seed 0 is the first of seed 1."""
     epochs = [stream_of(data, seed=seed).rows(6 * epoch).tolist() for seed in range(3) for epoch in range(3)]
     assert len({tuple(rows) for rows in epochs}) == 9
 

@@ -127,6 +127,27 @@ def test_a_stream_of_the_same_batches_is_the_same_run():
     chex.assert_trees_all_close((ended.variables, metrics), (expected.variables, same), rtol=1e-6)
 
 
+def test_of_a_stacked_chunk_as_many_steps_are_made_as_are_asked_for_and_one_trace_serves_all():
+    traced = []
+    stream = Batch(jnp.arange(36.0).reshape(9, 4))
+    prepare = lambda key, batch: traced.append(1) or batch
+    run, train = loop_over_chunk(point(), prepare=prepare), point()
+    whole, _ = run(train.init(KEY, batch_of([0.0])), stream)
+    once = len(traced)
+    state = train.init(KEY, batch_of([0.0]))
+    for start, count in ((0, 0), (0, 4), (4, 1), (5, 4)):
+        padded = jnp.concatenate(
+            [stream.x[start:], jnp.full((start, 4), jnp.nan)]
+        )  # behind what counts stands anything
+        state, metrics = run(state, Batch(padded), count)
+        assert np.isfinite(metrics["point/loss"][:count]).all()
+    chex.assert_trees_all_equal(state._replace(key=0), whole._replace(key=0))
+    assert len(traced) == once
+    for count in (-1, 10):
+        with pytest.raises(ValueError, match=f"between 0 and the chunk's 9, got {count}"):
+            run(state, stream, count)
+
+
 def test_fault_28_the_donated_state_is_gone_and_the_step_donates_nothing():
     train = point()
     state = train.init(KEY, batch_of([0.0]))
