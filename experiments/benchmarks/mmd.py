@@ -26,10 +26,10 @@ another. By the wall they were 2.16, 1.82 and 1.63 x in the same turns, and 6.32
 others want, PyTorch loses more (6.2, 3.8 and 3.5 x by the wall), which says more of its threads than of the MMD.
 Memory is all that a process has resident, libraries and data too: at 10,000 + 10,000 ours is 9% of the whole matrices'.
 
-What makes the difference: ours makes each block of a matrix once for value and gradient, half of the blocks within a sample,
-and no gradient of the real-real term. Blocks of 512 stay in the second cache: at 1,000 + 1,000 points of 784 dimensions
-value and gradient took 45 ms of processors in blocks of 500, 69 ms in one block (which was the default), and at 6,000
-1.65 s by 384 or 512, 1.76 s by 256 and 1.78 s by 1,024.
+What makes the difference: ours makes each block of a matrix once for value and gradient, half of the blocks within a
+sample, and no gradient of the real-real term. Blocks of 512 stay in the second cache: at 1,000 + 1,000 points of 784
+dimensions value and gradient took 45 ms of processors in blocks of 500 and 69 ms in one block (which was the default),
+at 6,000 + 6,000 1.65 s in blocks of 384 or 512, 1.76 s of 256 and 1.78 s of 1,024.
 """
 
 from __future__ import annotations
