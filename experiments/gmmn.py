@@ -9,6 +9,10 @@ Parzen window on 10,000 samples: 98.9 +- 5.5 nats; Li et al. report 147 +- 2 for
 MNIST in 40,000 steps, where this one saw 8,000 (mnist10k, grey, seed 0)
 3,000 steps of 1,000 examples in 34 min beside much other work, 2 cores of AMD EPYC (jax 0.10.2, CPU), 2026-11-21
 
+--data fashion_mnist, 55,000 training images, 10,000 samples beside the 10,000 test images: squared MMD 0.0038 +-
+0.0002, kernel distance 0.64 +- 0.03 on fashion_classifier, coverage 0.48, Parzen window 269.0 +- 2.2 nats, two-sample
+p-value 0.050; a classifier tells them apart 78% of the time
+
 Network, noise and kernel are those of Li et al. on MNIST, whose sigma of 2, 5, 10, 20, 40, 80 are variances in their
 code; the loss is their root of the biased MMD^2. In place of SGD with momentum stands Adam. The samples are digits with
 ragged strokes and stray pixels, a few of them no digit: a distance between pixels sees little else in 784 dimensions.
