@@ -22,6 +22,7 @@ def test_a_notebook_runs(path, tmp_path):
     assert notebook.cells[0].source.splitlines()[0].endswith("?"), "a notebook opens with a question"
     for cell in notebook.cells:
         cell.source = re.sub(r"steps=([\d_]+)", "steps=30", cell.source)
+        cell.source = re.sub(r"repeats=([\d_]+)", "repeats=10", cell.source)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": tmp_path}}).execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert any("image/png" in output.get("data", {}) for output in outputs), "a notebook plots its answer"
