@@ -10,6 +10,11 @@ held-out squared error of reconstructions: 12.29 +- 0.19 per image   (experiment
 two-sample p-value: 0.001, the smallest of 999 permutations   (mnist10k, 8,000 training images, grey, seed 0)
 1,000 + 3,000 steps of 1,000 examples in 28 min beside other work on 2 cores of AMD EPYC (jax 0.10.2, CPU), 2026-11-21
 
+--data fashion_mnist, 55,000 training images, 10,000 samples beside the 10,000 test images: Parzen window 369.0 +- 1.7
+nats (on pixels 269.0 +- 2.2), kernel distance 0.86 +- 0.03 on fashion_classifier (0.64 +- 0.03), precision 0.90 (0.82),
+recall 0.13 (0.49), squared MMD of pixels 0.042 +- 0.001, two-sample p-value 0.001; 290 s of training.
+pictures/gmmn_fashion.png has both side by side: clothes in place of clouds of dots, and fewer kinds of them.
+
 Sizes, dropout, uniform noise, sigmoid codes and the kernel of codes are those of Li et al. for MNIST. They pre-train
 the autoencoder layer by layer by SGD, and fine-tune it by cross-entropy; here Adam trains both layers at once, by
 squared error, between hidden layers of ReLU. Strokes are smooth where those of the GMMN on pixels are ragged, which a

@@ -270,7 +270,10 @@ def _learning(history: Sequence[Row], facts: Facts) -> Iterator[str]:
     values = np.array([row[facts.metric] for row in rows])
     error = rows[-1].get(f"{facts.metric}_se", 0.0)
     name, in_a_game = facts.metric.replace("_", " "), bool(_players(history, "discriminator"))
-    amount = lambda value, decimals=2: f"{value:.{decimals}f} {facts.unit}".rstrip()
+
+    def amount(value: float, decimals: int = 2) -> str:  # of a small one two digits: none improves by 0.00
+        return f"{value:.{decimals}f} {facts.unit}".rstrip() if value >= 0.1 else f"{value:.2g} {facts.unit}".rstrip()
+
     best = int(np.argmax(sign * values))
     if in_a_game:  # which goes up and down by more than what one evaluation does not know
         error = max(error, _SWING * abs(values[best]))

@@ -348,7 +348,7 @@ def test_a_symptom_of_training_rows_is_new_at_the_evaluation_after_it():
         ([0.9, 0.5, 0.1, 0.3, 0.2], 0.05, "was best at step 2,000 and is 0.10 worse since: the game has not settled."),
         ([0.9, 0.5, 0.1, 0.3, 0.2], 0.15, None),
         ([0.9, 0.5, 0.1, 0.109, 0.109], 1e-3, None),  # by less than a tenth
-        ([0.9, 0.5, 0.1, 0.109, 0.111], 1e-3, "was best at step 2,000 and is 0.01 worse since: the game has not settl"),
+        ([0.9, 0.5, 0.1, 0.109, 0.111], 1e-3, "was best at step 2,000 and is 0.011 worse since: the game has not set"),
         ([0.9, 0.7, 0.5, 0.3, 0.1], 0.05, "The game was still getting better: the validation total variation improved"),
     ],
 )
