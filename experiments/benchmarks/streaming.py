@@ -89,14 +89,14 @@ def benchmark(options: Benchmark, folder: Path) -> Iterator[str]:
         data = f"tfds:{digits_as_array_record(folder / 'tfds', options.digits)}"
         yield f"28 x 28, {options.digits:,} images in array_record: {options.turns} turns of {options.steps[0]:,} steps"
         yield from told(alone(turns, data, options.steps[0], options.turns))
-    if {"images", "memory"} & set(options.parts):
-        few, many = (f"images:{images_as_png(folder / f'png{n}', n)}" for n in options.images)
     if "images" in options.parts:
+        data = f"images:{images_as_png(folder / 'png', options.images[0])}"
         yield f"64 x 64 x 3, {options.images[0]:,} PNG files: {options.turns} turns of {options.steps[1]:,} steps"
-        yield from told(alone(turns, few, options.steps[1], options.turns))
+        yield from told(alone(turns, data, options.steps[1], options.turns))
     if "memory" in options.parts:
         yield "peak memory of a process that loads and trains"
-        for n, data in zip(options.images, (few, many), strict=True):
+        for n in options.images:
+            data = f"images:{images_as_png(folder / f'png{n}', n)}"
             for stream, name in _NAMES.items():
                 first, again = alone(memory, data, stream), alone(memory, data, stream)
                 yield (

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 
 import jax
 import numpy as np
@@ -155,8 +156,9 @@ def test_one_chunk_is_prefetched_and_no_more(data):
                 assert_equal(Batch(*(leaf[i] for leaf in chunk)), expected[step + i])
             again, _ = feed(step)
             assert again is chunk
-            while len(stream.asked) < asked:
-                pass
+            deadline = time.monotonic() + 30
+            while len(stream.asked) < asked and time.monotonic() < deadline:
+                time.sleep(0.01)
             assert len(stream.asked) == asked
         elsewhere, _ = feed(3)  # not what was planned
         assert_equal(Batch(*(leaf[0] for leaf in elsewhere)), expected[3])

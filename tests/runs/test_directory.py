@@ -124,6 +124,7 @@ CONFIGS = {
     "all other": vae.Config(
         data="some.npz",
         data_range=(-1.0, 0.1),
+        stream=True,
         binarise="fixed",
         seed=2**32 - 1,
         latent=7,
