@@ -13,9 +13,9 @@ On 2 cores of an AMD EPYC (jax 0.10.2, grain 0.2.18) that others computed on too
         streamed    37.79 ms a step, of which waiting 0.62% (at most 1.89% of a turn)
         streamed / in memory: 1.073 (0.425 to 2.575)
 
-Waiting is measured by itself, around the call that hands over the next chunk. The ratios are those of a machine that was
-not quiet, as their range says: they do not settle whether reading, which shares the cores with the step, slows it. It
-takes 0.4 ms of one core for a batch of 100 at 28 x 28 and 1.4 ms at 64 x 64 x 3. Files were in the system's page cache.
+Waiting is measured by itself, around the call that hands over the next chunk. The ratios are those of a machine that
+was not quiet, as their range says: they do not settle whether reading, which shares the cores with the step, slows it.
+It takes 0.4 ms of one core for a batch of 100 at 28 x 28 and 1.4 ms at 64 x 64 x 3. Files were in the system's cache.
 
 Peak memory of a process that loads and trains (20 steps), with 64 x 64 x 3:
 
