@@ -1,6 +1,29 @@
 """What it costs to train from disk: the share of a VAE's step that is spent waiting for data, and memory.
 
 python -m experiments.benchmarks.streaming
+
+On 2 cores of an AMD EPYC (jax 0.10.2, grain 0.2.18) that others computed on too, 2026-11-21. Medians over turns:
+
+    28 x 28, 8,000 images in array_record: 5 turns of 600 steps
+        in memory    7.30 ms a step
+        streamed     7.37 ms a step, of which waiting 0.69% (at most 2.03% of a turn)
+        streamed / in memory: 1.010 (0.517 to 1.032)
+    64 x 64 x 3, 4,000 PNG files: 7 turns of 60 steps
+        in memory   34.72 ms a step
+        streamed    37.79 ms a step, of which waiting 0.62% (at most 1.89% of a turn)
+        streamed / in memory: 1.073 (0.425 to 2.575)
+
+Waiting is measured by itself, around the call that hands over the next chunk. The ratios are those of a machine that
+was not quiet, as their range says: they do not settle whether reading, which shares the cores with the step, slows it.
+It takes 0.4 ms of one core for a batch of 100 at 28 x 28 and 1.4 ms at 64 x 64 x 3. Files were in the system's cache.
+
+Peak memory of a process that loads and trains (20 steps), with 64 x 64 x 3:
+
+    28,000 images (344 MB decoded)    1,346 MB in memory   1,241 MB streamed
+    56,000 images (688 MB decoded)    2,208 MB in memory   1,176 MB streamed
+
+What is read are pixels, decoded once (56,000 files in 58 s, beside other work): decoding a batch of 100 at every step
+would take 1.9 ms of a core at 28 x 28 and 3.1 ms at 64 x 64 x 3, of noise and by Pillow alone, before any is read.
 """
 
 from __future__ import annotations
