@@ -2,29 +2,34 @@
 
 python -m experiments.benchmarks.mmd
 
-On 2 cores of an AMD EPYC (jax 0.10.2, torch 2.13.0), 2026-11-21, each contestant in a process of its own, on one core:
+On 2 cores of an AMD EPYC (jax 0.10.2, torch 2.13.0), 2026-11-21, each contestant in a process of its own; "of" are
+seconds of processors, which hardly change with what runs beside, and the ratio is of the column before it:
 
-                                        s    of processors    we are faster by           GiB at most (before)
+                                        s    we are faster by           of    we are faster by         GiB (before)
+    --parts step --turns 5 --seconds 1.5
+    genjax_models                   0.075                            0.095                             0.69  (0.45)
+    torch eager                     0.161    2.21 x (2.13 to 3.22)   0.246    2.51 x (2.31 to 3.34)    0.71  (0.51)
+    torch.compile                   0.159    2.08 x (1.79 to 3.42)   0.227    2.49 x (1.96 to 2.98)    0.65  (0.55)
+    torch.compile, by hand          0.123    1.68 x (1.55 to 6.48)   0.189    1.95 x (1.77 to 3.16)    0.66  (0.56)
+
     --cores 1 --parts step
-    genjax_models                   0.318            0.097                               0.71  (0.44)
-    torch eager                     0.629            0.203    2.12 x  (2.04 to 2.23)     0.70  (0.50)
-    torch.compile                   0.575            0.175    1.81 x  (1.77 to 1.87)     0.68  (0.54)
-    torch.compile, by hand          0.520            0.156    1.63 x  (1.58 to 1.68)     0.68  (0.56)
+    genjax_models                   0.318                            0.097                             0.71  (0.44)
+    torch eager                     0.629    2.16 x (1.23 to 2.40)   0.203    2.12 x (2.04 to 2.23)    0.70  (0.50)
+    torch.compile                   0.575    1.82 x (1.07 to 2.28)   0.175    1.81 x (1.77 to 1.87)    0.68  (0.54)
+    torch.compile, by hand          0.520    1.63 x (0.97 to 2.31)   0.156    1.63 x (1.58 to 1.68)    0.68  (0.56)
 
     --cores 1 --parts points        10,000 + 10,000
-    genjax_models                  12.743            4.405                               0.58  (0.23)
-    torch eager                    80.560           26.609    6.14 x  (5.93 to 6.27)     6.58  (0.29)
-    torch.compile                  27.869           10.457    2.39 x  (2.37 to 2.46)     2.05  (0.39)
-    torch eager, rows made again  103.951           32.523    7.37 x  (7.06 to 8.26)     1.10  (0.29)
+    genjax_models                  12.743                            4.405                             0.58  (0.23)
+    torch eager                    80.560    6.32 x (6.04 to 8.56)  26.609    6.14 x (5.93 to 6.27)    6.58  (0.29)
+    torch.compile                  27.869    2.35 x (1.85 to 3.93)  10.457    2.39 x (2.37 to 2.46)    2.05  (0.39)
+    torch eager, rows made again  103.951    5.51 x (4.91 to 14.7)  32.523    7.37 x (7.06 to 8.26)    1.10  (0.29)
 
-    --parts largest                 50,000 + 50,000, both cores
-    genjax_models                   224.4            113.7                               1.57  (0.47)
+    --parts largest                 50,000 + 50,000
+    genjax_models                  92.1                            118.7                             1.59  (0.46)
 
-Much other work ran beside, at the same priority, as the first column says: a third of a core was ours. The ratios are
-of seconds of processors, which hardly change with what is beside, and on one core no thread of either side waits for
-another. By the wall they were 2.16, 1.82 and 1.63 x in the same turns, and 6.32, 2.35 and 5.51 x. On two cores that
-others want, PyTorch loses more (6.2, 3.8 and 3.5 x by the wall), which says more of its threads than of the MMD.
-Memory is all that a process has resident, libraries and data too: at 10,000 + 10,000 ours is 9% of the whole matrices'.
+The first part and the last ran beside little other work (load 4), the others beside much (load 13: a third of a core
+was ours). On one core no thread of either side waits for another. Memory is the peak of all that a process has
+resident, libraries and data too: at 10,000 + 10,000 ours is 9% of that of whole matrices.
 
 What makes the difference: ours makes each block of a matrix once for value and gradient, half of the blocks within a
 sample, and no gradient of the real-real term. Blocks of 512 stay in the second cache: at 1,000 + 1,000 points of 784
