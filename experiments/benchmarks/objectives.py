@@ -2,8 +2,9 @@
 
 python -m experiments.benchmarks.objectives
 
-It has not been run on a quiet machine yet: beside other processes PyTorch's threads, which wait by spinning, lose far
-more than ours (5 x on the VAE, where 1.8 x was measured alone), and such figures say nothing.
+The README's table is its output on 2 cores of an AMD EPYC, measured alone, 2026-11-21. Beside other processes PyTorch's
+threads, which wait by spinning, lose far more than ours (5 x on the VAE, where 1.9 x was measured alone), and such
+figures say nothing.
 """
 
 from __future__ import annotations

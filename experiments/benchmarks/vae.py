@@ -2,19 +2,20 @@
 
 python -m experiments.benchmarks.vae
 
-On 2 cores of an AMD EPYC (jax 0.10.2, torch 2.13.0, 2 threads and their own allocators, fused Adam), 2026-11-21,
-nine turns of 400 steps, measured alone:
+On 2 cores of an AMD EPYC (jax 0.10.2, torch 2.13.0, 2 threads and their own allocators), measured alone, 2026-11-21,
+eleven turns of 1.5 s:
 
                                      steps/s    the loop is faster by
-    genjax_models, compiled loop         661
-    torch eager                          399    1.65 x
-    torch.compile                        408    1.62 x
+    genjax_models, compiled loop         764
+    genjax_models, Python loop           671    1.09 x  (0.99 to 1.17)
+    torch eager, its default Adam        300    2.42 x  (1.83 to 2.60)
+    torch eager, fused Adam              363    1.98 x  (1.53 to 2.21)
+    torch.compile, fused Adam            368    1.93 x  (1.39 to 2.17)
+    the same, max-autotune               385    1.91 x  (1.32 to 2.06)
 
-That was with the norm of the gradient, which the trainer now reports for games of two players or more alone. Without it
-a step takes 0.90 of its time (twenty alternating turns of 500 steps, medians, other processes beside); the table has
-not been measured again alone. Beside other processes the medians over PyTorch eager went from 1.5 x to 1.9 x from run
-to run, and with turns far off each other: quote none of those. Twice as fast was not reached. In most of those runs the
-same step in a Python loop was faster than in the compiled loop, by 0 to 16%, for a tenth more of processor time.
+A turn's neighbours matter: PyTorch's threads wait by spinning. `experiments.benchmarks.objectives`, without the Python
+loop and max-autotune beside, had 1.89 x and 1.76 x over fused Adam on the same evening. Beside other processes the
+medians went from 1.5 x to 5 x from run to run, and now this loop, now that one was ahead: quote none of those.
 
 Where the time of two cores goes in such a step: the five large matrix products some 70% (timed by themselves), which
 PyTorch pays too; and from leaving parts out by turns, Adam 10% (beside SGD), the loss as a number (its gradient alone
