@@ -9,12 +9,14 @@ A convolution is linear in the image and in the kernel, and its derivatives are 
 XLA has one fast convolution on the CPU, and only for images `[batch, height, width, channels]` and kernels
 `[height, width, in, out]`: what autodiff makes of the two derivatives names other axes instead of moving the numbers,
 and takes a slow path. Here each of the three is written in the one fast form, by the same function, so that derivatives
-of derivatives (gradient penalties) are in it too. Elsewhere than on the CPU `jax.lax` is left as it is.
+of derivatives (gradient penalties) are in it too. Under `jax.vmap` (many seeds in one program) each image meets its own
+kernel in turn, since the convolution in groups that `jax.lax` makes of that is not in it. Elsewhere than on the CPU
+`jax.lax` is left as it is.
 """
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Literal, NamedTuple
 
 import flax.linen as nn
@@ -141,6 +143,25 @@ def _native(x: Array, kernel: Array, axes: _Axes) -> Array:
     )
 
 
+@cache
+def _in_turn(axes: _Axes) -> Callable[[Array, Array], Array]:
+    """`_native`, which under `jax.vmap` is made for one after the other, unless all have the same kernel."""
+
+    @jax.custom_batching.custom_vmap
+    def convolution(x: Array, kernel: Array) -> Array:
+        return _native(x, kernel, axes)
+
+    @convolution.def_vmap
+    def _of_many(size: int, mapped: Sequence[bool], x: Array, kernel: Array) -> tuple[Array, bool]:
+        if not mapped[1]:
+            y = convolution(x.reshape(-1, *x.shape[2:]), kernel)
+            return y.reshape(size, -1, *y.shape[1:]), True
+        x = x if mapped[0] else jnp.broadcast_to(x, (size, *x.shape))
+        return jax.lax.map(lambda one: convolution(*one), (x, kernel)), True
+
+    return convolution
+
+
 @partial(jax.custom_vjp, nondiff_argnames=("axes",))
 def _canonical(x: Array, kernel: Array, axes: _Axes) -> Array:
     """The same; of a kernel larger than the image, as the image under the kernel, from the last output to the first.
@@ -148,13 +169,13 @@ def _canonical(x: Array, kernel: Array, axes: _Axes) -> Array:
     Where their places are not changed here, XLA changes them, and leaves the fast form.
     """
     if math.prod(kernel.shape[:2]) <= math.prod(x.shape[1:3]):
-        return _native(x, kernel, axes)
+        return _in_turn(axes)(x, kernel)
     changed = []
     for axis, pixels, weights in zip(axes, x.shape[1:3], kernel.shape[:2], strict=True):
         room = axis.room(pixels, weights)
         ends = room // axis.stride * axis.stride - axis.before, room - axis.after
         changed.append(_Axis(axis.stride, *ends, axis.kernel_dilation, axis.image_dilation))
-    backwards = _native(kernel.transpose(3, 0, 1, 2), x.transpose(1, 2, 3, 0), changed)
+    backwards = _in_turn(tuple(changed))(kernel.transpose(3, 0, 1, 2), x.transpose(1, 2, 3, 0))
     return jnp.flip(backwards.transpose(3, 1, 2, 0), (1, 2))
 
 

@@ -1,6 +1,5 @@
 """What contradicts its declaration is refused, by split, row and value; what does not is kept as it is."""
 
-
 import numpy as np
 import pytest
 

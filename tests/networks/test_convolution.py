@@ -92,12 +92,18 @@ def test_on_the_cpu_all_convolutions_are_canonical_also_those_of_second_derivati
     x, kernel = arguments((14, 14) if kind == "strided" else (7, 7), (4, 4))
     ours, theirs = (partial(f, strides=(2, 2), padding="SAME") for f in PAIRS[kind])
 
-    def forms(convolution):
-        compiled = jax.jit(to_second_order(convolution)).lower(x, kernel).compile().as_text()
-        return set(re.findall(r"dim_labels=(\S+?)[,\s]", compiled))
+    def forms(convolution, x, kernel, in_axes=None):
+        of_all = to_second_order(convolution)
+        compiled = jax.jit(jax.vmap(of_all, in_axes) if in_axes else of_all).lower(x, kernel).compile().as_text()
+        return set(re.findall(r"dim_labels=(\S+?)[,\s]", compiled)) | set(re.findall(r"group_count", compiled))
 
-    assert forms(ours) == {"b01f_01io->b01f"}
-    assert len(forms(theirs)) > 1
+    assert forms(ours, x, kernel) == {"b01f_01io->b01f"}
+    assert len(forms(theirs, x, kernel)) > 1
+    many = jnp.stack([x, -x]), jnp.stack([kernel, 2 * kernel])
+    for in_axes in ((0, 0), (None, 0), (0, None)):
+        args = [one if axis is None else of_many for one, of_many, axis in zip((x, kernel), many, in_axes, strict=True)]
+        assert forms(ours, *args, in_axes) == {"b01f_01io->b01f"}
+    assert "group_count" in forms(theirs, *many, (0, 0))
 
 
 @pytest.mark.parametrize("kind", PAIRS)
