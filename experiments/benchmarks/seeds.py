@@ -2,8 +2,8 @@
 
 python -m experiments.benchmarks.seeds
 
-On 2 cores of an AMD EPYC, measured alone (jax 0.10.2, CPU), 2026-11-21; medians of five turns of a second, of steps of
-members in a second:
+On 2 cores of an AMD EPYC, measured alone (jax 0.10.2, CPU), 2026-11-21; medians of five turns of a second (of half a
+second for DCGAN and LAPGAN), of steps of members in a second:
 
                                 alone   of 8 together   throughput
     VAE, 784-400-20             590.1           464.7   0.79 x  (0.78 to 0.79)

@@ -22,7 +22,8 @@ class Score(NamedTuple):
         return self.value - 2 * self.standard_error, self.value + 2 * self.standard_error
 
     def __str__(self) -> str:
-        error = "" if math.isnan(self.standard_error) else f" +- {self.standard_error:.2g}"
+        low, high = self.interval
+        error = "" if math.isnan(low) else f" +- {self.standard_error:.2g}, 95% from {low:.3g} to {high:.3g}"
         data = "" if self.m is None else f", {self.m:,} data"
         return f"{self.value:.4g}{error} ({self.n:,} samples{data})"
 
