@@ -129,7 +129,8 @@ def test_neighbours_that_cannot_be_are_refused(wrong, message):
 
 
 def test_a_score_says_on_how_many_it_rests():
-    assert str(Score(0.123456, 0.0234, 1000, 900)) == "0.1235 +- 0.023, 95% from 0.0767 to 0.17 (1,000 samples, 900 data)"
+    told = "0.1235 +- 0.023, 95% from 0.0767 to 0.17 (1,000 samples, 900 data)"
+    assert str(Score(0.123456, 0.0234, 1000, 900)) == told
     assert str(Score(0.5, float("nan"), 10)) == "0.5 (10 samples)"
     assert Score(1.0, 0.25, 4).interval == (0.5, 1.5)
 
