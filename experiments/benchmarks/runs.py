@@ -89,7 +89,7 @@ def saving(arguments: Sequence[str], folder: Path) -> Saving:
 
     places = {
         "checkpoints": (checkpoints, "save"),
-        "  arrays": (orbax.checkpoint.PyTreeCheckpointer, "save"),
+        "  arrays": (orbax.checkpoint.Checkpointer, "save"),
         "  sha256": (checkpoints, "_digest"),
         "  fsync": (checkpoints, "_sync"),
         "  forgetting": (shutil, "rmtree"),
