@@ -14,6 +14,7 @@ import chex
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 from experiments import vae
 from genjax_models.runs import experiment
@@ -121,6 +122,20 @@ def test_two_processes_have_the_result_of_one(asked, whole, tmp_path):
     assert (mine / "report.html").exists()
     assert not others.exists()  # process 0 alone writes, and speaks
     assert "bound" not in second.stdout + second.stderr
+
+
+def test_each_process_streams_its_own_share_of_every_batch(tmp_path, monkeypatch):
+    monkeypatch.setattr(experiment._Run, "report", lambda *_: "")
+    images, random = tmp_path / "images", np.random.RandomState(0)
+    images.mkdir()
+    for i in range(60):
+        Image.fromarray(random.randint(0, 256, (6, 6), np.uint8)).save(images / f"{i}.png")
+    asked = ["--data", str(images), "--image-size", "6", "--stream", *FLAGS.split()]
+    assert main(vae.EXPERIMENT, [*asked, "--devices", "4", "--run-dir", str(tmp_path / "one")]) == 0
+    command = ["-m", "experiments.vae", *asked, "--run-dir", str(tmp_path / "two")]
+    for ended in two(command, command):
+        assert ended.returncode == 0, ended.stderr
+    assert_close(tmp_path / "one", tmp_path / "two")
 
 
 @pytest.fixture(scope="module")
