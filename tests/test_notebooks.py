@@ -13,6 +13,7 @@ SHORTER = {
     r"\bnum_permutations=[\d_]+": "num_permutations=19",
     r"\bannealed\(x, 100\b": "annealed(x, 10",
     r"\(10, 100\)": "(5, 10)",
+    r"\bsizes = \[[\d, ]+\]": "sizes = [10, 20]",
 }
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 

@@ -24,7 +24,8 @@ needs no logarithm) and the other metrics 9%, gathering 2%, permutations of the 
 Found by measuring: sums over (28, 28, 1) cost a quarter of the step where sums over 784 cost little
 (`estimators.distributions.Shaped`), and a state that is guarded within every step is copied in every step
 (`training.loop` looks afterwards, and goes back). No gain, within 2%: a move without its scan of length 1, a batch
-without its interleaving, a gather of packed bytes, a barrier between gradient and update, `optax.flatten` (5% slower).
+without its interleaving, a gather of packed bytes, a barrier between gradient and update, `optax.flatten` (5% slower),
+updates that wait for the whole gradient, so that the loop copies no weights (5% slower; IWAE with k = 5 5% faster).
 """
 
 from __future__ import annotations
