@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,21 +15,19 @@ from tqdm.auto import tqdm
 from genjax_models.data.dataset import Range, Split
 from genjax_models.data.prepare import Prepared
 from genjax_models.data.records import Records
-from genjax_models.data.streaming import Prefetch, Stream
 from genjax_models.errors import InputError, NonFiniteError, StoppedError
 from genjax_models.evaluation.estimates import estimate
 from genjax_models.runs import processes
 from genjax_models.runs.configuration import Training, seed_in_range
+from genjax_models.runs.feed import Feed, beside, feed_of
 from genjax_models.runs.history import Log, Progress, Row, Unbroken, of, summary
-from genjax_models.training import batch_rows, data_parallel, first_failure, loop_over_chunk, loop_over_data, together
+from genjax_models.training import data_parallel, first_failure, loop_over_data, together
 from genjax_models.training.parallel import check_divides
 from genjax_models.types import Array, Batch, Metrics, Players, PRNGKey, Trainer, TrainState
 
 # Evaluation draws the same noise at every step of every run, so that what moves a curve is the model.
 # Seeds of runs are roots and their keys are split, so a root folded with a large number is no key of any run.
 _EVALUATION = 2**32 - 1
-_LONGEST_CHUNK = 500  # steps
-_CHUNK_SECONDS = 2.0
 _PROFILED = 10  # steps
 
 Evaluate = Callable[[Players, PRNGKey, Batch], Mapping[str, Array]]
@@ -152,63 +150,28 @@ def fit_together(
     size = len(data.train.x)
     if training.batch_size > size:
         raise InputError(f"batch_size must be at most {size}, the training split, got {training.batch_size}")
-    steps, every, chunk = training.steps, training.evaluate_every, _longest_chunk(training, size)
     trainer = _trainer(trainer_of, members, training.batch_size, mesh, data.range)
-    stream = _stream(data, training, members, mesh)
-    if stream is None:
-        run = loop_over_data(trainer, batch_size=training.batch_size, prepare=data.each_step, chunk=chunk)
-    else:
-        run = loop_over_chunk(trainer, prepare=data.each_step)
-        chunk = min(chunk, stream.longest_chunk)
-    shown = Unbroken(sys.stderr)
-    position = stream.position if stream else lambda step: None
-    logs = [Log(training.log_every, m.name, m.start, m.on_metrics, m.on_evaluation, shown, position) for m in members]
-    pace = _Pace(chunk)
-
-    def planned(step: int) -> int:
-        # What is read ahead cannot wait for what other processes would say: there all plan the longest.
-        most = pace.steps() if jax.process_count() == 1 else chunk
-        return min(most, every - step % every, steps - step)
-
-    arriving = Prefetch(stream, planned, chunk, _over_batches(mesh)) if stream else contextlib.nullcontext()
-    hidden = not processes.is_first()
+    check_alone(data.train, len(members))
+    position = members[0].start.position if members[0].start else None
+    feed = feed_of(trainer, data, training, seed=members[0].seed, position=position, mesh=mesh)
+    steps, every = training.steps, training.evaluate_every
+    shown, hidden = Unbroken(sys.stderr), not processes.is_first()
     bar = tqdm(total=steps, desc="compiling", unit="step", dynamic_ncols=True, file=shown, disable=hidden)
-    with arriving, bar:
+    with feed, bar:
         began = time.monotonic()
         state = _initial_state(trainer, data.example, members, mesh)
-        validation = _beside(processes.here(state), data.validation)
-        train = None if stream else _beside(state, data.train)
-        in_memory = lambda step: (train, min(*processes.gathered(pace.steps()), every - step % every, steps - step))
-        feed = arriving if stream else in_memory
-        validators = {evaluate: _validator(evaluate, validation) for evaluate in {m.evaluate for m in members}}
-
-        def validated(state: TrainState) -> Iterator[Row]:
-            return (validators[m.evaluate](own) for m, own in zip(members, _apart(state), strict=True))
-
-        def record(state: TrainState, rows: Iterable[Row]) -> None:
-            for log, own, row in zip(logs, _apart(state), rows, strict=True):
-                log.evaluated(own, row)
-
-        def record_steps(metrics: Metrics, count: int, last: bool) -> None:
-            for log, own in zip(logs, _apart_metrics(metrics, len(members)), strict=True):
-                log.add(own, count)
-            if last:
-                for log in logs:
-                    log.flush()
-
-        def progress(state: TrainState) -> list[Progress]:
-            return [log.progress(own) for log, own in zip(logs, _apart(processes.here(state)), strict=True)]
-
+        feed.place(state)
+        logs = _Logs(members, training.log_every, data.validation, state, shown, feed.position)
         done = first = _step(state)
-        state, _ = ready(run(state, feed(done)[0], 0))
-        at_start = processes.on_first(lambda own: list(validated(own)), processes.here(state))
+        state, _ = ready(feed.run(state, feed(done)[0], 0))
+        at_start = processes.on_first(logs.validated, processes.here(state))
         seconds = {"compiling": time.monotonic() - began}
         bar.set_description(f"compiled in {seconds['compiling']:.1f} s, training")
         bar.reset()
         bar.update(done)
         began, waiting = time.monotonic(), 0.0
         if not members[0].start:
-            processes.on_first(record, processes.here(state), at_start)
+            processes.on_first(logs.record, processes.here(state), at_start)
         while done < steps:
             asked = time.monotonic()
             batches, count = feed(done)
@@ -216,25 +179,24 @@ def fit_together(
             profiling = profile is not None and done > first
             with profile() if profiling else contextlib.nullcontext():
                 count = min(count, _PROFILED) if profiling else count
-                state, metrics = _timed_chunk(run, state, batches, count, pace)
+                state, metrics = _timed_chunk(feed, state, batches, count)
             profile = None if profiling else profile
             finite = _step(state) - done
             done += finite
-            processes.on_first(record_steps, metrics, finite, finite < count or done == steps)
+            processes.on_first(logs.add, metrics, finite, finite < count or done == steps)
             if finite < count:
-                rows = stream.rows(done) if stream else None
-                raise _non_finite(trainer_of, data, training.batch_size, members, progress(state), metrics, rows)
+                raise _non_finite(trainer_of, data, training.batch_size, members, logs.progress(state), metrics, feed)
             bar.update(count)
-            bar.set_postfix_str(summary([log.history for log in logs]))
+            bar.set_postfix_str(summary(logs.histories))
             if done == steps or done % every == 0:
-                processes.on_first(lambda own: record(own, validated(own)), processes.here(state))
+                processes.on_first(logs.evaluate, processes.here(state))
             if should_stop and should_stop() and done < steps:
-                raise StoppedError(f"stopped at step {done} of {steps}", progress(state))
+                raise StoppedError(f"stopped at step {done} of {steps}", logs.progress(state))
         seconds["running"] = time.monotonic() - began
-        if stream:
+        if feed.streams:
             seconds["waiting"] = waiting
         ended = _apart(processes.here(state))
-    return [Fit(own, log.history, seconds, first) for log, own in zip(logs, ended, strict=True)]
+    return [Fit(own, history, seconds, first) for own, history in zip(ended, logs.histories, strict=True)]
 
 
 def check_alone(train: Batch | Split, members: int) -> None:
@@ -262,35 +224,6 @@ def check_shares(members: int, batch_size: int, mesh: Mesh | None) -> None:
             check_divides(batch_size, mesh.size)
         except ValueError as error:
             raise InputError(f"batch_size: {error}") from None
-
-
-def _stream(data: Prepared, training: Training, members: Sequence[Member], mesh: Mesh | None) -> Stream | None:
-    """Of data on disk, and, for a run that goes on, as it was; None of data in memory."""
-    if not isinstance(data.train.x, Records):
-        return None
-    check_alone(data.train, len(members))
-    before = members[0].start.position if members[0].start else None
-    stream = Stream(
-        data.train,
-        batch_size=training.batch_size,
-        seed=before["seed"] if before else members[0].seed,
-        index=jax.process_index() if mesh else 0,
-        count=jax.process_count() if mesh else 1,
-    )
-    if before:
-        stream.check(before)
-    return stream
-
-
-def _over_batches(mesh: Mesh | None) -> NamedSharding | None:
-    """Of a chunk `[steps, batch, ...]`: each device has its share of every batch."""
-    return None if mesh is None else NamedSharding(mesh, PartitionSpec(None, *mesh.axis_names))
-
-
-def _longest_chunk(training: Training, size: int) -> int:
-    """Steps in a call of the loop, for which it permutes all the epochs that they may touch: ten at most."""
-    epochs = 10 * (size // training.batch_size)
-    return max(1, min(_LONGEST_CHUNK, training.evaluate_every, training.steps, epochs))
 
 
 def _trainer(trainer_of, members: Sequence[Member], batch_size: int, mesh: Mesh | None, data_range: Range) -> Trainer:
@@ -341,20 +274,54 @@ def _step(state: TrainState) -> int:
     return int(step if not step.ndim else step[0])
 
 
-def _beside(state: TrainState, batch: Batch) -> Batch:
-    """The batch on every device that the state is on."""
-    sharding = state.step.sharding
-    if len(sharding.device_set) == 1:
-        return batch
-    return processes.spread(batch, NamedSharding(sharding.mesh, PartitionSpec()))
-
-
-def _timed_chunk(run, state: TrainState, data: Batch, count: int, pace: "_Pace") -> tuple[TrainState, Metrics]:
+def _timed_chunk(feed: Feed, state: TrainState, batches: Batch, count: int) -> tuple[TrainState, Metrics]:
     """`count` steps; their metrics on the host."""
-    with pace.timing(count):
-        state, metrics = ready(run(state, data, count))
+    with feed.pace.timing(count):
+        state, metrics = ready(feed.run(state, batches, count))
         metrics = processes.here(metrics)
         return state, {name: np.asarray(values)[:count] for name, values in metrics.items()}
+
+
+class _Logs:
+    """The logs of all members, and what is written into them."""
+
+    def __init__(
+        self,
+        members: Sequence[Member],
+        log_every: int,
+        validation: Batch,
+        state: TrainState,
+        shown: Unbroken,
+        position: Callable[[int], dict[str, Any] | None],
+    ):
+        here = beside(processes.here(state), validation)
+        compiled = {evaluate: _validator(evaluate, here) for evaluate in {m.evaluate for m in members}}
+        self._validators = [compiled[m.evaluate] for m in members]
+        self._logs = [Log(log_every, m.name, m.start, m.on_metrics, m.on_evaluation, shown, position) for m in members]
+
+    @property
+    def histories(self) -> list[list[Row]]:
+        return [log.history for log in self._logs]
+
+    def validated(self, state: TrainState) -> list[Row]:
+        return [validate(own) for validate, own in zip(self._validators, _apart(state), strict=True)]
+
+    def record(self, state: TrainState, rows: Sequence[Row]) -> None:
+        for log, own, row in zip(self._logs, _apart(state), rows, strict=True):
+            log.evaluated(own, row)
+
+    def evaluate(self, state: TrainState) -> None:
+        self.record(state, self.validated(state))
+
+    def add(self, metrics: Metrics, count: int, last: bool) -> None:
+        for log, own in zip(self._logs, _apart_metrics(metrics, len(self._logs)), strict=True):
+            log.add(own, count)
+        if last:
+            for log in self._logs:
+                log.flush()
+
+    def progress(self, state: TrainState) -> list[Progress]:
+        return [log.progress(own) for log, own in zip(self._logs, _apart(processes.here(state)), strict=True)]
 
 
 def _validator(evaluate: Evaluate | None, validation: Batch) -> Callable[[TrainState], Row]:
@@ -396,23 +363,6 @@ def summarised(step: int, split: str, values: Mapping[str, Array]) -> Row:
     return row
 
 
-class _Pace:
-    """How many steps fit into a chunk's time: one at first, then as the last chunk tells."""
-
-    def __init__(self, longest: int):
-        self.longest = longest
-        self.seconds_per_step = _CHUNK_SECONDS
-
-    def steps(self) -> int:
-        return max(1, min(self.longest, int(_CHUNK_SECONDS / self.seconds_per_step)))
-
-    @contextlib.contextmanager
-    def timing(self, count: int):
-        started = time.monotonic()
-        yield
-        self.seconds_per_step = max(1e-9, (time.monotonic() - started) / count)
-
-
 def _non_finite(
     trainer_of,
     data: Prepared,
@@ -420,15 +370,14 @@ def _non_finite(
     members: Sequence[Member],
     kept: list[Progress],
     metrics: Metrics,
-    rows: np.ndarray | None,
+    feed: Feed,
 ) -> NonFiniteError:
-    """Of the first member whose metrics fail, else of the first whose next step, made alone, does; `rows` are those of
-    the batch, where they were streamed."""
+    """Of the first member whose metrics fail, else of the first whose next step, made alone, does."""
     failures = [first_failure(own) for own in _apart_metrics(metrics, len(members))]
 
     def fails_alone(member: Member, state: TrainState) -> bool:
         run = loop_over_data(trainer_of(member.values), batch_size=batch_size, prepare=data.each_step, chunk=1)
-        return _step(run(jax.tree.map(jnp.copy, state), _beside(state, data.train), 1)[0]) == _step(state)
+        return _step(run(jax.tree.map(jnp.copy, state), beside(state, data.train), 1)[0]) == _step(state)
 
     which = next((i for i, failure in enumerate(failures) if failure), None if len(members) > 1 else 0)
     if which is None:
@@ -439,8 +388,7 @@ def _non_finite(
         )
         return NonFiniteError(told, kept)
     state, names = kept[which].state, failures[which][1] if failures[which] else ["one of the updated variables"]
-    if rows is None:
-        rows = np.asarray(batch_rows(state.key, state.step, 1, len(data.train.x), batch_size))[0]
+    rows = feed.rows(state)
     shown = ", ".join(map(str, rows[:8])) + (", ..." if len(rows) > 8 else "")
     culprits = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
     return NonFiniteError(

@@ -11,7 +11,7 @@ import pytest
 
 from experiments import gmmn_autoencoder
 from genjax_models.errors import InputError
-from genjax_models.runs import directory, experiment, fit
+from genjax_models.runs import directory, experiment, feed, fit
 from genjax_models.runs.command_line import main
 from genjax_models.runs.configuration import Training
 
@@ -80,7 +80,7 @@ def stopping(timed_chunk, first):
 def test_fault_39_fault_41_stopped_in_either_stage_it_is_the_same_run(run, arguments, tmp_path, monkeypatch, capsys):
     """The border between the stages is after 7 steps."""
     stopped, timed_chunk = tmp_path / "run", fit._timed_chunk
-    monkeypatch.setattr(fit, "_LONGEST_CHUNK", 3)
+    monkeypatch.setattr(feed, "LONGEST_CHUNK", 3)
     for first, last, command in (
         (2, 6, [*arguments, "--run-dir", str(stopped)]),
         (9, 14, ["--resume", str(stopped)]),

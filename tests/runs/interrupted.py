@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-from genjax_models.runs import checkpoints, command_line, fit
+from genjax_models.runs import checkpoints, command_line, feed, fit
 
 
 def at(count: int, function, number: int, *, before: bool):
@@ -31,7 +31,7 @@ def at(count: int, function, number: int, *, before: bool):
 
 def main(name: str, moment: str, count: str, *arguments: str) -> int:
     number, count = signal.Signals[name], int(count)
-    fit._LONGEST_CHUNK = 3
+    feed.LONGEST_CHUNK = 3
     if moment == "chunk":
         fit._timed_chunk = at(count, fit._timed_chunk, number, before=False)
     elif moment == "arrays":

@@ -13,7 +13,7 @@ import pytest
 import genjax_models as gx
 from experiments import vae
 from genjax_models.data.prepare import Prepared
-from genjax_models.runs import experiment, fit
+from genjax_models.runs import experiment, feed, fit
 from genjax_models.runs.command_line import main
 from genjax_models.runs.configuration import Training
 from genjax_models.types import Batch
@@ -61,8 +61,8 @@ def stopped(monkeypatch):
     def stop(arguments):
         with monkeypatch.context() as patch:
             patch.setattr(fit, "_timed_chunk", chunk)
-            patch.setattr(fit, "_LONGEST_CHUNK", 3)
-            patch.setattr(fit, "_CHUNK_SECONDS", 1e9)
+            patch.setattr(feed, "LONGEST_CHUNK", 3)
+            patch.setattr(feed, "CHUNK_SECONDS", 1e9)
             with pytest.raises(SystemExit, match="143"):
                 main(vae.EXPERIMENT, arguments)
 

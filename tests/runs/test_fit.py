@@ -11,7 +11,7 @@ import genjax_models as gx
 from genjax_models.data.dataset import Split
 from genjax_models.data.prepare import Prepared
 from genjax_models.errors import InputError, NonFiniteError
-from genjax_models.runs import fit as fitting
+from genjax_models.runs import feed
 from genjax_models.runs.configuration import Training
 from genjax_models.runs.fit import fit
 from genjax_models.types import Aux, Batch, Objective
@@ -117,8 +117,8 @@ def test_rows_hold_plain_numbers_and_the_last_one_covers_what_is_left(fitted_num
 def test_no_row_of_the_history_depends_on_how_the_run_was_cut_into_chunks(
     longest, seconds, numbers, fitted_numbers, monkeypatch
 ):
-    monkeypatch.setattr(fitting, "_LONGEST_CHUNK", longest)
-    monkeypatch.setattr(fitting, "_CHUNK_SECONDS", seconds)
+    monkeypatch.setattr(feed, "LONGEST_CHUNK", longest)
+    monkeypatch.setattr(feed, "CHUNK_SECONDS", seconds)
     found = fit(sgd(quadratic()), numbers, RAGGED)
     assert found.history == fitted_numbers.history
     assert_same(found.state, fitted_numbers.state)
@@ -134,7 +134,7 @@ def fitted_vae(images):
 
 
 def test_a_vae_with_the_same_seed_is_the_same_bit_for_bit_in_other_chunks(images, fitted_vae, monkeypatch):
-    monkeypatch.setattr(fitting, "_LONGEST_CHUNK", 3)
+    monkeypatch.setattr(feed, "LONGEST_CHUNK", 3)
     trainer, evaluate = small_vae()
     again = fit(trainer, images, VAE_TRAINING, seed=3, evaluate=evaluate)
     assert again.history == fitted_vae.history
@@ -223,8 +223,8 @@ def test_fault_07_fault_24_what_cannot_run_is_refused_before_anything_is_traced(
 def test_fault_05_a_loss_that_is_not_finite_stops_the_run_with_the_state_before_it(
     longest, seconds, numbers, monkeypatch
 ):
-    monkeypatch.setattr(fitting, "_LONGEST_CHUNK", longest)
-    monkeypatch.setattr(fitting, "_CHUNK_SECONDS", seconds)
+    monkeypatch.setattr(feed, "LONGEST_CHUNK", longest)
+    monkeypatch.setattr(feed, "CHUNK_SECONDS", seconds)
     training = Training(20, BATCH, evaluate_every=10, log_every=1)
     rows = []
     with pytest.raises(NonFiniteError) as caught:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from experiments import vae
-from genjax_models.runs import experiment, fit
+from genjax_models.runs import experiment, feed, fit
 from genjax_models.runs.command_line import main
 
 
@@ -33,13 +33,13 @@ def test_a_trace_of_ten_steps_after_the_first_is_written_and_changes_nothing(ask
             yield
             within.pop()
 
-    def chunk(run, state, data, count, pace):
+    def chunk(feed, state, batches, count):
         counts.append((count, bool(within)))
-        return timed(run, state, data, count, pace)
+        return timed(feed, state, batches, count)
 
     monkeypatch.setattr(jax.profiler, "trace", noted)
     monkeypatch.setattr(fit, "_timed_chunk", chunk)
-    monkeypatch.setattr(fit, "_CHUNK_SECONDS", 1e9)
+    monkeypatch.setattr(feed, "CHUNK_SECONDS", 1e9)
     run = tmp_path / "run"
     assert main(vae.EXPERIMENT, [*asked, "--profile", "--run-dir", str(run)]) == 0
     assert counts == [(1, False), (10, True), (13, False)]

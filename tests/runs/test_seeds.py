@@ -13,7 +13,7 @@ import pytest
 
 from experiments import compare, sample, vae
 from genjax_models.errors import InputError
-from genjax_models.runs import checkpoints, experiment, fit
+from genjax_models.runs import checkpoints, experiment, feed, fit
 from genjax_models.runs.command_line import main
 
 FLAGS = "--hidden 8 --batch-size 12 --steps 8 --evaluate-every 5 --log-every 4 --schedule constant --warmup 0"
@@ -116,7 +116,7 @@ def killed(at, monkeypatch, arguments):
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoints, "save", counted)
-        patch.setattr(fit, "_LONGEST_CHUNK", 3)
+        patch.setattr(feed, "LONGEST_CHUNK", 3)
         with pytest.raises(KilledError):
             main(vae.EXPERIMENT, arguments)
 
@@ -131,7 +131,7 @@ def stopped(monkeypatch, arguments):
 
     with monkeypatch.context() as patch:
         patch.setattr(fit, "_timed_chunk", chunk)
-        patch.setattr(fit, "_LONGEST_CHUNK", 3)
+        patch.setattr(feed, "LONGEST_CHUNK", 3)
         with pytest.raises(SystemExit, match="143"):
             main(vae.EXPERIMENT, arguments)
 

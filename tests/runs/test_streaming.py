@@ -12,8 +12,9 @@ from PIL import Image
 from experiments import vae
 from genjax_models.data import load, prepare
 from genjax_models.data.records import Records
+from genjax_models.data.streaming import Stream
 from genjax_models.errors import InputError, NonFiniteError, StoppedError
-from genjax_models.runs import checkpoints, experiment, fit
+from genjax_models.runs import checkpoints, experiment, feed, fit
 from genjax_models.runs.command_line import main
 from genjax_models.runs.configuration import Training
 from genjax_models.training import data_mesh, trainer
@@ -48,7 +49,7 @@ def asked(images):
 
 def test_fault_39_stopped_by_a_signal_and_resumed_it_is_the_same_run(asked, tmp_path, monkeypatch):
     whole, run = tmp_path / "whole", tmp_path / "run"
-    monkeypatch.setattr(fit, "_LONGEST_CHUNK", 3)
+    monkeypatch.setattr(feed, "LONGEST_CHUNK", 3)
     assert main(vae.EXPERIMENT, [*asked, "--run-dir", str(whole)]) == 0
     with monkeypatch.context() as patched:
         patched.setattr(fit, "_timed_chunk", at(2, fit._timed_chunk, signal.SIGTERM, before=False))
@@ -106,7 +107,7 @@ def number(ended):
 def test_each_step_sees_the_batch_of_its_step(data):
     rows = []
     ended = fitted(data, rows=rows)
-    stream = fit.Stream(data.train, batch_size=12, seed=7)
+    stream = Stream(data.train, batch_size=12, seed=7)
     assert sorted(step for step, _ in rows) == list(range(STEPS))
     for step, x in rows:
         np.testing.assert_allclose(x, data.train.x.read(stream.rows(step)) / 255, rtol=1e-6)
@@ -115,14 +116,14 @@ def test_each_step_sees_the_batch_of_its_step(data):
 
 
 def test_no_chunk_moves_the_result(data, whole, monkeypatch):
-    monkeypatch.setattr(fit, "_LONGEST_CHUNK", 1)
+    monkeypatch.setattr(feed, "LONGEST_CHUNK", 1)
     cut = fitted(data)
     assert number(whole) == number(cut)
     assert whole.history == cut.history
 
 
 def test_stopped_between_evaluations_and_at_one_it_goes_on_as_the_same(data, whole, monkeypatch):
-    monkeypatch.setattr(fit, "_LONGEST_CHUNK", 3)
+    monkeypatch.setattr(feed, "LONGEST_CHUNK", 3)
     for chunks in (2, 3):
         count = iter(range(1, 100))
         with pytest.raises(StoppedError) as stopped:
@@ -150,7 +151,7 @@ def test_devices_share_each_batch_and_the_result(data, whole):
 def test_a_step_that_is_not_finite_names_the_rows_of_its_batch(data):
     with pytest.raises(NonFiniteError) as failed:
         fitted(data, fails_at=7)
-    shown = ", ".join(map(str, fit.Stream(data.train, batch_size=12, seed=7).rows(7)[:8]))
+    shown = ", ".join(map(str, Stream(data.train, batch_size=12, seed=7).rows(7)[:8]))
     assert f"the batch was rows {shown}, ... of the training split" in str(failed.value)
     assert failed.value.progress[0].position["next_index"] == 7
 
@@ -190,7 +191,7 @@ def test_training_examples_are_never_all_in_memory(data, asked, monkeypatch):
 
     monkeypatch.setattr(Records, "read", counted)
     monkeypatch.setattr("genjax_models.data.streaming.CHUNK_BYTES", 2 * 12 * 36)
-    assert fit.Stream(data.train, batch_size=12, seed=0).longest_chunk == 2
+    assert Stream(data.train, batch_size=12, seed=0).longest_chunk == 2
     fitted(data, batch_size=12)
     assert max(most[1:]) == 12  # the first read is of the example with which players are initialised
     config = vae.Config(data=asked[1], images=vae.Images(6), stream=True, training=Training(batch_size=12))
