@@ -19,8 +19,8 @@ _BLUE, _ORANGE = "#2364aa", "#e07a1f"
 _CYCLE = (_BLUE, _ORANGE, "#009e73", "#cc79a7", "#56b4e9", "#b8860b", _INK)
 
 
-# What stands for a held-out figure that training does not compute; for others it is the loss.
-_IN_TRAINING = {"log_likelihood": "bound"}
+# What stands for a held-out figure that training does not compute, where something does.
+_IN_TRAINING = {"log_likelihood": "bound", "squared_error": "loss"}
 
 
 class Curve(NamedTuple):
@@ -79,14 +79,16 @@ def reconstructions(x: Array, reconstruction: Array, *, pairs: int = 10, range: 
 def curves(history: Sequence[Mapping[str, Any]], metric: str, *, label: str) -> Figure:
     """`metric` over steps: training as a line, validation with its standard error.
 
-    Training is "player/metric", or where there is none the bound on it or the loss.
+    Training is "player/metric", or the bound or loss that stands for it (`_IN_TRAINING`). Where it has neither, as in a
+    game, whose losses are no measure of it, each player's loss has a line in axes of their own, below.
     """
-    figure, axes = _figure(6.4, 3.6)
-    in_training = metric if _series(history, "train", metric) else _IN_TRAINING.get(metric, "loss")
-    train = _series(history, "train", in_training)
-    held_out = _series(history, "validation", metric)
+    counterpart = metric if _series(history, "train", metric) else _IN_TRAINING.get(metric, "")
+    train, held_out = _series(history, "train", counterpart), _series(history, "validation", metric)
+    losses = {} if train else _losses(history)
+    figure = Figure(figsize=(6.4, 6.0 if losses else 3.6), layout="constrained")
+    axes, *below = figure.subplots(2 if losses else 1, sharex=True, squeeze=False)[:, 0]
     if train:
-        name = f"training ({in_training})" if in_training == _IN_TRAINING.get(metric) else "training"
+        name = "training" if counterpart == metric else f"training ({counterpart})"
         axes.plot(*zip(*train, strict=True), color=_BLUE, linewidth=1.2, label=name)
     if held_out:
         steps, values = map(np.asarray, zip(*held_out, strict=True))
@@ -94,11 +96,18 @@ def curves(history: Sequence[Mapping[str, Any]], metric: str, *, label: str) -> 
         axes.plot(steps, values, color=_ORANGE, marker="o", markersize=3, label="validation")
         axes.fill_between(steps, values - errors, values + errors, color=_ORANGE, alpha=0.25, linewidth=0)
     _leave_out_the_first_strides(axes, [train, held_out])
-    axes.set_xlabel("step")
     axes.set_ylabel(label)
-    axes.grid(alpha=0.25)
-    if train or held_out:
-        axes.legend(frameon=False)
+    for panel in below:
+        for i, (player, points) in enumerate(losses.items()):
+            panel.plot(*zip(*points, strict=True), color=_CYCLE[i % len(_CYCLE)], linewidth=1.2, label=player)
+        _leave_out_the_first_strides(panel, list(losses.values()))
+        panel.set_ylabel("loss in training")
+    for panel in (axes, *below):
+        panel.set_axisbelow(True)
+        panel.grid(alpha=0.25)
+        if panel.lines:
+            panel.legend(frameon=False)
+    (axes, *below)[-1].set_xlabel("step")
     return figure
 
 
@@ -255,6 +264,17 @@ def _series(history: Sequence[Mapping[str, Any]], split: str, metric: str) -> li
     """(step, value) of the rows of a split that have "metric" or "player/metric"."""
     rows = [(row["step"], key, row[key]) for row in history if row["split"] == split for key in row]
     return [(step, value) for step, key, value in rows if key.split("/")[-1] == metric]
+
+
+def _losses(history: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int, float]]]:
+    """(step, loss) of the training rows, of each player."""
+    losses: dict[str, list[tuple[int, float]]] = {}
+    for row in history:
+        for key in row if row["split"] == "train" else ():
+            player, _, name = key.partition("/")
+            if name == "loss":
+                losses.setdefault(player, []).append((row["step"], row[key]))
+    return losses
 
 
 def _leave_out_the_first_strides(axes, lines: Sequence[Sequence[tuple[int, float]]]) -> None:

@@ -45,12 +45,14 @@ def learning(seen: Sequence[tuple[int, Array]], shown: str, range: Range) -> Pic
 
 
 def curves(history: Sequence[Mapping[str, Any]], metric: str, unit: str) -> Picture:
-    """`metric` over steps, training and validation."""
+    """`metric` over steps, training and validation; of a game also each player's loss."""
     words = metric.replace("_", " ")
     figure = figures.curves(history, metric, label=f"{words} ({unit})" if unit else words)
     caption = (
         "Training: means over the steps since the point before. Validation: mean and standard error over examples."
     )
+    if len(figure.axes) > 1:
+        caption += " Below: each player's loss, which need not fall while samples become better."
     return Picture("curves", "Curves", caption, figures.png(figure))
 
 

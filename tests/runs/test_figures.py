@@ -129,13 +129,28 @@ def test_the_untrained_model_does_not_flatten_the_curves():
     assert -20 < high < -10
 
 
-def test_training_is_shown_by_its_loss_where_it_has_no_such_metric():
+def test_training_is_shown_by_what_stands_for_the_metric():
     history = [
         row(1, "train", **{"autoencoder/loss": 4.0}),
         row(2, "validation", squared_error=3.0, squared_error_se=1),
     ]
     (axes,) = figures.curves(history, "squared_error", label="").axes
     assert [line.get_xydata().tolist() for line in axes.lines] == [[[1, 4]], [[2, 3]]]
+    assert axes.get_legend_handles_labels()[1] == ["training (loss)", "validation"]
+
+
+def test_losses_of_a_game_which_are_no_measure_of_the_metric_stand_apart_each_with_a_line():
+    history = [
+        row(0, "validation", kernel_distance=9.0),
+        row(5, "train", **{"discriminator/loss": 1.3, "generator/loss": 0.7, "generator/gradient_norm": 8.0}),
+        row(10, "train", **{"discriminator/loss": 1.2, "generator/loss": 0.8, "generator/gradient_norm": 8.0}),
+        row(10, "validation", kernel_distance=4.0),
+    ]
+    measured, losses = figures.curves(history, "kernel_distance", label="kernel distance").axes
+    assert [line.get_xydata().tolist() for line in measured.lines] == [[[0, 9], [10, 4]]]
+    assert measured.get_ylabel() == "kernel distance"
+    lines = {line.get_label(): line.get_xydata().tolist() for line in losses.lines}
+    assert lines == {"discriminator": [[5, 1.3], [10, 1.2]], "generator": [[5, 0.7], [10, 0.8]]}
 
 
 @pytest.mark.parametrize(
