@@ -33,6 +33,7 @@ from genjax_models.runs.configuration import positive, whole
 if TYPE_CHECKING:
     import jax
 
+    from genjax_models.models import LatentVariableModel
     from genjax_models.types import Objective
 
 RATE, CHUNK, PIXELS = 1e-3, 100, 784
@@ -144,12 +145,17 @@ def training(
     return Ours(run, one)
 
 
+def model_of_images(latent: int, hidden: Sequence[int]) -> LatentVariableModel:
+    """784-hidden-latent and back, ReLU."""
+    posterior, likelihood = gx.diagonal_gaussian(latent), gx.bernoulli((28, 28, 1))
+    encoder = gx.MLPEncoder((28, 28, 1), posterior.outputs, hidden)
+    generator = gx.MLPGenerator(likelihood.outputs, hidden)
+    return gx.latent_variable_model(encoder, posterior, generator, likelihood)
+
+
 def our_vae(binarise: str) -> Ours:
     """784-400-20 and back, closed KL."""
-    posterior, likelihood = gx.diagonal_gaussian(VAE_LATENT), gx.bernoulli((28, 28, 1))
-    encoder = gx.MLPEncoder((28, 28, 1), posterior.outputs, (VAE_HIDDEN,))
-    generator = gx.MLPGenerator(likelihood.outputs, (VAE_HIDDEN,))
-    return training(gx.vae(gx.latent_variable_model(encoder, posterior, generator, likelihood)), VAE_BATCH, binarise)
+    return training(gx.vae(model_of_images(VAE_LATENT, (VAE_HIDDEN,))), VAE_BATCH, binarise)
 
 
 def our_iwae(k: int, batch_size: int = IWAE_BATCH) -> Ours:
@@ -216,15 +222,24 @@ def mmd_samples(points: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def torch_training(
-    loss: Callable, parameters: Sequence, compile_with: CompileWith, batch_size: int, binarise: str = "fixed"
+    loss: Callable,
+    parameters: Sequence,
+    compile_with: CompileWith,
+    batch_size: int,
+    binarise: str = "fixed",
+    *,
+    fused: bool | None = True,
 ) -> Run:
-    """Steps of fused Adam on `loss(batch)` of shuffled batches of images `[batch, 784]`."""
+    """Steps of Adam on `loss(batch)` of shuffled batches of images `[batch, 784]`.
+
+    Adam is fused, or with `fused=None` what PyTorch takes by default on a CPU: an operation at a time.
+    """
     import torch
 
     data = gx.prepare(gx.load("mnist10k"), binarise=binarise)
     pixels = np.asarray(data.train.x, np.float32).reshape(len(data.train.x), -1)
     x = torch.tensor(pixels / 255 if pixels.max() > 1 else pixels)
-    optimizer = torch.optim.Adam(parameters, lr=RATE, fused=True)
+    optimizer = torch.optim.Adam(parameters, lr=RATE, fused=fused)
     loss = loss if compile_with is None else torch.compile(loss, **compile_with)
     order, at = torch.randperm(len(x)), 0
 
@@ -250,12 +265,12 @@ def torch_layers(*sizes: int, activation: Callable):
     return nn.Sequential(*(layer for pair in pairs for layer in (nn.Linear(*pair), activation())))
 
 
-def torch_vae(binarise: str, compile_with: CompileWith) -> Run:
+def torch_vae(binarise: str, compile_with: CompileWith, *, fused: bool | None = True) -> Run:
     """As `our_vae`."""
     from torch import nn
 
     loss, parameters = torch_latent_variable_loss((VAE_HIDDEN,), VAE_LATENT, nn.ReLU, None)
-    return torch_training(loss, parameters, compile_with, VAE_BATCH, binarise)
+    return torch_training(loss, parameters, compile_with, VAE_BATCH, binarise, fused=fused)
 
 
 def torch_iwae(k: int, compile_with: CompileWith, batch_size: int = IWAE_BATCH) -> Run:

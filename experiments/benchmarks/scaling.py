@@ -28,14 +28,21 @@ import numpy as np
 
 import genjax_models as gx
 from experiments.benchmarks.measure import Timing, by_turns, contestant, machine
-from experiments.benchmarks.objectives import IWAE_BATCH, IWAE_HIDDEN, VAE_BATCH, VAE_HIDDEN, VAE_LATENT, Run, training
+from experiments.benchmarks.objectives import (
+    IWAE_BATCH,
+    IWAE_HIDDEN,
+    VAE_BATCH,
+    VAE_HIDDEN,
+    VAE_LATENT,
+    Run,
+    model_of_images,
+    training,
+)
 from genjax_models.runs.command_line import explained, parse
 from genjax_models.runs.configuration import positive, whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from genjax_models.models import LatentVariableModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,19 +82,12 @@ class Curve(NamedTuple):
 
 def vae_step(batch_size: int = VAE_BATCH, latent: int = VAE_LATENT, devices: int | None = None) -> Run:
     """784-400-latent and back."""
-    return training(gx.vae(_model(latent, (VAE_HIDDEN,))), batch_size, devices=devices).run
+    return training(gx.vae(model_of_images(latent, (VAE_HIDDEN,))), batch_size, devices=devices).run
 
 
 def iwae_step(num_samples: int) -> Run:
     """784-200-200-50 and back."""
-    return training(gx.iwae(_model(50, (IWAE_HIDDEN, IWAE_HIDDEN)), num_samples=num_samples), IWAE_BATCH).run
-
-
-def _model(latent: int, hidden: Sequence[int]) -> LatentVariableModel:
-    posterior, likelihood = gx.diagonal_gaussian(latent), gx.bernoulli((28, 28, 1))
-    encoder = gx.MLPEncoder((28, 28, 1), posterior.outputs, hidden)
-    generator = gx.MLPGenerator(likelihood.outputs, hidden)
-    return gx.latent_variable_model(encoder, posterior, generator, likelihood)
+    return training(gx.iwae(model_of_images(50, (IWAE_HIDDEN, IWAE_HIDDEN)), num_samples=num_samples), IWAE_BATCH).run
 
 
 def curves(options: Benchmark) -> list[Curve]:

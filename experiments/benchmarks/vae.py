@@ -36,12 +36,11 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 import genjax_models as gx
+from experiments.benchmarks import objectives
 from experiments.benchmarks.measure import by_turns, contestant, machine, table
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import explained, parse
 from genjax_models.runs.configuration import positive, whole
-
-LATENT, HIDDEN, BATCH, RATE = 20, 400, 100, 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,25 +61,6 @@ class Benchmark:
         positive(seconds=self.seconds)
 
 
-def jax_compiled_loop(binarise: str) -> Callable[[int], None]:
-    """What `fit` runs: batches gathered and binarised, all in one compiled loop."""
-    import jax
-    import optax
-
-    data = gx.prepare(gx.load("mnist10k"), binarise=binarise)
-    run = gx.loop_over_data(_trainer(optax), batch_size=BATCH, prepare=data.each_step, chunk=500)
-    state = jax.jit(_trainer(optax).init)(jax.random.key(0), data.example)
-
-    def steps(n: int) -> None:
-        nonlocal state
-        while n:
-            state, _ = run(state, data.train, min(n, 500))
-            n -= min(n, 500)
-        jax.block_until_ready(state)
-
-    return steps
-
-
 def jax_loop(binarise: str) -> Callable[[int], None]:
     """The same step, jitted, in a Python loop: what a notebook with a loop of its own gets."""
     import jax
@@ -88,7 +68,8 @@ def jax_loop(binarise: str) -> Callable[[int], None]:
     import optax
 
     data = gx.prepare(gx.load("mnist10k"), binarise=binarise)
-    train = _trainer(optax)
+    model = objectives.model_of_images(objectives.VAE_LATENT, (objectives.VAE_HIDDEN,))
+    train = gx.trainer(gx.vae(model), {"vae": optax.adam(objectives.RATE)})
     prepare = data.each_step or (lambda key, batch: batch)
 
     def step(state, data, rows):
@@ -102,65 +83,8 @@ def jax_loop(binarise: str) -> Callable[[int], None]:
     def steps(n: int) -> None:
         nonlocal state
         for _ in range(n):
-            state, _ = compiled(state, data.train, random.integers(0, size, BATCH))
+            state, _ = compiled(state, data.train, random.integers(0, size, objectives.VAE_BATCH))
         jax.block_until_ready(state)
-
-    return steps
-
-
-def _trainer(optax):
-    posterior, likelihood = gx.diagonal_gaussian(LATENT), gx.bernoulli((28, 28, 1))
-    encoder = gx.MLPEncoder((28, 28, 1), posterior.outputs, (HIDDEN,))
-    generator = gx.MLPGenerator(likelihood.outputs, (HIDDEN,))
-    objective = gx.vae(gx.latent_variable_model(encoder, posterior, generator, likelihood))
-    return gx.trainer(objective, {"vae": optax.adam(RATE)})
-
-
-def torch_steps(binarise: str, compile_with: dict | None, *, fused: bool | None = True) -> Callable[[int], None]:
-    """The same mathematics in PyTorch; the loss compiled, or eager where `compile_with` is None.
-
-    Adam is fused, or with `fused=None` what PyTorch takes by default on a CPU: an operation at a time.
-    """
-    import numpy as np
-    import torch
-    from torch import nn
-    from torch.nn import functional
-
-    torch.manual_seed(0)
-    data = gx.prepare(gx.load("mnist10k"), binarise=binarise)
-    pixels = np.asarray(data.train.x, np.float32).reshape(len(data.train.x), -1)
-    x = torch.tensor(pixels / 255 if pixels.max() > 1 else pixels)
-
-    class VAE(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.encoder = nn.Sequential(nn.Linear(784, HIDDEN), nn.ReLU())
-            self.mean, self.raw_scale = nn.Linear(HIDDEN, LATENT), nn.Linear(HIDDEN, LATENT)
-            self.generator = nn.Sequential(nn.Linear(LATENT, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 784))
-
-        def forward(self, x):
-            h = self.encoder(x)
-            mean, scale = self.mean(h), functional.softplus(self.raw_scale(h)) + 1e-4
-            logits = self.generator(mean + scale * torch.randn_like(mean))
-            reconstruction = -functional.binary_cross_entropy_with_logits(logits, x, reduction="sum")
-            kl = 0.5 * (mean**2 + scale**2 - 1 - 2 * scale.log()).sum()
-            return (kl - reconstruction) / len(x)
-
-    model = VAE()
-    optimizer = torch.optim.Adam(model.parameters(), lr=RATE, fused=fused)
-    loss = model if compile_with is None else torch.compile(model, **compile_with)
-    order, at = torch.randperm(len(x)), 0
-
-    def steps(n: int) -> None:
-        nonlocal order, at
-        for _ in range(n):
-            if at + BATCH > len(x):
-                order, at = torch.randperm(len(x)), 0
-            batch = x[order[at : at + BATCH]]
-            at += BATCH
-            optimizer.zero_grad(set_to_none=True)
-            loss(torch.bernoulli(batch) if binarise == "dynamic" else batch).backward()
-            optimizer.step()
 
     return steps
 
@@ -179,12 +103,12 @@ def benchmark(options: Benchmark) -> str:
         torch.set_num_threads(options.threads)
     chosen = options.binarise
     contestants = {
-        "genjax_models, compiled loop": lambda: jax_compiled_loop(chosen),
+        "genjax_models, compiled loop": lambda: objectives.our_vae(chosen).run,
         "genjax_models, Python loop": lambda: jax_loop(chosen),
-        "torch eager, its default Adam": lambda: torch_steps(chosen, None, fused=None),
-        "torch eager, fused Adam": lambda: torch_steps(chosen, None),
-        "torch.compile, fused Adam": lambda: torch_steps(chosen, {}),
-        "the same, max-autotune": lambda: torch_steps(chosen, {"mode": "max-autotune"}),
+        "torch eager, its default Adam": lambda: objectives.torch_vae(chosen, None, fused=None),
+        "torch eager, fused Adam": lambda: objectives.torch_vae(chosen, None),
+        "torch.compile, fused Adam": lambda: objectives.torch_vae(chosen, {}),
+        "the same, max-autotune": lambda: objectives.torch_vae(chosen, {"mode": "max-autotune"}),
     }
     ready = {name: contestant(make) for name, make in contestants.items()}
     timings = by_turns(ready, turns=options.turns, seconds=options.seconds)
