@@ -1,0 +1,145 @@
+"""What the library costs: its compiled loop beside a loop of the same steps that is written by hand, for one model.
+
+python -m experiments.benchmarks.by_hand
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import genjax_models as gx
+from experiments.benchmarks import objectives
+from experiments.benchmarks.measure import by_turns, contestant, machine, ratio
+from genjax_models.runs.command_line import explained, parse
+from genjax_models.runs.configuration import positive, whole
+
+if TYPE_CHECKING:
+    from genjax_models.types import Array, PRNGKey
+
+    Layers = list[tuple[Array, Array]]  # (weights, bias), in the order of `loss`
+
+
+@dataclasses.dataclass(frozen=True)
+class Benchmark:
+    """Time the steps of the VAE and of the IWAE beside loops written by hand, by turns."""
+
+    turns: int = 7
+    """Rounds in which both are timed."""
+    seconds: float = 2.0
+    """Of each in each round."""
+
+    def __post_init__(self):
+        whole(5, turns=self.turns)
+        positive(seconds=self.seconds)
+
+
+def loss(layers: Layers, key: PRNGKey, x: Array, k: int | None) -> Array:
+    """-L_k (20.79) of x `[batch, 784]`, tanh between layers; with `k=None` -ELBO (20.76), its KL closed, and ReLU."""
+    import jax
+    import jax.numpy as jnp
+
+    def linear(h: Array) -> Array:
+        weights, bias = next(layer)
+        return h @ weights + bias
+
+    activation, hidden, layer = jax.nn.relu if k is None else jnp.tanh, (len(layers) - 3) // 2, iter(layers)
+    h = x
+    for _ in range(hidden):
+        h = activation(linear(h))
+    mean, scale = linear(h), jax.nn.softplus(linear(h)) + 1e-4
+    noise = jax.random.normal(key, (k or 1, *mean.shape))
+    z = mean + scale * noise
+    h = z.reshape(-1, z.shape[-1])
+    for _ in range(hidden):
+        h = activation(linear(h))
+    logits = linear(h).reshape(*z.shape[:-1], -1)
+    reconstruction = jnp.sum(x * logits - jax.nn.softplus(logits), axis=-1)
+    if k is None:
+        kl = jnp.sum((mean**2 + scale**2 - 1) / 2 - jnp.log(scale), axis=-1)
+        return jnp.mean(kl - reconstruction[0])
+    log_weights = reconstruction + jnp.sum((noise**2 - z**2) / 2 + jnp.log(scale), axis=-1)
+    return jnp.mean(jnp.log(k) - jax.nn.logsumexp(log_weights, axis=0))
+
+
+def sizes(k: int | None) -> list[tuple[int, int]]:
+    """Of the layers: 784-400-20 and back, or for an IWAE 784-200-200-50 and back."""
+    hidden, latent = ([400], 20) if k is None else ([200, 200], 50)
+    up, down = [784, *hidden], [latent, *hidden[::-1]]
+    return [
+        *itertools.pairwise(up),
+        (up[-1], latent),
+        (up[-1], latent),
+        *zip(down, [*down[1:], 784], strict=True),
+    ]
+
+
+def by_hand(k: int | None, batch_size: int) -> Callable[[int], None]:
+    """A loop of Adam on `loss` over shuffled batches of binary digits, with nothing around it."""
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    images = gx.prepare(gx.load("mnist10k"), binarise="fixed").train.x
+    images, chunk, adam = images.reshape(len(images), -1), objectives.CHUNK, optax.adam(objectives.RATE)
+
+    def run(layers, moments, key, num_steps):
+        rows = jnp.resize(jax.random.permutation(key, len(images)), (chunk, batch_size))
+
+        def step(i, carry):
+            layers, moments, losses = carry
+            x = images[rows[i]].astype(jnp.float32)
+            value, gradient = jax.value_and_grad(loss)(layers, jax.random.fold_in(key, i), x, k)
+            change, moments = adam.update(gradient, moments)
+            return optax.apply_updates(layers, change), moments, losses.at[i].set(value)
+
+        return jax.lax.fori_loop(0, num_steps, step, (layers, moments, jnp.zeros(chunk)))
+
+    compiled, root, calls = jax.jit(run, donate_argnums=(0, 1)), jax.random.key(0), itertools.count()
+    draw = lambda i, size: jax.random.normal(jax.random.fold_in(root, i), size) / size[0] ** 0.5
+    layers = [(draw(i, size), jnp.zeros(size[1])) for i, size in enumerate(sizes(k))]
+    moments = adam.init(layers)
+
+    def steps(n: int) -> None:
+        nonlocal layers, moments
+        while n:
+            key = jax.random.fold_in(root, next(calls))
+            layers, moments, _ = compiled(layers, moments, key, min(n, chunk))
+            n -= min(n, chunk)
+        jax.block_until_ready(layers)
+
+    return steps
+
+
+def benchmark(options: Benchmark) -> str:
+    """Measures each pair by turns.
+
+    Returns:
+      The table.
+    """
+    lines = [machine("jax"), f"{'':20} steps/s of the library   by hand   the library is as fast as"]
+    for k in (None, 1, 5, 50):
+        name = "VAE, batch 100" if k is None else f"IWAE, k = {k}, batch 20"
+        batch_size = objectives.VAE_BATCH if k is None else objectives.IWAE_BATCH
+        ours = objectives.our_vae("fixed") if k is None else objectives.our_iwae(k)
+        pair = {"ours": contestant(lambda ours=ours: ours.run), "hand": contestant(partial(by_hand, k, batch_size))}
+        timings = by_turns(pair, turns=options.turns, seconds=options.seconds)
+        median, least, most = ratio(timings["ours"], timings["hand"])
+        rates = f"{timings['ours'].rate:22.1f}   {timings['hand'].rate:7.1f}"
+        lines.append(f"{name:20} {rates}   {median:5.2f} x  ({least:.2f} to {most:.2f})")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command."""
+    with explained():
+        print(benchmark(parse(Benchmark, arguments, "python -m experiments.benchmarks.by_hand", Benchmark.__doc__)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

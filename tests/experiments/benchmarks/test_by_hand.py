@@ -1,0 +1,76 @@
+"""The step written by hand is the library's, and both are timed."""
+
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import genjax_models as gx
+from experiments import iwae
+from experiments.benchmarks import by_hand, objectives
+from genjax_models.errors import InputError
+
+
+@pytest.mark.parametrize("k", [None, 1, 3])
+def test_both_have_one_loss_and_one_gradient(k):
+    """At carried parameters, with one noise."""
+    if k is None:
+        objective = gx.vae(objectives.model_of_images(objectives.VAE_LATENT, (objectives.VAE_HIDDEN,)))
+    else:
+        objective = gx.iwae(iwae.build_model(iwae.Config()), num_samples=k)
+    ((player, compute),) = objective.losses.items()
+    x = np.random.RandomState(0).randint(0, 2, (5, 28, 28, 1)).astype(np.float32)
+    key, batch = jax.random.key(3), gx.Batch(jnp.asarray(x))
+    players = objective.init(jax.random.key(0), batch)
+    value, slopes = jax.value_and_grad(lambda players: compute(players, key, batch, 0)[0])(players)
+
+    def layers(tree):
+        hidden = 1 if k is None else 2
+        found = [
+            *(tree["encoder"]["MLP_0"][f"Dense_{i}"] for i in range(hidden)),
+            tree["encoder"]["mean"],
+            tree["encoder"]["raw_scale"],
+            *(tree["generator"]["MLP_0"][f"Dense_{i}"] for i in range(hidden)),
+            tree["generator"]["logits"],
+        ]
+        return [(layer["kernel"], layer["bias"]) for layer in found]
+
+    flat = jnp.asarray(x.reshape(5, 784))
+    at = layers(players[player]["params"])
+    assert [weights.shape for weights, _ in at] == by_hand.sizes(k)
+    found, gradient = jax.value_and_grad(by_hand.loss)(at, key, flat, k)
+    np.testing.assert_allclose(found, value, rtol=1e-5)
+    for ours, by_the_hand in zip(
+        jax.tree.leaves(layers(slopes[player]["params"])), jax.tree.leaves(gradient), strict=True
+    ):
+        np.testing.assert_allclose(by_the_hand, ours, rtol=1e-3, atol=1e-4 * float(jnp.abs(ours).max()))
+
+
+def test_the_table_tells_what_is_faster_by_how_much(monkeypatch):
+    takes = lambda seconds: lambda *_: lambda n: time.sleep(seconds * n)
+    monkeypatch.setattr(by_hand, "by_hand", takes(2e-3))
+    ours = objectives.Ours(takes(1e-3)(), None)
+    monkeypatch.setattr(objectives, "our_vae", lambda binarise: ours)
+    monkeypatch.setattr(objectives, "our_iwae", lambda k: ours)
+    rows = by_hand.benchmark(by_hand.Benchmark(seconds=0.02)).splitlines()[2:]
+    assert len(rows) == 4
+    for row in rows:
+        assert float(row.split(" x ")[0].split()[-1]) == pytest.approx(2, rel=0.4)
+
+
+def test_as_many_steps_are_made_as_were_asked_for_over_the_border_of_a_chunk(monkeypatch):
+    seen = []
+    monkeypatch.setattr(jax, "block_until_ready", seen.append)
+    monkeypatch.setattr(objectives, "CHUNK", 4)
+    monkeypatch.setattr(by_hand, "loss", lambda layers, key, x, k: jnp.mean((layers[0][1] - 1) ** 2))
+    by_hand.by_hand(None, 10)(6)
+    (layers,) = seen
+    np.testing.assert_allclose(layers[0][1], 6 * objectives.RATE, rtol=1e-2)  # Adam's first steps are of its rate
+
+
+@pytest.mark.parametrize("wrong", [{"turns": 4}, {"seconds": 0.0}])
+def test_what_cannot_be_measured_is_refused(wrong):
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        by_hand.Benchmark(**wrong)
