@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import genjax_models as gx
-from experiments.benchmarks import objectives
+from experiments.benchmarks import likelihoods, sides
 from experiments.benchmarks.measure import by_turns, contestant, machine, ratio
 from genjax_models.runs.command_line import explained, parse
 from genjax_models.runs.configuration import positive, whole
@@ -85,7 +85,7 @@ def by_hand(k: int | None, batch_size: int) -> Callable[[int], None]:
     import optax
 
     images = gx.prepare(gx.load("mnist10k"), binarise="fixed").train.x
-    images, chunk, adam = images.reshape(len(images), -1), objectives.CHUNK, optax.adam(objectives.RATE)
+    images, chunk, adam = images.reshape(len(images), -1), sides.CHUNK, optax.adam(sides.RATE)
 
     def run(layers, moments, key, num_steps):
         rows = jnp.resize(jax.random.permutation(key, len(images)), (chunk, batch_size))
@@ -124,8 +124,8 @@ def benchmark(options: Benchmark) -> str:
     lines = [machine("jax"), f"{'':20} steps/s of the library   by hand   the library is as fast as"]
     for k in (None, 1, 5, 50):
         name = "VAE, batch 100" if k is None else f"IWAE, k = {k}, batch 20"
-        batch_size = objectives.VAE_BATCH if k is None else objectives.IWAE_BATCH
-        ours = objectives.our_vae("fixed") if k is None else objectives.our_iwae(k)
+        batch_size = likelihoods.VAE_BATCH if k is None else likelihoods.IWAE_BATCH
+        ours = likelihoods.our_vae("fixed") if k is None else likelihoods.our_iwae(k)
         pair = {"ours": contestant(lambda ours=ours: ours.run), "hand": contestant(partial(by_hand, k, batch_size))}
         timings = by_turns(pair, turns=options.turns, seconds=options.seconds)
         median, least, most = ratio(timings["ours"], timings["hand"])

@@ -31,6 +31,7 @@ from unittest import mock
 
 import genjax_models as gx
 from experiments.benchmarks.measure import by_turns, contestant, machine, table
+from experiments.benchmarks.sides import torch_training
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import explained, parse
 from genjax_models.runs.configuration import positive, whole
@@ -125,42 +126,22 @@ def torch_steps(compile_with: dict | None, *, channels_last: bool = False) -> Ca
         nn.Flatten(),
         nn.Linear(second * 49, 1),
     )
-    players = [network.to(memory_format=order_of_axes) for network in (discriminator, generator)]
-    of_discriminator, of_generator = (
-        torch.optim.Adam(network.parameters(), lr=RATE, betas=(FIRST_MOMENT, 0.999), fused=True) for network in players
-    )
+    for network in (discriminator, generator):
+        network.to(memory_format=order_of_axes)
 
     def discriminator_loss(real):
         with torch.no_grad():
             fake = generator(torch.randn(BATCH, LATENT))
         return (functional.softplus(-discriminator(real)) + functional.softplus(discriminator(fake))).mean()
 
-    def generator_loss():
+    def generator_loss(real):
         return functional.softplus(-discriminator(generator(torch.randn(BATCH, LATENT)))).mean()
 
-    if compile_with is not None:
-        discriminator_loss, generator_loss = (
-            torch.compile(loss, **compile_with) for loss in (discriminator_loss, generator_loss)
-        )
-    order, at = torch.randperm(len(x)), 0
-
-    def steps(n: int) -> None:
-        nonlocal order, at
-        for _ in range(n):
-            if at + BATCH > len(x):
-                order, at = torch.randperm(len(x)), 0
-            real = x[order[at : at + BATCH]]
-            at += BATCH
-            of_discriminator.zero_grad(set_to_none=True)
-            discriminator_loss(real).backward()
-            of_discriminator.step()
-            of_generator.zero_grad(set_to_none=True)
-            discriminator.requires_grad_(False)  # its weights' gradients are not asked for, as in our step
-            generator_loss().backward()
-            discriminator.requires_grad_(True)
-            of_generator.step()
-
-    return steps
+    players = [
+        (discriminator_loss, list(discriminator.parameters())),
+        (generator_loss, list(generator.parameters())),
+    ]
+    return torch_training(players, compile_with, BATCH, x, lr=RATE, betas=(FIRST_MOMENT, 0.999))
 
 
 def benchmark(options: Benchmark) -> str:

@@ -42,11 +42,15 @@ def contestant(make: Callable[[], Callable[[int], None]]) -> Contestant:
 def by_turns(
     contestants: Mapping[str, Contestant], *, turns: int = 7, seconds: float = 2.0, warm: int = 20
 ) -> dict[str, Timing]:
-    """Times each contestant for about `seconds` in each of `turns` rounds, after twice `warm` steps that count not."""
+    """Times each contestant for about `seconds` in each of `turns` rounds, after `warm` or more that do not count."""
     counts = {}
     for name, (run, _) in contestants.items():
         run(warm)
-        counts[name] = max(1, int(seconds / (_seconds(run, warm) / warm)))
+        count, took = warm, _seconds(run, warm)
+        while took < seconds / 10:  # what a call costs whatever its steps would count as theirs
+            count *= 2
+            took = _seconds(run, count)
+        counts[name] = max(1, int(count * seconds / took))
     seen = {name: [] for name in contestants}
     for _ in range(turns):
         for name, (run, _) in contestants.items():

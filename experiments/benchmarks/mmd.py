@@ -54,9 +54,10 @@ import numpy as np
 
 import genjax_models as gx
 from experiments import gmmn
-from experiments.benchmarks import objectives
+from experiments.benchmarks import samplers, sides
 from experiments.benchmarks.measure import Timing, by_turns, contestant, machine, ratio
-from experiments.benchmarks.objectives import COMPILED, EAGER, OURS, PIXELS, CompileWith, Run
+from experiments.benchmarks.objectives import COMPILED, EAGER, OURS
+from experiments.benchmarks.sides import PIXELS, CompileWith, Run
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import explained, parse
 from genjax_models.runs.configuration import positive, whole
@@ -139,7 +140,7 @@ def our_mmd(points: int) -> Run:
 
 def our_gmmn() -> Run:
     """A step of training, in the loop that `fit` runs."""
-    return objectives.our_gmmn().run
+    return samplers.our_gmmn().run
 
 
 def torch_mmd(points: int, estimate: Callable, compile_with: CompileWith) -> Run:
@@ -160,7 +161,7 @@ def torch_mmd(points: int, estimate: Callable, compile_with: CompileWith) -> Run
 
 def of_matrices(x, y):
     """The biased MMD^2 of whole Gram matrices."""
-    return objectives.torch_mmd_squared(x, y, VARIANCES)
+    return samplers.torch_mmd_squared(x, y, VARIANCES)
 
 
 def of_rows(x, y):
@@ -195,7 +196,7 @@ def root_and_gradient(x, y):
 
 
 def torch_gmmn_by_hand(compile_with: CompileWith) -> Run:
-    """As `objectives.torch_gmmn`, with a derivative of one's own: in y_i, that of k(|y_i - t|^2) is 2 k' (y_i - t).
+    """As `samplers.torch_gmmn`, with a derivative of one's own: in y_i, that of k(|y_i - t|^2) is 2 k' (y_i - t).
 
     Each Gram matrix and each exponential is made once, and the real-real term is of the value alone.
     """
@@ -214,19 +215,21 @@ def torch_gmmn_by_hand(compile_with: CompileWith) -> Run:
         def backward(context, cotangent):
             return None, cotangent * context.saved_tensors[0]
 
-    generator = objectives.torch_generator()
+    generator = samplers.torch_generator()
     forward = generator if compile_with is None else torch.compile(generator, **compile_with)
 
     def loss(x):
-        return Root.apply(x, forward(2 * torch.rand(len(x), objectives.GMMN_SIZES[0]) - 1))
+        return Root.apply(x, forward(2 * torch.rand(len(x), samplers.GMMN_SIZES[0]) - 1))
 
-    return objectives.torch_training(loss, list(generator.parameters()), None, objectives.GMMN_BATCH, "none")
+    return sides.torch_training(
+        [(loss, list(generator.parameters()))], None, samplers.GMMN_BATCH, sides.torch_digits("none")
+    )
 
 
 STEPS: dict[str, Callable[[], Run]] = {
     OURS: our_gmmn,
-    EAGER: partial(objectives.torch_gmmn, None),
-    COMPILED: partial(objectives.torch_gmmn, {}),
+    EAGER: partial(samplers.torch_gmmn, None),
+    COMPILED: partial(samplers.torch_gmmn, {}),
     BY_HAND: partial(torch_gmmn_by_hand, {}),
 }
 
@@ -332,7 +335,7 @@ def benchmark(options: Benchmark) -> Iterator[str]:
     yield f"{machine('jax', 'torch')}, of which each contestant has {options.cores or 'all'}"
     if "step" in options.parts:
         rows = measure(STEPS, options.cores, turns=options.turns, seconds=options.seconds, warm=2)
-        yield table(f"A step of a GMMN, batch {objectives.GMMN_BATCH:,}", rows)
+        yield table(f"A step of a GMMN, batch {samplers.GMMN_BATCH:,}", rows)
     if "points" in options.parts:
         rows = measure(at(options.points), options.cores, turns=options.turns_of_points, seconds=0.0, warm=1)
         yield table(f"MMD and gradient, {options.points:,} + {options.points:,}", rows)

@@ -27,17 +27,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 import genjax_models as gx
-from experiments.benchmarks.measure import Timing, by_turns, contestant, machine
-from experiments.benchmarks.objectives import (
+from experiments.benchmarks.likelihoods import (
     IWAE_BATCH,
     IWAE_HIDDEN,
     VAE_BATCH,
     VAE_HIDDEN,
     VAE_LATENT,
-    Run,
     model_of_images,
-    training,
 )
+from experiments.benchmarks.measure import Timing, by_turns, contestant, machine
+from experiments.benchmarks.sides import Run, training
 from genjax_models.runs.command_line import explained, parse
 from genjax_models.runs.configuration import positive, whole
 

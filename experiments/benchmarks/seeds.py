@@ -37,7 +37,7 @@ from typing import Any, NamedTuple
 
 import genjax_models as gx
 from experiments.benchmarks.measure import by_turns, contestant, machine, ratio
-from experiments.benchmarks.objectives import Run
+from experiments.benchmarks.sides import Run
 from genjax_models.runs.command_line import Experiment, explained, parse
 from genjax_models.runs.configuration import positive, replaced, whole
 

@@ -36,7 +36,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 import genjax_models as gx
-from experiments.benchmarks import objectives
+from experiments.benchmarks import likelihoods, sides
 from experiments.benchmarks.measure import by_turns, contestant, machine, table
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import explained, parse
@@ -68,8 +68,8 @@ def jax_loop(binarise: str) -> Callable[[int], None]:
     import optax
 
     data = gx.prepare(gx.load("mnist10k"), binarise=binarise)
-    model = objectives.model_of_images(objectives.VAE_LATENT, (objectives.VAE_HIDDEN,))
-    train = gx.trainer(gx.vae(model), {"vae": optax.adam(objectives.RATE)})
+    model = likelihoods.model_of_images(likelihoods.VAE_LATENT, (likelihoods.VAE_HIDDEN,))
+    train = gx.trainer(gx.vae(model), {"vae": optax.adam(sides.RATE)})
     prepare = data.each_step or (lambda key, batch: batch)
 
     def step(state, data, rows):
@@ -83,7 +83,7 @@ def jax_loop(binarise: str) -> Callable[[int], None]:
     def steps(n: int) -> None:
         nonlocal state
         for _ in range(n):
-            state, _ = compiled(state, data.train, random.integers(0, size, objectives.VAE_BATCH))
+            state, _ = compiled(state, data.train, random.integers(0, size, likelihoods.VAE_BATCH))
         jax.block_until_ready(state)
 
     return steps
@@ -103,12 +103,12 @@ def benchmark(options: Benchmark) -> str:
         torch.set_num_threads(options.threads)
     chosen = options.binarise
     contestants = {
-        "genjax_models, compiled loop": lambda: objectives.our_vae(chosen).run,
+        "genjax_models, compiled loop": lambda: likelihoods.our_vae(chosen).run,
         "genjax_models, Python loop": lambda: jax_loop(chosen),
-        "torch eager, its default Adam": lambda: objectives.torch_vae(chosen, None, fused=None),
-        "torch eager, fused Adam": lambda: objectives.torch_vae(chosen, None),
-        "torch.compile, fused Adam": lambda: objectives.torch_vae(chosen, {}),
-        "the same, max-autotune": lambda: objectives.torch_vae(chosen, {"mode": "max-autotune"}),
+        "torch eager, its default Adam": lambda: likelihoods.torch_vae(chosen, None, fused=None),
+        "torch eager, fused Adam": lambda: likelihoods.torch_vae(chosen, None),
+        "torch.compile, fused Adam": lambda: likelihoods.torch_vae(chosen, {}),
+        "the same, max-autotune": lambda: likelihoods.torch_vae(chosen, {"mode": "max-autotune"}),
     }
     ready = {name: contestant(make) for name, make in contestants.items()}
     timings = by_turns(ready, turns=options.turns, seconds=options.seconds)

@@ -8,7 +8,7 @@ import distrax
 import jax
 import jax.numpy as jnp
 
-from genjax_models.estimators.distributions import Bernoulli, DiscretisedLogistic, Shaped, flat
+from genjax_models.estimators.distributions import Bernoulli, DiscretisedLogistic, Shaped, Vector, flat
 from genjax_models.models.families import Family, positive
 from genjax_models.networks.outputs import Output
 from genjax_models.types import Array, Shape
@@ -71,4 +71,4 @@ def discretised_logistic(shape: Shape) -> Family:
 
 def _over(shape: Shape, each: distrax.Distribution) -> Shaped:
     """Independent numbers `[..., prod(shape)]` as one array of `shape`."""
-    return Shaped(distrax.Independent(each, 1), shape)
+    return Shaped(Vector(each), shape)

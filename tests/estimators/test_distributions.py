@@ -1,5 +1,8 @@
 """Values, gradients and draws against exact numbers: oracles o04 and o14, scipy in float64, and closed forms."""
 
+from functools import partial
+
+import chex
 import distrax
 import jax
 import jax.numpy as jnp
@@ -12,6 +15,7 @@ from genjax_models.estimators.distributions import (
     DiscretisedLogistic,
     FullCovarianceNormal,
     Shaped,
+    Vector,
     diagonal_normal,
 )
 from tests.statistics import assert_mean
@@ -316,3 +320,39 @@ def test_the_softplus_of_a_bernoulli_has_its_value_and_slope():
     )
     np.testing.assert_allclose(value, -np.logaddexp(0, logits), rtol=2e-6, atol=1e-30)
     np.testing.assert_allclose(slope, -1 / (1 + np.exp(-logits)), rtol=2e-6, atol=1e-30)
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 5])
+def test_vectors_of_few_numbers_are_independent_normals(size):
+    """Value and gradient, where mean, scale and value have axes that the others lack."""
+    keys = jax.random.split(jax.random.key(0), 3)
+    mean, raw = jax.random.normal(keys[0], (7, 1, size)), jax.random.normal(keys[1], (7, 1, 1))
+    value = jax.random.normal(keys[2], (3, size))
+
+    def total(family, mean, raw, value):
+        return jnp.sum(
+            jnp.sin(family(distrax.Normal(mean, jnp.broadcast_to(jnp.exp(raw), mean.shape))).log_prob(value))
+        )
+
+    plain = jax.value_and_grad(partial(total, lambda each: distrax.Independent(each, 1)), (0, 1, 2))(mean, raw, value)
+    written_out = jax.value_and_grad(partial(total, Vector), (0, 1, 2))(mean, raw, value)
+    chex.assert_trees_all_close(written_out, plain, rtol=1e-5, atol=1e-6)
+    assert Vector(distrax.Normal(mean, jnp.ones_like(mean))).log_prob(value).shape == (7, 3)
+
+
+def test_a_vector_of_another_size_is_refused():
+    with pytest.raises(AssertionError):
+        Vector(distrax.Normal(jnp.zeros(2), jnp.ones(2))).log_prob(jnp.zeros((5, 1)))
+
+
+def test_a_full_covariance_has_scipy_s_density_of_values_with_more_axes():
+    """Values `[3, 4, 1, d]` beside components `[2, d]`, as a mixture asks."""
+    random = np.random.RandomState(0)
+    mean, factor = random.normal(size=(2, 3)), np.tril(random.normal(size=(2, 3, 3))) + 2 * np.eye(3)
+    value = random.normal(size=(3, 4, 1, 3))
+    found = FullCovarianceNormal(jnp.asarray(mean, jnp.float32), jnp.asarray(factor, jnp.float32)).log_prob(value)
+    expected = np.stack(
+        [stats.multivariate_normal(m, f @ f.T).logpdf(value[:, :, 0]) for m, f in zip(mean, factor, strict=True)],
+        axis=-1,
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)

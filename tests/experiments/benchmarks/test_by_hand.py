@@ -9,7 +9,7 @@ import pytest
 
 import genjax_models as gx
 from experiments import iwae
-from experiments.benchmarks import by_hand, objectives
+from experiments.benchmarks import by_hand, likelihoods, sides
 from genjax_models.errors import InputError
 
 
@@ -17,7 +17,7 @@ from genjax_models.errors import InputError
 def test_both_have_one_loss_and_one_gradient(k):
     """At carried parameters, with one noise."""
     if k is None:
-        objective = gx.vae(objectives.model_of_images(objectives.VAE_LATENT, (objectives.VAE_HIDDEN,)))
+        objective = gx.vae(likelihoods.model_of_images(likelihoods.VAE_LATENT, (likelihoods.VAE_HIDDEN,)))
     else:
         objective = gx.iwae(iwae.build_model(iwae.Config()), num_samples=k)
     ((player, compute),) = objective.losses.items()
@@ -51,9 +51,9 @@ def test_both_have_one_loss_and_one_gradient(k):
 def test_the_table_tells_what_is_faster_by_how_much(monkeypatch):
     takes = lambda seconds: lambda *_: lambda n: time.sleep(seconds * n)
     monkeypatch.setattr(by_hand, "by_hand", takes(2e-3))
-    ours = objectives.Ours(takes(1e-3)(), None)
-    monkeypatch.setattr(objectives, "our_vae", lambda binarise: ours)
-    monkeypatch.setattr(objectives, "our_iwae", lambda k: ours)
+    ours = sides.Ours(takes(1e-3)(), None)
+    monkeypatch.setattr(likelihoods, "our_vae", lambda binarise: ours)
+    monkeypatch.setattr(likelihoods, "our_iwae", lambda k: ours)
     rows = by_hand.benchmark(by_hand.Benchmark(seconds=0.02)).splitlines()[2:]
     assert len(rows) == 4
     for row in rows:
@@ -63,11 +63,11 @@ def test_the_table_tells_what_is_faster_by_how_much(monkeypatch):
 def test_as_many_steps_are_made_as_were_asked_for_over_the_border_of_a_chunk(monkeypatch):
     seen = []
     monkeypatch.setattr(jax, "block_until_ready", seen.append)
-    monkeypatch.setattr(objectives, "CHUNK", 4)
+    monkeypatch.setattr(sides, "CHUNK", 4)
     monkeypatch.setattr(by_hand, "loss", lambda layers, key, x, k: jnp.mean((layers[0][1] - 1) ** 2))
     by_hand.by_hand(None, 10)(6)
     (layers,) = seen
-    np.testing.assert_allclose(layers[0][1], 6 * objectives.RATE, rtol=1e-2)  # Adam's first steps are of its rate
+    np.testing.assert_allclose(layers[0][1], 6 * sides.RATE, rtol=1e-2)  # Adam's first steps are of its rate
 
 
 @pytest.mark.parametrize("wrong", [{"turns": 4}, {"seconds": 0.0}])

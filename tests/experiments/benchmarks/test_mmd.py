@@ -8,7 +8,7 @@ import pytest
 
 import genjax_models as gx
 from experiments import gmmn
-from experiments.benchmarks import mmd, objectives
+from experiments.benchmarks import mmd, samplers
 from experiments.benchmarks.measure import Timing
 from experiments.benchmarks.mmd import OURS, Benchmark, Row
 from genjax_models.errors import InputError
@@ -49,15 +49,15 @@ def test_the_gradient_by_hand_is_that_of_the_root(samples):
 
 
 def test_a_step_by_hand_is_that_of_autograd(monkeypatch):
-    monkeypatch.setattr(objectives, "GMMN_SIZES", (2, 3, 784))
-    monkeypatch.setattr(objectives, "GMMN_BATCH", 6)
+    monkeypatch.setattr(samplers, "GMMN_SIZES", (2, 3, 784))
+    monkeypatch.setattr(samplers, "GMMN_BATCH", 6)
     seen = []
-    for make in (objectives.torch_gmmn, mmd.torch_gmmn_by_hand):
+    for make in (samplers.torch_gmmn, mmd.torch_gmmn_by_hand):
         made = []
-        layers = objectives.torch_generator
+        layers = samplers.torch_generator
         with monkeypatch.context() as patched:
             patched.setattr(
-                objectives, "torch_generator", lambda made=made, layers=layers: made.append(layers()) or made[0]
+                samplers, "torch_generator", lambda made=made, layers=layers: made.append(layers()) or made[0]
             )
             torch.manual_seed(0)
             make(None)(3)
