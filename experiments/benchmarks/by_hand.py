@@ -1,6 +1,19 @@
 """What the library costs: its compiled loop beside a loop of the same steps that is written by hand, for one model.
 
 python -m experiments.benchmarks.by_hand
+
+On 2 cores of an AMD EPYC (jax 0.10.2), measured alone, 2026-11-22:
+
+                     steps/s of the library   by hand   the library is as fast as
+VAE, batch 100                        753.2     779.7    0.97 x  (0.85 to 0.99)
+IWAE, k = 1, batch 20                2288.5    2306.1    0.99 x  (0.99 to 1.01)
+IWAE, k = 5, batch 20                1066.3    1031.1    1.04 x  (1.01 to 1.04)
+IWAE, k = 50, batch 20                199.4     184.9    1.08 x  (0.93 to 1.10)
+
+Beside its step the library's loop makes batches of fresh permutations, looks for what is not finite, and keeps metrics.
+What is left to gain is in neither: of the 0.43 ms of a step of the IWAE with k = 1, 0.16 are the forward pass and 0.36
+are what is left when SGD stands in Adam's place. XLA's fusions of several outputs (the backend's extra option
+xla_cpu_use_multi_output_fusion) make Adam 2 to 6% of a step cheaper and a binarisation at every step 35% dearer.
 """
 
 from __future__ import annotations

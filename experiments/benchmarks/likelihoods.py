@@ -208,10 +208,10 @@ def torch_finite_mixture():
 
     def loss(x):
         factor = torch.where(torch.eye(2, dtype=torch.bool), functional.softplus(raw_factor) + 0.01, raw_factor).tril()
-        away = torch.linalg.solve_triangular(factor, (x[:, None] - mean)[..., None], upper=False)[..., 0]
+        away = torch.linalg.solve_triangular(factor, (x[:, None] - mean).permute(1, 2, 0), upper=False)
         log_scale = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        each = -0.5 * (away**2).sum(-1) - log_scale - math.log(2 * math.pi)
-        return -torch.logsumexp(functional.log_softmax(logits, 0) + each, dim=-1).mean()
+        each = -0.5 * (away**2).sum(-2) + (functional.log_softmax(logits, 0) - log_scale)[:, None]
+        return math.log(2 * math.pi) - torch.logsumexp(each, dim=0).mean()
 
     return loss, [logits, mean, raw_factor]
 
@@ -229,8 +229,8 @@ def torch_infinite_mixture():
     def loss(x):
         h = features(torch.randn(config.num_samples, config.latent))
         mean, scale = mean_of(h), functional.softplus(raw_scale_of(h)) + 1e-4
-        away = ((x - mean[:, None]) / scale[:, None]) ** 2
-        each = -0.5 * away.sum(-1) - 2 * scale.log() - math.log(2 * math.pi)
+        away = sum(((x[:, i] - mean[:, i, None]) / scale) ** 2 for i in range(2))
+        each = -0.5 * away - 2 * scale.log() - math.log(2 * math.pi)
         return math.log(len(h)) - torch.logsumexp(each, dim=0).mean()
 
     return loss, [*features.parameters(), *mean_of.parameters(), *raw_scale_of.parameters()]

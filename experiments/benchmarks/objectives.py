@@ -2,7 +2,7 @@
 
 python -m experiments.benchmarks.objectives
 
-The README's table is its output on 2 cores of an AMD EPYC, measured alone, 2026-11-21. Beside other processes PyTorch's
+The README's table is its output on 2 cores of an AMD EPYC, measured alone, 2026-11-22. Beside other processes PyTorch's
 threads, which wait by spinning, lose far more than ours (5 x on the VAE, where 1.9 x was measured alone), and such
 figures say nothing.
 """

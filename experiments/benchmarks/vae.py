@@ -3,7 +3,7 @@
 python -m experiments.benchmarks.vae
 
 On 2 cores of an AMD EPYC (jax 0.10.2, torch 2.13.0, 2 threads and their own allocators), measured alone, 2026-11-21,
-eleven turns of 1.5 s:
+eleven turns of 1.5 s (a day later nine turns had 2.34, 1.94, 1.85 and 1.84 x):
 
                                      steps/s    the loop is faster by
     genjax_models, compiled loop         764
