@@ -2,28 +2,29 @@
 
 python -m experiments.benchmarks.seeds
 
-On 2 cores of an AMD EPYC, measured alone (jax 0.10.2, CPU), 2026-11-21; medians of five turns of a second (of half a
-second for DCGAN and LAPGAN), of steps of members in a second:
+On 2 cores of an AMD EPYC, measured alone (jax 0.10.2, CPU), 2026-11-22; medians of five turns of 0.7 s, of steps of
+members in a second:
 
                                 alone   of 8 together   throughput
-    VAE, 784-400-20             590.1           464.7   0.79 x  (0.78 to 0.79)
-    VAE, 784-100-8, batch 32   2116.5          1932.1   0.91 x  (0.89 to 0.93)
-    IWAE, k = 5, batch 20       897.5           701.9   0.79 x  (0.74 to 0.81)
-    IWAE, k = 50, batch 20      182.2           146.5   0.81 x  (0.77 to 0.81)
-    autoencoder                 319.3           258.2   0.81 x  (0.78 to 0.92)
-    finite mixture, points     2608.3          2395.6   0.92 x  (0.90 to 1.12)
-    infinite mixture, points    331.3           291.2   0.87 x  (0.85 to 0.93)
-    GAN, points                 628.0           623.3   0.99 x  (0.94 to 1.01)
-    DCGAN, batch 64              21.1            15.5   0.74 x  (0.73 to 0.76)
-    LAPGAN, batch 64             24.0            17.1   0.71 x  (0.70 to 0.72)
-    GMMN, batch 1,000            18.3            13.2   0.72 x  (0.72 to 0.75)
-    GMMN on codes, batch 1,000   29.8            22.4   0.73 x  (0.68 to 0.86)
+    VAE, 784-400-20             652.8           473.4   0.73 x  (0.68 to 1.03)
+    VAE, 784-100-8, batch 32   2930.3          3166.8   1.07 x  (1.07 to 1.10)
+    VAE, 784-16-2, batch 16    6430.0          9257.6   1.47 x  (1.42 to 1.51)
+    IWAE, k = 5, batch 20      1054.0           920.6   0.87 x  (0.86 to 0.88)
+    IWAE, k = 50, batch 20      153.2           137.8   0.88 x  (0.75 to 0.91)
+    autoencoder                 279.3           249.1   0.90 x  (0.86 to 0.92)
+    finite mixture, points    11865.2         11551.4   0.96 x  (0.89 to 1.01)
+    infinite mixture, points    861.3          1029.4   1.09 x  (0.84 to 1.20)
+    GAN, points                 749.7           738.7   0.99 x  (0.98 to 1.01)
+    DCGAN, batch 64              23.8            17.1   0.72 x  (0.69 to 0.74)
+    LAPGAN, batch 64             29.6            19.3   0.65 x  (0.64 to 0.67)
+    GMMN, batch 1,000            20.9            15.2   0.73 x  (0.70 to 0.74)
+    GMMN on codes, batch 1,000   32.7            19.6   0.60 x  (0.58 to 0.61)
 
-Where one run keeps both cores busy there is nothing to gain, and eight states leave the caches that one stays in; on
-another turn the smaller ones had 1.0 to 1.2 x. What is gained here is one compilation in place of eight, and a page
-that compares them. Convolutions of many members are made one after the other (`networks.convolution`): as the grouped
-convolution that jax makes of them they had 0.17 and 0.14 x. Accelerators, which one small run does not fill, have not
-been measured.
+Where one run keeps both cores busy there is nothing to gain, and eight states leave the caches that one stays in; the
+smallest gains half as much again. What is gained beside is one compilation in place of eight, and a page that compares
+them. Convolutions of many members are made one after the other (`networks.convolution`): as the grouped convolution
+that jax makes of them they had 0.17 and 0.14 x. Accelerators, which one small run does not fill, have not been
+measured.
 """
 
 from __future__ import annotations
@@ -40,8 +41,6 @@ from experiments.benchmarks.measure import by_turns, contestant, machine, ratio
 from experiments.benchmarks.sides import Run
 from genjax_models.runs.command_line import Experiment, explained, parse
 from genjax_models.runs.configuration import positive, replaced, whole
-
-CHUNK = 20  # steps in a call of the compiled loop
 
 
 class Case(NamedTuple):
@@ -93,6 +92,7 @@ def steps(experiment: Experiment, config: Any, members: int) -> Run:
     import jax.numpy as jnp
 
     from genjax_models.runs.experiment import trainer_for
+    from genjax_models.runs.feed import longest_chunk
 
     config, loaded = experiment.dataset(config)
     data, train = experiment.prepare(config, loaded), trainer_for(experiment, config)
@@ -100,15 +100,16 @@ def steps(experiment: Experiment, config: Any, members: int) -> Run:
     if members > 1:
         alone, keys = train, jax.vmap(jax.random.key)(jnp.arange(members))
         train = gx.together(lambda values: alone, {})
-    loop = gx.loop_over_data(train, batch_size=config.training.batch_size, prepare=data.each_step, chunk=CHUNK)
+    chunk = longest_chunk(config.training, len(data.train.x))  # shorter ones would permute the data for a few steps
+    loop = gx.loop_over_data(train, batch_size=config.training.batch_size, prepare=data.each_step, chunk=chunk)
     state = jax.jit(train.init)(keys, data.example)
 
     def run(n: int) -> None:
         nonlocal state
         wanted = int(jnp.max(state.step)) + n
         while n:
-            state, _ = loop(state, data.train, min(n, CHUNK))
-            n -= min(n, CHUNK)
+            state, _ = loop(state, data.train, min(n, chunk))
+            n -= min(n, chunk)
         if int(jnp.min(state.step)) != wanted:  # what stopped because it was not finite is not fast
             raise ArithmeticError(f"{experiment.name} made {int(jnp.min(state.step))} steps of {wanted}")
 

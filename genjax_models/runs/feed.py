@@ -30,7 +30,7 @@ class InMemory:
     streams = False
 
     def __init__(self, trainer: Trainer, data: Prepared, training: Training):
-        longest = _longest_chunk(training, len(data.train.x))
+        longest = longest_chunk(training, len(data.train.x))
         self.run = loop_over_data(trainer, batch_size=training.batch_size, prepare=data.each_step, chunk=longest)
         self.pace = _Pace(longest)
         self._train, self._training = data.train, training
@@ -63,7 +63,7 @@ class Streamed:
     streams = True
 
     def __init__(self, trainer: Trainer, data: Prepared, training: Training, stream: Stream, mesh: Mesh | None):
-        longest = min(_longest_chunk(training, len(data.train.x)), stream.longest_chunk)
+        longest = min(longest_chunk(training, len(data.train.x)), stream.longest_chunk)
         self.run = loop_over_chunk(trainer, prepare=data.each_step)
         self.pace = _Pace(longest)
         self.position = stream.position
@@ -139,7 +139,7 @@ def beside(state: TrainState, batch: Batch) -> Batch:
     return processes.spread(batch, NamedSharding(sharding.mesh, PartitionSpec()))
 
 
-def _longest_chunk(training: Training, size: int) -> int:
+def longest_chunk(training: Training, size: int) -> int:
     """Steps in a call of the loop, for which it permutes all the epochs that they may touch: ten at most."""
     epochs = 10 * (size // training.batch_size)
     return max(1, min(LONGEST_CHUNK, training.evaluate_every, training.steps, epochs))

@@ -45,7 +45,7 @@ def loop_over_data(
         members = start.step.ndim
         for_each = jax.vmap if members else lambda function: function
         now = start.step[0] if members else start.step
-        rows = for_each(lambda key: batch_rows(key, now, chunk, len(data.x), batch_size))(start.key)
+        rows = for_each(lambda key: batch_rows(key, now, chunk, len(data.x), batch_size, num_steps))(start.key)
 
         def step(i: Array, state: TrainState) -> tuple[TrainState, Metrics]:
             def batch(key: PRNGKey, step: Array, rows: Array) -> Batch:
@@ -90,17 +90,20 @@ def loop_over_chunk(
     return run
 
 
-def batch_rows(key: PRNGKey, step: Array, num_steps: int, size: int, batch_size: int) -> Array:
+def batch_rows(
+    key: PRNGKey, step: Array, num_steps: int, size: int, batch_size: int, wanted: Array | None = None
+) -> Array:
     """Which rows of `size` examples make up the batches of steps `step ... step + num_steps - 1`.
 
     Returns:
-      int32 `[num_steps, batch_size]`, the same whatever the chunks in which a run is cut.
+      int32 `[num_steps, batch_size]`, the same whatever the chunks in which a run is cut. Where only the first `wanted`
+      will be used, the others may be any rows.
     """
     per_epoch = size // batch_size
     if not per_epoch:
         raise ValueError(f"a batch of {batch_size} does not fit into {size} examples")
     steps = step + jnp.arange(num_steps)
-    first, last = step // per_epoch, (step + num_steps - 1) // per_epoch
+    first, last = step // per_epoch, (step + (num_steps if wanted is None else wanted) - 1) // per_epoch
     epochs = first + jnp.arange((num_steps - 1) // per_epoch + 2)  # as many as these steps can touch
 
     def order(epoch):
