@@ -2,25 +2,25 @@
 
 python -m experiments.benchmarks.streaming
 
-On 2 cores of an AMD EPYC (jax 0.10.2, grain 0.2.18) that others computed on too, 2026-11-21. Medians over turns:
+On 2 cores of an AMD EPYC (jax 0.10.2, grain 0.2.18), measured alone, 2026-11-22. Medians over turns:
 
-    28 x 28, 8,000 images in array_record: 5 turns of 600 steps
-        in memory    7.30 ms a step
-        streamed     7.37 ms a step, of which waiting 0.69% (at most 2.03% of a turn)
-        streamed / in memory: 1.010 (0.517 to 1.032)
-    64 x 64 x 3, 4,000 PNG files: 7 turns of 60 steps
-        in memory   34.72 ms a step
-        streamed    37.79 ms a step, of which waiting 0.62% (at most 1.89% of a turn)
-        streamed / in memory: 1.073 (0.425 to 2.575)
+    28 x 28, 40,000 images in array_record: 7 turns of 1,000 steps
+        in memory    2.74 ms a step
+        streamed     2.86 ms a step, of which waiting 1.06% (at most 1.46% of a turn)
+        streamed / in memory: 1.047 (1.009 to 1.080)
+    64 x 64 x 3, 30,000 PNG files: 7 turns of 50 steps
+        in memory   32.61 ms a step
+        streamed    35.65 ms a step, of which waiting 0.64% (at most 1.89% of a turn)
+        streamed / in memory: 1.087 (1.073 to 1.125)
 
-Waiting is measured by itself, around the call that hands over the next chunk. The ratios are those of a machine that
-was not quiet, as their range says: they do not settle whether reading, which shares the cores with the step, slows it.
-It takes 0.4 ms of one core for a batch of 100 at 28 x 28 and 1.4 ms at 64 x 64 x 3. Files were in the system's cache.
+Waiting is measured by itself, around the call that hands over the next chunk; the rest of what streaming costs is that
+reading shares the cores with the step: 0.4 ms of one for a batch of 100 at 28 x 28 and 1.4 ms at 64 x 64 x 3. Files
+were in the system's cache.
 
 Peak memory of a process that loads and trains (20 steps), with 64 x 64 x 3:
 
-    28,000 images (344 MB decoded)    1,346 MB in memory   1,241 MB streamed
-    56,000 images (688 MB decoded)    2,208 MB in memory   1,176 MB streamed
+    30,000 images (369 MB decoded)    1,363 MB in memory   1,198 MB streamed
+    60,000 images (737 MB decoded)    2,354 MB in memory   1,233 MB streamed
 
 What is read are pixels, decoded once (56,000 files in 58 s, beside other work): decoding a batch of 100 at every step
 would take 1.9 ms of a core at 28 x 28 and 3.1 ms at 64 x 64 x 3, of noise and by Pillow alone, before any is read.
