@@ -2,24 +2,21 @@
 
 python -m experiments.benchmarks.dcgan
 
-On 2 cores of an AMD EPYC (jax 0.10.2, torch 2.13.0, 2 threads and their own allocators, fused Adam), 2026-11-21, seven
-turns of 1.5 s, by `--no-native --seconds 1.5`:
+On 2 cores of an AMD EPYC (jax 0.10.2, torch 2.13.0, 2 threads and their own allocators, fused Adam), measured alone,
+2026-11-22, five turns, by `--turns 5 --seconds 0.3`:
 
                                      steps/s    the loop is faster by (least and most of the turns)
-    genjax_models, compiled loop        17.6
-    torch eager                         14.2    1.24 x  (1.16 to 1.53)
-    torch eager, channels last          14.0    1.26 x  (1.13 to 1.42)
-    torch.compile                       12.0    1.45 x  (1.34 to 1.69)
-    torch.compile, channels last        12.2    1.45 x  (1.25 to 2.39)
+    genjax_models, compiled loop        24.7
+    torch eager                         23.6    1.04 x  (1.01 to 1.08)
+    torch eager, channels last          24.7    1.00 x  (0.95 to 1.06)
+    torch.compile                       18.9    1.31 x  (1.24 to 1.37)
+    torch.compile, channels last        19.6    1.26 x  (1.22 to 1.30)
+    our loop, jax.lax's derivatives      0.9   27.55 x (27.14 to 28.88)
 
-Other processes were beside, at a lower priority. Quote the ratios: PyTorch's threads wait for each other, and where
-the processes beside had the same priority it fell to 0.1 to 0.3 of our steps.
-
-By themselves, five turns of 2 s: 23.3 steps/s, and 0.9 through `jax.lax`'s own convolutions and derivatives, which
-`flax.linen.Conv` has: 27.5 x (27.1 to 27.8). Nearly all of that is in derivatives. The gradient of a transposed
-convolution's kernel was the last of it: written as x under dy it was canonical, and XLA changed the two operands'
-places, the kernel being the larger, and left the fast path; with the larger one as the image from the start the step
-takes 70 ms of processor time where it took 220.
+The last are `jax.lax`'s own convolutions and derivatives, which `flax.linen.Conv` has; nearly all of that is in
+derivatives. The gradient of a transposed convolution's kernel was the last of it: written as x under dy it was
+canonical, and XLA changed the two operands' places, the kernel being the larger, and left the fast path; with the
+larger one as the image from the start the step takes 70 ms of processor time where it took 220.
 """
 
 from __future__ import annotations
@@ -31,14 +28,13 @@ from unittest import mock
 
 import genjax_models as gx
 from experiments.benchmarks.measure import by_turns, contestant, machine, table
-from experiments.benchmarks.sides import torch_training
+from experiments.benchmarks.sides import Ours, digits, torch_training, training
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import explained, parse
 from genjax_models.runs.configuration import positive, whole
 
 SHAPE, LATENT, CHANNELS, BATCH = (28, 28, 1), 100, (64, 128), 64
 RATE, FIRST_MOMENT = 2e-4, 0.5
-CHUNK = 50
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,28 +55,16 @@ class Benchmark:
         positive(seconds=self.seconds)
 
 
-def jax_compiled_loop() -> Callable[[int], None]:
+def ours() -> Ours:
     """What `fit` runs: batches gathered and scaled, all in one compiled loop."""
-    import jax
     import optax
 
     from genjax_models.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 
-    data = gx.prepare(gx.load("mnist10k"), binarise="none", range=(-1, 1))
     generator, discriminator = DCGANGenerator(SHAPE, CHANNELS[::-1]), DCGANDiscriminator(SHAPE, CHANNELS)
     objective = gx.gan(gx.adversarial_pair(generator, discriminator, LATENT))
-    train = gx.trainer(objective, dict.fromkeys(objective.losses, optax.adam(RATE, b1=FIRST_MOMENT)))
-    run = gx.loop_over_data(train, batch_size=BATCH, prepare=data.each_step, chunk=CHUNK)
-    state = jax.jit(train.init)(jax.random.key(0), gx.Batch(data.example.x[:1]))
-
-    def steps(n: int) -> None:
-        nonlocal state
-        while n:
-            state, _ = run(state, data.train, min(n, CHUNK))
-            n -= min(n, CHUNK)
-        jax.block_until_ready(state)
-
-    return steps
+    adam = optax.adam(RATE, b1=FIRST_MOMENT)
+    return training(objective, BATCH, digits("none", (-1, 1)), optimizers=dict.fromkeys(objective.losses, adam))
 
 
 def jax_native() -> Callable[[int], None]:
@@ -88,7 +72,7 @@ def jax_native() -> Callable[[int], None]:
     from genjax_models.networks import convolution
 
     with mock.patch.object(convolution, "_convolve", convolution._native):
-        steps = jax_compiled_loop()
+        steps = ours().run
         steps(1)  # traced here, and not again
     return steps
 
@@ -157,7 +141,7 @@ def benchmark(options: Benchmark) -> str:
     if options.threads:
         torch.set_num_threads(options.threads)
     contestants = {
-        "genjax_models, compiled loop": jax_compiled_loop,
+        "genjax_models, compiled loop": lambda: ours().run,
         "torch eager": lambda: torch_steps(None),
         "torch eager, channels last": lambda: torch_steps(None, channels_last=True),
         "torch.compile": lambda: torch_steps({}),

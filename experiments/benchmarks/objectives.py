@@ -136,7 +136,7 @@ CONTESTS: dict[str, Contest] = {
             ("iwae_50_batch_1000", 50, 1_000),
         )
     },
-    "dcgan": Contest(f"DCGAN, batch {dcgan.BATCH}", samplers.our_dcgan, dcgan.torch_steps, samplers.dcgan_flops()),
+    "dcgan": Contest(f"DCGAN, batch {dcgan.BATCH}", dcgan.ours, dcgan.torch_steps, samplers.dcgan_flops()),
     "lapgan": Contest(
         "LAPGAN, 3 levels, batch 64", samplers.our_lapgan, samplers.torch_lapgan, samplers.lapgan_flops()
     ),

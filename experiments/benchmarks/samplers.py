@@ -38,28 +38,14 @@ MOMENTS, MOMENTS_BATCH = 4, 512
 LAPGAN_SIZES = (32, 16, 8)
 
 
-def our_dcgan() -> Ours:
-    """Both players."""
-    from genjax_models.networks.dcgan import DCGANDiscriminator, DCGANGenerator
-
-    generator = DCGANGenerator(dcgan.SHAPE, dcgan.CHANNELS[::-1])
-    discriminator = DCGANDiscriminator(dcgan.SHAPE, dcgan.CHANNELS)
-    objective = gx.gan(gx.adversarial_pair(generator, discriminator, dcgan.LATENT))
-    return training(objective, dcgan.BATCH, digits("none", (-1, 1)), optimizers=as_radford(objective))
-
-
-def as_radford(objective: Objective):
-    """Adam for every player of an adversarial game, with the moments of Radford et al."""
-    import optax
-
-    return dict.fromkeys(objective.losses, optax.adam(dcgan.RATE, b1=dcgan.FIRST_MOMENT))
-
-
 def our_lapgan() -> Ours:
     """Three levels, 32, 16 and 8 pixels wide: `experiments.lapgan`'s."""
-    objective = lapgan.build(lapgan.Config())
+    import optax
+
+    objective, adam = lapgan.build(lapgan.Config()), optax.adam(dcgan.RATE, b1=dcgan.FIRST_MOMENT)
     data = gx.prepare(padded(gx.load("mnist10k"), LAPGAN_SIZES[0]), binarise="none", range=(-1, 1))
-    return training(objective, lapgan.Config().training.batch_size, data, optimizers=as_radford(objective))
+    optimizers = dict.fromkeys(objective.losses, adam)
+    return training(objective, lapgan.Config().training.batch_size, data, optimizers=optimizers)
 
 
 def our_mmd_gan() -> Ours:
