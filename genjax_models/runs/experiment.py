@@ -84,7 +84,7 @@ def run(experiment: Experiment, config: Any, options: Options, command: str) -> 
         starts = _starts(trainer_of(values_of(members[runs[0].name])), runs, mesh) if options.resume else None
         traces = _traces(options, folder, config, starts)
         processes.on_first(_begin, experiment, config, members, folder, runs, command)
-        data = processes.together(experiment.prepare, config, dataset)
+        data = processes.together(_prepared, experiment, config, dataset)
         fitted = _fit(experiment, config, data, folder, runs, starts, trainer_of, mesh, traces)
         processes.leave()
         if not processes.is_first():
@@ -92,6 +92,14 @@ def run(experiment: Experiment, config: Any, options: Options, command: str) -> 
         told = [one.report(data, own) for one, own in zip(runs, fitted, strict=True)]
         print(told[0] if members == ALONE else _report(experiment, folder, runs))
         return folder
+
+
+def _prepared(experiment: Experiment, config: Any, dataset: Dataset) -> Prepared:
+    data = experiment.prepare(config, dataset)
+    if jax.process_count() > 1 and isinstance(data.train.x, jax.Array):
+        # Here a device is to have its share of the training examples (`feed.shared`), and none all of them.
+        return data._replace(train=jax.device_get(data.train))
+    return data
 
 
 def _folder(experiment: Experiment, options: Options) -> Path:

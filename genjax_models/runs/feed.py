@@ -30,10 +30,11 @@ class InMemory:
     streams = False
 
     def __init__(self, trainer: Trainer, data: Prepared, training: Training):
-        longest = longest_chunk(training, len(data.train.x))
-        self.run = loop_over_data(trainer, batch_size=training.batch_size, prepare=data.each_step, chunk=longest)
+        size, batch_size = len(data.train.x), training.batch_size
+        longest = longest_chunk(training, size)
+        self.run = loop_over_data(trainer, batch_size=batch_size, prepare=data.each_step, chunk=longest, size=size)
         self.pace = _Pace(longest)
-        self._train, self._training = data.train, training
+        self._train, self._training, self._size = data.train, training, size
 
     def __enter__(self) -> "InMemory":
         return self
@@ -42,8 +43,8 @@ class InMemory:
         pass
 
     def place(self, state: TrainState) -> None:
-        """Puts the examples where the state is."""
-        self._train = beside(state, self._train)
+        """Puts the examples where the state is: a share of them on each device, where it is on several processes."""
+        self._train = (beside if state.step.is_fully_addressable else shared)(state, self._train)
 
     def __call__(self, step: int) -> tuple[Batch, int]:
         """What the loop takes at `step`, and how many steps it is to make: in all processes as many."""
@@ -54,7 +55,7 @@ class InMemory:
 
     def rows(self, state: TrainState) -> np.ndarray:
         """Which rows of the training split make up the batch of the next step, `[batch_size]`."""
-        return np.asarray(batch_rows(state.key, state.step, 1, len(self._train.x), self._training.batch_size))[0]
+        return np.asarray(batch_rows(state.key, state.step, 1, self._size, self._training.batch_size))[0]
 
 
 class Streamed:
@@ -137,6 +138,26 @@ def beside(state: TrainState, batch: Batch) -> Batch:
     if len(sharding.device_set) == 1:
         return batch
     return processes.spread(batch, NamedSharding(sharding.mesh, PartitionSpec()))
+
+
+def shared(state: TrainState, batch: Batch) -> Batch:
+    """The batch's rows, an even share of them on each device that the state is on; zeros fill up the last.
+
+    A process reads no more of the arrays than what its devices keep. The loop's batches are gathered from all of them:
+    XLA looks up on each device what it has, and adds, which sends the bytes of a batch. (By gloo, between two processes
+    of one machine, a VAE's step took 9% longer than with all examples in each.)
+    """
+    mesh = state.step.sharding.mesh
+    share, sharding = -(-len(batch.x) // mesh.size), NamedSharding(mesh, PartitionSpec(mesh.axis_names))
+
+    def place(a: np.ndarray) -> jax.Array:
+        def own(index: tuple[slice, ...]) -> np.ndarray:
+            rows = a[index]
+            return np.pad(rows, [(0, share - len(rows)), *[(0, 0)] * (a.ndim - 1)])
+
+        return jax.make_array_from_callback((share * mesh.size, *a.shape[1:]), sharding, own)
+
+    return jax.tree.map(place, batch)
 
 
 def longest_chunk(training: Training, size: int) -> int:

@@ -17,7 +17,7 @@ _APART = np.uint32(2**32 - 1)
 
 
 def loop_over_data(
-    trainer: Trainer, *, batch_size: int, prepare: Prepare | None = None, chunk: int = 100
+    trainer: Trainer, *, batch_size: int, prepare: Prepare | None = None, chunk: int = 100, size: int | None = None
 ) -> Callable[[TrainState, Batch, int], tuple[TrainState, Metrics]]:
     """A compiled `run(state, data, num_steps) -> (state, metrics)` over a data set that lives on the device.
 
@@ -34,6 +34,7 @@ def loop_over_data(
       prepare: (key, batch) -> batch, applied to each gathered batch with a key of its own (binarisation, say).
       chunk: the most steps that one call can make. `num_steps` may be any number up to it and is not compiled in: one
         trace serves calls of every length, and a call with 0 steps only compiles.
+      size: examples in the data, where rows behind them only fill up what devices share evenly; by default all rows.
 
     Returns:
       `run`, jitted. The state is donated: use the one returned. Metrics have leaves `[chunk]`, of which the first
@@ -45,7 +46,7 @@ def loop_over_data(
         members = start.step.ndim
         for_each = jax.vmap if members else lambda function: function
         now = start.step[0] if members else start.step
-        rows = for_each(lambda key: batch_rows(key, now, chunk, len(data.x), batch_size, num_steps))(start.key)
+        rows = for_each(lambda key: batch_rows(key, now, chunk, size or len(data.x), batch_size, num_steps))(start.key)
 
         def step(i: Array, state: TrainState) -> tuple[TrainState, Metrics]:
             def batch(key: PRNGKey, step: Array, rows: Array) -> Batch:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 
 import chex
@@ -120,6 +121,40 @@ def test_fit_takes_a_trainer_that_is_spread():
     ]
     assert [len(one.state.step.sharding.device_set) for one in ended] == [1, 4]
     chex.assert_trees_all_close(*(one.state.variables for one in ended), **TOLERANCE)
+
+
+def mixture_on_four_devices():
+    """Its trainer, a fresh state, and 10 examples."""
+    objective = gx.mixture(gx.gaussian_mixture((3,), 2))
+    train = gx.data_parallel(gx.trainer(objective, {"mixture": optax.sgd(0.05)}), gx.data_mesh(4))
+    data = Batch(np.random.RandomState(0).randint(0, 9, (10, 3)).astype(np.uint8), np.arange(10))
+    return train, jax.jit(train.init)(jax.random.key(0), data), data
+
+
+def in_floats(key, batch):
+    return Batch(batch.x.astype(np.float32))
+
+
+def test_batches_of_examples_that_devices_share_are_the_same():
+    """In two epochs and a half, with two rows at the end that are no examples."""
+    train, state, data = mixture_on_four_devices()
+    shares = feed.shared(state, data)
+    assert [shard.data.shape for leaf in shares for shard in leaf.addressable_shards] == [(3, 3)] * 4 + [(3,)] * 4
+    run = gx.loop_over_data(train, batch_size=4, prepare=in_floats, size=10)
+    ended = [run(jax.tree.map(jax.numpy.copy, state), placed, 5) for placed in (shares, feed.beside(state, data))]
+    chex.assert_trees_all_equal(ended[0][1], ended[1][1])
+    chex.assert_trees_all_equal(ended[0][0].variables, ended[1][0].variables)
+
+
+def test_devices_that_share_the_examples_send_each_other_batches_and_never_all():
+    train, state, data = mixture_on_four_devices()
+    data = jax.tree.map(lambda a: np.tile(a, (100, *[1] * (a.ndim - 1))), data)
+    run = gx.loop_over_data(train, batch_size=4, prepare=in_floats, chunk=5)
+    told = jax.jit(run).lower(state, feed.shared(state, data), jax.numpy.int32(5)).compile().as_text()
+    sent = re.findall(r"= (\w+)\[([\d,]*)\]\S* (?:all-|collective|reduce-scatter)", told)
+    shapes = [tuple(map(int, shape.split(","))) for kind, shape in sent if kind == "u8"]
+    assert shapes
+    assert all(np.prod(shape) <= 4 * 3 for shape in shapes)  # a batch's bytes
 
 
 def test_devices_share_the_members(asked, whole, placed, tmp_path):

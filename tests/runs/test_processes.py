@@ -189,9 +189,14 @@ def test_a_process_that_does_not_come_is_waited_for_in_vain(missing, slurm, word
 COMPANY = """
 import os, signal, sys
 import jax, numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+from genjax_models.data.prepare import Prepared
 from genjax_models.errors import InputError, ProcessError
 from genjax_models.runs import processes
+from genjax_models.runs.configuration import Training
+from genjax_models.runs.feed import InMemory
 from genjax_models.training import data_mesh
+from genjax_models.types import Batch, TrainState
 
 def fail(which):
     if which == jax.process_index():
@@ -204,10 +209,19 @@ def told(work, *arguments):
     except (InputError, ProcessError, ValueError) as error:
         print(type(error).__name__, error, flush=True)
 
+# What of the rows 10 ... 19 this process has on each of its devices.
+def own_examples():
+    rows = Batch(np.arange(10, 20))
+    feed = InMemory(None, Prepared(rows, rows, rows, lambda key, batch: batch, (0, 1)), Training(1, 4, 1, 1))
+    step = processes.spread(jax.numpy.int32(0), NamedSharding(data_mesh(), PartitionSpec()))
+    feed.place(TrainState(step, *[None] * (len(TrainState._fields) - 1)))
+    return [shard.data.tolist() for shard in feed(0)[0].x.addressable_shards]
+
 with processes.joined(2, int(sys.argv[6]), sys.argv[4], 60):
     here = jax.process_index()
     told(processes.together, fail, 0)
     told(processes.together, fail, 1)
+    told(own_examples)
     told(processes.on_first, lambda: "on 0")
     told(processes.from_first, lambda: {"process": here, "float": 0.1})
     told(processes.check_alike, ["the same"])
@@ -239,6 +253,7 @@ def test_what_befalls_one_is_known_to_the_other():
         "True",
     ]
     *before, lost = said[0]
-    assert before == ["InputError shard 0 cannot be read", stops.format(0, 1), "on 0", *same]
-    assert said[1] == [stops.format(1, 0), "InputError shard 1 cannot be read", "None", *same]
+    shares = ["[[10, 11, 12], [13, 14, 15]]", "[[16, 17, 18], [19, 0, 0]]"]
+    assert before == ["InputError shard 0 cannot be read", stops.format(0, 1), shares[0], "on 0", *same]
+    assert said[1] == [stops.format(1, 0), "InputError shard 1 cannot be read", shares[1], "None", *same]
     assert lost.startswith("ProcessError process 0 of 2 lost another, go on with --resume (")
