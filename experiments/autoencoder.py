@@ -33,8 +33,6 @@ class Config:
     """mnist10k, fashion_mnist, a .npz or .npy file, a folder of idx files or of images, or tfds:NAME[:SPLIT]."""
     data_range: tuple[float, float] | None = None
     """Lowest and highest stored value of a data file; by default 0 255 for uint8 and 0 1 for floating point."""
-    stream: bool = False
-    """Leave training images on disk, decoded: for folders of images and tfds data that are larger than memory."""
     seed: int = 0
     """Of everything random in the run, in [0, 2^32)."""
     latent: int = 16
@@ -75,7 +73,7 @@ def load(run) -> tuple[Objective, Players]:
 
 def dataset(config: Config) -> tuple[Config, Dataset]:
     """The data set, and the config with its shape."""
-    loaded = gx.load(config.data, range=config.data_range, images=config.images.options(), stream=config.stream)
+    loaded = config.images.load(config.data, config.data_range)
     return with_shape(config, loaded), loaded
 
 

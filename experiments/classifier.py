@@ -90,7 +90,7 @@ def load(run) -> tuple[Objective, Players]:
 
 def dataset(config: Config) -> tuple[Config, Dataset]:
     """The data set, which must be of images with labels, and the config with its shape and classes."""
-    loaded = gx.load(config.data, range=config.data_range, images=config.images.options())
+    loaded = config.images.load(config.data, config.data_range)
     if len(loaded.shape) != 3:
         raise InputError(f"a classifier is of images, got examples of shape {loaded.shape} from {config.data}")
     if loaded.num_classes is None:

@@ -146,7 +146,7 @@ def dataset(config: Config) -> tuple[Config, Dataset]:
     """The data set, whose images the levels must be able to make, and the config with its shape."""
     from genjax_models.networks.dcgan import smallest_level
 
-    loaded = gx.load(config.data, range=config.data_range, images=config.images.options())
+    loaded = config.images.load(config.data, config.data_range)
     try:
         smallest_level(loaded.shape, len(config.channels))
     except ValueError as error:

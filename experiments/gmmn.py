@@ -113,7 +113,7 @@ def load(run) -> tuple[Objective, Players]:
 
 def dataset(config: Config) -> tuple[Config, Dataset]:
     """The data set, and the config with its shape."""
-    loaded = gx.load(config.data, range=config.data_range, images=config.images.options())
+    loaded = config.images.load(config.data, config.data_range)
     return dataclasses.replace(config, shape=loaded.shape), loaded
 
 

@@ -112,7 +112,7 @@ def as_vae(players: Players) -> Players:
 
 def dataset(config: Config):
     """The data set, which the likelihood must be able to take, and the config with its shape."""
-    loaded = gx.load(config.data, range=config.data_range, images=config.images.options())
+    loaded = config.images.load(config.data, config.data_range)
     if config.likelihood == "discretised_logistic" and vae.binarisation(config) != "none":
         raise InputError(f"likelihood discretised_logistic wants binarise none, got {config.binarise}")
     return vae.with_shape(config, loaded), loaded

@@ -93,8 +93,6 @@ class Config:
     """mnist10k, fashion_mnist, a .npz or .npy file, a folder of idx files, or tfds:NAME[:SPLIT]."""
     data_range: tuple[float, float] | None = None
     """Lowest and highest stored value of a data file; by default 0 255 for uint8 and 0 1 for floating point."""
-    stream: bool = False
-    """Leave training images on disk, decoded: for folders of images and tfds data that are larger than memory."""
     binarise: Literal["dynamic", "fixed", "threshold"] = "dynamic"
     """How pixels become binary: drawn anew at every step, drawn once, or cut at one half."""
     seed: int = 0
@@ -179,7 +177,7 @@ def load(run) -> tuple[Objective, Players]:
 
 def dataset(config: Config) -> tuple[Config, Dataset]:
     """The data set, and the config with its shape and the steps of its epochs."""
-    loaded = gx.load(config.data, range=config.data_range, images=config.images.options(), stream=config.stream)
+    loaded = config.images.load(config.data, config.data_range)
     training = config.training
     if training.steps is None:
         epochs = sum(3**stage for stage in range(config.optimizer.stages))

@@ -58,30 +58,32 @@ def neighbours(draw: Callable[[int], Array], data: Prepared, features: Features)
       data: of the run.
       features: what samples and test data are compared by.
     """
-    import jax
     import jax.numpy as jnp
+    import numpy as np
 
-    from genjax_models.evaluation.neighbours import data_copying, nearest_neighbours
+    from genjax_models.evaluation.neighbours import data_copying_by_distances, nearest_in_parts
     from genjax_models.evaluation.parzen_window import parzen_window
     from genjax_models.evaluation.samples import sample_quality
     from genjax_models.runs import figures
     from genjax_models.runs.pictures import Picture
 
-    test, train = data.test.x, data.each_step(jax.random.key(0), data.train).x
-    samples = draw(10_000)
+    test, samples = data.test.x, draw(10_000)
     some, shown = samples[: len(test)], samples[:_SHOWN]
-    nearest = train[nearest_neighbours(shown, train).indices[:, 0]]
-    caption = f"Samples above the nearest of {len(train):,} training images. "
+    judged = jnp.concatenate([samples[: max(_SHOWN, len(test))], test])
+    found = nearest_in_parts(judged, (part.x for part in data.parts()))
+    nearest = data.seen(np.asarray(found.indices[:_SHOWN, 0])).x
+    caption = f"Samples above the nearest of {len(data.train.x):,} training images. "
     if len(test) < _FEWEST:
         caption += f"The {len(test)} test images are too few to judge by."
     else:
         table = sample_quality(features, some, test)
         words = "; ".join(f"{name.replace('_', ' ')} {score}" for name, score in table.items())
+        copying = data_copying_by_distances(found.distances[: len(some), 0], found.distances[-len(test) :, 0])
         low, high = data.range
         window = parzen_window(*((x - low) / (high - low) for x in (samples, data.validation.x, test)))
         caption += (
             f"A sample is nearer to them than a test image is with probability"
-            f" {data_copying(some, train, test).value:.2f} (1/2 is right, 1 is copying). Beside the test images:"
+            f" {copying.value:.2f} (1/2 is right, 1 is copying). Beside the test images:"
             f" {words}. A Parzen window on {len(samples):,} samples, of values in [0, 1], has"
             f" {window.log_likelihood} nats (bandwidth {window.bandwidth:.2f}), a figure that says little (Theis et"
             f" al., 2016)."

@@ -146,7 +146,7 @@ def dataset(config: Config) -> tuple[Config, Dataset]:
     """
     from genjax_models.data.padding import padded
 
-    loaded = gx.load(config.data, range=config.data_range, images=config.images.options())
+    loaded = config.images.load(config.data, config.data_range)
     if len(loaded.shape) != 3:
         raise InputError(f"data must be images, got examples of shape {loaded.shape} from {config.data}")
     size = loaded.shape[:2]

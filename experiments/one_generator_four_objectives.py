@@ -144,7 +144,7 @@ def load(run) -> tuple[Objective, Players]:
 
 def dataset(config: Config) -> tuple[Config, Dataset]:
     """The data set, and the config with its shape."""
-    loaded = gx.load(config.data, range=config.data_range, images=config.images.options())
+    loaded = config.images.load(config.data, config.data_range)
     return dataclasses.replace(config, shape=loaded.shape), loaded
 
 
@@ -229,7 +229,6 @@ def side_by_side(*runs: Path | str) -> Figure:
 
 def table(*runs: Path | str) -> str:
     """What finished runs came to, in Markdown, beside what training images in place of samples would get."""
-    import jax
 
     from genjax_models.evaluation.samples import sample_quality
     from genjax_models.runs import directory
@@ -258,8 +257,7 @@ def table(*runs: Path | str) -> str:
             nll,
             f"{result['seconds']['running']:.0f}",
         )
-    train = data.each_step(jax.random.key(0), jax.tree.map(lambda a: a[: len(test)], data.train))
-    row("training images", train.x)
+    row("training images", data.seen(slice(len(test))).x)
     return "\n".join(lines)
 
 

@@ -48,10 +48,11 @@ def representations(options: Representations) -> dict[str, dict[str, list[float]
     import jax
 
     import genjax_models as gx
+    from genjax_models.data.records import Records
 
     run = trained(options.run, options.checkpoint)
     train, test = run.data.train, run.data.test
-    if getattr(run.config, "stream", False):
+    if isinstance(train.x, Records):
         raise InputError(f"{options.run}: its training data are streamed, and readers want them in memory")
     if train.label is None:
         raise InputError(f"{options.run}: its data, {run.config.data}, have no classes to be read")

@@ -37,8 +37,6 @@ class Config:
     """mnist10k, fashion_mnist, a .npz or .npy file, a folder of idx files or of images, or tfds:NAME[:SPLIT]."""
     data_range: tuple[float, float] | None = None
     """Lowest and highest stored value of a data file; by default 0 255 for uint8 and 0 1 for floating point."""
-    stream: bool = False
-    """Leave training images on disk, decoded: for folders of images and tfds data that are larger than memory."""
     binarise: Literal["auto", "dynamic", "fixed", "threshold", "none"] = "auto"
     """How pixels become binary; auto is dynamic for the Bernoulli likelihood and none for the others."""
     seed: int = 0
@@ -142,7 +140,7 @@ def load(run) -> tuple[Objective, Players]:
 
 def dataset(config: Config) -> tuple[Config, Dataset]:
     """The data set, which the likelihood must be able to take, and the config with its shape."""
-    loaded = gx.load(config.data, range=config.data_range, images=config.images.options(), stream=config.stream)
+    loaded = config.images.load(config.data, config.data_range)
     eight_bits = str(loaded.train.x.dtype) == "uint8" and loaded.range == (0, 255) and binarisation(config) == "none"
     if config.likelihood == "discretised_logistic" and not eight_bits:
         raise InputError(

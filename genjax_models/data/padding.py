@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 
 from genjax_models.data.dataset import Dataset, Split
+from genjax_models.data.records import Records
 from genjax_models.errors import InputError
 from genjax_models.types import Array
 
@@ -16,13 +17,18 @@ def padded(dataset: Dataset, size: int) -> Dataset:
     enough are left as they are, and so is the order of the examples. The provenance says what was done.
 
     Raises:
-      InputError: the examples are no images.
+      InputError: the examples are no images, or training images are on disk and smaller.
     """
     if len(dataset.shape) != 3:
         raise InputError(f"a margin is put around images, got examples of shape {dataset.shape} from {dataset.name}")
     missing = [max(0, size - side) for side in dataset.shape[:2]]
     if not any(missing):
         return dataset
+    if isinstance(dataset.train.x, Records):
+        raise InputError(
+            f"no margin can be put around streamed images: let those of {dataset.name} be decoded to {size} pixels a"
+            " side (image_size)"
+        )
     margins = [(0, 0), *((pixels // 2, pixels - pixels // 2) for pixels in missing), (0, 0)]
     pad = partial(np.pad, pad_width=margins, constant_values=dataset.range[0])
     splits = {name: Split(pad(x), label) for name, (x, label) in _splits(dataset).items()}

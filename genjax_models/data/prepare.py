@@ -1,7 +1,7 @@
 """From stored values to what a model sees: scaled to its range and, where its likelihood wants it, binarised."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Literal, NamedTuple, get_args
 
@@ -15,6 +15,8 @@ from genjax_models.errors import InputError
 from genjax_models.types import Array, Batch, PRNGKey
 
 Binarisation = Literal["dynamic", "fixed", "threshold", "none"]
+
+PART = 2**23  # numbers
 
 # Held-out data are the same for every run, so that bounds can be compared; no run's seed enters.
 _BINARISATION = 2**32 - 2  # beside the key of evaluation: no key of any run
@@ -35,8 +37,18 @@ class Prepared(NamedTuple):
 
     @property
     def example(self) -> Batch:
-        """Training examples as a step sees them, as many as 2^23 numbers hold: what players are initialised with."""
-        some = jax.tree.map(lambda a: a[: max(1, 2**23 // math.prod(self.train.x.shape[1:]))], self.train)
+        """What players are initialised with: the first of `parts`."""
+        return next(self.parts())
+
+    def parts(self) -> Iterator[Batch]:
+        """All training examples as a step sees them, as many at a time as 2^23 numbers hold."""
+        size = max(1, PART // math.prod(self.train.x.shape[1:]))
+        for start in range(0, len(self.train.x), size):
+            yield self.seen(slice(start, start + size))
+
+    def seen(self, rows: slice | np.ndarray) -> Batch:
+        """The training examples of these rows as a step sees them; binary ones are drawn with one key."""
+        some = jax.tree.map(lambda a: a[rows], self.train)
         some = some._replace(x=np.asarray(some.x)) if isinstance(some.x, Records) else some
         return self.each_step(jax.random.fold_in(jax.random.key(0), np.uint32(_BINARISATION)), some)
 

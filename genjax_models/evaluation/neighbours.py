@@ -1,5 +1,6 @@
 """Nearest training neighbours: has a generator learned, or memorised?"""
 
+from collections.abc import Iterable
 from functools import partial
 from typing import NamedTuple
 
@@ -45,6 +46,32 @@ def nearest_neighbours(x: Array, train: Array, *, neighbours: int = 1) -> Neighb
     return _nearest(as_points(x), as_points(train), neighbours)
 
 
+def nearest_in_parts(x: Array, parts: Iterable[Array]) -> Neighbours:
+    """As `nearest_neighbours`, of training examples that come in parts, one after the other: memory need hold but one.
+
+    Args:
+      x: `[n, ...]`.
+      parts: `[m_i, ...]` each; indices count through all.
+
+    Returns:
+      The nearest: leaves `[n, 1]`.
+
+    Raises:
+      ValueError: as `nearest_neighbours`; no parts.
+    """
+    best, before = None, 0
+    for part in parts:
+        found = nearest_neighbours(x, part)
+        found = found._replace(indices=found.indices + before)
+        before += len(part)
+        if best is not None:
+            found = jax.tree.map(partial(jnp.where, found.distances < best.distances), found, best)
+        best = found
+    if best is None:
+        raise ValueError("training_examples must be at least 1, got no part of them")
+    return best
+
+
 @partial(jax.jit, static_argnums=2)
 def _nearest(x: Array, train: Array, k: int) -> Neighbours:
     indices = map_blocks(lambda rows: jax.lax.top_k(-squared_distances(rows, train), k)[1], x, _BLOCK)
@@ -73,7 +100,12 @@ def data_copying(samples: Array, train: Array, test: Array) -> Score:
       ValueError: too few, of different sizes, not finite or not floating point.
     """
     check_features(2, samples=flat(samples), test_examples=flat(test))
-    of_samples, of_test = (np.sort(nearest_neighbours(x, train).distances[:, 0]) for x in (samples, test))
+    return data_copying_by_distances(*(nearest_neighbours(x, train).distances[:, 0] for x in (samples, test)))
+
+
+def data_copying_by_distances(of_samples: Array, of_test: Array) -> Score:
+    """`data_copying`, of distances to the nearest training example: `[n]` of samples, `[m]` of test examples."""
+    of_samples, of_test = np.sort(of_samples), np.sort(of_test)
     nearer = 1 - _share_below(of_test, of_samples)  # of the test examples, for each sample
     farther = _share_below(of_samples, of_test)  # of the samples, for each test example
     variance = np.var(nearer, ddof=1) / len(nearer) + np.var(farther, ddof=1) / len(farther)

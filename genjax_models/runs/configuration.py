@@ -12,6 +12,7 @@ from genjax_models.errors import InputError
 if TYPE_CHECKING:
     import optax
 
+    from genjax_models.data.dataset import Dataset, Range
     from genjax_models.types import Objective, Trainer
 
 
@@ -68,7 +69,7 @@ def unchecked(config: Any, values: Mapping[str, Any]) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-    """How a folder of images becomes arrays; other data are taken as they are."""
+    """How images become arrays, those of a folder above all; other data are taken as they are."""
 
     image_size: int | None = 32
     """Pixels of a side; None keeps images as they are, if they all have one size."""
@@ -76,15 +77,21 @@ class Images:
     """How an image becomes square: cut to its largest centred square, or by a change of proportions."""
     skip_unreadable: bool = False
     """Leave out files that cannot be decoded, one or up to 1% of them, and count them in a warning."""
+    stream: bool = False
+    """Leave training images on disk, decoded: for folders of images and tfds data that are larger than memory."""
 
     def __post_init__(self):
         if self.image_size is not None:
             whole(1, image_size=self.image_size)
 
-    def options(self) -> dict[str, Any]:
-        """As arguments of `data.image_folder.load_folder`; none where all is as by default: other data take none."""
-        arguments = {"size": self.image_size, "fit": self.image_fit, "skip_unreadable": self.skip_unreadable}
-        return {} if self == Images() else arguments
+    def load(self, data: str, range: "Range | None") -> "Dataset":
+        """`data.load`, with these images."""
+        from genjax_models.data import load
+
+        # Where all is as by default nothing is said of images: other data take nothing.
+        images = {"size": self.image_size, "fit": self.image_fit, "skip_unreadable": self.skip_unreadable}
+        as_they_are = dataclasses.replace(self, stream=False) == Images()
+        return load(data, range=range, images=None if as_they_are else images, stream=self.stream)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from genjax_models.evaluation.classifier_test import classifier_two_sample_test
-from genjax_models.evaluation.neighbours import data_copying, nearest_neighbours
+from genjax_models.evaluation.neighbours import data_copying, nearest_in_parts, nearest_neighbours
 from genjax_models.evaluation.scores import Score
 from tests.statistics import STANDARD_ERRORS, assert_mean
 
@@ -90,6 +90,22 @@ def test_a_copy_is_found_at_no_distance():
     found = nearest_neighbours(train[[7, 250]], train)
     np.testing.assert_array_equal(found.indices[:, 0], [7, 250])
     np.testing.assert_array_equal(found.distances[:, 0], 0)
+
+
+def test_the_nearest_of_parts_is_the_nearest_of_all():
+    """Ties between parts go to the lower index, as within one."""
+    x, train = normal(0, 30), normal(1, 50)
+    train[40] = train[3] = x[0]
+    whole = nearest_neighbours(x, train)
+    found = nearest_in_parts(x, iter([train[:20], train[20:21], train[21:]]))
+    assert whole.indices[0, 0] == 3
+    np.testing.assert_array_equal(found.indices, whole.indices)
+    np.testing.assert_array_equal(found.distances, whole.distances)
+
+
+def test_no_parts_have_no_nearest():
+    with pytest.raises(ValueError, match="at least 1, got no part"):
+        nearest_in_parts(normal(0, 3), [])
 
 
 def test_data_copying_counts_pairs_with_ties_for_half():

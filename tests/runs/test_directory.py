@@ -124,7 +124,6 @@ CONFIGS = {
     "all other": vae.Config(
         data="some.npz",
         data_range=(-1.0, 0.1),
-        stream=True,
         binarise="fixed",
         seed=2**32 - 1,
         latent=7,
@@ -141,7 +140,7 @@ CONFIGS = {
         kl_weight=0.3,
         kl_warmup=11,
         precision="bfloat16",
-        images=Images(image_size=None, image_fit="resize", skip_unreadable=True),
+        images=Images(image_size=None, image_fit="resize", skip_unreadable=True, stream=True),
         training=Training(steps=1, batch_size=2, evaluate_every=3, log_every=4),
         optimizer=Optimizer(
             learning_rate=1e-5,

@@ -194,5 +194,5 @@ def test_training_examples_are_never_all_in_memory(data, asked, monkeypatch):
     assert Stream(data.train, batch_size=12, seed=0).longest_chunk == 2
     fitted(data, batch_size=12)
     assert max(most[1:]) == 12  # the first read is of the example with which players are initialised
-    config = vae.Config(data=asked[1], images=vae.Images(6), stream=True, training=Training(batch_size=12))
+    config = vae.Config(data=asked[1], images=vae.Images(6, stream=True), training=Training(batch_size=12))
     assert "0.0 MiB training data on disk" in experiment.dry_run(vae.EXPERIMENT, config)
