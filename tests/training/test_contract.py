@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
 
 import genjax_models as gx
 from genjax_models.models.laplacian_pyramid_gan import laplacian_pyramid_gan, refining_pair
@@ -188,37 +189,35 @@ def train_of(name: str, optimizer=None):
     return gx.trainer(objective, dict.fromkeys(objective.losses, optimizer), **row.options)
 
 
-@pytest.fixture(params=TABLE)
+@pytest.fixture(params=TABLE, scope="module")
 def name(request):
     return request.param
 
 
-def test_fault_29_the_step_traces_once(name):
+@pytest.fixture(scope="module")
+def looped(name):
+    """A trainer, 30 examples, and a compiled loop over them."""
+    train = train_of(name)
+    return train, data_for(name, 30), gx.loop_over_data(train, batch_size=12, chunk=50)
+
+
+def test_fault_29_a_python_loop_traces_the_step_once_and_agrees_with_the_compiled_one(looped):
+    train, data, run = looped
     chex.clear_trace_counter()
-    train, batch = train_of(name), data_for(name, 12)
     step = jax.jit(chex.assert_max_traces(train.step, n=1))
-    state = jax.jit(train.init)(KEY, batch)
-    for _ in range(3):
-        state, _ = step(state, batch)
-    assert int(state.step) == 3
-
-
-def test_a_python_loop_and_the_compiled_one_agree(name):
-    train, data = train_of(name), data_for(name, 30)
-    state = jax.jit(train.init)(KEY, data)
+    state = by_hand = jax.jit(train.init)(KEY, data)
     rows = gx.training.batch_rows(state.key, state.step, 6, 30, 12)
-    step, by_hand = jax.jit(train.step), state
     for i in range(6):
         by_hand, last = step(by_hand, jax.tree.map(lambda a, i=i: a[rows[i]], data))
-    ended, metrics = gx.loop_over_data(train, batch_size=12, chunk=6)(state, data, 6)
+    ended, metrics = run(state, data, 6)
+    assert int(ended.step) == int(by_hand.step) == 6
     chex.assert_trees_all_close(ended.variables, by_hand.variables, rtol=1e-5, atol=1e-6)
     chex.assert_trees_all_close(ended.average, by_hand.average, rtol=1e-5, atol=1e-6)
     chex.assert_trees_all_close(jax.tree.map(lambda a: a[5], metrics), last, rtol=1e-4, atol=1e-5)
 
 
-def test_after_many_steps_all_is_finite_and_samples_have_the_shape_of_data(name):
-    train, data = train_of(name), data_for(name, 30)
-    run = gx.loop_over_data(train, batch_size=12, chunk=50)
+def test_after_many_steps_all_is_finite_and_samples_have_the_shape_of_data(name, looped):
+    train, data, run = looped
     state, metrics = run(jax.jit(train.init)(KEY, data), data, 50)
     assert int(state.step) == 50
     chex.assert_tree_all_finite((state.variables, metrics))
@@ -248,17 +247,20 @@ def test_seeds_vmap(name):
 def test_fault_51_two_and_four_devices_are_one(name):
     """With SGD, since Adam hides the scale of a gradient: after 20 steps, to 1e-6 of each player's parameter norm."""
     train, batch = train_of(name, optax.sgd(0.01)), data_for(name, 12)
+    start = jax.jit(train.init)(KEY, batch)
 
-    def after_20_steps(train):
-        step, state = jax.jit(train.step), jax.jit(train.init)(KEY, batch)
+    def after_20_steps(train, state):
+        step = jax.jit(train.step)
         for _ in range(20):
             state, metrics = step(state, batch)
             jax.block_until_ready(metrics)
         return state.variables
 
-    alone = after_20_steps(train)
+    alone = after_20_steps(train, start)
     for devices in (2, 4):
-        spread = after_20_steps(gx.data_parallel(train, gx.data_mesh(devices)))
+        mesh = gx.data_mesh(devices)
+        everywhere = jax.device_put(start, NamedSharding(mesh, PartitionSpec()))
+        spread = after_20_steps(gx.data_parallel(train, mesh), everywhere)
         assert len(jax.tree.leaves(spread)[0].sharding.device_set) == devices
         for player in alone:
             one, many = (variables[player]["params"] for variables in (alone, spread))
