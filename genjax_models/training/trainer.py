@@ -30,7 +30,9 @@ def trainer(
       optimizers: player -> optax transformation, one for each loss.
       updates: player -> moves in a step, 1 where absent. The batch is cut into as many interleaved shares as the
         busiest player has moves; move j sees share j and fresh noise.
-      average: player -> decay in [0, 1) of an exponential moving average of its floating-point variables.
+      average: player -> decay in [0, 1) of an exponential moving average of its floating-point variables after each
+        step. Its weights sum to one over the steps made (the correction of Adam's moments; Kingma and Ba, 2015), so
+        that the initial variables have none: at 0.999 they would have a half after 700 steps, and draws be grey.
       simultaneous: all players move from where they stood when the step began; each keeps the collections (batch
         statistics) that its own loss moved.
       gradient_norm: whether the norm of each player's gradient is reported, as "gradient_norm"; by default where there
@@ -67,7 +69,10 @@ def trainer(
             (moved, opt_state[player]), seen = jax.lax.scan(move, (start, state.opt_state[player]), turns)
             variables = {**variables, player: moved[player]} if simultaneous else moved
             metrics |= {f"{player}/{name}": jnp.mean(values, axis=0) for name, values in seen.items()}
-        averages = {player: _average(state.average[player], variables[player], average[player]) for player in average}
+        averages = {
+            player: _average(state.average[player], variables[player], decay, state.step)
+            for player, decay in average.items()
+        }
         return TrainState(state.step + 1, state.key, variables, opt_state, averages), metrics
 
     return Trainer(init, step, objective.range)
@@ -113,9 +118,12 @@ def _keep_params(before: Players, after: Players) -> dict[str, Variables]:
     }
 
 
-def _average(average: Variables, variables: Variables, decay: float) -> Variables:
+def _average(average: Variables, variables: Variables, decay: float, steps: Array) -> Variables:
+    """The average with the variables after one more step than `steps`."""
+    kept = decay * (1 - decay**steps) / (1 - decay ** (steps + 1))
+
     def towards(old, new):
-        return decay * old + (1 - decay) * new if jnp.issubdtype(new.dtype, jnp.inexact) else new
+        return kept * old + (1 - kept) * new if jnp.issubdtype(new.dtype, jnp.inexact) else new
 
     return jax.tree.map(towards, average, variables)
 

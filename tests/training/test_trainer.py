@@ -111,14 +111,20 @@ def test_a_player_without_a_loss_is_frozen_and_kept():
     assert set(after.opt_state) == {"one", "two"}
 
 
-def test_a_moving_average_follows_at_its_decay():
-    train = trainer(quadratic(), {"point": optax.sgd(0.1)}, average={"point": 0.9})
+@pytest.mark.parametrize("decay", [0.0, 0.9, 0.999])
+def test_a_moving_average_is_that_of_the_steps_made_and_not_of_the_start(decay):
+    """The plain average, which keeps decay^t of the start, would be seen: at 0.999 it would hardly have moved."""
+    train = trainer(quadratic(), {"point": optax.sgd(0.1)}, average={"point": decay})
     state = train.init(KEY, batch_of([1.0]))
-    expected = 0.3
+    start, seen = float(state.variables["point"]["params"]["theta"]), []
     for x in STREAM:
         state, _ = train.step(state, batch_of([x]))
-        expected = 0.9 * expected + 0.1 * float(state.variables["point"]["params"]["theta"])
-    np.testing.assert_allclose(state.average["point"]["params"]["theta"], expected, rtol=1e-6)
+        seen.append(float(state.variables["point"]["params"]["theta"]))
+    weights = decay ** np.arange(len(seen))[::-1]
+    average = state.average["point"]["params"]["theta"]
+    np.testing.assert_allclose(average, np.average(seen, weights=weights), rtol=1e-4)
+    plain = decay ** len(seen) * start + (1 - decay) * np.dot(weights, seen)
+    assert decay == 0 or abs(plain - average) > 1e-2
 
 
 def test_losses_differentiate_their_own_player_alone_and_move_every_statistic():
