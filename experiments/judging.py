@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from genjax_models.runs.pictures import Picture
     from genjax_models.types import Array
 
-METRIC = "kernel_distance_on_pixels"  # which all data have
+METRIC = "kernel_distance"  # on `features_of` the data
 _SHOWN = 10  # columns of pictures
 _FEWEST = 20  # test images by which samples are judged: a group of the jackknife has one
 
@@ -37,6 +37,8 @@ def features_of(data: str, range: Range) -> Features:
 def followed(samples: Array, x: Array, data: str, range: Range) -> dict[str, Array]:
     """What can be followed while learning: the kernel distance on pixels, and `sample_metrics` as a classifier sees x.
 
+    `METRIC`, by which a run is judged, is the classifier's where there is one: on pixels a DCGAN of digits came as near
+    after 1,000 steps as after 4,000, when it had a fifteenth of the Frechet distance.
     The others on pixels, a spectrum of 784 x 784 numbers for one, cost more than many steps of training.
     """
     from genjax_models.data.features import load_features
@@ -46,8 +48,11 @@ def followed(samples: Array, x: Array, data: str, range: Range) -> dict[str, Arr
 
     pixels, classifier = load_features("pixels", range=range), classifier_of(data, range)
     distance, error = kernel_distance(extract(pixels, samples), extract(pixels, x))
-    found = {METRIC: distance, f"{METRIC}_se": error}
-    return found | sample_metrics(classifier.features, samples, x) if classifier else found
+    found = {"kernel_distance_on_pixels": distance, "kernel_distance_on_pixels_se": error}
+    if classifier:
+        found |= sample_metrics(classifier.features, samples, x)
+    best = f"{METRIC}_on_{features_of(data, range).name}"
+    return {METRIC: found[best], f"{METRIC}_se": found[f"{best}_se"], **found}
 
 
 def neighbours(draw: Callable[[int], Array], data: Prepared, features: Features) -> Picture:

@@ -1,29 +1,41 @@
-"""Tests run on the CPU with four fake devices, so that what is said of sharding is tried everywhere."""
+"""Tests run on the CPU with four fake devices, so that what is said of sharding is tried everywhere.
+
+TESTS_ON=cuda (or tpu) runs them there, as `make accelerator` does: at float32 unless JAX_DEFAULT_MATMUL_PRECISION says
+otherwise, and without those that want four devices where there are fewer.
+"""
 
 import os
 import tempfile
 
-os.environ["JAX_PLATFORMS"] = "cpu"
-# Tests compile much and compute little: machine code that is not optimised halves their time. To test the code that
-# runs use, XLA_FLAGS=--xla_backend_optimization_level=3 make test.
-os.environ["XLA_FLAGS"] = " ".join(  # the last of two that contradict each other counts
-    (
-        "--xla_force_host_platform_device_count=4",
-        "--xla_backend_optimization_level=0",
-        os.environ.get("XLA_FLAGS", ""),
+PLATFORM = os.environ.get("TESTS_ON", "cpu")
+if PLATFORM == "cpu":
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    # Tests compile much and compute little: machine code that is not optimised halves their time. To test the code that
+    # runs use, XLA_FLAGS=--xla_backend_optimization_level=3 make test.
+    os.environ["XLA_FLAGS"] = " ".join(  # the last of two that contradict each other counts
+        (
+            "--xla_force_host_platform_device_count=4",
+            "--xla_backend_optimization_level=0",
+            os.environ.get("XLA_FLAGS", ""),
+        )
     )
-)
+else:
+    os.environ["JAX_PLATFORMS"] = f"{PLATFORM},cpu"
+    os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "float32")  # which oracles are met at
+    os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # the processes that tests start want memory too
 os.environ["NPROC"] = "16"  # with fewer threads than fake devices wait for, jax can deadlock on two cores
 os.environ.setdefault("MPLBACKEND", "agg")
 if "PYTEST_XDIST_WORKER" not in os.environ:  # workers have that of whoever started them
     _CACHES = tempfile.TemporaryDirectory(prefix="genjax_models-tests-")  # not those of who runs the tests
     os.environ["XDG_CACHE_HOME"] = _CACHES.name
 
-import jax
-import pytest
+import jax  # noqa: E402 - it reads the environment
+import pytest  # noqa: E402
 
 
-@pytest.fixture(scope="session", autouse=True)
-def four_devices():
-    """chex and pmap skip in silence where there is one device: say so instead."""
-    assert jax.device_count() >= 4, f"tests need 4 fake devices, jax sees {jax.device_count()}"
+def pytest_runtest_setup(item):
+    """chex and pmap skip in silence where there are too few devices: say so instead."""
+    if jax.device_count() < 4:
+        assert PLATFORM != "cpu", f"tests need 4 fake devices, jax sees {jax.device_count()}"
+        if item.get_closest_marker("four_devices"):
+            pytest.skip(f"wants four devices, and {PLATFORM} has {jax.device_count()}")

@@ -22,19 +22,39 @@ larger one as the image from the start the step takes 70 ms of processor time wh
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest import mock
+
+import numpy as np
 
 import genjax_models as gx
 from experiments.benchmarks.measure import by_turns, contestant, machine, table
-from experiments.benchmarks.sides import Ours, digits, torch_training, training
+from experiments.benchmarks.sides import CompileWith, Ours, Run, digits, torch_training, training
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import explained, parse
 from genjax_models.runs.configuration import positive, whole
 
-SHAPE, LATENT, CHANNELS, BATCH = (28, 28, 1), 100, (64, 128), 64
+if TYPE_CHECKING:
+    from genjax_models.data import Prepared
+    from genjax_models.types import Objective
+
+LATENT, BATCH = 100, 64
 RATE, FIRST_MOMENT = 2e-4, 0.5
+
+
+class Size(NamedTuple):
+    """Of images, and of the discriminator's levels, which the generator has in reverse."""
+
+    shape: tuple[int, int, int]
+    channels: tuple[int, ...]
+
+
+DIGITS = Size((28, 28, 1), (64, 128))
+COLOURS = Size((64, 64, 3), (64, 128, 256, 512))  # Radford et al.'s, whose generator begins at twice as many
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,19 +75,34 @@ class Benchmark:
         positive(seconds=self.seconds)
 
 
-def ours() -> Ours:
+def ours(size: Size = DIGITS) -> Ours:
     """What `fit` runs: batches gathered and scaled, all in one compiled loop."""
     import optax
 
+    objective, adam = build(size), optax.adam(RATE, b1=FIRST_MOMENT)
+    return training(objective, BATCH, images(size), optimizers=dict.fromkeys(objective.losses, adam))
+
+
+def build(size: Size) -> Objective:
+    """The game."""
     from genjax_models.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 
-    generator, discriminator = DCGANGenerator(SHAPE, CHANNELS[::-1]), DCGANDiscriminator(SHAPE, CHANNELS)
-    objective = gx.gan(gx.adversarial_pair(generator, discriminator, LATENT))
-    adam = optax.adam(RATE, b1=FIRST_MOMENT)
-    return training(objective, BATCH, digits("none", (-1, 1)), optimizers=dict.fromkeys(objective.losses, adam))
+    generator = DCGANGenerator(size.shape, size.channels[::-1])
+    return gx.gan(gx.adversarial_pair(generator, DCGANDiscriminator(size.shape, size.channels), LATENT))
 
 
-def jax_native() -> Callable[[int], None]:
+def images(size: Size) -> Prepared:
+    """mnist10k, or noise, where a step is timed for which no data are shipped: it takes as long."""
+    if size == DIGITS:
+        return digits("none", (-1, 1))
+    from genjax_models.data import Split
+
+    noise = np.random.default_rng(0).integers(0, 256, (12 * BATCH, *size.shape), np.uint8)
+    parts = [Split(noise[rows]) for rows in (slice(BATCH, -BATCH), slice(BATCH), slice(-BATCH, None))]
+    return gx.prepare(gx.from_arrays(*parts), binarise="none", range=(-1, 1))
+
+
+def jax_native() -> Run:
     """The same loop with the convolutions of `flax.linen`: `jax.lax`'s own, and what autodiff makes of them."""
     from genjax_models.networks import convolution
 
@@ -77,55 +112,69 @@ def jax_native() -> Callable[[int], None]:
     return steps
 
 
-def torch_steps(compile_with: dict | None, *, channels_last: bool = False) -> Callable[[int], None]:
+def torch_steps(compile_with: CompileWith, size: Size = DIGITS, *, channels_last: bool = False) -> Run:
     """The same mathematics in PyTorch, with fused Adam; losses compiled, or eager where `compile_with` is None."""
-    import numpy as np
+    import torch
+
+    torch.manual_seed(0)
+    order_of_axes = torch.channels_last if channels_last else torch.contiguous_format
+    data = images(size)
+    pixels = np.asarray(data.each_step(None, data.train).x)
+    x = torch.tensor(pixels).permute(0, 3, 1, 2).contiguous(memory_format=order_of_axes)
+    players = torch_game(size, order_of_axes)
+    return torch_training(players, compile_with, BATCH, x, lr=RATE, betas=(FIRST_MOMENT, 0.999))
+
+
+def torch_game(size: Size, order_of_axes: Any = None) -> list[tuple[Callable, list]]:
+    """The losses of discriminator and generator, each with its parameters."""
     import torch
     from torch import nn
     from torch.nn import functional
 
-    torch.manual_seed(0)
-    data = gx.prepare(gx.load("mnist10k"), binarise="none", range=(-1, 1))
-    pixels = np.asarray(data.each_step(None, data.train).x)
-    order_of_axes = torch.channels_last if channels_last else torch.contiguous_format
-    x = torch.tensor(pixels).permute(0, 3, 1, 2).contiguous(memory_format=order_of_axes)
-    first, second = CHANNELS
+    (height, width, colours), channels = size.shape, size.channels
+    smallest = channels[-1], height >> len(channels), width >> len(channels)
+    linear = math.prod(smallest)
+    doubling = [
+        layer
+        for narrow, wide in zip(channels[-2::-1], channels[:0:-1], strict=True)
+        for layer in (nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=False), nn.BatchNorm2d(narrow), nn.ReLU())
+    ]
     generator = nn.Sequential(
-        nn.Linear(LATENT, second * 49, bias=False),
-        nn.Unflatten(1, (second, 7, 7)),
-        nn.BatchNorm2d(second),
+        nn.Linear(LATENT, linear, bias=False),
+        nn.Unflatten(1, smallest),
+        nn.BatchNorm2d(channels[-1]),
         nn.ReLU(),
-        nn.ConvTranspose2d(second, first, 4, 2, 1, bias=False),
-        nn.BatchNorm2d(first),
-        nn.ReLU(),
-        nn.ConvTranspose2d(first, 1, 4, 2, 1),
+        *doubling,
+        nn.ConvTranspose2d(channels[0], colours, 4, 2, 1),
         nn.Tanh(),
     )
+    halving = [
+        layer
+        for narrow, wide in pairwise(channels)
+        for layer in (nn.Conv2d(narrow, wide, 4, 2, 1, bias=False), nn.BatchNorm2d(wide), nn.LeakyReLU(0.2))
+    ]
     discriminator = nn.Sequential(
-        nn.Conv2d(1, first, 4, 2, 1),
+        nn.Conv2d(colours, channels[0], 4, 2, 1),
         nn.LeakyReLU(0.2),
-        nn.Conv2d(first, second, 4, 2, 1, bias=False),
-        nn.BatchNorm2d(second),
-        nn.LeakyReLU(0.2),
+        *halving,
         nn.Flatten(),
-        nn.Linear(second * 49, 1),
+        nn.Linear(linear, 1),
     )
     for network in (discriminator, generator):
-        network.to(memory_format=order_of_axes)
+        network.to(memory_format=order_of_axes or torch.contiguous_format)
 
     def discriminator_loss(real):
         with torch.no_grad():
-            fake = generator(torch.randn(BATCH, LATENT))
+            fake = generator(torch.randn(len(real), LATENT))
         return (functional.softplus(-discriminator(real)) + functional.softplus(discriminator(fake))).mean()
 
     def generator_loss(real):
-        return functional.softplus(-discriminator(generator(torch.randn(BATCH, LATENT)))).mean()
+        return functional.softplus(-discriminator(generator(torch.randn(len(real), LATENT)))).mean()
 
-    players = [
+    return [
         (discriminator_loss, list(discriminator.parameters())),
         (generator_loss, list(generator.parameters())),
     ]
-    return torch_training(players, compile_with, BATCH, x, lr=RATE, betas=(FIRST_MOMENT, 0.999))
 
 
 def benchmark(options: Benchmark) -> str:

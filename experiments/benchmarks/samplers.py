@@ -371,15 +371,16 @@ def mmd_flops(points: int, features: int) -> float:
     return 2 * points**2 * features * 5
 
 
-def dcgan_flops() -> float:
+def dcgan_flops(size: dcgan.Size = dcgan.DIGITS) -> float:
     """Of the networks of `experiments.benchmarks.dcgan`; a transposed convolution has those of its transpose."""
-    first, second = dcgan.CHANNELS
-    outer, inner, linear = 14 * 14 * first * 16, 7 * 7 * second * 16 * first, 49 * second
-    discriminator, generator = outer + inner + linear, linear * dcgan.LATENT + inner + outer
-    of_weights_alone = 3 * discriminator - outer  # forward, weights, inputs but the data
-    discriminator_moves = generator + 2 * of_weights_alone
-    generator_moves = 2 * discriminator + 3 * generator - linear * dcgan.LATENT
-    return 2 * dcgan.BATCH * (discriminator_moves + generator_moves)
+    (height, width, colours), channels = size
+    outer, *inner = (
+        (height >> level) * (width >> level) * 16 * narrow * wide
+        for level, (narrow, wide) in enumerate(pairwise((colours, *channels)), start=1)
+    )
+    linear = (height >> len(channels)) * (width >> len(channels)) * channels[-1]
+    judging, drawing = outer + sum(inner) + linear, linear * dcgan.LATENT + sum(inner) + outer
+    return 2 * dcgan.BATCH * _moves(drawing, linear * dcgan.LATENT, judging, outer)
 
 
 def lapgan_flops() -> float:

@@ -164,6 +164,7 @@ def test_one_chunk_is_prefetched_and_no_more(data):
         assert_equal(Batch(*(leaf[0] for leaf in elsewhere)), expected[3])
 
 
+@pytest.mark.four_devices
 def test_a_chunk_is_spread_over_devices_by_batch(data):
     mesh = data_mesh(4)
     sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(None, "data"))

@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import pytest
 from PIL import Image
 
@@ -25,6 +26,7 @@ def conditional(files, tmp_path_factory):
 def test_a_conditional_run_is_judged_and_its_classes_can_be_asked_for(conditional):
     result = json.loads((conditional / "result.json").read_text())["test"]
     assert {"kernel_distance_on_pixels", "kernel_distance_on_pixels_se"} <= set(result)
+    assert result["kernel_distance"] == result["kernel_distance_on_pixels"]  # no classifier is shipped for these
     for name in ("samples", "neighbours"):
         with Image.open(conditional / "figures" / f"{name}.png") as picture:
             assert min(picture.size) > 50
@@ -37,6 +39,14 @@ def test_no_classifier_is_shipped_for_other_data_and_features_are_pixels():
     assert judging.classifier_of("photos", (-1, 1)) is None
     assert judging.features_of("photos", (-1, 1)).name == "pixels"
     assert judging.features_of("mnist10k", (-1, 1)).name == "mnist_classifier"
+
+
+def test_runs_are_judged_as_a_classifier_sees_them_where_there_is_one():
+    x = jax.random.uniform(jax.random.key(0), (2, 40, 28, 28, 1), minval=-1)
+    found = jax.jit(lambda samples, x: judging.followed(samples, x, "mnist10k", (-1, 1)))(*x)
+    assert found["kernel_distance"] == found["kernel_distance_on_mnist_classifier"]
+    assert found["kernel_distance_se"] == found["kernel_distance_on_mnist_classifier_se"]
+    assert found["kernel_distance"] != found["kernel_distance_on_pixels"]
 
 
 @pytest.mark.parametrize(

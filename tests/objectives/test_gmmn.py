@@ -86,6 +86,7 @@ def on_four(objective, batch):
     return value_and_gradient(objective, whole, spread)
 
 
+@pytest.mark.four_devices
 def test_a_batch_on_four_devices_has_the_loss_of_the_whole():
     objective = gmmn(model_of(WHOLE_Y), UNIT)
     (value, metrics), gradient = on_four(objective, Batch(WHOLE_X))
@@ -95,6 +96,7 @@ def test_a_batch_on_four_devices_has_the_loss_of_the_whole():
     np.testing.assert_allclose(gradient, of_one, atol=1e-6)
 
 
+@pytest.mark.four_devices
 def test_the_mean_of_shards_is_another_loss():
     """The mistake that the test above is to find: each of two shards compared alone."""
 

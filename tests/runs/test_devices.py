@@ -19,6 +19,8 @@ from genjax_models.runs.command_line import main
 from genjax_models.runs.configuration import Training
 from genjax_models.types import Batch
 
+pytestmark = pytest.mark.four_devices
+
 FLAGS = "--hidden 8 --batch-size 12 --steps 8 --evaluate-every 5 --log-every 4 --schedule constant --warmup 0"
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-6}  # sums in another order; 3e-8 were seen after these 8 steps
 

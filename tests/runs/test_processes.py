@@ -20,6 +20,8 @@ from experiments import vae
 from genjax_models.runs import experiment
 from genjax_models.runs.command_line import main
 
+pytestmark = pytest.mark.four_devices
+
 ROOT = Path(__file__).parent.parent.parent
 FLAGS = "--hidden 8 --batch-size 12 --steps 8 --evaluate-every 5 --log-every 4 --schedule constant --warmup 0"
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-6}  # as where devices are of one process

@@ -144,6 +144,7 @@ def test_going_on_in_another_order_is_refused(data):
         fitted(data, start=other)
 
 
+@pytest.mark.four_devices
 def test_devices_share_each_batch_and_the_result(data, whole):
     np.testing.assert_allclose(number(fitted(data, mesh=data_mesh(4))), number(whole), rtol=1e-6)
 

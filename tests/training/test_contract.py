@@ -244,6 +244,7 @@ def test_seeds_vmap(name):
         chex.assert_trees_all_close(member, alone(key), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.four_devices
 def test_fault_51_two_and_four_devices_are_one(name):
     """With SGD, since Adam hides the scale of a gradient: after 20 steps, to 1e-6 of each player's parameter norm."""
     train, batch = train_of(name, optax.sgd(0.01)), data_for(name, 12)

@@ -14,6 +14,8 @@ from genjax_models.objectives.gmmn import mmd
 from genjax_models.training.parallel import check_divides, data_mesh, data_parallel, pmapped
 from genjax_models.types import Aux, Batch, Objective
 
+pytestmark = pytest.mark.four_devices
+
 KEY = jax.random.key(3)
 DATA = Batch(jax.random.normal(jax.random.key(1), (24, 3)), jnp.arange(24) % 3)
 

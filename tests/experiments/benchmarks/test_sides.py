@@ -7,7 +7,7 @@ import pytest
 
 import genjax_models as gx
 from experiments import autoencoder, gmmn_autoencoder, infinite_mixture, lapgan, moment_matching
-from experiments.benchmarks import likelihoods, samplers, sides
+from experiments.benchmarks import dcgan, likelihoods, samplers, sides
 from genjax_models.models import implicit
 
 torch = pytest.importorskip("torch")
@@ -54,13 +54,13 @@ def as_torch(tree):
     return [leaf for name in sorted(tree) for leaf in as_torch(tree[name])]
 
 
-def compared(objective, x, theirs, of_torch, *, step=0, players=None):
+def compared(objective, x, theirs, of_torch, *, step=0, players=None, as_torch=as_torch):
     """Value and gradient of each player's loss; `theirs` are PyTorch's (loss, parameters) in the players' order."""
     batch, key = gx.Batch(jnp.asarray(x)), jax.random.key(0)
     variables = objective.init(key, batch)
     players = players or list(objective.losses)
     for player, (_, parameters) in zip(players, theirs, strict=True):
-        carried(variables[player]["params"], parameters)
+        carried(as_torch(variables[player]["params"]), parameters)
     for player, (loss, parameters) in zip(players, theirs, strict=True):
 
         def value_of(params, player=player):
@@ -79,9 +79,9 @@ def compared(objective, x, theirs, of_torch, *, step=0, players=None):
     return variables
 
 
-def carried(params, parameters):
+def carried(values, parameters):
     """Ours, put into PyTorch's."""
-    for value, parameter in zip(as_torch(params), parameters, strict=True):
+    for value, parameter in zip(values, parameters, strict=True):
         assert value.shape == tuple(parameter.shape)
         parameter.data = torch.tensor(value)
 
@@ -127,7 +127,8 @@ def test_moments():
 def test_the_mmd_of_codes():
     objective, x = gmmn_autoencoder.build(gmmn_autoencoder.Config(autoencoder_steps=1)), images()
     loss, parameters, of_encoder = samplers.torch_matching_of_codes()
-    carried(objective.init(jax.random.key(0), gx.Batch(jnp.asarray(x)))["autoencoder"]["params"]["encoder"], of_encoder)
+    encoder = objective.init(jax.random.key(0), gx.Batch(jnp.asarray(x)))["autoencoder"]["params"]["encoder"]
+    carried(as_torch(encoder), of_encoder)
     compared(objective, x, [(loss, parameters)], flat(x), step=1, players=["generator"])
 
 
@@ -140,6 +141,33 @@ def test_the_pyramid():
     x = 2 * images(BATCH, *samplers.LAPGAN_SIZES[:1] * 2, 1) - 1
     of_torch = torch.tensor(x.transpose(0, 3, 1, 2))
     compared(lapgan.build(lapgan.Config()), x, samplers.torch_pyramid(), of_torch)
+
+
+def layers_of_dcgan(tree):
+    """As `as_torch`, in the order of PyTorch's layers: a weight, and its bias or the normalisation behind it."""
+    tree = jax.tree.map(np.asarray, tree)
+    levels = sum("Convolution" in name for name in tree)
+    normalised = lambda i: [tree[f"BatchNorm_{i}"]["scale"], tree[f"BatchNorm_{i}"]["bias"]]
+    if "logit" in tree:
+        side = int((tree["logit"]["kernel"].size // tree[f"Convolution_{levels - 1}"]["kernel"].shape[-1]) ** 0.5)
+        kernels = [tree[f"Convolution_{i}"]["kernel"].transpose(3, 2, 0, 1) for i in range(levels)]
+        inner = [leaf for i, kernel in enumerate(kernels[1:]) for leaf in (kernel, *normalised(i))]
+        logit = tree["logit"]["kernel"].reshape(side, side, -1).transpose(2, 0, 1).reshape(1, -1)
+        return [kernels[0], tree["Convolution_0"]["bias"], *inner, logit, tree["logit"]["bias"]]
+    transposed = [tree[f"TransposedConvolution_{i}"] for i in range(levels)] + [tree["image"]]
+    kernels = [layer["kernel"][::-1, ::-1].transpose(2, 3, 0, 1).copy() for layer in transposed]
+    linear, channels = tree["Dense_0"]["kernel"], kernels[0].shape[0]
+    side = int((linear.shape[1] // channels) ** 0.5)
+    linear = linear.reshape(-1, side, side, channels).transpose(3, 1, 2, 0).reshape(linear.shape[::-1])
+    inner = [leaf for i, kernel in enumerate(kernels[:-1], start=1) for leaf in (kernel, *normalised(i))]
+    return [linear, *normalised(0), *inner, kernels[-1], tree["image"]["bias"]]
+
+
+@pytest.mark.parametrize("size", [dcgan.DIGITS, dcgan.Size((16, 16, 3), (4, 5, 6))])
+def test_the_deep_convolutional_game(size):
+    x = 2 * images(BATCH, *size.shape) - 1
+    of_torch = torch.tensor(x.transpose(0, 3, 1, 2))
+    compared(dcgan.build(size), x, dcgan.torch_game(size), of_torch, as_torch=layers_of_dcgan)
 
 
 def test_while_one_player_moves_the_others_rest():
