@@ -11,7 +11,7 @@ figures/arithmetic.png       a latent of each class, moved by the difference of 
 
 Of the VAE with 16 latents (the README's, seed 0) 44% of the moved have it at --strength 1, 70% at 1.5, 83% at 2 and
 89% at 3: the means of classes lie nearer each other than the classes do. Of a DCGAN (experiments.dcgan) 52% have it at
-1 and 79% at 2; pictures/latent_walk_dcgan.png has its great circles. 2026-11-21
+1 and 80% at 2; pictures/latent_walk_dcgan.png has its great circles. 2026-11-22
 
 The run is one whose model makes x of a z drawn from a prior: a VAE, an IWAE, a GAN or a moment-matching network.
 """
