@@ -7,9 +7,9 @@ first two models that is E[x | z], without the noise of p(x | z) = N(g(z), sigma
 an encoder that is its mirror image, or a discriminator of the same widths; for the MMD it is nothing.
 
              kernel distance   Frechet distance   precision     coverage      NLL(1000), nats
-ELBO         10.4 +- 0.6       129 +- 5           0.92 +- 0.03  0.37 +- 0.03  -351.9 +- 3.1
-IWAE, k = 5   8.4 +- 0.6        93 +- 4           0.91 +- 0.03  0.54 +- 0.04  -372.0 +- 3.0
-adversary     5.0 +- 0.5        53 +- 3           0.89 +- 0.02  0.66 +- 0.03  none
+ELBO          8.8 +- 0.6       100 +- 5           0.91 +- 0.02  0.51 +- 0.03  -368.2 +- 3.1
+IWAE, k = 5   7.9 +- 0.6        84 +- 4           0.92 +- 0.03  0.58 +- 0.04  -372.6 +- 3.1
+adversary     4.8 +- 0.5        53 +- 3           0.88 +- 0.03  0.66 +- 0.03  none
 MMD           7.2 +- 0.5        85 +- 4           0.81 +- 0.04  0.42 +- 0.03  none
 data         -0.1 +- 0.1       2.4 +- 0.8         0.95 +- 0.01  0.99 +- 0.01
 
@@ -17,7 +17,7 @@ data         -0.1 +- 0.1       2.4 +- 0.8         0.95 +- 0.01  0.99 +- 0.01
 seed 0, one run each. A two-sample test tells all four from data (p < 1e-70). The adversary is penalised by R1, of
 weight 1: without a penalty (and with dropout, at 3e-4) it drew hardly anything but ones. Likelihoods are densities, at
 sigma = 0.2.
-2 to 14 minutes each beside other work on 2 cores of AMD EPYC (jax 0.10.2, CPU), 2026-11-21: no comparison of times.
+33 to 137 s each on one core of an AMD EPYC (jax 0.10.2, CPU), 2026-11-22: no comparison of times.
 pictures/one_generator_four_objectives.png and the table are made of four runs by
 
 from experiments import one_generator_four_objectives as four
