@@ -1,7 +1,7 @@
 """Tests run on the CPU with four fake devices, so that what is said of sharding is tried everywhere.
 
 TESTS_ON=cuda (or tpu) runs them there, as `make accelerator` does: at float32 unless JAX_DEFAULT_MATMUL_PRECISION says
-otherwise, and without those that want four devices where there are fewer.
+otherwise, and without those that want four devices where there are not four.
 """
 
 import os
@@ -35,7 +35,7 @@ import pytest  # noqa: E402
 
 def pytest_runtest_setup(item):
     """chex and pmap skip in silence where there are too few devices: say so instead."""
-    if jax.device_count() < 4:
+    if jax.device_count() != 4:
         assert PLATFORM != "cpu", f"tests need 4 fake devices, jax sees {jax.device_count()}"
         if item.get_closest_marker("four_devices"):
             pytest.skip(f"wants four devices, and {PLATFORM} has {jax.device_count()}")

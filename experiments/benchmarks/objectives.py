@@ -357,10 +357,12 @@ def benchmark(options: Benchmark) -> str:
         torch.set_default_device("cuda")
         torch.set_float32_matmul_precision("high")  # TF32, as jax by default
         sides, where = [EAGER, COMPILED, GRAPHS], f"{torch.cuda.get_device_name()}, both sides with TF32"
+    if jax.default_backend() == "tpu":
+        sides, where = [], "a TPU, with no PyTorch beside it"
     about = f"{machine('jax', 'torch')}; {where}"
     peak, results = peak_of_products(), {}
     options.to.parent.mkdir(parents=True, exist_ok=True)
-    for name in options.only or (get_args(Name) if torch.cuda.is_available() else get_args(Anywhere)):
+    for name in options.only or get_args(Anywhere if jax.default_backend() == "cpu" else Name):
         results[name] = measure(CONTESTS[name], options, sides)
         table = as_markdown(results, about, peak)
         print(table.splitlines()[1 + len(results)], flush=True)

@@ -165,8 +165,10 @@ def prepared(data: str, steps: int, stream: bool):
     import genjax_models as gx
     from experiments import vae
 
-    more = {"likelihood": "gaussian", "images": vae.Images(_SIDE)} if data.startswith("images:") else {}
-    config = vae.Config(data, **more, stream=stream, training=gx.Training(steps, 100, steps, 100))
+    colours = data.startswith("images:")
+    images = vae.Images(_SIDE if colours else vae.Images().image_size, stream=stream)
+    likelihood = "gaussian" if colours else "bernoulli"
+    config = vae.Config(data, likelihood=likelihood, images=images, training=gx.Training(steps, 100, steps, 100))
     config, dataset = vae.dataset(config)
     trainer = gx.trainer(vae.build(config), {"vae": config.optimizer.build(steps)})
     return trainer, vae.prepare(config, dataset), config.training

@@ -97,7 +97,7 @@ def run(experiment: Experiment, config: Any, options: Options, command: str) -> 
 def _prepared(experiment: Experiment, config: Any, dataset: Dataset) -> Prepared:
     data = experiment.prepare(config, dataset)
     if jax.process_count() > 1 and isinstance(data.train.x, jax.Array):
-        # Here a device is to have its share of the training examples (`feed.shared`), and none all of them.
+        # While it trains a device is to have its share of the examples (`feed.shared`), and no device all of them.
         return data._replace(train=jax.device_get(data.train))
     return data
 

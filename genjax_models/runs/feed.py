@@ -22,7 +22,7 @@ CHUNK_SECONDS = 2.0
 
 
 class InMemory:
-    """The whole training split, beside the state: the loop gathers the batches by itself.
+    """The training split beside the state: the loop gathers the batches by itself.
 
     `with feed: batches, count = feed(step)`, and then `run(state, batches, count)`.
     """
@@ -43,8 +43,10 @@ class InMemory:
         pass
 
     def place(self, state: TrainState) -> None:
-        """Puts the examples where the state is: a share of them on each device, where it is on several processes."""
-        self._train = (beside if state.step.is_fully_addressable else shared)(state, self._train)
+        """Puts the examples where the state is; of a run by several processes each device has a share of them."""
+        alone = not state.step.ndim  # several members would send each other the batches of all
+        share = alone and not state.step.is_fully_addressable
+        self._train = (shared if share else beside)(state, self._train)
 
     def __call__(self, step: int) -> tuple[Batch, int]:
         """What the loop takes at `step`, and how many steps it is to make: in all processes as many."""

@@ -1,5 +1,6 @@
 """One trainer for every objective: a game of named players becomes one pure step."""
 
+import math
 from collections.abc import Mapping
 
 import chex
@@ -120,10 +121,12 @@ def _keep_params(before: Players, after: Players) -> dict[str, Variables]:
 
 def _average(average: Variables, variables: Variables, decay: float, steps: Array) -> Variables:
     """The average with the variables after one more step than `steps`."""
-    kept = decay * (1 - decay**steps) / (1 - decay ** (steps + 1))
+    log = math.log(decay or 1e-9)
+    kept = decay * jnp.expm1(steps * log) / jnp.expm1((steps + 1) * log)  # of 1 - decay^t, without cancellation
 
     def towards(old, new):
-        return kept * old + (1 - kept) * new if jnp.issubdtype(new.dtype, jnp.inexact) else new
+        mixed = kept * old + (1 - kept) * new
+        return mixed.astype(new.dtype) if jnp.issubdtype(new.dtype, jnp.inexact) else new
 
     return jax.tree.map(towards, average, variables)
 

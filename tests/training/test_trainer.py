@@ -8,7 +8,7 @@ import optax
 import pytest
 from jax.random import fold_in
 
-from genjax_models.training import trainer
+from genjax_models.training import loop_over_data, trainer
 from genjax_models.types import Aux, Batch, Objective
 from tests.training.games import adversarial, batch_of, bilinear, noisy, quadratic
 
@@ -125,6 +125,26 @@ def test_a_moving_average_is_that_of_the_steps_made_and_not_of_the_start(decay):
     np.testing.assert_allclose(average, np.average(seen, weights=weights), rtol=1e-4)
     plain = decay ** len(seen) * start + (1 - decay) * np.dot(weights, seen)
     assert decay == 0 or abs(plain - average) > 1e-2
+
+
+def test_a_moving_average_has_the_precision_of_its_player():
+    """Also at a decay that float32 takes for 1, where the average is a plain mean."""
+    constant = Objective(
+        init=lambda key, batch: {"point": {"params": {"theta": jnp.bfloat16(1)}, "seen": {"steps": jnp.float32(0)}}},
+        losses={
+            "point": lambda players, key, batch, step: (
+                0.0 * players["point"]["params"]["theta"].astype(float),
+                Aux(variables={"point": {**players["point"], "seen": {"steps": jnp.float32(step + 1)}}}),
+            )
+        },
+        sample=lambda players, key, n, *, label=None: jnp.zeros(n),
+    )
+    train = trainer(constant, {"point": optax.sgd(0.1)}, average={"point": 0.99999999})
+    batch = batch_of([1.0])
+    state, _ = loop_over_data(train, batch_size=1, chunk=9)(train.init(KEY, batch), batch, 9)
+    assert state.average["point"]["params"]["theta"].dtype == jnp.bfloat16
+    assert float(state.average["point"]["params"]["theta"]) == 1
+    assert float(state.average["point"]["seen"]["steps"]) == pytest.approx(5, rel=1e-5)
 
 
 def test_losses_differentiate_their_own_player_alone_and_move_every_statistic():
