@@ -208,7 +208,7 @@ def test_discriminators_move_more_often_and_generators_at_a_rate_of_their_own():
             role, _ = player.split("_")
             assert place == pytest.approx(-rates[role][: moves[role]].sum(), rel=1e-4), player
     first, second = (places["generator_1"] for places in seen)
-    expected = pytest.approx(0.25 * first + 0.5 * second, rel=1e-5)
+    expected = pytest.approx((0.5 * first + second) / 1.5, rel=1e-5)
     assert average == {"generator_1": expected, "generator_2": expected}
 
 

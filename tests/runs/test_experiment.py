@@ -81,7 +81,7 @@ TINY = Experiment(
 )
 
 NOW = (1 - RATE) ** np.arange(STEPS + 1)
-AVERAGE = np.array([DECAY**t + (1 - DECAY) * sum(DECAY ** (t - i) * NOW[i] for i in range(1, t + 1)) for t in range(7)])
+AVERAGE = np.array([1, *(np.average(NOW[1 : t + 1], weights=DECAY ** np.arange(t)[::-1]) for t in range(1, STEPS + 1))])
 
 
 @pytest.fixture(scope="module")
