@@ -229,7 +229,6 @@ def side_by_side(*runs: Path | str) -> Figure:
 
 def table(*runs: Path | str) -> str:
     """What finished runs came to, in Markdown, beside what training images in place of samples would get."""
-
     from genjax_models.evaluation.samples import sample_quality
     from genjax_models.runs import directory
 
