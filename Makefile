@@ -1,16 +1,20 @@
-# `make demo` and `make test` set up all they need; another interpreter: make test PYTHON=python3.12 VENV=.venv312
+# Targets need make and Python 3.11 or newer. They set up $(VENV) first.
+# Another interpreter, with the newest release of every dependency: make test PYTHON=python3.12 VENV=.venv312 CONSTRAINTS=
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CONSTRAINTS ?= constraints.txt
 INSTALLED := $(VENV)/.installed
-# Of `make accelerator`; on a TPU: make accelerator ON=tpu EXTRA=tpu PRECISIONS="float32 bfloat16"
+PINNED := $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
+# For `make quick`: the rooms where a test takes milliseconds to seconds.
+QUICK ?= tests/test_imports.py tests/test_packaging.py tests/estimators tests/networks tests/objectives tests/training
+# For `make accelerator`; on a TPU: make accelerator ON=tpu EXTRA=tpu PRECISIONS="float32 bfloat16"
 ON ?= cuda
 EXTRA ?= cuda13
 PRECISIONS ?= float32 TF32_TF32_F32 BF16_BF16_F32
 TESTS ?= tests
 
-.PHONY: demo test slow accelerator lint format clean
+.PHONY: demo test quick slow accelerator lint format clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m experiments.vae --run-dir runs/demo --overwrite
@@ -18,13 +22,16 @@ demo: $(INSTALLED)
 test: lint
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
+quick: $(INSTALLED)
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(QUICK)
+
 slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
 
-# All that is to be known of an accelerator; a part that fails is said, and the others go on.
+# Tests and benchmarks on an accelerator. A part that fails is reported, and the others go on.
 accelerator: $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test,bench,$(EXTRA)]" -c $(CONSTRAINTS)
-	-$(BIN)/python -m experiments.check_device
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test,bench,$(EXTRA)]" $(PINNED)
+	-$(BIN)/genjax-models check-device
 	-TESTS_ON=$(ON) $(BIN)/python -m pytest $(TESTS)
 	-for precision in $(PRECISIONS); do echo "contract table, products in $$precision"; \
 		TESTS_ON=$(ON) JAX_DEFAULT_MATMUL_PRECISION=$$precision $(BIN)/python -m pytest tests/training/test_contract.py; done
@@ -33,6 +40,7 @@ accelerator: $(INSTALLED)
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 format: $(INSTALLED)
 	$(BIN)/ruff format .
@@ -40,7 +48,7 @@ format: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]" -c $(CONSTRAINTS)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]" $(PINNED)
 	touch $(INSTALLED)
 
 clean:

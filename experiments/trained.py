@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from experiments.sample import of_run
+from genjax_models.commands.sample import of_run
 from genjax_models.errors import InputError
 
 if TYPE_CHECKING:

@@ -1,5 +1,5 @@
 # The package's front door: `lazy_loader` reads this file, and so do type checkers.
-from . import data, errors, estimators, evaluation, models, networks, objectives, runs, training, types
+from . import data, errors, estimators, evaluation, figures, models, networks, objectives, runs, systems, training, types
 from .data import from_arrays, load, prepare
 from .data.features import load_classifier, load_features
 from .estimators.adversarial import (
@@ -31,7 +31,7 @@ from .evaluation.features import Features
 from .evaluation.gaps import bound_gaps
 from .evaluation.information import latent_information
 from .evaluation.interpolation import spherical_interpolation
-from .evaluation.labels import asked_label_accuracy, classifier_score
+from .evaluation.labels import class_accuracy, classifier_score
 from .evaluation.latents import latent_usage, latent_usage_by_layer
 from .evaluation.likelihood import negative_log_likelihood
 from .evaluation.manifold_coverage import manifold_coverage
@@ -90,8 +90,11 @@ from .objectives import (
     vae,
 )
 from .runs.configuration import Training
-from .runs.fit import fit, players_for_sampling
-from .training import data_mesh, data_parallel, loop_over_chunk, loop_over_data, pmapped, together, trainer
+from .runs.evaluation import players_for_sampling
+from .runs.fit import fit
+from .runs.loading import load_run
+from .runs.protocol import Experiment, Metric, System
+from .training import data_mesh, data_parallel, loop_over_chunk, loop_over_data, pmapped, trainer, vmapped
 from .types import Aux, Batch, Objective, Trainer, TrainState
 
 __all__ = [
@@ -102,13 +105,16 @@ __all__ = [
     "ConvolutionalGenerator",
     "DCGANDiscriminator",
     "DCGANGenerator",
+    "Experiment",
     "Features",
     "MLPDiscriminator",
     "MLPEncoder",
     "MLPGenerator",
+    "Metric",
     "Objective",
     "RefiningGenerator",
     "SpectralNormalisation",
+    "System",
     "TrainState",
     "Trainer",
     "Training",
@@ -117,7 +123,7 @@ __all__ = [
     "annealed_importance_sampling",
     "annealed_log_likelihood",
     "annealed_sandwich",
-    "asked_label_accuracy",
+    "class_accuracy",
     "autoencoder",
     "autoencoder_model",
     "bernoulli",
@@ -139,6 +145,7 @@ __all__ = [
     "errors",
     "estimators",
     "evaluation",
+    "figures",
     "fit",
     "from_arrays",
     "full_covariance_gaussian",
@@ -170,6 +177,7 @@ __all__ = [
     "load",
     "load_classifier",
     "load_features",
+    "load_run",
     "loop_over_chunk",
     "loop_over_data",
     "manifold_coverage",
@@ -210,12 +218,13 @@ __all__ = [
     "spherical_interpolation",
     "starting_at_data_mean",
     "sum_of_kernels",
-    "together",
+    "systems",
     "trainer",
     "training",
     "two_sample_test",
     "types",
     "vae",
+    "vmapped",
     "with_gaussian_noise",
     "witness_function",
 ]

@@ -18,6 +18,8 @@ class Batch(NamedTuple):
 
     x: Array
     label: Array | None = None
+    length: Array | None = None
+    factors: Array | None = None
 
 
 class Aux(NamedTuple):
@@ -40,12 +42,14 @@ class Objective(NamedTuple):
     `init(key, batch)` makes the players; one without a loss is frozen, and saved with the rest.
     `losses` are in the order of update. `sample(variables, key, n, *, label=None)` draws `[n, ...]` from p(x).
     `range` is what its generator's last layer is confined to, where it is, and what data must then be scaled to.
+    `adversaries` are the players whose loss judges samples (discriminators, critics).
     """
 
     init: Callable[[PRNGKey, Batch], Players]
     losses: Mapping[str, Loss]
     sample: Callable[..., Array]
     range: tuple[float, float] | None = None
+    adversaries: tuple[str, ...] = ()
 
 
 class TrainState(NamedTuple):
@@ -64,9 +68,10 @@ class TrainState(NamedTuple):
 class Trainer(NamedTuple):
     """`init(key, batch)` and the pure `step(state, batch)`; the caller jits, scans, vmaps or shards it.
 
-    `range` is that of the objective.
+    `range` and `adversaries` are the objective's.
     """
 
     init: Callable[[PRNGKey, Batch], TrainState]
     step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
     range: tuple[float, float] | None = None
+    adversaries: tuple[str, ...] = ()

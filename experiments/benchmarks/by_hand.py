@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 import genjax_models as gx
 from experiments.benchmarks import likelihoods, sides
 from experiments.benchmarks.measure import by_turns, contestant, machine, table
-from genjax_models.runs.command_line import explained, parse
+from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, whole
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def benchmark(options: Benchmark) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
-    with explained():
+    with exit_on_error():
         print(benchmark(parse(Benchmark, arguments, "python -m experiments.benchmarks.by_hand", Benchmark.__doc__)))
     return 0
 

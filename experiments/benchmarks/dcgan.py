@@ -35,7 +35,7 @@ import genjax_models as gx
 from experiments.benchmarks.measure import by_turns, contestant, machine, table
 from experiments.benchmarks.sides import CompileWith, Ours, Run, digits, torch_training, training
 from genjax_models.errors import InputError
-from genjax_models.runs.command_line import explained, parse
+from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, whole
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def benchmark(options: Benchmark) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
-    with explained():
+    with exit_on_error():
         print(benchmark(parse(Benchmark, arguments, "python -m experiments.benchmarks.dcgan", Benchmark.__doc__)))
     return 0
 

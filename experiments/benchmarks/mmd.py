@@ -59,7 +59,7 @@ from experiments.benchmarks.measure import Timing, by_turns, contestant, machine
 from experiments.benchmarks.objectives import COMPILED, EAGER, OURS
 from experiments.benchmarks.sides import PIXELS, CompileWith, Run
 from genjax_models.errors import InputError
-from genjax_models.runs.command_line import explained, parse
+from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, whole
 
 if TYPE_CHECKING:
@@ -353,7 +353,7 @@ def benchmark(options: Benchmark) -> Iterator[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
-    with explained():
+    with exit_on_error():
         options = parse(Benchmark, arguments, "python -m experiments.benchmarks.mmd", Benchmark.__doc__)
         for part in benchmark(options):
             print(part, flush=True)

@@ -36,7 +36,7 @@ from experiments.benchmarks.measure import Timing, by_turns, contestant, machine
 from experiments.benchmarks.samplers import GMMN_BATCH, MMD_GAN_BATCH, MMD_POINTS, mmd_flops
 from experiments.benchmarks.sides import PIXELS, CompileWith, Contest, Run, dense
 from genjax_models.errors import InputError
-from genjax_models.runs.command_line import explained, parse
+from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, whole
 
 if TYPE_CHECKING:
@@ -373,7 +373,7 @@ def benchmark(options: Benchmark) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
-    with explained():
+    with exit_on_error():
         print(benchmark(parse(Benchmark, arguments, "python -m experiments.benchmarks.objectives", Benchmark.__doc__)))
     return 0
 

@@ -66,7 +66,7 @@ import genjax_models as gx
 from experiments import iwae
 from experiments.benchmarks.measure import by_turns, contestant, machine, table
 from genjax_models.errors import InputError
-from genjax_models.runs.command_line import explained, parse
+from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, seed_in_range, whole
 
 if TYPE_CHECKING:
@@ -359,7 +359,7 @@ def benchmark(options: Benchmark) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
-    with explained():
+    with exit_on_error():
         print(benchmark(parse(Benchmark, arguments, "python -m experiments.benchmarks.pythae", Benchmark.__doc__)))
     return 0
 

@@ -46,7 +46,7 @@ import numpy as np
 
 from experiments import vae
 from experiments.benchmarks.measure import machine
-from genjax_models.runs.command_line import explained, parse
+from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.command_line import main as run_experiment
 from genjax_models.runs.configuration import whole
 
@@ -213,7 +213,7 @@ def _told_of_resuming(made: Sequence[Resuming]) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
-    with explained():
+    with exit_on_error():
         print(benchmark(parse(Benchmark, arguments, "python -m experiments.benchmarks.runs", Benchmark.__doc__)))
     return 0
 

@@ -37,7 +37,7 @@ from experiments.benchmarks.likelihoods import (
 )
 from experiments.benchmarks.measure import Timing, by_turns, contestant, machine
 from experiments.benchmarks.sides import Run, training
-from genjax_models.runs.command_line import explained, parse
+from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, whole
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def benchmark(options: Benchmark) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
-    with explained():
+    with exit_on_error():
         print(benchmark(parse(Benchmark, arguments, "python -m experiments.benchmarks.scaling", Benchmark.__doc__)))
     return 0
 

@@ -39,7 +39,7 @@ from typing import Any, NamedTuple
 import genjax_models as gx
 from experiments.benchmarks.measure import by_turns, contestant, machine, ratio
 from experiments.benchmarks.sides import Run
-from genjax_models.runs.command_line import Experiment, explained, parse
+from genjax_models.runs.command_line import Experiment, exit_on_error, parse
 from genjax_models.runs.configuration import positive, replaced, whole
 
 
@@ -139,7 +139,7 @@ def benchmark(options: Benchmark) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
-    with explained():
+    with exit_on_error():
         print(benchmark(parse(Benchmark, arguments, "python -m experiments.benchmarks.seeds", Benchmark.__doc__)))
     return 0
 

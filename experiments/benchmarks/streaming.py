@@ -45,7 +45,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from experiments.benchmarks.measure import machine
-from genjax_models.runs.command_line import explained, parse
+from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import whole
 
 _DIGITS, _SIDE = 28, 64  # pixels
@@ -92,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
       The exit status, 0.
     """
-    with explained():
+    with exit_on_error():
         options = parse(Benchmark, arguments, "python -m experiments.benchmarks.streaming", Benchmark.__doc__)
         with tempfile.TemporaryDirectory(prefix="streaming") as folder:
             for line in benchmark(options, Path(folder)):

@@ -39,7 +39,7 @@ import genjax_models as gx
 from experiments.benchmarks import likelihoods, sides
 from experiments.benchmarks.measure import by_turns, contestant, machine, table
 from genjax_models.errors import InputError
-from genjax_models.runs.command_line import explained, parse
+from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, whole
 
 
@@ -118,7 +118,7 @@ def benchmark(options: Benchmark) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
-    with explained():
+    with exit_on_error():
         print(benchmark(parse(Benchmark, arguments, "python -m experiments.benchmarks.vae", Benchmark.__doc__)))
     return 0
 

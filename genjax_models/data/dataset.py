@@ -16,12 +16,22 @@ _HELD_OUT_BYTES = 2**25  # of records, in memory in each held-out split
 
 
 class Split(NamedTuple):
-    """`x` `[n, *shape]` as stored, uint8 or float32; `label` `[n]` int32, or None. `Records` are as good as an array,
-    and stay on disk where they are for training.
+    """The examples of one split, as stored; `x` may be `Records`, which stay on disk.
+
+    x: `[n, *shape]`, uint8 or float32.
+    label: classes, int32 `[n]`.
+    length: true steps of sequences x `[n, time, ...]`, int32 `[n]`.
+    factors: known factors of variation, float32 `[n, f]`.
     """
 
     x: np.ndarray
     label: np.ndarray | None = None
+    length: np.ndarray | None = None
+    factors: np.ndarray | None = None
+
+    def take(self, rows: np.ndarray | slice) -> "Split":
+        """Returns the split of these rows."""
+        return self._replace(**{name: field[rows] for name, field in self._asdict().items() if field is not None})
 
 
 class Dataset(NamedTuple):
@@ -78,7 +88,7 @@ def from_arrays(
     provenance += cut_validation + cut_test
     splits = {"train": train, "validation": validation, "test": test}
     range = _range_of(name, train.x, range)
-    checked = {split: check(f"{name}, {split} split", *splits[split], range) for split in splits}
+    checked = {split: check(f"{name}, {split} split", splits[split], range) for split in splits}
     labelled = [split for split in splits if checked[split].label is not None]
     if num_classes is None and "train" in labelled:
         num_classes = int(checked["train"].label.max()) + 1
@@ -95,7 +105,12 @@ def from_arrays(
             f"{name}: uint8 values in [0, {checked['train'].x.max()}] where 0..255 is declared;"
             " if they are binary, declare the range (0, 1)"
         )
-    checked = {split: Split(x, None if y is None else y.astype(np.int32)) for split, (x, y) in checked.items()}
+    if labelled:
+        checked = {name: split._replace(label=split.label.astype(np.int32)) for name, split in checked.items()}
+    for field in ("length", "factors"):
+        holders = [split for split in splits if getattr(checked[split], field) is not None]
+        if holders and len(holders) < len(splits):
+            raise InputError(f"{name}: only the {' and '.join(holders)} split has {field}; all must have it, or none")
     xs = {split: checked[split].x for split in splits}
     if overlap == "report":
         provenance += overlap_note(xs)
@@ -105,7 +120,7 @@ def from_arrays(
 
 
 def split_at_random(
-    x: np.ndarray, label: np.ndarray | None, sizes: tuple[int, ...], seed: int = 0, *, where: str = "data"
+    split: Split, sizes: tuple[int, ...], seed: int = 0, *, where: str = "data"
 ) -> list[Split]:
     """Splits of the first `sum(sizes)` rows of one fixed shuffle that share no example.
 
@@ -116,6 +131,7 @@ def split_at_random(
     Raises:
       InputError: there are so many copies that nothing is left to be held out.
     """
+    x = split.x
     rows, ends = np.random.RandomState(seed).permutation(len(x))[: sum(sizes)], np.cumsum(sizes)
     first = {}
     leaders = np.array([first.setdefault(digest, i) for i, digest in enumerate(_digests(x[rows]))], int)
@@ -123,27 +139,27 @@ def split_at_random(
     starts = np.searchsorted(leaders[together], leaders[together])  # where the copies of an example begin
     which = np.searchsorted(ends, starts, side="right")
     splits = [rows[together[which == i]] for i in range(len(sizes))]
-    if any(size and not len(split) for size, split in zip(sizes, splits, strict=True)):
+    if any(size and not len(part) for size, part in zip(sizes, splits, strict=True)):
         raise InputError(
             f"{where}: {len(rows)} examples, but only {len(first)} different ones, too few to hold out what training"
             " lacks; give more, or splits of your own by from_arrays(..., overlap='report')"
         )
-    return [Split(x[r], None if label is None else label[r]) for r in splits]
+    return [split.take(part) for part in splits]
 
 
-def split_in_ten(where: str, x: np.ndarray, label: np.ndarray | None = None) -> tuple[list[Split], str]:
+def split_in_ten(where: str, split: Split) -> tuple[list[Split], str]:
     """Training, validation and test, 80, 10 and 10 percent of one fixed shuffle, and a note on how they were made."""
-    size = _at_least_ten(where, x)
+    size = _at_least_ten(where, split.x)
     sizes = size - 2 * (size // 10), size // 10, size // 10
-    splits = split_at_random(x, label, sizes, where=where)
-    return splits, f"; shuffled by RandomState(0) into 80, 10 and 10 percent{copies_note(x)}"
+    splits = split_at_random(split, sizes, where=where)
+    return splits, f"; shuffled by RandomState(0) into 80, 10 and 10 percent{copies_note(split.x)}"
 
 
 def hold_out_tenth(where: str, train: Split) -> tuple[list[Split], str]:
     """Training and validation, 90 and 10 percent of one fixed shuffle of what was given for training, and a note."""
     size = _at_least_ten(where, train.x)
     sizes = size - size // 10, size // 10
-    splits = split_at_random(*train, sizes, where=where)
+    splits = split_at_random(train, sizes, where=where)
     return splits, f"; validation is a tenth of training, drawn by RandomState(0){copies_note(train.x)}"
 
 
@@ -192,10 +208,10 @@ def _in_memory(name: str, split: Split) -> tuple[Split, str]:
         return split, ""
     size, most = len(split.x), max(1, _HELD_OUT_BYTES // split.x[:1].nbytes)
     if size <= most:
-        return Split(np.asarray(split.x), split.label), ""
+        return split._replace(x=np.asarray(split.x)), ""
     rows = np.sort(np.random.RandomState(0).permutation(size)[:most])
-    label = None if split.label is None else split.label[rows]
-    return Split(split.x.read(rows), label), f"; {name} is {most} of {size} examples, drawn by RandomState(0)"
+    drawn = split.take(rows)
+    return drawn._replace(x=split.x.read(rows)), f"; {name} is {most} of {size} examples, drawn by RandomState(0)"
 
 
 def _digests(x: np.ndarray | Records) -> list[bytes]:
@@ -232,13 +248,13 @@ def _range_of(where: str, x: np.ndarray, range: Range | None) -> Range:
     return checked_range(where, range)
 
 
-def check(where: str, x: np.ndarray, label: np.ndarray | None = None, range: Range | None = None) -> Split:
+def check(where: str, split: Split, range: Range | None = None) -> Split:
     """One split as `from_arrays` keeps it; `where` heads the errors.
 
     Raises:
       InputError: names the row and the value of what contradicts the declaration.
     """
-    x = x if isinstance(x, Records) else _with_channels(where, np.asarray(x))
+    x = split.x if isinstance(split.x, Records) else _with_channels(where, np.asarray(split.x))
     if x.dtype == np.bool_:
         x = x.astype(np.uint8)
     if np.issubdtype(x.dtype, np.floating):
@@ -260,7 +276,12 @@ def check(where: str, x: np.ndarray, label: np.ndarray | None = None, range: Ran
             f" (first in row {int(np.argmax(rows))}); rescale them, or declare their range"
         )
     x = x if isinstance(x, Records) else np.ascontiguousarray(x)
-    return Split(x, _checked_labels(where, label, len(x)))
+    return split._replace(
+        x=x,
+        label=_checked_labels(where, split.label, len(x)),
+        length=_checked_lengths(where, split.length, x),
+        factors=_checked_factors(where, split.factors, len(x)),
+    )
 
 
 def _with_channels(where: str, x: np.ndarray) -> np.ndarray:
@@ -284,6 +305,32 @@ def _checked_labels(where: str, label: np.ndarray | None, n: int) -> np.ndarray 
     if label.shape != (n,) or not np.issubdtype(label.dtype, np.integer):
         raise InputError(f"{where}: labels must be {n} integers, got {label.dtype} of shape {label.shape}")
     return label
+
+
+def _checked_lengths(where: str, length: np.ndarray | None, x: np.ndarray) -> np.ndarray | None:
+    if length is None:
+        return None
+    length = np.asarray(length)
+    if length.shape != (len(x),) or not np.issubdtype(length.dtype, np.integer):
+        raise InputError(f"{where}: length must be {len(x)} integers, got {length.dtype} of shape {length.shape}")
+    outside = (length < 1) | (length > x.shape[1])
+    if outside.any():
+        row = int(np.argmax(outside))
+        raise InputError(f"{where}: length must be between 1 and {x.shape[1]}, got {length[row]} in row {row}")
+    return length.astype(np.int32)
+
+
+def _checked_factors(where: str, factors: np.ndarray | None, n: int) -> np.ndarray | None:
+    if factors is None:
+        return None
+    factors = np.asarray(factors)
+    if factors.ndim != 2 or len(factors) != n or not np.issubdtype(factors.dtype, np.number):
+        raise InputError(f"{where}: factors must be numbers [{n}, f], got {factors.dtype} of shape {factors.shape}")
+    factors = factors.astype(np.float32)
+    finite = np.isfinite(factors).all(axis=1)
+    if not finite.all():
+        raise InputError(f"{where}: factors must be finite, got {factors[np.argmin(finite)]} in row {np.argmin(finite)}")
+    return factors
 
 
 def _check_classes(where: str, label: np.ndarray, num_classes: int) -> None:

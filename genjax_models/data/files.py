@@ -45,8 +45,8 @@ def load_file(path: Path, *, range: Range | None = None) -> Dataset:
     checked = {}
     for key in sorted(allowed & set(arrays)):  # before rows are shuffled, so that an error names the file's own
         if key.startswith("x"):
-            checked[key] = check(f"{path}, {key}", arrays[key], arrays.get(f"y{key[1:]}"), range)
-    splits, note = split_in_ten(str(path), *checked["x"]) if "x" in checked else _given(path, checked)
+            checked[key] = check(f"{path}, {key}", Split(arrays[key], arrays.get(f"y{key[1:]}")), range)
+    splits, note = split_in_ten(str(path), checked["x"]) if "x" in checked else _given(path, checked)
     return from_arrays(*splits, name=path.name, range=range, provenance=f"the file {path}{note}")
 
 

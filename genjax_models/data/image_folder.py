@@ -175,7 +175,7 @@ def _split(where: str, entries: list[Entry], x: np.ndarray, classes: list[bytes]
     }
     given = {s: Split(x[r], _labels([entries[i] for i in r], classes)) for s, r in rows.items() if r}
     if _ONE in given:
-        return split_in_ten(where, *given[_ONE])
+        return split_in_ten(where, given[_ONE])
     given = {split: given[split] for split in ("train", "validation", "test") if split in given}
     for split, shared in in_common({split: given[split].x for split in given}).items():
         held_out, train = entries[rows[split][shared[0][0]]], entries[rows["train"][shared[0][1]]]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from genjax_models.data import idx
-from genjax_models.data.dataset import Dataset, from_arrays, split_at_random
+from genjax_models.data.dataset import Dataset, Split, from_arrays, split_at_random
 from genjax_models.errors import InputError
 
 _DIGEST = "0217e13bd0668deb198aa7d305edbf0331eb89f8a6e7dd226e03d1aa3a9bd4ef"
@@ -20,7 +20,7 @@ def mnist10k() -> Dataset:
     if hashlib.sha256(file.read_bytes()).hexdigest() != _DIGEST:
         raise InputError(f"{file}: is damaged (its sha256 is not {_DIGEST[:12]}...); install the package again")
     with resources.as_file(file) as path, np.load(path, allow_pickle=False) as arrays:
-        train, validation, test = split_at_random(arrays["images"], arrays["labels"], (8_000, 1_000, 1_000))
+        train, validation, test = split_at_random(Split(arrays["images"], arrays["labels"]), (8_000, 1_000, 1_000))
     provenance = (
         "MNIST (LeCun, Cortes and Burges), the first 10,000 of its 60,000 training images;"
         " shuffled by RandomState(0) into 8,000 training, 1,000 validation and 1,000 test images"

@@ -31,7 +31,7 @@ def padded(dataset: Dataset, size: int) -> Dataset:
         )
     margins = [(0, 0), *((pixels // 2, pixels - pixels // 2) for pixels in missing), (0, 0)]
     pad = partial(np.pad, pad_width=margins, constant_values=dataset.range[0])
-    splits = {name: Split(pad(x), label) for name, (x, label) in _splits(dataset).items()}
+    splits = {name: split._replace(x=pad(split.x)) for name, split in _splits(dataset).items()}
     made = dataset._replace(**splits)
     before, after = (" x ".join(map(str, one.shape[:2])) for one in (dataset, made))
     return made._replace(provenance=f"{dataset.provenance}; {before} set in a margin of {dataset.range[0]:g}, {after}")

@@ -88,7 +88,7 @@ def prepare(dataset: Dataset, *, binarise: Binarisation = "dynamic", range: Rang
             return batch._replace(x=binary(key, scale(batch.x)))
         return batch._replace(x=batch.x.astype(jnp.float32) if binarise != "none" else scale(batch.x))
 
-    stored = Batch(*dataset.train) if on_disk else _batch(dataset.train.x, dataset.train)
+    stored = Batch(**dataset.train._asdict()) if on_disk else _batch(dataset.train.x, dataset.train)
     if binarise in ("fixed", "threshold") and not on_disk:  # zeros and ones fit in a byte
         drawn = once(dataset.train, 0)
         stored = drawn._replace(x=drawn.x.astype(jnp.uint8))
@@ -113,4 +113,5 @@ _BINARY: dict[str, Callable[[PRNGKey, Array], Array]] = {
 
 
 def _batch(x, split: Split) -> Batch:
-    return Batch(jnp.asarray(x), None if split.label is None else jnp.asarray(split.label))
+    fields = split._replace(x=x)._asdict()
+    return Batch(**{name: jnp.asarray(field) for name, field in fields.items() if field is not None})

@@ -68,7 +68,12 @@ class Stream:
           InputError: names the file that cannot be read.
         """
         rows = self.rows(step)[self._own]
-        return Batch(self.data.x.read(rows), None if self.data.label is None else self.data.label[rows])
+        return self._fields(rows)._replace(x=self.data.x.read(rows))
+
+    def _fields(self, rows: np.ndarray) -> Batch:
+        """All fields of these rows but x, which is on disk."""
+        others = self.data._replace(x=None)._asdict()
+        return Batch(x=None, **{name: field[rows] for name, field in others.items() if field is not None})
 
     def rows(self, step: int) -> np.ndarray:
         """Which rows of the data make up the global batch of `step`, `[batch_size]`."""
@@ -84,8 +89,8 @@ class Stream:
         """
         if self._batches.get_state()["next_index"] != step:
             self._batches.set_state({"next_index": step})
-        empty = lambda a, shape: None if a is None else np.empty((length, self.local, *shape), a.dtype)
-        stacked = Batch(empty(self.data.x, self.data.x.shape[1:]), empty(self.data.label, ()))
+        empty = lambda a: np.empty((length, self.local, *a.shape[1:]), a.dtype)
+        stacked = Batch(**{name: empty(field) for name, field in self.data._asdict().items() if field is not None})
         for i in range(num_steps):
             for leaf, part in zip(stacked, next(self._batches), strict=True):
                 if leaf is not None:

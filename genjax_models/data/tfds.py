@@ -71,7 +71,7 @@ def load(spec: str, *, stream: bool = False) -> Dataset:
     builder = _builder(where, path)
     keys = _keys(where, builder.info)
     read = lambda split: _read(where, builder, split, *keys, stream=stream)
-    splits, note = _official(where, builder.info.splits, read) if split is None else split_in_ten(where, *read(split))
+    splits, note = _official(where, builder.info.splits, read) if split is None else split_in_ten(where, read(split))
     return from_arrays(
         *splits,
         name=where,
@@ -207,7 +207,7 @@ def _official(where: str, splits, read) -> tuple[list[Split], str]:
         )
     held_out = [name for name in ("validation", "test") if name in splits]
     if not held_out:
-        return split_in_ten(where, *read("train"))
+        return split_in_ten(where, read("train"))
     if len(held_out) == 2:
         return [read(name) for name in ("train", *held_out)], "; its own splits"
     made, note = hold_out_tenth(where, read("train"))

@@ -59,7 +59,8 @@ def annealed_log_likelihood(
     schedule = annealing.linear_schedule(num_temperatures)
 
     def one(key: PRNGKey, example: Batch) -> dict[str, Array]:
-        x, label = jax.tree.map(lambda a: a[None], example)
+        single = jax.tree.map(lambda a: a[None], example)
+        x, label = single.x, single.label
         forward, _ = _directions(model, variables, x, label, schedule, num_chains, num_leapfrog)
         chains = forward(*jax.random.split(key))[0]
         return {
@@ -99,7 +100,7 @@ def annealed_sandwich(
     schedule = annealing.linear_schedule(num_temperatures)
 
     def one(key: PRNGKey, example: tuple[Array, Array | None]) -> dict[str, Array]:
-        _, label = jax.tree.map(lambda a: a[None], example)
+        label = jax.tree.map(lambda a: a[None], example.label)
         latent_key, data_key, pilot_key, forward_key, reverse_key = jax.random.split(key, 5)
         z = model.prior(variables, label).sample(seed=latent_key, sample_shape=1)
         x = model.likelihood(variables, z, label).sample(seed=data_key)

@@ -38,7 +38,8 @@ def held_out_bound(
     """
 
     def one(key: PRNGKey, example: Batch) -> dict[str, Array]:
-        x, label = jax.tree.map(lambda a: a[None], example)
+        single = jax.tree.map(lambda a: a[None], example)
+        x, label = single.x, single.label
         posterior, prior = model.posterior(variables, x, label), model.prior(variables, label)
         likelihood = partial(model.likelihood, variables, label=label)
         terms = elbo_terms(key, x, posterior, prior, likelihood, num_samples=num_samples, form=form)

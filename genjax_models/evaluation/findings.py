@@ -37,7 +37,8 @@ class Facts(NamedTuple):
     `num_samples` samples of each; `mutual_information` is I(x; z) over n test examples, in nats.
     """
 
-    metric: str
+    metric: str = ""
+    adversaries: tuple[str, ...] = ()
     higher_is_better: bool = True
     unit: str = "nats"
     active: Array | tuple[Array, ...] | None = None
@@ -86,7 +87,7 @@ def symptoms(history: Sequence[Row]) -> list[Symptom]:
     return [*_won(history), *_vanished(history), *_alike(history), *_modes(history)]
 
 
-def new_symptoms(history: Sequence[Row]) -> list[Symptom]:
+def new_symptoms(history: Sequence[Row], adversaries=()) -> list[Symptom]:
     """Those that the last evaluation has brought: what to say while it trains. A function of the history alone, so
     that a run that was resumed says what it would have said."""
     evaluations = [i for i, row in enumerate(history) if row["split"] == "validation"]

@@ -77,7 +77,8 @@ def bound_gaps(
         raise ValueError(f"log_likelihood must have the shape ({len(x)},), got {jnp.shape(log_likelihood)}")
 
     def one(key: PRNGKey, example: Batch) -> tuple[Array, Array]:
-        x, label = jax.tree.map(lambda a: a[None], example)
+        single = jax.tree.map(lambda a: a[None], example)
+        x, label = single.x, single.label
         posterior, prior = model.posterior(variables, x, label), model.prior(variables, label)
         likelihood = partial(model.likelihood, variables, label=label)
         start, distribution = local_family(posterior)

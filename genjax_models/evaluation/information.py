@@ -54,7 +54,8 @@ def latent_information(
     examples = Batch(x, label)
 
     def draw(key: PRNGKey, example: Batch) -> tuple:
-        x, label = jax.tree.map(lambda a: a[None], example)
+        single = jax.tree.map(lambda a: a[None], example)
+        x, label = single.x, single.label
         posterior = model.posterior(variables, x, label)
         z = posterior.sample(seed=key, sample_shape=num_samples)
         return z, posterior.log_prob(z)[:, 0], model.prior(variables, label).log_prob(z)[:, 0]
@@ -64,7 +65,7 @@ def latent_information(
     def add(log_sum: Array, some: Batch) -> tuple[Array, None]:
         """`log_sum` `[n, num_samples]` of q(z | x_m), with the terms of some further examples m."""
         count = len(some.x)
-        posterior = model.posterior(variables, *some)
+        posterior = model.posterior(variables, some.x, some.label)
 
         def terms(z) -> Array:
             z = jax.tree.map(lambda a: jnp.broadcast_to(a, (num_samples, count, *a.shape[2:])), z)

@@ -7,7 +7,7 @@ from genjax_models.evaluation.scores import GROUPS, Score, jackknife_error
 from genjax_models.types import Array
 
 
-def asked_label_accuracy(log_probabilities: Array, label: Array) -> Array:
+def class_accuracy(log_probabilities: Array, label: Array) -> Array:
     """One where the likeliest class is the one asked for, zero elsewhere: `[n, classes]` and `[n]` -> `[n]`.
 
     The mean is the share of samples of a conditional model that a classifier takes for what they should be; of data it

@@ -48,7 +48,8 @@ def latent_usage(
     """
 
     def one(_, example: Batch) -> tuple[Array, Array | None]:
-        x, label = jax.tree.map(lambda a: a[None], example)
+        single = jax.tree.map(lambda a: a[None], example)
+        x, label = single.x, single.label
         posterior = model.posterior(variables, x, label)
         if not _has_mean(posterior):
             raise ValueError(
@@ -97,11 +98,12 @@ def latent_usage_by_layer(
     check_num_samples(num_samples)
     if num_samples < 2:
         raise ValueError(f"the variance within an example is estimated from at least 2 samples, got {num_samples}")
-    if _has_mean(model.posterior(variables, *jax.tree.map(lambda a: a[:1], Batch(x, label)))):
+    if _has_mean(model.posterior(variables, x[:1], None if label is None else label[:1])):
         return (latent_usage(model, variables, x, label=label, batch_size=batch_size),)
 
     def one(key: PRNGKey, example: Batch) -> tuple[tuple[Array, Array], ...]:
-        x, label = jax.tree.map(lambda a: a[None], example)
+        single = jax.tree.map(lambda a: a[None], example)
+        x, label = single.x, single.label
         means = _conditional_means(model.posterior(variables, x, label), key, num_samples)
         return tuple((jnp.mean(mean, axis=0), jnp.var(mean, axis=0, ddof=1)) for mean in means)
 

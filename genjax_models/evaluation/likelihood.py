@@ -50,7 +50,8 @@ def negative_log_likelihood(
     check_num_samples(num_samples)
 
     def one(key: PRNGKey, example: Batch) -> dict[str, Array]:
-        x, label = jax.tree.map(lambda a: a[None], example)
+        single = jax.tree.map(lambda a: a[None], example)
+        x, label = single.x, single.label
         posterior, prior = model.posterior(variables, x, label), model.prior(variables, label)
         likelihood = partial(model.likelihood, variables, label=label)
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from genjax_models.models.gaussian_noise import with_gaussian_noise
 from genjax_models.models.generator import GeneratorModel
-from genjax_models.models.implicit import MOVING, Noise, implicit_model
+from genjax_models.models.implicit import MUTABLE, Noise, implicit_model
 from genjax_models.models.latent_variable import condition
 from genjax_models.types import Array, Batch, Players, PRNGKey
 
@@ -18,7 +18,7 @@ class AdversarialPair(NamedTuple):
     """Pure functions of the variables of the players "discriminator" and "generator".
 
     `generate(players, key, batch)` makes as many x as the batch has, of its labels where the pair is conditional.
-    `judge(players, key, batch)` gives what the discriminator emits: logits `[batch]`, or features `[batch, ...]` for
+    `discriminate(players, key, batch)` gives what the discriminator emits: logits `[batch]`, or features `[batch, ...]` for
     `objectives.mmd_gan`. Both are for learning, and return the players with batch statistics moved on beside their
     result. `sample(players, key, n, *, label=None)` draws x `[n, ...]`, by running averages where there are batch
     statistics. `density`, of the generator's variables, is p(x) where noise on its output gives it one; `range` is what
@@ -27,7 +27,7 @@ class AdversarialPair(NamedTuple):
 
     init: Callable[[PRNGKey, Batch], Players]
     generate: Callable[[Players, PRNGKey, Batch], tuple[Array, Players]]
-    judge: Callable[[Players, PRNGKey, Batch], tuple[Array, Players]]
+    discriminate: Callable[[Players, PRNGKey, Batch], tuple[Array, Players]]
     sample: Callable[..., Array]
     density: GeneratorModel | None = None
     range: tuple[float, float] | None = None
@@ -86,13 +86,13 @@ def adversarial_pair(
         x, variables = model.draw(players["generator"], latent_key, len(batch.x), batch.label)
         return noisy(data_key, x), {**players, "generator": variables}
 
-    def judge(players: Players, key: PRNGKey, batch: Batch) -> tuple[Array, Players]:
+    def discriminate(players: Players, key: PRNGKey, batch: Batch) -> tuple[Array, Players]:
         label, before = condition(classes, batch.label), players["discriminator"]
-        logits, moved = discriminator.apply(before, batch.x, *label, rngs={"dropout": key}, mutable=MOVING)
+        logits, moved = discriminator.apply(before, batch.x, *label, rngs={"dropout": key}, mutable=MUTABLE)
         return logits, {**players, "discriminator": {**before, **moved}}
 
     def sample(players: Players, key: PRNGKey, n: int, *, label: Array | None = None) -> Array:
         latent_key, data_key = jax.random.split(key)
         return noisy(data_key, model.sample(players["generator"], latent_key, n, label=label))
 
-    return AdversarialPair(init, generate, judge, sample, density, model.range)
+    return AdversarialPair(init, generate, discriminate, sample, density, model.range)

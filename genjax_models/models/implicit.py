@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from genjax_models.models.latent_variable import condition
 from genjax_models.types import Array, Batch, PRNGKey, Variables
 
-MOVING = ["batch_stats"]  # what a network may change while it learns
+MUTABLE = ["batch_stats"]  # what a network may change while it learns
 
 Noise = Literal["normal", "uniform"]
 _RANGES = {jnp.tanh: (-1, 1), jax.nn.tanh: (-1, 1), jax.nn.sigmoid: (0, 1)}  # nn.tanh and nn.sigmoid are jax's
@@ -82,7 +82,7 @@ def implicit_model(
         return generator.apply(variables, z, *condition(classes, label))
 
     def draw(variables: Variables, key: PRNGKey, n: int, label: Array | None = None) -> tuple[Array, Variables]:
-        x, moved = generator.apply(variables, draw_noise(key, n), *condition(classes, label), mutable=MOVING)
+        x, moved = generator.apply(variables, draw_noise(key, n), *condition(classes, label), mutable=MUTABLE)
         return x, {**variables, **moved}
 
     return ImplicitModel(latent, classes, init, draw_noise, generate, draw, output_range(generator))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from genjax_models.estimators.laplacian_pyramid import high_pass, low_pass, upsample
 from genjax_models.models.adversarial import AdversarialPair
-from genjax_models.models.implicit import MOVING
+from genjax_models.models.implicit import MUTABLE
 from genjax_models.models.latent_variable import condition
 from genjax_models.types import Array, Batch, Players, PRNGKey, Variables
 
@@ -109,13 +109,13 @@ def refining_pair(generator: nn.Module, discriminator: nn.Module, *, classes: in
 
     def generate(players: Players, key: PRNGKey, batch: Batch) -> tuple[Array, Players]:
         low, label, before = low_pass(batch.x), condition(classes, batch.label), players["generator"]
-        made, moved = generator.apply(before, with_noise(key, low), *label, mutable=MOVING)
+        made, moved = generator.apply(before, with_noise(key, low), *label, mutable=MUTABLE)
         return low + high_pass(made), {**players, "generator": {**before, **moved}}
 
-    def judge(players: Players, key: PRNGKey, batch: Batch) -> tuple[Array, Players]:
+    def discriminate(players: Players, key: PRNGKey, batch: Batch) -> tuple[Array, Players]:
         label, before = condition(classes, batch.label), players["discriminator"]
         seen = beside_low_pass(batch.x)
-        logits, moved = discriminator.apply(before, seen, *label, rngs={"dropout": key}, mutable=MOVING)
+        logits, moved = discriminator.apply(before, seen, *label, rngs={"dropout": key}, mutable=MUTABLE)
         return logits, {**players, "discriminator": {**before, **moved}}
 
     def sample(players: Players, key: PRNGKey, n: int, *, coarse: Array, label: Array | None = None) -> Array:
@@ -123,4 +123,4 @@ def refining_pair(generator: nn.Module, discriminator: nn.Module, *, classes: in
         made = generator.apply(players["generator"], with_noise(key, low), *condition(classes, of_all))
         return low + high_pass(made)
 
-    return AdversarialPair(init, generate, judge, sample)
+    return AdversarialPair(init, generate, discriminate, sample)

@@ -14,7 +14,7 @@ import jax
 from genjax_models.networks.convolution import Convolution, TransposedConvolution
 from genjax_models.networks.mlp import MLP, Activation
 from genjax_models.networks.outputs import Emits, Emitted, dense_output, emit, named
-from genjax_models.networks.shapes import beside, lead_of
+from genjax_models.networks.shapes import with_condition, lead_of
 from genjax_models.types import Array, Shape
 
 _KERNEL = (4, 4)
@@ -45,7 +45,7 @@ class ConvolutionalEncoder(nn.Module):
         A condition `[..., c]` joins the image as c constant planes.
         """
         lead = lead_of(x, _image(self.shape))
-        x = beside(x, None if condition is None else condition[..., None, None, :])
+        x = with_condition(x, None if condition is None else condition[..., None, None, :])
         h = x.reshape(-1, *x.shape[-3:])
         for level, channels in enumerate(self.channels):
             h = self.activation(Convolution(channels, _KERNEL, _STRIDES, name=f"Conv_{level}")(h))
@@ -73,7 +73,7 @@ class ConvolutionalGenerator(nn.Module):
     def __call__(self, z: Array, condition: Array | None = None) -> Emitted:
         """z `[..., latent]` (and a condition `[..., c]`) -> `[..., *output]` for each output."""
         lead = z.shape[:-1]
-        features = MLP(self.hidden, self.activation)(beside(z, condition))
+        features = MLP(self.hidden, self.activation)(with_condition(z, condition))
         levels = self._levels()
         height, width = levels[0]
         h = self.activation(nn.Dense(height * width * self.channels[0])(features))

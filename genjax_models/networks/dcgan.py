@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from genjax_models.networks.convolution import Convolution, TransposedConvolution
-from genjax_models.networks.shapes import as_rows, beside, lead_of
+from genjax_models.networks.shapes import as_rows, with_condition, lead_of
 from genjax_models.networks.spectral_normalisation import SpectralNormalisation
 from genjax_models.types import Array, Shape
 
@@ -52,7 +52,7 @@ class DCGANGenerator(nn.Module):
           ValueError: a shape that the levels cannot make.
         """
         height, width = smallest_level(self.shape, len(self.channels))
-        z = beside(z, condition)
+        z = with_condition(z, condition)
         h = nn.Dense(height * width * self.channels[0], use_bias=False, kernel_init=_WEIGHTS)(as_rows(z))
         h = jax.nn.relu(_batch_norm(self)(h.reshape(-1, height, width, self.channels[0])))
         doubled = partial(TransposedConvolution, kernel_size=_KERNEL, strides=_STRIDES, kernel_init=_WEIGHTS)
@@ -91,7 +91,7 @@ class DCGANDiscriminator(nn.Module):
             raise ValueError(f"normalisation must be one of {accepted}, got {self.normalisation!r}")
         smallest_level(self.shape, len(self.channels))
         lead = lead_of(x, self.shape)
-        x = beside(x, None if condition is None else condition[..., None, None, :])
+        x = with_condition(x, None if condition is None else condition[..., None, None, :])
         h = x.reshape(-1, *x.shape[-3:])
         for level, channels in enumerate(self.channels):
             normalised = self.normalisation == "batch" and level > 0

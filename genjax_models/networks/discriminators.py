@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 
 from genjax_models.networks.mlp import Activation
-from genjax_models.networks.shapes import beside, flattened
+from genjax_models.networks.shapes import with_condition, flattened
 from genjax_models.types import Array, Shape
 
 
@@ -30,7 +30,7 @@ class MLPDiscriminator(nn.Module):
     @nn.compact
     def __call__(self, x: Array, condition: Array | None = None) -> Array:
         """x `[..., *shape]` (and a condition `[..., c]`) -> logits `[...]`."""
-        h = beside(flattened(x, self.shape), condition)
+        h = with_condition(flattened(x, self.shape), condition)
         for width in self.hidden:
             h = self.activation(nn.Dense(width)(h))
             h = nn.Dropout(self.dropout, deterministic=not self.has_rng("dropout"))(h)

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 
 from genjax_models.networks.outputs import Emits, Emitted, dense_output, emit
-from genjax_models.networks.shapes import as_rows, beside, flattened
+from genjax_models.networks.shapes import as_rows, with_condition, flattened
 from genjax_models.types import Array, Shape
 
 Activation = Callable[[Array], Array]
@@ -59,7 +59,7 @@ class MLPEncoder(nn.Module):
     def __call__(self, x: Array, condition: Array | None = None) -> Emitted:
         """x `[..., *shape]` (and a condition `[..., c]`) -> `[..., *output]` for each output."""
         x = dropped(self, self.input_dropout, flattened(x, self.shape))
-        features = MLP(self.hidden, self.activation, self.dropout)(beside(x, condition))
+        features = MLP(self.hidden, self.activation, self.dropout)(with_condition(x, condition))
         return emit(self, self.emits, features.shape[:-1], lambda name, shape: dense_output(features, name, shape))
 
 
@@ -73,5 +73,5 @@ class MLPGenerator(nn.Module):
     @nn.compact
     def __call__(self, z: Array, condition: Array | None = None) -> Emitted:
         """z `[..., latent]` (and a condition `[..., c]`) -> `[..., *output]` for each output."""
-        features = MLP(self.hidden, self.activation)(beside(z, condition))
+        features = MLP(self.hidden, self.activation)(with_condition(z, condition))
         return emit(self, self.emits, features.shape[:-1], lambda name, shape: dense_output(features, name, shape))

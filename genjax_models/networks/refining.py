@@ -7,7 +7,7 @@ import jax
 
 from genjax_models.networks.convolution import Convolution
 from genjax_models.networks.mlp import Activation
-from genjax_models.networks.shapes import beside, lead_of
+from genjax_models.networks.shapes import with_condition, lead_of
 from genjax_models.types import Array, Shape
 
 
@@ -37,7 +37,7 @@ class RefiningGenerator(nn.Module):
         lead, size = lead_of(x, (height, width, channels + 1)), (self.kernel, self.kernel)
         if condition is not None:
             plane = nn.Dense(height * width, use_bias=False, name="condition")(condition)
-            x = beside(x, plane.reshape(*plane.shape[:-1], height, width, 1))
+            x = with_condition(x, plane.reshape(*plane.shape[:-1], height, width, 1))
         h = x.reshape(-1, *x.shape[-3:])
         for features in self.channels:
             h = self.activation(Convolution(features, size)(h))

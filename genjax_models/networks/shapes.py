@@ -24,7 +24,7 @@ def flattened(x: Array, shape: Shape) -> Array:
     return x.reshape(*lead_of(x, shape), math.prod(shape))
 
 
-def beside(h: Array, condition: Array | None) -> Array:
+def with_condition(h: Array, condition: Array | None) -> Array:
     """h `[..., d]` with the condition's numbers behind its own; condition `[..., c]` is the same along absent axes.
 
     Images `[..., height, width, channels]` take a condition `[..., 1, 1, c]`: planes of one number each.

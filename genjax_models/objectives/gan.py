@@ -11,7 +11,7 @@ from genjax_models.estimators import adversarial
 from genjax_models.models.adversarial import AdversarialPair
 from genjax_models.types import Array, Aux, Objective
 
-Payoff = Literal["minimax", "non_saturating", "maximum_likelihood", "least_squares", "hinge", "wasserstein"]
+GameLoss = Literal["minimax", "non_saturating", "maximum_likelihood", "least_squares", "hinge", "wasserstein"]
 Penalty = Literal["wasserstein", "r1"]
 
 
@@ -38,7 +38,7 @@ _LOSSES = {
 def gan(
     pair: AdversarialPair,
     *,
-    payoff: Payoff = "non_saturating",
+    loss: GameLoss = "non_saturating",
     label_smoothing: float | Array = 0.0,
     penalty: Penalty | None = None,
     penalty_weight: float | Array = 10.0,
@@ -50,7 +50,7 @@ def gan(
 
     Args:
       pair: generator and discriminator.
-      payoff: the losses of both; see `estimators.adversarial`. The first three have the discriminator's loss in common.
+      loss: the losses of both; see `estimators.adversarial`. The first three have the discriminator's loss in common.
       label_smoothing: one-sided, of the first three payoffs; off at 0.
       penalty: on the discriminator's slope: "wasserstein" between real and fake examples, "r1" at real ones. It refuses
         batch normalisation.
@@ -61,47 +61,47 @@ def gan(
       has won; not of "wasserstein", which draws no boundary), and "penalty", before its weight, where there is one.
 
     Raises:
-      ValueError: names that are none of the above, or a smoothing of a payoff without labels.
+      ValueError: names that are none of the above, or a smoothing of a loss without labels.
     """
     for name, given, accepted in (
-        ("payoff", payoff, get_args(Payoff)),
+        ("loss", loss, get_args(GameLoss)),
         ("penalty", penalty, (*get_args(Penalty), None)),
     ):
         if given not in accepted:
             raise ValueError(f"{name} must be one of {accepted}, got {given!r}")
-    losses = _LOSSES[payoff]
+    losses = _LOSSES[loss]
     if losses.discriminator is adversarial.discriminator_loss:
         losses = losses._replace(discriminator=partial(losses.discriminator, label_smoothing=label_smoothing))
     elif not (isinstance(label_smoothing, int | float) and label_smoothing == 0):
-        raise ValueError(f'label_smoothing must be 0 where payoff is "{payoff}", got {label_smoothing!r}')
+        raise ValueError(f'label_smoothing must be 0 for loss "{loss}", got {label_smoothing!r}')
 
     def discriminator(variables, key, batch, step):
         noise_key, real_key, fake_key, penalty_key = jax.random.split(key, 4)
         fake, variables = pair.generate(variables, noise_key, batch)
-        real_logits, variables = pair.judge(variables, real_key, batch)
-        fake_logits, variables = pair.judge(variables, fake_key, batch._replace(x=fake))
-        loss, metrics = jnp.mean(losses.discriminator(real_logits, fake_logits)), {}
+        real_logits, variables = pair.discriminate(variables, real_key, batch)
+        fake_logits, variables = pair.discriminate(variables, fake_key, batch._replace(x=fake))
+        value, metrics = jnp.mean(losses.discriminator(real_logits, fake_logits)), {}
         if losses.boundary is not None:
             metrics["accuracy"] = _accuracy(real_logits - losses.boundary, fake_logits - losses.boundary)
         if penalty:
             metrics["penalty"] = jnp.mean(slope_penalty(variables, penalty_key, batch, fake))
-            loss += penalty_weight * metrics["penalty"]
-        return loss, Aux(metrics, variables)
+            value += penalty_weight * metrics["penalty"]
+        return value, Aux(metrics, variables)
 
     def generator(variables, key, batch, step):
         noise_key, fake_key = jax.random.split(key)
         fake, variables = pair.generate(variables, noise_key, batch)
-        fake_logits, variables = pair.judge(variables, fake_key, batch._replace(x=fake))
+        fake_logits, variables = pair.discriminate(variables, fake_key, batch._replace(x=fake))
         return jnp.mean(losses.generator(fake_logits)), Aux(variables=variables)
 
     def slope_penalty(variables, key, batch, fake):
         point_key, judge_key = jax.random.split(key)
-        critic = lambda x: pair.judge(variables, judge_key, batch._replace(x=x))[0]
+        critic = lambda x: pair.discriminate(variables, judge_key, batch._replace(x=x))[0]
         if penalty == "r1":
             return adversarial.r1_penalty(critic, batch.x)
         return adversarial.wasserstein_gradient_penalty(point_key, critic, batch.x, fake)
 
-    return Objective(pair.init, {"discriminator": discriminator, "generator": generator}, pair.sample, pair.range)
+    return Objective(pair.init, {"discriminator": discriminator, "generator": generator}, pair.sample, pair.range, ("discriminator",))
 
 
 def _accuracy(real_logits: Array, fake_logits: Array) -> Array:

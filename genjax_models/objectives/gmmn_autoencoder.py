@@ -56,7 +56,7 @@ def gmmn_autoencoder(
 
     def of_codes(variables, key, batch, step):
         codes = autoencoder.encode(variables["autoencoder"], batch.x)
-        return second.losses["generator"](variables, key, Batch(codes), step)
+        return second.losses["generator"](variables, key, batch._replace(x=codes), step)
 
     def sample(variables: Players, key: PRNGKey, n: int, *, label: Array | None = None) -> Array:
         return autoencoder.generate(variables["autoencoder"], generator.sample(variables["generator"], key, n))

@@ -48,4 +48,5 @@ def lapgan(model: LaplacianPyramidGAN, **options: Any) -> Objective:
         for level, game in enumerate(games)
         for role, loss in game.losses.items()
     }
-    return Objective(init, losses, model.sample)
+    adversaries = tuple(f"{role}_{level}" for level, game in enumerate(games) for role in game.adversaries)
+    return Objective(init, losses, model.sample, adversaries=adversaries)

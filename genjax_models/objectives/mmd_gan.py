@@ -35,8 +35,8 @@ def mmd_gan(pair: AdversarialPair, kernel: Kernel, *, penalty_weight: float | Ar
         """Features of both, the fake examples, and the players with their batch statistics moved on."""
         noise_key, real_key, fake_key = jax.random.split(key, 3)
         fake, variables = pair.generate(variables, noise_key, batch)
-        of_real, variables = pair.judge(variables, real_key, batch)
-        of_fake, variables = pair.judge(variables, fake_key, batch._replace(x=fake))
+        of_real, variables = pair.discriminate(variables, real_key, batch)
+        of_fake, variables = pair.discriminate(variables, fake_key, batch._replace(x=fake))
         return of_real, of_fake, fake, variables
 
     def discriminator(variables, key, batch, step):
@@ -56,10 +56,10 @@ def mmd_gan(pair: AdversarialPair, kernel: Kernel, *, penalty_weight: float | Ar
         point_key, judge_key = jax.random.split(key)
 
         def features(x):
-            return pair.judge(variables, judge_key, batch._replace(x=x))[0]
+            return pair.discriminate(variables, judge_key, batch._replace(x=x))[0]
 
         check_critic(lambda x: jnp.sum(features(x).reshape(len(x), -1), axis=1), batch.x)
         witness = partial(witness_function, x=of_real, y=of_fake, kernel=kernel)
         return wasserstein_gradient_penalty(point_key, lambda x: witness(features(x)), batch.x, fake)
 
-    return Objective(pair.init, {"discriminator": discriminator, "generator": generator}, pair.sample, pair.range)
+    return Objective(pair.init, {"discriminator": discriminator, "generator": generator}, pair.sample, pair.range, ("discriminator",))

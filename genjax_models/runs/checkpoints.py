@@ -115,11 +115,11 @@ def restore_newest(
       DamagedError: none is whole; the newest one's error.
       CheckpointError: there is none, or it is of another model or of a newer format. Nothing is put aside then.
     """
-    (found,) = restore_together([folder], like, on_damage)
+    (found,) = restore_all([folder], like, on_damage)
     return found
 
 
-def restore_together(
+def restore_all(
     folders: Sequence[Path], like: TrainState, on_damage: Callable[[DamagedError], None]
 ) -> list[tuple[TrainState, dict[str, Any]]]:
     """As `restore_newest`, from each of several folders: of the newest step that is whole in all.

@@ -1,19 +1,19 @@
-"""A run's directory: what was asked, where it ran, what came out.
+"""The directory of a run.
 
-config.json        the experiment's name and its config
-environment.json   versions, devices, git revision
-metrics.jsonl      one row of the history a line; no clock in it, so that equal runs write equal files
-checkpoints/       the newest and the best by held-out score
+config.json        dotted name of the experiment's module, and its config
+environment.json   command, folder, versions, devices, git revision
+metrics.jsonl      history, one row a line; no clock in it, so that equal runs write equal files
+checkpoints/       the newest checkpoints, and the best by held-out metric
 figures/           PNG
-result.json        the final figures with their errors
+result.json        final figures with their errors
 report.html        all of it on one page
-export/            what `experiments.export` makes of it
+export/            output of `genjax-models export`
 profile/           traces
 
-Several runs that are one program (--seeds, --sweep) lie in one directory: a directory as above for each member, and
+Several runs that are one program (--seeds, --sweep) share a directory. It holds a directory as above per member, and
 
-members.json       what they share, and what each has of its own
-report.html        all of them on one page
+members.json       the shared config, and the values of each member
+report.html        all members on one page
 """
 
 import contextlib
@@ -36,29 +36,30 @@ from genjax_models.runs import lock
 from genjax_models.runs.members import ALONE, Members
 
 MEMBERS = "members.json"
+FORMAT = 2  # of config.json
 _PACKAGES = ("genjax_models", "jax", "jaxlib", "flax", "optax", "distrax", "chex", "orbax-checkpoint", "numpy")
 
 
 def create(path: Path | None, experiment: str, *, overwrite: bool = False) -> Path:
-    """A new, empty run directory.
+    """Makes a new, empty run directory and returns it.
 
     Args:
-      path: where; by default `runs/<experiment>-<UTC time>`, numbered where two start in one second.
-      experiment: its name.
-      overwrite: replace a run that is already there.
+      path: its place. Default: `runs/<experiment>-<UTC time>`, numbered if two start in one second.
+      experiment: name of the experiment.
+      overwrite: whether to replace a run in that place.
 
     Raises:
-      InputError: the name is not made of letters, digits, '.', '_' and '-', something is there already, or it cannot be
-        written to.
+      InputError: the name has characters other than letters, digits, '.', '_' and '-', the place is taken, or it cannot
+        be written to.
     """
     if path is None:
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         names = (f"{experiment}-{stamp}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 1000))))
         path = next(Path("runs") / name for name in names if not (Path("runs") / name).exists())
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,255}", path.name) or path.name in (".", ".."):
-        raise InputError(f"--run-dir {str(path)!r}: a run's name is made of letters, digits, '.', '_' and '-'")
+        raise InputError(f"--run-dir {str(path)!r}: a run's name must consist of letters, digits, '.', '_' and '-'")
     if path.is_symlink():
-        raise InputError(f"--run-dir {path}: is a symbolic link, and nothing is written through one")
+        raise InputError(f"--run-dir {path}: is a symbolic link; name the directory itself")
     if path.exists():
         _make_way(path, overwrite)
     try:
@@ -70,7 +71,7 @@ def create(path: Path | None, experiment: str, *, overwrite: bool = False) -> Pa
 
 
 def reopen(path: Path) -> Path:
-    """The directory of a run that is to go on.
+    """Returns the directory of a run that resumes.
 
     Raises:
       InputError: it cannot be written to.
@@ -83,7 +84,7 @@ def reopen(path: Path) -> Path:
 
 
 def _probe(folder: Path) -> None:
-    """One byte, written and gone: a full disk or a quota says so here, not after hours of compute."""
+    """Writes one byte and deletes it: a full disk fails here, not after hours of compute."""
     with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
         file.write(b"\0")
         os.fsync(file.fileno())
@@ -91,38 +92,38 @@ def _probe(folder: Path) -> None:
 
 def _make_way(path: Path, overwrite: bool) -> None:
     if not path.is_dir():
-        raise InputError(f"--run-dir {path}: is a file; a new directory is wanted")
+        raise InputError(f"--run-dir {path}: is a file; name a directory")
     if not any(path.iterdir()):
         return
     if not overwrite:
-        raise InputError(f"--run-dir {path}: exists already; choose another, or replace it with --overwrite")
+        raise InputError(f"--run-dir {path}: exists already; name another, or replace it with --overwrite")
     if not ((path / "config.json").is_file() or (path / MEMBERS).is_file()):
-        raise InputError(f"--run-dir {path}: holds no run (no config.json), so --overwrite does not delete it")
+        raise InputError(f"--run-dir {path}: holds no run (no config.json), and --overwrite replaces runs only")
     with contextlib.ExitStack() as locks:
         for folder in (path, *(config.parent for config in path.glob("*/config.json"))):
             locks.enter_context(lock.locked(folder))
         for entry in path.iterdir():
             if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)  # which follows no links
+                shutil.rmtree(entry)  # it follows no links
             elif entry.name != lock.NAME:
                 entry.unlink()
 
 
 def write_json(path: Path, value: Any) -> None:
-    """One JSON document, replaced whole or not at all."""
+    """Writes a JSON document, whole or not at all."""
     partial = path.with_name(path.name + ".partial")
     partial.write_text(json.dumps(value, indent=2, default=str) + "\n")
     os.replace(partial, path)
 
 
 def append_row(path: Path, row: Mapping[str, Any]) -> None:
-    """One more line of `metrics.jsonl`."""
+    """Appends a line to `metrics.jsonl`."""
     with path.open("a") as file:
         file.write(json.dumps(row) + "\n")
 
 
 def cut_rows(path: Path, step: int) -> list[dict[str, Any]]:
-    """Cuts `metrics.jsonl` back to the rows of steps up to `step`, which it returns.
+    """Cuts `metrics.jsonl` after the rows of steps up to `step`, and returns them.
 
     A last line that a killed process left unfinished is cut off too.
     """
@@ -139,33 +140,33 @@ def cut_rows(path: Path, step: int) -> list[dict[str, Any]]:
     return rows
 
 
-def config_as_json(experiment: str, config: Any) -> dict[str, Any]:
-    """What `config.json` holds."""
-    return {"experiment": experiment, "config": dataclasses.asdict(config)}
+def config_as_json(module: str, config: Any) -> dict[str, Any]:
+    """Returns the content of `config.json`: the format, the dotted name of the experiment's module, and the config."""
+    return {"format": FORMAT, "experiment": module, "config": dataclasses.asdict(config)}
 
 
-def read_config(run: Path | str, config_class: type, experiment: str | None = None, file: str = "config.json") -> Any:
-    """The config in a run's directory, as an instance of `config_class`; with `MEMBERS` for `file` what members share.
+def read_config(run: Path | str, config_class: type, module: str | None = None, file: str = "config.json") -> Any:
+    """Returns the config in a run's directory as an instance of `config_class`; `file` may be `MEMBERS`.
 
     Raises:
-      InputError: no run there, or of another experiment, or with fields that the config does not have.
+      InputError: no run is there, or a run of another experiment, or fields that the config does not have.
     """
-    return as_config(read_config_json(run, file), config_class, Path(run) / file, experiment)
+    return as_config(read_config_json(run, file), config_class, Path(run) / file, module)
 
 
-def as_config(stored: Mapping[str, Any], config_class: type, path: Path, experiment: str | None = None) -> Any:
-    """What `read_config_json` read at `path`, as `read_config` gives it.
+def as_config(stored: Mapping[str, Any], config_class: type, path: Path, module: str | None = None) -> Any:
+    """Returns what `read_config_json` read at `path`, as `read_config` does.
 
     Raises:
       InputError: as `read_config`.
     """
-    if experiment and stored["experiment"] != experiment:
-        raise InputError(f"{path.parent}: is a run of {stored['experiment']!r}, not of {experiment!r}")
+    if module and stored["experiment"] != module:
+        raise InputError(f"{path.parent}: is a run of {stored['experiment']}, not of {module}")
     return _from_dict(config_class, stored["config"], path)
 
 
 def read_members(run: Path | str) -> Members:
-    """The members in a directory; of a run alone, itself."""
+    """Returns the members in a directory; a run on its own is the only one."""
     if not (Path(run) / MEMBERS).exists():
         return ALONE
     members = read_config_json(run, MEMBERS).get("members")
@@ -175,36 +176,54 @@ def read_members(run: Path | str) -> Members:
 
 
 def read_config_json(run: Path | str, file: str = "config.json") -> dict[str, Any]:
-    """`config.json` as it stands: "experiment" and "config"."""
+    """Returns the content of `config.json`, or of `MEMBERS`.
+
+    Raises:
+      InputError: no run is there, the file is damaged, or an older version of genjax_models wrote it.
+    """
     path = Path(run) / file
     try:
         stored = json.loads(path.read_text())
     except FileNotFoundError as error:
         if (Path(run) / MEMBERS).exists():
             raise InputError(f"{run}: holds several runs; name one, {', '.join(read_members(run))}") from error
-        raise InputError(f"{run}: holds no run (no config.json)") from error
+        raise InputError(f"{run}: holds no run (no {file})") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
     if not isinstance(stored, dict) or not {"experiment", "config"} <= set(stored):
         raise InputError(f"{path}: is damaged, it names no experiment and config")
+    version = stored.get("format", 1)
+    if version == 1:
+        raise InputError(f"{path}: this run was made by the old layout of genjax_models; train it again")
+    if version != FORMAT:
+        raise InputError(f"{path}: has format {version!r}; this version of genjax_models reads format {FORMAT}")
     return stored
 
 
-def _from_dict(config_class: type, values: Mapping[str, Any], where: Path):
+def read_environment(run: Path | str) -> dict[str, Any]:
+    """Returns the content of `environment.json`; {} if it is absent or damaged."""
+    try:
+        stored = json.loads((Path(run) / "environment.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return stored if isinstance(stored, dict) else {}
+
+
+def _from_dict(config_class: type, values: Mapping[str, Any], path: Path) -> Any:
     fields = {field.name: field for field in dataclasses.fields(config_class)}
     if unknown := sorted(set(values) - set(fields)):
-        raise InputError(f"{where}: has fields {unknown} that {config_class.__module__} does not know")
-    made = {}
+        raise InputError(f"{path}: has fields {unknown} that {config_class.__module__} does not have")
+    arguments = {}
     for name, value in values.items():
         default = fields[name].default
         if dataclasses.is_dataclass(default):
-            value = _from_dict(type(default), value, where)
-        made[name] = tuple(value) if isinstance(value, list) else value
-    return config_class(**made)
+            value = _from_dict(type(default), value, path)
+        arguments[name] = tuple(value) if isinstance(value, list) else value
+    return config_class(**arguments)
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested values as rows of dotted name and text."""
+    """Returns nested values as rows of dotted name and text."""
     rows = []
     for name, value in values.items():
         if isinstance(value, Mapping):
@@ -216,11 +235,12 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
 
 
 def environment(command: str) -> dict[str, Any]:
-    """The command, versions, devices and git revision: what a figure was measured on."""
+    """Returns the command, folder, versions, devices and git revision on which figures are measured."""
     import jax
 
     return {
         "command": command,
+        "folder": str(Path.cwd()),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cores": os.cpu_count(),

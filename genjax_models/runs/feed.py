@@ -46,7 +46,7 @@ class InMemory:
         """Puts the examples where the state is; of a run by several processes each device has a share of them."""
         alone = not state.step.ndim  # several members would send each other the batches of all
         share = alone and not state.step.is_fully_addressable
-        self._train = (shared if share else beside)(state, self._train)
+        self._train = (sharded if share else replicated)(state, self._train)
 
     def __call__(self, step: int) -> tuple[Batch, int]:
         """What the loop takes at `step`, and how many steps it is to make: in all processes as many."""
@@ -134,7 +134,7 @@ def feed_of(
     return Streamed(trainer, data, training, stream, mesh)
 
 
-def beside(state: TrainState, batch: Batch) -> Batch:
+def replicated(state: TrainState, batch: Batch) -> Batch:
     """The batch on every device that the state is on."""
     sharding = state.step.sharding
     if len(sharding.device_set) == 1:
@@ -142,7 +142,7 @@ def beside(state: TrainState, batch: Batch) -> Batch:
     return processes.spread(batch, NamedSharding(sharding.mesh, PartitionSpec()))
 
 
-def shared(state: TrainState, batch: Batch) -> Batch:
+def sharded(state: TrainState, batch: Batch) -> Batch:
     """The batch's rows, an even share of them on each device that the state is on; zeros fill up the last.
 
     A process reads no more of the arrays than what its devices keep. The loop's batches are gathered from all of them:

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -16,51 +16,36 @@ from genjax_models.data.dataset import Range, Split
 from genjax_models.data.prepare import Prepared
 from genjax_models.data.records import Records
 from genjax_models.errors import InputError, NonFiniteError, StoppedError
-from genjax_models.evaluation.estimates import estimate
 from genjax_models.runs import processes
 from genjax_models.runs.configuration import Training, seed_in_range
-from genjax_models.runs.feed import Feed, beside, feed_of
-from genjax_models.runs.history import Log, Progress, Row, Unbroken, of, summary
-from genjax_models.training import data_parallel, first_failure, loop_over_data, together
+from genjax_models.runs.evaluation import Evaluate, block_until_ready
+from genjax_models.runs.feed import Feed, feed_of, replicated
+from genjax_models.runs.history import BestEffortStream, Listeners, Log, Progress, Row, prefix, summary
+from genjax_models.runs.logs import Logs, Member, split_members, split_metrics
+from genjax_models.training import data_parallel, first_failure, loop_over_data, vmapped
 from genjax_models.training.parallel import check_divides
-from genjax_models.types import Array, Batch, Metrics, Players, PRNGKey, Trainer, TrainState
+from genjax_models.types import Batch, Metrics, Trainer, TrainState
 
-# Evaluation draws the same noise at every step of every run, so that what moves a curve is the model.
-# Seeds of runs are roots and their keys are split, so a root folded with a large number is no key of any run.
-_EVALUATION = 2**32 - 1
-_PROFILED = 10  # steps
+_PROFILED_STEPS = 10
 
-Evaluate = Callable[[Players, PRNGKey, Batch], Mapping[str, Array]]
+TrainerOf = Callable[[Mapping[str, Any]], Trainer]
 
 
 class Fit(NamedTuple):
-    """The state after the last step, and a tidy history.
+    """The result of `fit`.
 
-    A row of `history` has "step", "split" ("train": means over the steps since the row before; "validation": means over
-    examples, with "name_se" beside "name") and metrics by name; `pandas.DataFrame(history)` takes it as it is.
-    `seconds` tells compiling (with one evaluation) from running and, where data are streamed, how much of that was
-    waiting for them; `first` is the step from which this call went on.
+    state: after the last step.
+    history: rows with "step", "split" and metrics by name; `pandas.DataFrame(history)` takes it as it is. Rows of
+      split "train" are means over the steps since the last row. Rows of split "validation" are means over examples,
+      with the standard error of "name" as "name_se".
+    seconds: "compiling" (with one evaluation), "running" and, if data are streamed, "waiting" as a part of running.
+    first: the step from which this call resumed.
     """
 
     state: TrainState
     history: list[Row]
     seconds: dict[str, float]
     first: int = 0
-
-
-class Member(NamedTuple):
-    """One of several runs that are one program; the fields are what `fit` is told of a run.
-
-    `name` says which it is where something is told of it; `values` is what its trainer is built with.
-    """
-
-    name: str = ""
-    seed: int = 0
-    values: Mapping[str, float] = {}
-    evaluate: Evaluate | None = None
-    start: Progress | None = None
-    on_metrics: Callable[[Row], None] | None = None
-    on_evaluation: Callable[[Progress, Row], None] | None = None
 
 
 def fit(
@@ -77,43 +62,41 @@ def fit(
 ) -> Fit:
     """Trains for `training.steps` steps in compiled chunks of about two seconds.
 
-    On standard error stand a progress bar and, from the evaluation on that shows it, what goes wrong in a game
-    (`evaluation.findings.symptoms`).
+    Standard error shows a progress bar and, after each evaluation, the new symptoms of a game
+    (`evaluation.findings.symptoms`). If `jax.distributed` has several processes, all call `fit` alike; only process 0
+    evaluates, calls back and has the history.
 
     Args:
       trainer: from `training.trainer`.
       data: from `data.prepare`.
       training: steps, batch size and intervals.
-      seed: of everything random in the run, in [0, 2^32).
-      evaluate: pure and jitted here: (players, key, validation split) -> per-example values `[n]`, of which the history
-        has mean and standard error, or scalars. Before the first step, every `evaluate_every` and after the last. The
-        players are those of `players_for_sampling`.
-      start: goes on from there, bit for bit as if the run had not stopped; `seed` is then that of the state.
-      on_metrics: called with each new row of the history as it is made (for TensorBoard, W&B, a file).
-      on_evaluation: called with the progress and the validation row, at each evaluation. The state is only lent: the
+      seed: random seed, in [0, 2^32).
+      evaluate: pure, jitted here: (players, key, validation split) -> per-example values `[n]`, which become mean and
+        standard error, or scalars. It runs before the first step, every `evaluate_every` steps and after the last
+        step. The players are those of `players_for_sampling`.
+      start: progress from which the run resumes, bit for bit as if it had not stopped; `seed` is not used then.
+      on_metrics: called with each new row of the history (for TensorBoard, W&B, a file).
+      on_evaluation: called with the progress and the validation row at each evaluation. Copy the state to keep it: the
         next chunk donates its arrays.
-      should_stop: asked after each chunk.
-
-    Where `jax.distributed` has several processes, all call this alike, and process 0 alone evaluates, calls back and
-    has the history.
+      should_stop: called after each chunk.
 
     Raises:
-      InputError: before anything is compiled, for a seed out of range, a batch that does not fit, or data in another
-        range than the generator's last layer.
-      NonFiniteError: a loss, a gradient or what it led to was not finite; carries the progress before that step.
-      StoppedError: `should_stop` said so; carries the progress.
+      InputError: before compilation: a seed out of range, a batch that does not fit, or data in another range than the
+        generator's last layer.
+      NonFiniteError: a loss, a gradient or an updated variable is not finite; carries the progress before that step.
+      StoppedError: `should_stop` returned True; carries the progress.
     """
-    member = Member("", seed, {}, evaluate, start, on_metrics, on_evaluation)
+    member = Member("", seed, {}, evaluate, start, Listeners(on_metrics, on_evaluation))
     try:
-        (fitted,) = fit_together(lambda values: trainer, data, training, [member], should_stop=should_stop)
+        (result,) = fit_members(lambda values: trainer, data, training, [member], should_stop=should_stop)
     except (NonFiniteError, StoppedError) as error:
         (error.progress,) = error.progress
         raise
-    return fitted
+    return result
 
 
-def fit_together(
-    trainer_of: Callable[[Mapping[str, Any]], Trainer],
+def fit_members(
+    trainer_of: TrainerOf,
     data: Prepared,
     training: Training,
     members: Sequence[Member],
@@ -122,28 +105,28 @@ def fit_together(
     should_stop: Callable[[], bool] | None = None,
     profile: Callable[[], contextlib.AbstractContextManager] | None = None,
 ) -> list[Fit]:
-    """As `fit`, for several members that walk in step in one compiled program (`training.together`).
+    """Does as `fit`, for several members that walk in step in one compiled program (`training.vmapped`).
 
-    A member is the run of its seed and values alone, to rounding; the only member is that run, bit for bit.
+    A member is the run of its seed and values on its own, to rounding; an only member is that run, bit for bit.
 
     Args:
-      trainer_of: the trainer of a member with these values: tracers where there are several members.
-      data: that all members share; each has batches of its own. Training examples on disk (`data.records`) are
-        streamed, to an only member, in chunks of at most 32 MiB, of which two are in memory.
-      training: of each.
-      members: differ in seeds and values; all start, or all go on from one step.
-      mesh: from `data_mesh`: its devices share the members, or, of an only member, each batch.
-      should_stop: asked after each chunk.
-      profile: makes a context in which ten steps are made, once, after the first step (a trace, say).
+      trainer_of: values -> trainer; the values are tracers if there are several members.
+      data: shared by all members; each has batches of its own. Training examples on disk (`data.records`) are streamed,
+        to an only member, in chunks of at most 32 MiB; two chunks are in memory.
+      training: of each member.
+      members: differ in seeds and values; all start, or all resume from one step.
+      mesh: from `data_mesh`: its devices share the members, or the batches of an only member.
+      should_stop: called after each chunk.
+      profile: makes a context in which ten steps run once, after the first step (a trace, say).
 
     Returns:
-      A `Fit` for each member.
+      A `Fit` per member.
 
     Raises:
-      InputError: as `fit`; a number of members, or for an only one a batch, that the devices do not divide; several
-        members for streamed data; on the way, streamed data that cannot be read.
-      NonFiniteError: names the member; all are kept as before the step at which the first failed. The error's
-        `progress`, like that of StoppedError, is a list with one for each member.
+      InputError: as `fit`; devices that do not divide the members or the batch; several members for streamed data;
+        later, streamed data that cannot be read.
+      NonFiniteError: names the member; all members keep the state before the first failing step. `progress` of the
+        error, and of StoppedError, is a list with one entry per member.
     """
     for member in members:
         seed_in_range(member.seed)
@@ -151,69 +134,102 @@ def fit_together(
     if training.batch_size > size:
         raise InputError(f"batch_size must be at most {size}, the training split, got {training.batch_size}")
     trainer = _trainer(trainer_of, members, training.batch_size, mesh, data.range)
-    check_alone(data.train, len(members))
+    check_streamed(data.train, len(members))
     position = members[0].start.position if members[0].start else None
     feed = feed_of(trainer, data, training, seed=members[0].seed, position=position, mesh=mesh)
-    steps, every = training.steps, training.evaluate_every
-    shown, hidden = Unbroken(sys.stderr), not processes.is_first()
-    bar = tqdm(total=steps, desc="compiling", unit="step", dynamic_ncols=True, file=shown, disable=hidden)
+    stream, hidden = BestEffortStream(sys.stderr), not processes.is_process_zero()
+    bar = tqdm(total=training.steps, desc="compiling", unit="step", dynamic_ncols=True, file=stream, disable=hidden)
     with feed, bar:
-        began = time.monotonic()
         state = _initial_state(trainer, data.example, members, mesh)
         feed.place(state)
-        logs = _Logs(members, training.log_every, data.validation, state, shown, feed.position)
-        done = first = _step(state)
-        state, _ = ready(feed.run(state, feed(done)[0], 0))
-        at_start = processes.on_first(logs.validated, processes.here(state))
-        seconds = {"compiling": time.monotonic() - began}
-        bar.set_description(f"compiled in {seconds['compiling']:.1f} s, training")
-        bar.reset()
-        bar.update(done)
-        began, waiting = time.monotonic(), 0.0
-        if not members[0].start:
-            processes.on_first(logs.record, processes.here(state), at_start)
-        while done < steps:
-            asked = time.monotonic()
-            batches, count = feed(done)
-            waiting += time.monotonic() - asked
-            profiling = profile is not None and done > first
-            with profile() if profiling else contextlib.nullcontext():
-                count = min(count, _PROFILED) if profiling else count
-                state, metrics = _timed_chunk(feed, state, batches, count)
-            profile = None if profiling else profile
-            finite = _step(state) - done
-            done += finite
-            processes.on_first(logs.add, metrics, finite, finite < count or done == steps)
-            if finite < count:
-                raise _non_finite(trainer_of, data, training.batch_size, members, logs.progress(state), metrics, feed)
-            bar.update(count)
-            bar.set_postfix_str(summary(logs.histories))
-            if done == steps or done % every == 0:
-                processes.on_first(logs.evaluate, processes.here(state))
-            if should_stop and should_stop() and done < steps:
-                raise StoppedError(f"stopped at step {done} of {steps}", logs.progress(state))
-        seconds["running"] = time.monotonic() - began
-        if feed.streams:
-            seconds["waiting"] = waiting
-        ended = _apart(processes.here(state))
-    return [Fit(own, history, seconds, first) for own, history in zip(ended, logs.histories, strict=True)]
+
+        def log(member: Member) -> Log:
+            options = stream, trainer.adversaries, feed.position
+            return Log(member.name, training.log_every, member.start, member.listeners, *options)
+
+        loop = _Loop(state, training, feed, Logs(members, data.validation, state, log), bar)
+        loop.compile(evaluate=not members[0].start)
+        while loop.step < training.steps:
+            profiled = profile if loop.step > loop.first else None
+            failure = loop.advance(profiled)
+            profile = None if profiled else profile
+            if failure is not None:
+                raise _non_finite(trainer_of, data, training.batch_size, members, loop, failure)
+            if should_stop and should_stop() and loop.step < training.steps:
+                raise StoppedError(f"stopped at step {loop.step} of {training.steps}", loop.logs.progress(loop.state))
+        return loop.result()
 
 
-def check_alone(train: Batch | Split, members: int) -> None:
-    """Refuses several members of streamed data: each would read batches of its own.
+class _Loop:
+    """The state, the feed and the logs of all members between two chunks."""
+
+    def __init__(self, state: TrainState, training: Training, feed: Feed, logs: Logs, bar: tqdm):
+        self.state, self.training, self.feed, self.logs, self.bar = state, training, feed, logs, bar
+        self.first = self.step = _step(state)
+        self.seconds = {"compiling": 0.0, "running": 0.0, **({"waiting": 0.0} if feed.streams else {})}
+        self._started = time.monotonic()
+
+    def compile(self, evaluate: bool) -> None:
+        """Compiles the step and the evaluation; with `evaluate` its row opens the history."""
+        self.state, _ = block_until_ready(self.feed.run(self.state, self.feed(self.step)[0], 0))
+        local = processes.to_local(self.state)
+        rows = processes.on_process_zero(self.logs.validate, local)
+        self.seconds["compiling"] = time.monotonic() - self._started
+        self.bar.set_description(f"compiled in {self.seconds['compiling']:.1f} s, training")
+        self.bar.reset()
+        self.bar.update(self.step)
+        self._started = time.monotonic()
+        if evaluate:
+            processes.on_process_zero(self.logs.append, processes.to_local(self.state), rows)
+
+    def advance(self, profile: Callable[[], contextlib.AbstractContextManager] | None) -> Metrics | None:
+        """Runs a chunk, and evaluates if it is time. Returns its metrics if a step failed, else None."""
+        waiting = time.monotonic()
+        batches, count = self.feed(self.step)
+        if self.feed.streams:
+            self.seconds["waiting"] += time.monotonic() - waiting
+        with profile() if profile else contextlib.nullcontext():
+            count = min(count, _PROFILED_STEPS) if profile else count
+            self.state, metrics = _timed_chunk(self.feed, self.state, batches, count)
+        finite = _step(self.state) - self.step
+        self.step += finite
+        last = self.step == self.training.steps
+        processes.on_process_zero(self.logs.add, metrics, finite, finite < count or last)
+        if finite < count:
+            return metrics
+        self.bar.update(count)
+        self.bar.set_postfix_str(summary(self.logs.histories))
+        if last or self.step % self.training.evaluate_every == 0:
+            processes.on_process_zero(self.logs.evaluate, processes.to_local(self.state))
+        return None
+
+    def result(self) -> list[Fit]:
+        """Returns the result of each member."""
+        self.seconds["running"] = time.monotonic() - self._started
+        states = split_members(processes.to_local(self.state))
+        return [
+            Fit(state, history, self.seconds, self.first)
+            for state, history in zip(states, self.logs.histories, strict=True)
+        ]
+
+
+def check_streamed(train: Batch | Split, members: int) -> None:
+    """Refuses several members if data are streamed: each would read batches of its own.
 
     Raises:
-      InputError: there are several.
+      InputError: there are several members.
     """
     if members > 1 and isinstance(train.x, Records):
-        raise InputError(f"streamed data are for one run at a time, got {members}")
+        raise InputError(
+            f"streamed data need one run at a time, got {members}: leave out --stream, or --seeds and --sweep"
+        )
 
 
 def check_shares(members: int, batch_size: int, mesh: Mesh | None) -> None:
-    """Refuses what the devices of `mesh` cannot share evenly: several members, or the batch of an only one.
+    """Refuses members, or the batch of an only member, that the devices of `mesh` cannot share evenly.
 
     Raises:
-      InputError: with what they can.
+      InputError: with sizes that they can share.
     """
     if mesh is None:
         return
@@ -227,16 +243,17 @@ def check_shares(members: int, batch_size: int, mesh: Mesh | None) -> None:
 
 
 def _trainer(trainer_of, members: Sequence[Member], batch_size: int, mesh: Mesh | None, data_range: Range) -> Trainer:
-    """Of all members, or of the only one: no axis of members then, and no cost of one."""
+    """The trainer of all members; an only member has no axis of members, and no cost of one."""
     check_shares(len(members), batch_size, mesh)
     alone = trainer_of(members[0].values)
     if alone.range not in (None, data_range):
         raise InputError(
-            f"the generator's values are in {list(alone.range)}, and data in {list(data_range)}: give `prepare` the"
-            f" generator's range, or the generator another last layer"
+            f"data must be in the range of the generator's last layer, {list(alone.range)}, got {list(data_range)}:"
+            f" pass range={tuple(alone.range)} to `prepare`, or change the last layer"
         )
     if len(members) > 1:
-        return together(trainer_of, _stacked([dict(member.values) for member in members]))
+        several = vmapped(trainer_of, _stacked([dict(member.values) for member in members]))
+        return several._replace(range=alone.range, adversaries=alone.adversaries)
     return alone if mesh is None else data_parallel(alone, mesh)
 
 
@@ -247,7 +264,7 @@ def _initial_state(trainer: Trainer, example: Batch, members: Sequence[Member], 
         state = jax.jit(trainer.init)(_stacked([jax.random.key(member.seed) for member in members]), example)
     if mesh is not None:
         state = processes.spread(state, NamedSharding(mesh, PartitionSpec(*mesh.axis_names[: state.step.ndim])))
-    return ready(state)
+    return block_until_ready(state)
 
 
 def _stacked(trees: Sequence[Any]) -> Any:
@@ -255,144 +272,46 @@ def _stacked(trees: Sequence[Any]) -> Any:
     return trees[0] if len(trees) == 1 else jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
-def _apart(state: TrainState) -> Iterator[TrainState]:
-    """The members' states, one after the other; of an only member the state."""
-    if not state.step.ndim:
-        yield state
-    else:
-        for i in range(len(state.step)):
-            yield jax.tree.map(lambda a, i=i: a[i], state)
-
-
-def _apart_metrics(metrics: Metrics, members: int) -> list[Metrics]:
-    """Leaves `[steps]` for each member, of `[steps, members]`; those of an only member as they are."""
-    return [metrics if members == 1 else {name: m[:, i] for name, m in metrics.items()} for i in range(members)]
-
-
 def _step(state: TrainState) -> int:
-    step = processes.here(state.step)
+    step = processes.to_local(state.step)
     return int(step if not step.ndim else step[0])
 
 
 def _timed_chunk(feed: Feed, state: TrainState, batches: Batch, count: int) -> tuple[TrainState, Metrics]:
-    """`count` steps; their metrics on the host."""
+    """Runs `count` steps; returns their metrics on the host."""
     with feed.pace.timing(count):
-        state, metrics = ready(feed.run(state, batches, count))
-        metrics = processes.here(metrics)
+        state, metrics = block_until_ready(feed.run(state, batches, count))
+        metrics = processes.to_local(metrics)
         return state, {name: np.asarray(values)[:count] for name, values in metrics.items()}
 
 
-class _Logs:
-    """The logs of all members, and what is written into them."""
-
-    def __init__(
-        self,
-        members: Sequence[Member],
-        log_every: int,
-        validation: Batch,
-        state: TrainState,
-        shown: Unbroken,
-        position: Callable[[int], dict[str, Any] | None],
-    ):
-        here = beside(processes.here(state), validation)
-        compiled = {evaluate: _validator(evaluate, here) for evaluate in {m.evaluate for m in members}}
-        self._validators = [compiled[m.evaluate] for m in members]
-        self._logs = [Log(log_every, m.name, m.start, m.on_metrics, m.on_evaluation, shown, position) for m in members]
-
-    @property
-    def histories(self) -> list[list[Row]]:
-        return [log.history for log in self._logs]
-
-    def validated(self, state: TrainState) -> list[Row]:
-        return [validate(own) for validate, own in zip(self._validators, _apart(state), strict=True)]
-
-    def record(self, state: TrainState, rows: Sequence[Row]) -> None:
-        for log, own, row in zip(self._logs, _apart(state), rows, strict=True):
-            log.evaluated(own, row)
-
-    def evaluate(self, state: TrainState) -> None:
-        self.record(state, self.validated(state))
-
-    def add(self, metrics: Metrics, count: int, last: bool) -> None:
-        for log, own in zip(self._logs, _apart_metrics(metrics, len(self._logs)), strict=True):
-            log.add(own, count)
-        if last:
-            for log in self._logs:
-                log.flush()
-
-    def progress(self, state: TrainState) -> list[Progress]:
-        return [log.progress(own) for log, own in zip(self._logs, _apart(processes.here(state)), strict=True)]
-
-
-def _validator(evaluate: Evaluate | None, validation: Batch) -> Callable[[TrainState], Row]:
-    compiled = jax.jit(evaluate) if evaluate else lambda *_: {}
-
-    def validate(state: TrainState) -> Row:
-        values = ready(compiled(players_for_sampling(state), evaluation_key(), validation))
-        return summarised(int(state.step), "validation", values)
-
-    return validate
-
-
-def ready(values: Any) -> Any:
-    """The tree of arrays, when they are made: where memory was not enough, this raises, and `np.asarray` and `int` wait
-    for ever (seen with jax 0.10.2 on the CPU)."""
-    return jax.block_until_ready(values)
-
-
-def players_for_sampling(state: TrainState) -> Players:
-    """The players as pictures, evaluation and `load` see them: moving averages in place of players that keep one."""
-    return {**state.variables, **state.average}
-
-
-def evaluation_key() -> PRNGKey:
-    """The key of every evaluation."""
-    return jax.random.fold_in(jax.random.key(0), np.uint32(_EVALUATION))
-
-
-def summarised(step: int, split: str, values: Mapping[str, Array]) -> Row:
-    """A row of the history from what `evaluate` returned."""
-    row: Row = {"step": step, "split": split}
-    for name, value in values.items():
-        if np.ndim(value):
-            row[name], error, n = estimate(value)
-            if n > 1:
-                row[f"{name}_se"] = error
-        else:
-            row[name] = float(value)
-    return row
-
-
 def _non_finite(
-    trainer_of,
-    data: Prepared,
-    batch_size: int,
-    members: Sequence[Member],
-    kept: list[Progress],
-    metrics: Metrics,
-    feed: Feed,
+    trainer_of: TrainerOf, data: Prepared, batch_size: int, members: Sequence[Member], loop: _Loop, metrics: Metrics
 ) -> NonFiniteError:
-    """Of the first member whose metrics fail, else of the first whose next step, made alone, does."""
-    failures = [first_failure(own) for own in _apart_metrics(metrics, len(members))]
+    """The error of the first member whose metrics are not finite, else of the first whose next step fails on its own."""
+    kept = loop.logs.progress(loop.state)
+    failures = [first_failure(own) for own in split_metrics(metrics, len(members))]
 
-    def fails_alone(member: Member, state: TrainState) -> bool:
+    def fails(member: Member, state: TrainState) -> bool:
         run = loop_over_data(trainer_of(member.values), batch_size=batch_size, prepare=data.each_step, chunk=1)
-        return _step(run(jax.tree.map(jnp.copy, state), beside(state, data.train), 1)[0]) == _step(state)
+        return _step(run(jax.tree.map(jnp.copy, state), replicated(state, data.train), 1)[0]) == _step(state)
 
-    which = next((i for i, failure in enumerate(failures) if failure), None if len(members) > 1 else 0)
-    if which is None:
-        which = next((i for i, member in enumerate(members) if fails_alone(member, kept[i].state)), None)
-    if which is None:
-        told = (
-            f"one of the members, step {_step(kept[0].state)}: what it learned is not finite, but is when it is alone"
+    index = next((i for i, failure in enumerate(failures) if failure), None if len(members) > 1 else 0)
+    if index is None:
+        index = next((i for i, member in enumerate(members) if fails(member, kept[i].state)), None)
+    if index is None:
+        return NonFiniteError(
+            f"one of the members, step {_step(kept[0].state)}: an updated variable is not finite, but is finite when"
+            " each member takes the step on its own",
+            kept,
         )
-        return NonFiniteError(told, kept)
-    state, names = kept[which].state, failures[which][1] if failures[which] else ["one of the updated variables"]
-    rows = feed.rows(state)
-    shown = ", ".join(map(str, rows[:8])) + (", ..." if len(rows) > 8 else "")
+    state, failure = kept[index].state, failures[index]
+    names = failure[1] if failure else ["one of the updated variables"]
+    rows = loop.feed.rows(state)
+    listed = ", ".join(map(str, rows[:8])) + (", ..." if len(rows) > 8 else "")
     culprits = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
     return NonFiniteError(
-        f"{of(members[which].name)}step {int(state.step)}: {culprits} not finite;"
-        f" the batch was rows {shown} of the training split; the state before that step is kept",
+        f"{prefix(members[index].name)}step {int(state.step)}: {culprits} not finite;"
+        f" the batch was rows {listed} of the training split; the state before that step is kept",
         kept,
     )

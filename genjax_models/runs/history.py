@@ -1,7 +1,7 @@
-"""What is recorded of a run as it goes: rows whose borders no chunk moves, and where to go on from."""
+"""The history of a run: rows that do not depend on the chunks of the loop, and the progress from which a run resumes."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TextIO
 
 import numpy as np
@@ -14,10 +14,12 @@ Row = dict[str, Any]
 
 
 class Progress(NamedTuple):
-    """Where a run is: with it, and nothing else, `fit` goes on as if it had never stopped.
+    """All from which `fit` resumes as if it had never stopped.
 
-    The state, the history so far, and the metrics of the steps since its last training row; `position` is that in the
-    stream of its data (`data.streaming`), None where data are in memory.
+    state: after the last step.
+    history: all rows so far.
+    pending: metrics of the steps since the last training row.
+    position: place in the stream of the data (`data.streaming`); None if the data are in memory.
     """
 
     state: TrainState
@@ -26,20 +28,20 @@ class Progress(NamedTuple):
     position: dict[str, Any] | None = None
 
 
-class Unbroken:
-    """A text stream whose reader may go away: what cannot be written is lost, and training goes on."""
+class BestEffortStream:
+    """A text stream whose reader may go away: text that cannot be written is lost, and training goes on."""
 
     def __init__(self, stream: TextIO):
         self.stream = stream
 
     def write(self, text: str) -> int:
-        """Writes, or does not."""
+        """Writes the text if the stream takes it."""
         with contextlib.suppress(OSError, ValueError):
             self.stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Flushes, or does not."""
+        """Flushes if the stream can be flushed."""
         with contextlib.suppress(OSError, ValueError):
             self.stream.flush()
 
@@ -47,50 +49,65 @@ class Unbroken:
         return getattr(self.stream, name)
 
 
+class Listeners(NamedTuple):
+    """Callbacks of a member: each new row of its history, and each evaluation."""
+
+    on_metrics: Callable[[Row], None] | None = None
+    on_evaluation: Callable[[Progress, Row], None] | None = None
+
+
 class Log:
-    """A member's history, and the metrics of single steps on their way into it: rows whose borders no chunk moves."""
+    """The history of one member, and the metrics of single steps on their way into it."""
 
     def __init__(
         self,
-        log_every: int,
         name: str,
+        log_every: int,
         start: Progress | None,
-        on_metrics,
-        on_evaluation,
-        shown: Unbroken,
-        position=lambda step: None,
+        listeners: Listeners,
+        stream: BestEffortStream,
+        adversaries: Sequence[str] = (),
+        position: Callable[[int], dict[str, Any] | None] = lambda step: None,
     ):
-        """`name` says whose it is, where there are several; `shown` is where symptoms are told; `position` is that of a
-        step in the stream of data."""
-        self.position = position
-        self.log_every, self.name, self.shown = log_every, name, shown
-        self.on_metrics, self.on_evaluation = on_metrics, on_evaluation
+        """Continues the history of `start`.
+
+        Args:
+          name: of the member, for messages; "" if it is the only one.
+          log_every: steps per training row.
+          start: the progress from which the member resumes; None at the beginning.
+          listeners: callbacks.
+          stream: takes the symptoms.
+          adversaries: names of the players that are adversaries.
+          position: step -> place in the stream of the data.
+        """
+        self.name, self.log_every, self.listeners, self.stream = name, log_every, listeners, stream
+        self.adversaries, self.position = adversaries, position
         self.history: list[Row] = list(start.history) if start else []
         self.pending = {name: list(values) for name, values in start.pending.items()} if start else {}
         self.step = int(start.state.step) if start else 0
 
     def progress(self, state: TrainState) -> Progress:
-        """Where the run is with this state."""
+        """Returns the progress of the run in this state."""
         pending = {name: list(values) for name, values in self.pending.items()}
         return Progress(state, list(self.history), pending, self.position(int(state.step)))
 
-    def record(self, row: Row) -> None:
-        """Takes a row as it is."""
+    def append(self, row: Row) -> None:
+        """Appends a row to the history."""
         self.history.append(row)
-        if self.on_metrics:
-            self.on_metrics(row)
+        if self.listeners.on_metrics:
+            self.listeners.on_metrics(row)
 
-    def evaluated(self, state: TrainState, row: Row) -> None:
-        """Takes a validation row, and tells of it and of what goes wrong since the one before."""
-        self.record(row)
-        for symptom in new_symptoms(self.history):
-            told = f"{of(self.name)}step {row['step']:,}: {symptom.sentence}"
-            tqdm.write(told, file=self.shown)  # the bar's stream: it makes way
-        if self.on_evaluation:
-            self.on_evaluation(self.progress(state), row)
+    def append_evaluation(self, state: TrainState, row: Row) -> None:
+        """Appends a validation row, and prints the symptoms that are new since the last one."""
+        self.append(row)
+        for symptom in new_symptoms(self.history, self.adversaries):
+            message = f"{prefix(self.name)}step {row['step']:,}: {symptom.sentence}"
+            tqdm.write(message, file=self.stream)  # the stream of the progress bar, which makes way
+        if self.listeners.on_evaluation:
+            self.listeners.on_evaluation(self.progress(state), row)
 
     def add(self, metrics: Metrics, count: int) -> None:
-        """Takes the first `count` steps of a chunk."""
+        """Adds the first `count` steps of a chunk; `metrics` has leaves `[steps]`."""
         for i in range(count):
             for name, values in metrics.items():
                 self.pending.setdefault(name, []).append(float(values[i]))
@@ -99,26 +116,26 @@ class Log:
                 self.flush()
 
     def flush(self) -> None:
-        """The row of what is there."""
+        """Appends the row of the pending metrics."""
         if self.pending:
             means = {name: float(np.mean(values)) for name, values in self.pending.items()}
             self.pending = {}
-            self.record({"step": self.step, "split": "train", **means})
+            self.append({"step": self.step, "split": "train", **means})
 
 
-def of(name: str) -> str:
-    """Whose it is that is told of, where there are several."""
+def prefix(name: str) -> str:
+    """Returns the beginning of a message about one of several members."""
     return f"{name}, " if name else ""
 
 
 def summary(histories: Sequence[list[Row]]) -> str:
-    """The newest numbers worth showing beside the bar, means over members."""
-    shown = []
+    """Returns the newest bound, loss or squared error of each split, means over members, for the progress bar."""
+    parts = []
     for split in ("train", "validation"):
         rows = [[row for row in history if row["split"] == split] for history in histories]
-        newest = [{name.split("/")[-1]: v for name, v in of_one[-1].items()} for of_one in rows if of_one]
+        newest = [{name.split("/")[-1]: v for name, v in member[-1].items()} for member in rows if member]
         names = newest[0] if newest else ()
         name = next((name for name in ("bound", "loss", "squared_error") if name in names), None)
         if name:
-            shown.append(f"{split} {name} {np.mean([values[name] for values in newest]):.2f}")
-    return ", ".join(shown)
+            parts.append(f"{split} {name} {np.mean([values[name] for values in newest]):.2f}")
+    return ", ".join(parts)

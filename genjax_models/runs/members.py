@@ -1,62 +1,48 @@
-"""Many runs asked for at once: which they are and what each is called. Imports no jax, so that --help is quick."""
+"""The members of a run: the runs that --seeds and --sweep name, and their directories. Imports no jax."""
 
-import dataclasses
 import itertools
 import re
-import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from genjax_models.errors import InputError
-from genjax_models.runs.configuration import replaced, seed_in_range
+from genjax_models.runs.configuration import seed_in_range
+from genjax_models.runs.fields import float_fields, replaced
 
-Members = Mapping[str, Mapping[str, float]]  # the folder of each, within that of all -> what its config has of its own
+Members = Mapping[str, Mapping[str, float]]  # directory of a member -> its own values, by dotted name
 ALONE: Members = {"": {}}
 _MOST = 1_000
 
 
-def asked(config: Any, seeds: str | None, sweep: Sequence[str]) -> Members:
-    """The members that `--seeds` and `--sweep` name: each value of each swept field with each seed.
+def named_members(config: Any, seeds: str | None, sweep: Sequence[str]) -> Members:
+    """Returns the members that `--seeds` and `--sweep` name: each value of each swept field with each seed.
 
     Args:
-      config: that all share; what a member has of its own must be as by default in it.
-      seeds: "0:8" or "0,3,5", or both; None for that of the config.
-      sweep: "field=value,value,..." each.
+      config: shared by all; fields that members set must have their default values in it.
+      seeds: "0:8" or "0,3,5", or both; None for the seed of the config.
+      sweep: "field=value,value,..." each, with the field's dotted name or its flag.
 
     Raises:
-      InputError: seeds that are malformed, repeat, or are out of range; a field that is not of numbers, or a value
-        that it does not take; more than 1,000 members.
+      InputError: seeds that are malformed, repeat, or are out of range; a field that holds no number, or a value that
+        it refuses; more than 1,000 members.
     """
     if seeds is None and not sweep:
         return ALONE
-    fields = dict(_field(config, text) for text in sweep)
-    if len(fields) < len(sweep):
-        raise InputError(f"--sweep {' '.join(sweep)}: names a field twice; give all its values at once")
+    fields = _swept(config, sweep)
     if seeds is not None:
         fields["seed"] = _seeds(seeds)
-    _as_by_default(config, fields)
+    _check_defaults(config, fields)
     members = [dict(zip(fields, values, strict=True)) for values in itertools.product(*fields.values())]
     if len(members) > _MOST:
-        raise InputError(f"--seeds and --sweep: {len(members):,} members, at most {_MOST:,} are one program")
+        raise InputError(f"--seeds and --sweep name {len(members):,} members; one program takes at most {_MOST:,}")
     for member in members:
         replaced(config, member)
     return {_name(member): member for member in members}
 
 
 def values_of(member: Mapping[str, float]) -> dict[str, float]:
-    """The numbers of a member that its trainer is built with: all but the seed."""
+    """Returns the numbers by which a member's trainer is built: all but the seed."""
     return {name: value for name, value in member.items() if name != "seed"}
-
-
-def float_fields(config: Any, prefix: str = "") -> Iterator[str]:
-    """The dotted names of the fields of a config that hold a floating-point number, or may."""
-    hints = typing.get_type_hints(type(config))
-    for field in dataclasses.fields(config):
-        value, hint = getattr(config, field.name), hints[field.name]
-        if dataclasses.is_dataclass(value):
-            yield from float_fields(value, f"{prefix}{field.name}.")
-        elif float in (hint, *typing.get_args(hint)) and typing.get_origin(hint) is not tuple:
-            yield prefix + field.name
 
 
 def _seeds(text: str) -> list[int]:
@@ -67,48 +53,67 @@ def _seeds(text: str) -> list[int]:
             raise InputError(f"--seeds {text!r}: accepted are ranges such as 0:8 (0 to 7), numbers, or 0:8,20,30")
         first, end = int(ends[1]), int(ends[2] or int(ends[1]) + 1)
         if first >= end:
-            raise InputError(f"--seeds {text!r}: {part.strip()} holds no seed; the end of a range is not in it")
+            raise InputError(f"--seeds {text!r}: {part.strip()} holds no seed; a range does not include its end")
         if end - first > _MOST:
-            raise InputError(f"--seeds {text!r}: {end - first:,} seeds, at most {_MOST:,} members are one program")
+            raise InputError(f"--seeds {text!r}: {end - first:,} seeds; one program takes at most {_MOST:,} members")
         seeds += range(first, end)
     for seed in seeds:
         seed_in_range(seed)
-    if twice := sorted({seed for seed in seeds if seeds.count(seed) > 1}):
-        raise InputError(f"--seeds {text!r}: {twice[0]} is there more than once")
+    if repeated := sorted({seed for seed in seeds if seeds.count(seed) > 1}):
+        raise InputError(f"--seeds {text!r}: {repeated[0]} is given more than once")
     return seeds
 
 
-def _field(config: Any, text: str) -> tuple[str, list[float]]:
-    name, equals, listed = text.partition("=")
-    if not equals:
-        raise InputError(
-            f"--sweep {text!r}: accepted is field=value,value,... such as optimizer.learning_rate=0.01,0.1"
-        )
-    names = list(float_fields(config))
-    if name not in names:
-        raise InputError(
-            f"--sweep {text!r}: {name} is no field of floating-point numbers; those are {', '.join(names)}"
-        )
+def _swept(config: Any, sweep: Sequence[str]) -> dict[str, list[Any]]:
+    """Returns dotted name -> values."""
+    swept, given = {}, {}
+    for text in sweep:
+        name, equals, values = text.partition("=")
+        if not equals:
+            raise InputError(
+                f"--sweep {text!r}: accepted is field=value,value,... such as optimizer.learning_rate=0.01,0.1"
+            )
+        field = _float_field(config, name, text)
+        if field in given:
+            other = given[field]
+            both = f"{other} and {name} are one field" if other != name else f"{name} is given twice"
+            raise InputError(f"--sweep {' '.join(sweep)}: {both}; give all its values at once")
+        given[field], swept[field] = name, _numbers(values, text)
+    return swept
+
+
+def _float_field(config: Any, name: str, text: str) -> str:
+    """Returns the dotted name of the field with this dotted name or flag."""
+    fields = float_fields(config)
+    plain = name.replace("-", "_")
+    match = [field.name for field in fields if plain in (field.name, field.flag.replace("-", "_"))]
+    if not match:
+        names = ", ".join(field.name for field in fields)
+        raise InputError(f"--sweep {text!r}: {name} holds no floating-point number; the fields that do are {names}")
+    return match[0]
+
+
+def _numbers(values: str, text: str) -> list[float]:
     try:
-        numbers = [float(number) for number in listed.split(",")]
+        numbers = [float(number) for number in values.split(",")]
     except ValueError:
-        raise InputError(f"--sweep {text!r}: {listed!r} is no list of numbers such as 0.5,1,4") from None
-    if twice := sorted({number for number in numbers if numbers.count(number) > 1}):
-        raise InputError(f"--sweep {text!r}: {twice[0]:g} is there more than once")
-    return name, numbers
+        raise InputError(f"--sweep {text!r}: values must be numbers such as 0.5,1,4, got {values!r}") from None
+    if repeated := sorted({number for number in numbers if numbers.count(number) > 1}):
+        raise InputError(f"--sweep {text!r}: {repeated[0]:g} is given more than once")
+    return numbers
 
 
-def _as_by_default(config: Any, fields: Mapping[str, Any]) -> None:
+def _check_defaults(config: Any, fields: Mapping[str, Any]) -> None:
     for name in fields:
-        given, default = config, type(config)()
+        value, default = config, type(config)()
         for part in name.split("."):
-            given, default = getattr(given, part), getattr(default, part)
-        if given != default:
-            flag = "--seeds" if name == "seed" else "--sweep"
-            raise InputError(f"{flag}: says what {name} is, and {name} {given} was given beside it; leave one out")
+            value, default = getattr(value, part), getattr(default, part)
+        if value != default:
+            option = "--seeds" if name == "seed" else "--sweep"
+            raise InputError(f"{option} sets {name}, and {name} {value} is given too: leave one out")
 
 
 def _name(member: Mapping[str, float]) -> str:
-    """Made of letters, digits, '.', '_' and '-', as names of runs are."""
+    """The directory of a member, of letters, digits, '.', '_' and '-'."""
     parts = (f"{name}_{repr(value).removesuffix('.0').replace('+', '')}" for name, value in member.items())
     return "-".join(parts)

@@ -8,7 +8,7 @@ import jax
 
 
 @contextlib.contextmanager
-def explained(advice: str) -> Iterator[None]:
+def with_advice(advice: str) -> Iterator[None]:
     """Within, whoever is out of memory (Python, numpy, XLA) raises a MemoryError that ends in `advice`.
 
     Raises:

@@ -85,12 +85,12 @@ def leave() -> None:
     jax.distributed.shutdown()
 
 
-def is_first() -> bool:
+def is_process_zero() -> bool:
     """Whether this is process 0, the one that writes."""
     return jax.process_index() == 0
 
 
-def together(work: Callable[..., Value], *arguments: Any) -> Value:
+def on_all(work: Callable[..., Value], *arguments: Any) -> Value:
     """What `work(*arguments)` returns, when it is done in every process. It must not compute with others.
 
     Raises:
@@ -111,23 +111,23 @@ def together(work: Callable[..., Value], *arguments: Any) -> Value:
     return value
 
 
-def on_first(work: Callable[..., Value], *arguments: Any) -> Value | None:
-    """As `together`, but process 0 alone works; the others wait and get None."""
-    return together(work if is_first() else lambda *_: None, *arguments)
+def on_process_zero(work: Callable[..., Value], *arguments: Any) -> Value | None:
+    """As `on_all`, but process 0 alone works; the others wait and get None."""
+    return on_all(work if is_process_zero() else lambda *_: None, *arguments)
 
 
-def from_first(work: Callable[..., Any], *arguments: Any) -> Any:
-    """As `on_first`, but all get what process 0 got: anything that JSON can say."""
-    value = on_first(work, *arguments)
+def from_process_zero(work: Callable[..., Any], *arguments: Any) -> Any:
+    """As `on_process_zero`, but all get what process 0 got: anything that JSON can say."""
+    value = on_process_zero(work, *arguments)
     if jax.process_count() == 1:
         return value
     text = np.frombuffer(json.dumps(value).encode(), np.uint8)
-    size = max(gathered(len(text) if is_first() else 0))
-    text = multihost_utils.broadcast_one_to_all(text if is_first() else np.zeros(size, np.uint8))
+    size = max(gathered(len(text) if is_process_zero() else 0))
+    text = multihost_utils.broadcast_one_to_all(text if is_process_zero() else np.zeros(size, np.uint8))
     return json.loads(text.tobytes())
 
 
-def arrays_from_first(tree: Any, like: Any) -> Any:
+def arrays_from_process_zero(tree: Any, like: Any) -> Any:
     """The arrays of `tree` in process 0, bit for bit, in all; `like` has their shapes, and `tree` is None elsewhere."""
     if jax.process_count() == 1:
         return tree
@@ -139,7 +139,7 @@ def arrays_from_first(tree: Any, like: Any) -> Any:
         return keys.as_before(jax.numpy.asarray(numbers), shape)
 
     shapes, structure = jax.tree.flatten(like)
-    leaves = jax.tree.leaves(tree) if is_first() else [None] * len(shapes)
+    leaves = jax.tree.leaves(tree) if is_process_zero() else [None] * len(shapes)
     return jax.tree.unflatten(structure, map(sent, leaves, shapes))
 
 
@@ -185,7 +185,7 @@ def spread(tree: Any, sharding: NamedSharding) -> Any:
     return jax.tree.map(place, tree)
 
 
-def here(tree: Any) -> Any:
+def to_local(tree: Any) -> Any:
     """The arrays whole on the first device of this process, where they are spread over several processes.
 
     It computes with the others, unless each device has all. What is on devices of this process alone stays as it is.
@@ -202,7 +202,7 @@ def here(tree: Any) -> Any:
 
 
 @contextlib.contextmanager
-def explained() -> Iterator[None]:
+def lost_process_as_error() -> Iterator[None]:
     """Within, other processes that are gone raise a ProcessError.
 
     Raises:

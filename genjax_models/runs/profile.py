@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jax
 
-from genjax_models.runs.history import Unbroken
+from genjax_models.runs.history import BestEffortStream
 
 _TRACES = "*.trace.json.gz"
 
@@ -25,6 +25,6 @@ def traces(folder: Path) -> Callable[[], contextlib.AbstractContextManager]:
             yield
         for path in set(folder.rglob(_TRACES)) - before:
             how = f"open it at https://ui.perfetto.dev, or by: pip install xprof; xprof --logdir {folder}"
-            print(f"\ntrace: {path}\n{how}", file=Unbroken(sys.stderr))
+            print(f"\ntrace: {path}\n{how}", file=BestEffortStream(sys.stderr))
 
     return trace

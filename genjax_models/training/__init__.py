@@ -2,7 +2,7 @@
 
 from genjax_models.training.loop import batch_rows, first_failure, loop_over_chunk, loop_over_data
 from genjax_models.training.parallel import data_mesh, data_parallel, pmapped
-from genjax_models.training.together import together
+from genjax_models.training.vmapped import vmapped
 from genjax_models.training.trainer import trainer
 
 __all__ = [
@@ -13,6 +13,6 @@ __all__ = [
     "loop_over_chunk",
     "loop_over_data",
     "pmapped",
-    "together",
+    "vmapped",
     "trainer",
 ]

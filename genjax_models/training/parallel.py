@@ -73,7 +73,7 @@ def data_parallel(train: Trainer, mesh: Mesh, *, shard_optimizer: bool = False) 
         state, metrics = train.step(state, jax.lax.with_sharding_constraint(batch, spread))
         return placed(state), metrics
 
-    return Trainer(init, step, train.range)
+    return train._replace(init=init, step=step)
 
 
 def pmapped(
@@ -132,7 +132,7 @@ def pmapped(
         check_divides(len(batch.x), len(chosen))
         return compiled(state, jax.tree.map(lambda a: a.reshape(len(chosen), -1, *a.shape[1:]), batch))
 
-    return Trainer(init, step, train.range)
+    return train._replace(init=init, step=step)
 
 
 def check_divides(batch_size: int, devices: int) -> None:

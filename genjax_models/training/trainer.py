@@ -76,7 +76,7 @@ def trainer(
         }
         return TrainState(state.step + 1, state.key, variables, opt_state, averages), metrics
 
-    return Trainer(init, step, objective.range)
+    return Trainer(init, step, objective.range, objective.adversaries)
 
 
 def _move(player: str, loss: Loss, optimizer: optax.GradientTransformation, step: Array, with_norm: bool):

@@ -188,12 +188,12 @@ def test_one_copy_among_60_000_images_is_found():
 
 def test_random_splits_are_disjoint_and_always_the_same():
     x, label = np.arange(50), np.arange(50) % 7
-    splits = split_at_random(x, label, (20, 10, 5))
+    splits = split_at_random(Split(x, label), (20, 10, 5))
     rows = np.concatenate([split.x for split in splits])
     assert [len(split.x) for split in splits] == [20, 10, 5]
     assert len(set(rows)) == 35
     assert not np.array_equal(np.sort(rows[:20]), np.arange(20))  # shuffled: files are often sorted by class
-    for split, again in zip(splits, split_at_random(x, label, (20, 10, 5)), strict=True):
+    for split, again in zip(splits, split_at_random(Split(x, label), (20, 10, 5)), strict=True):
         np.testing.assert_array_equal(split.x, again.x)
         np.testing.assert_array_equal(split.label, split.x % 7)
 
@@ -202,12 +202,12 @@ def test_copies_stay_together_and_the_others_are_shuffled_as_they_were():
     x = np.arange(100)
     expected = np.random.RandomState(0).permutation(100)
     for split, rows in zip(
-        split_at_random(x, None, (80, 10, 10)), (slice(80), slice(80, 90), slice(90, 100)), strict=True
+        split_at_random(Split(x), (80, 10, 10)), (slice(80), slice(80, 90), slice(90, 100)), strict=True
     ):
         np.testing.assert_array_equal(split.x, expected[rows])
     x = np.concatenate([np.arange(70), np.arange(20), np.arange(10)])  # some once, some twice, some three times
     label = np.arange(100)
-    splits = split_at_random(x, label, (80, 10, 10))
+    splits = split_at_random(Split(x, label), (80, 10, 10))
     assert sum(len(split.x) for split in splits) == 100
     assert sum(len(set(split.x)) for split in splits) == 70
     assert all(abs(len(split.x) - size) <= 2 for split, size in zip(splits, (80, 10, 10), strict=True))
@@ -217,4 +217,4 @@ def test_copies_stay_together_and_the_others_are_shuffled_as_they_were():
 
 def test_data_of_too_few_values_to_hold_any_out_are_refused():
     with pytest.raises(InputError, match=r"^bars: 60 examples, but only 2 different ones, too few to hold out what"):
-        split_at_random(np.arange(60) % 2, None, (48, 6, 6), where="bars")
+        split_at_random(Split(np.arange(60) % 2), (48, 6, 6), where="bars")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from genjax_models.data.synthetic import GRID25, RING8
-from genjax_models.evaluation.labels import asked_label_accuracy, classifier_score
+from genjax_models.evaluation.labels import class_accuracy, classifier_score
 from genjax_models.evaluation.modes import mode_coverage
 from genjax_models.evaluation.parzen_window import parzen_log_density, parzen_window
 from tests.statistics import assert_mean
@@ -139,7 +139,7 @@ LOG_P = np.log(np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.3, 0.4, 0.3], [0.2
 
 
 def test_accuracy_on_asked_labels_and_the_classifier_score():
-    np.testing.assert_array_equal(asked_label_accuracy(jnp.asarray(LOG_P), jnp.array([0, 1, 2, 2])), [1, 1, 0, 1])
+    np.testing.assert_array_equal(class_accuracy(jnp.asarray(LOG_P), jnp.array([0, 1, 2, 2])), [1, 1, 0, 1])
     p = np.exp(LOG_P)
     by_hand = np.exp(np.mean(np.sum(p * np.log(p / p.mean(0)), axis=1)))
     assert classifier_score(LOG_P).value == pytest.approx(by_hand)
@@ -157,6 +157,6 @@ def test_the_classifier_scores_error_is_true():
 
 def test_labels_of_another_shape_are_refused():
     with pytest.raises(ValueError, match=r"\[n, classes\] and labels \[n\], got \(4, 3\) and \(3,\)"):
-        asked_label_accuracy(jnp.asarray(LOG_P), jnp.zeros(3, int))
+        class_accuracy(jnp.asarray(LOG_P), jnp.zeros(3, int))
     with pytest.raises(ValueError, match=r"n at least 3, got the shape \(2, 3\)"):
         classifier_score(LOG_P[:2])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import genjax_models as gx
-from experiments import export, gmmn
+from genjax_models.commands import export, gmmn
 from genjax_models.errors import InputError
 from genjax_models.evaluation.kernel_distance import kernel_distance
 from genjax_models.runs import directory

@@ -110,7 +110,7 @@ def test_digits_are_judged_without_their_margin_by_the_classifier_of_digits():
     data = lapgan.prepare(config, dataset)
     players = jax.eval_shape(lapgan.build(config).init, jax.random.key(0), data.example)
     values = jax.eval_shape(lapgan.evaluate(config), players, jax.random.key(0), data.validation)
-    assert values["asked_label_accuracy"].shape == (1_000,)
+    assert values["class_accuracy"].shape == (1_000,)
     assert {"kernel_distance_on_pixels", "kernel_distance_on_mnist_classifier"} <= set(values)
 
 

@@ -69,7 +69,7 @@ def test_noise_is_one_plane_of_its_own_for_each_image():
 @pytest.mark.parametrize(("channel", "expected"), [(0, lambda x: x), (1, low_pass)])
 def test_the_discriminator_sees_the_image_and_its_low_pass(channel, expected):
     pair = refining_pair(Emits(1), Emits(channel))
-    logits, _ = pair.judge(pair.init(KEY, BATCH), KEY, BATCH)
+    logits, _ = pair.discriminate(pair.init(KEY, BATCH), KEY, BATCH)
     np.testing.assert_allclose(logits, expected(BATCH.x), rtol=1e-6)
 
 
@@ -129,13 +129,13 @@ def test_labels_reach_all_players_and_may_not_be_missing():
     for one, other in zip(first[:2], last[:2], strict=True):
         assert np.abs(one - other).max() > 1e-4
     pair, mine = model.pairs[0], model.at(players, 0)
-    for of in (pair.generate, pair.judge):
+    for of in (pair.generate, pair.discriminate):
         one, other = (of(mine, KEY, BATCH._replace(label=jnp.full(6, label)))[0] for label in (0, 2))
         assert np.abs(one - other).max() > 1e-5
     for refused in (
         lambda: model.sample(players, KEY, 4),
         lambda: pair.generate(mine, KEY, Batch(BATCH.x)),
-        lambda: pair.judge(mine, KEY, Batch(BATCH.x)),
+        lambda: pair.discriminate(mine, KEY, Batch(BATCH.x)),
         lambda: pair.sample(mine, KEY, 6, coarse=BATCH.x[:, ::2, ::2]),
     ):
         with pytest.raises(ValueError, match="conditional on one of 3 classes"):

@@ -27,7 +27,7 @@ NETWORKS = {
     "DCGAN generator": (DCGANGenerator(SHAPE, (5, 4)), LATENTS),
     "DCGAN discriminator": (DCGANDiscriminator(SHAPE, (4, 5)), IMAGES),
 }
-MOVING = ["batch_stats"]
+MUTABLE = ["batch_stats"]
 
 
 def products(jaxpr):
@@ -47,7 +47,7 @@ def test_parameters_are_those_of_the_network_and_its_layers_are_in_bfloat16(name
     jax.tree.map(np.testing.assert_array_equal, wrapped.init(KEY, *inputs), variables)
 
     def loss(params, network):
-        emitted, moved = network.apply({**variables, "params": params}, *inputs, mutable=MOVING)
+        emitted, moved = network.apply({**variables, "params": params}, *inputs, mutable=MUTABLE)
         assert {leaf.dtype for leaf in jax.tree.leaves((emitted, moved))} == {jnp.dtype("float32")}
         return sum(jnp.sum(leaf) for leaf in jax.tree.leaves(emitted)), (emitted, moved)
 

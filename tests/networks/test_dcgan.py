@@ -158,7 +158,7 @@ def test_dropout_stays_while_the_generators_gradient_is_taken(dropout):
     @jax.jit
     def gradient(key):
         """What the generator learns from the discriminator about the same images."""
-        return jax.grad(lambda x: pair.judge(players, key, Batch(x))[0].sum())(X)
+        return jax.grad(lambda x: pair.discriminate(players, key, Batch(x))[0].sum())(X)
 
     apart = np.abs(gradient(jax.random.key(1)) - gradient(jax.random.key(2))).max()
     assert (apart > 1e-5) == (dropout > 0)
@@ -186,7 +186,7 @@ def test_gradients_of_penalties_are_those_through_the_convolutions_of_lax(normal
 def test_spectral_norms_are_one_after_training_and_their_state_is_the_players():
     """W / |W u| against numpy's singular values, after steps in which W moved; power iterations moved u with it."""
     pair = adversarial_pair(generator(), discriminator(normalisation="spectral"), 3)
-    train = trainer(gan(pair, payoff="hinge"), dict.fromkeys(("discriminator", "generator"), optax.adam(2e-3)))
+    train = trainer(gan(pair, loss="hinge"), dict.fromkeys(("discriminator", "generator"), optax.adam(2e-3)))
     state = first = train.init(KEY, Batch(X))
     step = jax.jit(train.step)
     for _ in range(40):

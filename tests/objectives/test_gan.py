@@ -158,13 +158,13 @@ def test_labels_reach_both_players():
     first, last = (pair.sample(players, KEY, 5, label=label) for label in (0, jnp.full(5, 3)))
     assert first.shape == (5, 3)
     assert np.abs(first - last).min() > 1e-6
-    logits = [pair.judge(players, KEY, BATCH._replace(label=jnp.full(12, label)))[0] for label in (0, 3)]
+    logits = [pair.discriminate(players, KEY, BATCH._replace(label=jnp.full(12, label)))[0] for label in (0, 3)]
     assert np.abs(logits[0] - logits[1]).min() > 1e-6
     made, _ = pair.generate(players, KEY, BATCH)
     np.testing.assert_allclose(made, pair.sample(players, KEY, 12, label=BATCH.label), rtol=1e-6)
     for draw in (
         lambda: pair.sample(players, KEY, 5),
-        lambda: pair.judge(players, KEY, Batch(X)),
+        lambda: pair.discriminate(players, KEY, Batch(X)),
         lambda: pair.generate(players, KEY, Batch(X)),
     ):
         with pytest.raises(ValueError, match="conditional on one of 4 classes"):
@@ -186,9 +186,9 @@ def test_a_generator_of_other_shapes_is_refused():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"payoff": "saturating"}, r"payoff must be one of \('minimax', .* got 'saturating'"),
+        ({"loss": "saturating"}, r"payoff must be one of \('minimax', .* got 'saturating'"),
         ({"penalty": "R1"}, r"penalty must be one of \('wasserstein', 'r1', None\), got 'R1'"),
-        ({"payoff": "hinge", "label_smoothing": 0.1}, r'must be 0 where payoff is "hinge", got 0.1'),
+        ({"loss": "hinge", "label_smoothing": 0.1}, r'must be 0 where payoff is "hinge", got 0.1'),
     ],
 )
 def test_what_is_no_game_is_refused(options, message):

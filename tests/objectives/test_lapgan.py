@@ -48,7 +48,7 @@ def of_level(objective, role, level, players, batch):
 
 
 @pytest.mark.parametrize("level", range(3))
-@pytest.mark.parametrize("options", [{}, {"payoff": "hinge", "penalty": "r1", "penalty_weight": 3.0}])
+@pytest.mark.parametrize("options", [{}, {"loss": "hinge", "penalty": "r1", "penalty_weight": 3.0}])
 def test_a_level_is_the_game_of_gan_on_images_of_its_size(level, options):
     model = model_of(classes=3)
     objective, game = lapgan(model, **options), gx.gan(model.pairs[level], **options)
@@ -202,4 +202,4 @@ def test_missing_labels_and_what_is_no_game_are_refused():
     with pytest.raises(ValueError, match="conditional on one of 3 classes"):
         objective.sample(players, KEY, 2)
     with pytest.raises(ValueError, match="payoff must be one of"):
-        lapgan(model_of(), payoff="saturating")
+        lapgan(model_of(), loss="saturating")

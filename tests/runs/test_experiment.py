@@ -11,7 +11,7 @@ import pytest
 import safetensors.numpy
 
 import genjax_models as gx
-from experiments import export
+from genjax_models.commands import export
 from genjax_models.data.dataset import Split
 from genjax_models.evaluation.findings import Facts
 from genjax_models.runs import experiment

@@ -38,7 +38,7 @@ for fail in (
     lambda: jax.block_until_ready(normal(key)),
 ):
     try:
-        with memory.explained("buy less"):
+        with memory.with_advice("buy less"):
             fail()
     except MemoryError as error:
         print(error)
@@ -80,6 +80,6 @@ def test_fault_50_python_numpy_and_xla_are_told_of_in_the_same_words():
 
 def test_other_errors_of_xla_are_not_taken_for_it():
     other = jax.errors.JaxRuntimeError("INTERNAL: a division by zero")
-    with pytest.raises(jax.errors.JaxRuntimeError) as caught, memory.explained("buy less"):
+    with pytest.raises(jax.errors.JaxRuntimeError) as caught, memory.with_advice("buy less"):
         raise other
     assert caught.value is other

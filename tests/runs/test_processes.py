@@ -206,7 +206,7 @@ def fail(which):
 
 def told(work, *arguments):
     try:
-        with processes.explained():
+        with processes.lost_process_as_error():
             print(work(*arguments), flush=True)
     except (InputError, ProcessError, ValueError) as error:
         print(type(error).__name__, error, flush=True)
@@ -221,17 +221,17 @@ def own_examples():
 
 with processes.joined(2, int(sys.argv[6]), sys.argv[4], 60):
     here = jax.process_index()
-    told(processes.together, fail, 0)
-    told(processes.together, fail, 1)
+    told(processes.on_all, fail, 0)
+    told(processes.on_all, fail, 1)
     told(own_examples)
-    told(processes.on_first, lambda: "on 0")
-    told(processes.from_first, lambda: {"process": here, "float": 0.1})
+    told(processes.on_process_zero, lambda: "on 0")
+    told(processes.from_process_zero, lambda: {"process": here, "float": 0.1})
     told(processes.check_alike, ["the same"])
     told(processes.check_alike, ["batch_size", here])
     told(data_mesh, 3)
     told(data_mesh, 5)
     signs = {"key": jax.random.key(7), "x": jax.numpy.array([-0.0, jax.numpy.nan, 1e-40])}
-    got = processes.arrays_from_first(signs if here == 0 else None, jax.eval_shape(lambda: signs))
+    got = processes.arrays_from_process_zero(signs if here == 0 else None, jax.eval_shape(lambda: signs))
     bits = [[np.asarray(a).tobytes() for a in (tree["x"], jax.random.key_data(tree["key"]))] for tree in (signs, got)]
     print(bits[0] == bits[1], flush=True)
     if here == 1:

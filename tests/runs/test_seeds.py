@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import compare, sample, vae
+from genjax_models.commands import compare, sample, vae
 from genjax_models.errors import InputError
 from genjax_models.runs import checkpoints, experiment, feed, fit
 from genjax_models.runs.command_line import main

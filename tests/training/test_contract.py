@@ -139,17 +139,17 @@ TABLE = {
     "infinite mixture": Row(lambda: gx.infinite_mixture(generator_alone(), num_samples=20)),
     "gan": Row(lambda: gx.gan(pair_of())),
     "gan, conditional, three moves, an average": Row(
-        lambda: gx.gan(pair_of(classes=CLASSES), payoff="hinge", penalty="r1"),
+        lambda: gx.gan(pair_of(classes=CLASSES), loss="hinge", penalty="r1"),
         {"updates": {"discriminator": 3}, "average": {"generator": 0.9}},
     ),
     "gan, deep convolutional": Row(lambda: gx.gan(deep_pair((2, 3)))),
     "gan, deep convolutional, spectral normalisation, an average": Row(
-        lambda: gx.gan(deep_pair((3,), normalisation="spectral", dropout=0.2), payoff="hinge"),
+        lambda: gx.gan(deep_pair((3,), normalisation="spectral", dropout=0.2), loss="hinge"),
         {"average": {"discriminator": 0.9, "generator": 0.9}},
     ),
     "lapgan": Row(lapgan_of()),
     "lapgan, conditional, hinge, two moves, an average": Row(
-        lapgan_of(classes=CLASSES, payoff="hinge", penalty="r1"),
+        lapgan_of(classes=CLASSES, loss="hinge", penalty="r1"),
         {
             "updates": dict.fromkeys(("discriminator_0", "discriminator_1"), 2),
             "average": dict.fromkeys(("generator_0", "generator_1"), 0.9),

@@ -1,0 +1,52 @@
+"""The command line of an experiment: `main(EXPERIMENT)`. Imports no jax until there is something to compute."""
+
+import contextlib
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from genjax_models.runs.command_line import Options, exit_on_error, parse_run
+from genjax_models.runs.protocol import Experiment
+
+
+def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
+    """Trains and reports the experiment as the command line says.
+
+    Returns:
+      The exit status: 0; 2 for input that a person can mend, with one line on standard error; 1 for a run that stopped
+      because a loss was not finite, or memory or the disk was full.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    with contextlib.ExitStack() as stack, exit_on_error():
+        config, options = parse_run(experiment.config, arguments, experiment.program)
+        from_process_zero = stack.enter_context(_joined_processes(options))
+        if options.resume:
+            from genjax_models.runs.resuming import resumed_config
+
+            config = resumed_config(experiment, arguments, options, from_process_zero)
+        if options.dry_run:
+            from genjax_models.runs.dry_run import dry_run
+
+            lines = dry_run(experiment, config, options)
+            from_process_zero(lambda: print(lines))
+        else:
+            from genjax_models.reports.final_evaluation import report
+            from genjax_models.runs import compilation
+            from genjax_models.runs.engine import train
+
+            compilation.keep_compiled()
+            train(experiment, config, options, shlex.join([*experiment.program.split(), *arguments]), report)
+    return 0
+
+
+@contextlib.contextmanager
+def _joined_processes(options: Options) -> Iterator[Callable[[Callable[[], Any]], Any]]:
+    """Joins the other processes, if any; yields a function that runs its argument on process 0 only, for all."""
+    if options.processes == 1:
+        yield lambda work: work()
+        return
+    from genjax_models.runs import processes
+
+    with processes.joined(options.processes, options.process, options.coordinator, options.process_timeout):
+        yield processes.lost_process_as_error()(processes.from_process_zero)

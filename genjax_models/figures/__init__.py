@@ -1,0 +1,1 @@
+"""Plots and captions: arrays in, PNG out."""

@@ -1,0 +1,141 @@
+"""The final evaluation: the best checkpoint on the test split, as `result.json` and `report.html`."""
+
+import dataclasses
+import json
+import math
+
+import jax
+import numpy as np
+
+from genjax_models.data.prepare import Prepared
+from genjax_models.evaluation.findings import Facts, findings
+from genjax_models.figures import pictures
+from genjax_models.reports.comparison import render_comparison, results_in_words
+from genjax_models.reports.page import Page, render_page
+from genjax_models.reports.stored_run import read_run
+from genjax_models.reports.units import unit_of, words_of
+from genjax_models.runs import checkpoints, directory
+from genjax_models.runs.engine import Trained
+from genjax_models.runs.evaluation import block_until_ready, evaluation_key, players_for_sampling, summarised
+from genjax_models.runs.fit import Fit
+from genjax_models.runs.history import Row
+from genjax_models.runs.members import ALONE
+from genjax_models.runs.protocol import Metric
+from genjax_models.runs.run import Run
+from genjax_models.runs.shapes import state_shape
+from genjax_models.types import Players
+
+
+def report(trained: Trained) -> None:
+    """Evaluates and reports every run, then prints the results and the path of the report."""
+    texts = [report_run(run, trained.data, fit) for run, fit in zip(trained.runs, trained.fits, strict=True)]
+    if len(trained.runs) == 1 and trained.runs[0].name in ALONE:
+        print(texts[0])
+        return
+    folder = trained.folder
+    stored = [read_run(run.folder, run.experiment, f"{folder.name}/{run.name}") for run in trained.runs]
+    path = folder / "report.html"
+    path.write_text(render_comparison(stored))
+    print("\n".join([*results_in_words(stored), f"report: {path}"]))
+
+
+def report_run(run: Run, data: Prepared, fit: Fit) -> str:
+    """Evaluates the best checkpoint of a run on the test split, draws, and writes `result.json` and `report.html`.
+
+    Args:
+      run: after training.
+      data: its test split is evaluated.
+      fit: result of the training.
+
+    Returns:
+      Findings, results and the path of the report, for the terminal.
+
+    Raises:
+      CheckpointError: the best checkpoint is damaged.
+    """
+    config, folder, metric = run.config, run.folder, run.experiment.metric
+    shape = state_shape(run.system.trainer, config.data.shape)
+    best = checkpoints.restore(folder / "checkpoints", shape, "best")
+    test, facts, figures = _evaluate(run, data, players_for_sampling(best), int(best.step))
+    sentences = findings(fit.history, facts)
+    directory.write_json(folder / "result.json", {"test": test, "findings": sentences, "seconds": fit.seconds})
+    curves = pictures.curves(fit.history, metric.name, metric.unit)
+    shown = [*run.samples.pictures(int(fit.state.step)), curves, *figures]
+    for picture in shown:
+        (folder / "figures" / f"{picture.name}.png").write_bytes(picture.png)
+    environment = json.loads((folder / "environment.json").read_text())
+    page = Page(
+        title=run.experiment.title,
+        summary=f"{config.data}, {config.training.steps:,} steps of {config.training.batch_size} examples, seed"
+        f" {config.seed}. Results are of the test split at step {test['step']:,}, the best on the validation split.",
+        command=environment.pop("command"),
+        results=_results(metric, test, fit),
+        findings=sentences,
+        pictures=shown,
+        config=dataclasses.asdict(config),
+        environment=environment,
+    )
+    path = folder / "report.html"
+    path.write_text(render_page(page))
+    return "\n".join([*(f"- {sentence}" for sentence in sentences), *_in_words(metric, test, data), f"report: {path}"])
+
+
+def _evaluate(run: Run, data: Prepared, players: Players, step: int) -> tuple[Row, Facts, list[pictures.Picture]]:
+    """Returns the row of the test split, the facts for the findings, and the pictures of the system."""
+    system, metric = run.system, run.experiment.metric
+    values = dict(block_until_ready(jax.jit(system.evaluate)(players, evaluation_key(), data.test)))
+    facts, figures = system.figures(players, data)
+    adversaries = tuple(system.objective.adversaries)
+    facts = facts._replace(
+        metric=metric.name, unit=metric.unit, higher_is_better=metric.higher_is_better, adversaries=adversaries
+    )
+    if system.test_metrics:
+        weights = block_until_ready(jax.jit(system.test_metrics)(players, evaluation_key(), data.test))
+        facts = facts._replace(weights=weights)
+        values |= weights
+    return summarised(step, "test", values) | _latent_row(facts), facts, figures
+
+
+def _latent_row(facts: Facts) -> Row:
+    """Active units, of all layers and per layer, and the mutual information of x and z."""
+    row = {}
+    if facts.active is not None:
+        layers = facts.active if isinstance(facts.active, tuple) else (facts.active,)
+        counts = [int(np.sum(active)) for active in layers]
+        row["active_units"] = sum(counts)
+        if len(counts) > 1:
+            row |= {f"active_units_of_layer_{layer}": count for layer, count in enumerate(counts, start=1)}
+    if facts.mutual_information is not None:
+        row["mutual_information"], row["mutual_information_se"], *_ = facts.mutual_information
+    return row
+
+
+def _results(metric: Metric, test: Row, fit: Fit) -> list[tuple[str, str, str]]:
+    """Rows of name, value and unit."""
+    names = [name for name in test if name not in ("step", "split") and not name.endswith("_se")]
+    rows = [(f"Test {words_of(name)}", _with_error(test, name), unit_of(metric, name)) for name in names]
+    rate = (int(fit.state.step) - fit.first) / fit.seconds["running"]
+    return [
+        *rows,
+        ("Speed", f"{rate:,.0f}", "steps per second, evaluations included"),
+        ("Compilation", f"{fit.seconds['compiling']:.1f}", "seconds"),
+    ]
+
+
+def _in_words(metric: Metric, test: Row, data: Prepared) -> list[str]:
+    """Lines of the terminal: the metric, and NLL(k) if it was computed."""
+    unit = f" {metric.unit} per example ({len(data.test.x):,} test examples)" if metric.unit else ""
+    return [
+        f"held-out {name.replace('_', ' ')}: {_with_error(test, name).replace('±', '+-')}{unit}"
+        for name in dict.fromkeys((metric.name, *({"negative_log_likelihood"} & set(test))))
+    ]
+
+
+def _with_error(row: Row, name: str) -> str:
+    error = row.get(f"{name}_se")
+    if isinstance(row[name], int):
+        return str(row[name])
+    if error is None:
+        return f"{row[name]:.2f}"
+    decimals = 1 - math.floor(math.log10(error)) if 0 < error < 0.005 else 2  # never 0.00
+    return f"{row[name]:.{decimals}f} ± {error:.{decimals}f}"

@@ -1,0 +1,21 @@
+"""Units and words of figures in reports."""
+
+from genjax_models.runs.protocol import Metric
+
+_WORDS = {"kl": "KL", "pareto_k_hat": "Pareto k-hat"}
+_UNITS = {
+    "effective_sample_size": "samples",
+    "pareto_k_hat": "",
+    "active_units": "latent dimensions",
+    "mode_divergence": "nats",
+}
+
+
+def unit_of(metric: Metric, name: str) -> str:
+    """Returns the unit of a figure: its own, or the unit of the metric."""
+    return next((unit for start, unit in _UNITS.items() if name.startswith(start)), metric.unit)
+
+
+def words_of(name: str) -> str:
+    """Returns the name of a figure in words."""
+    return _WORDS.get(name, name.replace("_", " "))

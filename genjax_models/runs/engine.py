@@ -1,0 +1,218 @@
+"""The engine: runs an experiment from its config to its checkpoints; all members of a sweep are one program."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+from jax.sharding import Mesh
+
+from genjax_models.data.dataset import Dataset
+from genjax_models.data.fingerprint import fingerprint
+from genjax_models.data.prepare import Prepared
+from genjax_models.errors import InputError, NonFiniteError, StoppedError
+from genjax_models.runs import directory, lock, memory, processes, profile, resuming, signals, sweep
+from genjax_models.runs.command_line import Options
+from genjax_models.runs.fields import float_fields
+from genjax_models.runs.fit import Fit, check_shares, check_streamed, fit_members
+from genjax_models.runs.history import Progress
+from genjax_models.runs.members import ALONE, Members, named_members, values_of
+from genjax_models.runs.protocol import Experiment, System
+from genjax_models.runs.run import Run, Systems, runs_of
+from genjax_models.runs.shapes import batch_shape
+from genjax_models.training import data_mesh
+
+_MEMORY_ADVICE = "batch_size is {}: lower it, or the sizes of the networks (--dry-run prints the size of their state)"
+
+
+class Trained(NamedTuple):
+    """The runs of an experiment after training, for the report. `folder` is the directory of all members."""
+
+    experiment: Experiment
+    folder: Path
+    runs: Sequence[Run]
+    fits: Sequence[Fit]
+    data: Prepared
+
+
+@processes.lost_process_as_error()
+def train(
+    experiment: Experiment, config: Any, options: Options, command: str, report: Callable[[Trained], None]
+) -> Path:
+    """Trains, evaluates, draws samples and writes checkpoints; then calls `report`.
+
+    If there are several processes (`processes.joined`), all train, and only process 0 writes and reports.
+
+    Args:
+      experiment: of the config.
+      config: checked.
+      options: directory, devices and members.
+      command: by which the run was started, for its record.
+      report: called after training, while the directories are locked.
+
+    Returns:
+      The directory of the run, or of all members.
+
+    Raises:
+      InputError: before compilation.
+      ProcessError: another process failed or is gone; process 0 keeps its checkpoints.
+      NonFiniteError: the last finite state is saved first.
+      MemoryError: with the batch size and advice; earlier checkpoints stand.
+    """
+    members = members_of(config, options)
+    config, dataset = processes.on_all(load_data, config)
+    mesh = mesh_of(options.devices, len(members), config.training.batch_size)
+    digest = fingerprint(dataset)
+    stored = directory.config_as_json(experiment.module, config)
+    processes.check_alike([stored, members, options.devices, options.profile, digest, bool(options.resume)])
+    if not options.resume:
+        _traces(options, Path(), config, None)
+    systems = Systems(experiment, config)
+    check_members(systems, dataset, members)
+    folder = Path(processes.from_process_zero(lambda: str(_folder(experiment, options))))
+    advice = _MEMORY_ADVICE.format(config.training.batch_size)
+    with contextlib.ExitStack() as locks, memory.with_advice(advice):
+        runs = runs_of(systems, members, folder, digest)
+        processes.on_process_zero(_lock, folder, runs, locks)
+        starts = resuming.starts(runs, mesh) if options.resume else None
+        traces = _traces(options, folder, config, starts)
+        processes.on_process_zero(_begin, config, members, folder, runs, command)
+        data = processes.on_all(_prepared, runs[0].system, dataset)
+        fits = _fit(systems, data, folder, runs, starts, mesh, traces)
+        processes.leave()
+        if processes.is_process_zero():
+            report(Trained(experiment, folder, runs, fits, data))
+        return folder
+
+
+def members_of(config: Any, options: Options) -> Members:
+    """Returns the members that the options name; of a resumed run, the members in its directory."""
+    if options.resume:
+        return processes.from_process_zero(lambda: dict(directory.read_members(options.resume)))
+    return named_members(config, options.seeds, options.sweep)
+
+
+def load_data(config: Any) -> tuple[Any, Dataset]:
+    """Returns the config, completed by its data, and the data.
+
+    Raises:
+      InputError: the data cannot be loaded, or have fewer examples than a batch.
+    """
+    config, dataset = config.load()
+    if config.training.batch_size > len(dataset.train.x):
+        raise InputError(
+            f"batch_size must be at most {len(dataset.train.x)}, the training split of {config.data},"
+            f" got {config.training.batch_size}"
+        )
+    return config, dataset
+
+
+def mesh_of(devices: int | None, members: int, batch_size: int) -> Mesh | None:
+    """Returns the mesh of these devices; None for one device of one process.
+
+    Raises:
+      InputError: there are fewer devices, or they do not divide the members or the batch.
+    """
+    if devices in (None, 1) and jax.process_count() == 1:
+        return None
+    try:
+        mesh = data_mesh(devices)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    check_shares(members, batch_size, mesh)
+    return mesh
+
+
+def check_members(systems: Systems, dataset: Dataset, members: Members) -> None:
+    """Refuses members that cannot be one program, and a config that does not fit the data.
+
+    Raises:
+      InputError: names the field.
+    """
+    check_streamed(dataset.train, len(members))
+    first = values_of(next(iter(members.values())))
+    systems(first)
+    config = systems.config
+    batch = batch_shape(dataset.train, config.training.batch_size)
+    others = [field.name for field in float_fields(config)] if first else []
+    sweep.check(systems.trainer, batch, list(first), others)
+
+
+def _prepared(system: System, dataset: Dataset) -> Prepared:
+    data = system.prepare(dataset)
+    if jax.process_count() > 1 and isinstance(data.train.x, jax.Array):
+        # While it trains, a device holds its share of the examples (`feed.sharded`), and no device holds all.
+        return data._replace(train=jax.device_get(data.train))
+    return data
+
+
+def _folder(experiment: Experiment, options: Options) -> Path:
+    if options.resume:
+        return directory.reopen(options.resume)
+    return directory.create(options.run_dir, experiment.name, overwrite=options.overwrite)
+
+
+def _lock(folder: Path, runs: Sequence[Run], locks: contextlib.ExitStack) -> None:
+    """Locks the directory of all members, then makes and locks the members' directories."""
+    locks.enter_context(lock.locked(folder))
+    for run in runs:
+        (run.folder / "figures").mkdir(parents=True, exist_ok=True)
+        if run.folder != folder:
+            locks.enter_context(lock.locked(run.folder))
+
+
+def _begin(config: Any, members: Members, folder: Path, runs: Sequence[Run], command: str) -> None:
+    """Writes the configs, and deletes results that a longer run makes stale."""
+    if members != ALONE:
+        shared = directory.config_as_json(runs[0].experiment.module, config)
+        directory.write_json(folder / directory.MEMBERS, shared | {"members": members})
+    for place in {folder, *(run.folder for run in runs)}:
+        for result in ("result.json", "report.html"):
+            (place / result).unlink(missing_ok=True)
+    for run in runs:
+        run.begin(command)
+
+
+def _traces(options: Options, folder: Path, config: Any, starts: list[Progress] | None):
+    """The profiler's contexts for `fit_members`; None without --profile."""
+    left = config.training.steps - (int(starts[0].state.step) if starts else 0)
+    if options.profile and left < 2:
+        raise InputError(f"--profile needs a step after the first one, got {left} steps to make")
+    if not options.profile:
+        return None
+    return profile.traces(folder / "profile") if processes.is_process_zero() else contextlib.nullcontext
+
+
+def _fit(systems: Systems, data: Prepared, folder: Path, runs: list[Run], starts, mesh: Mesh | None, traces):
+    """Trains; saves a checkpoint also if the run fails or is stopped."""
+
+    def save(error: NonFiniteError | StoppedError) -> None:
+        for run, progress in zip(runs, error.progress, strict=True):
+            run.save(progress, {})
+
+    with signals.listening() as signal:
+
+        def received() -> int:
+            return max(processes.gathered(signal()))  # a signal to one process stops all
+
+        try:
+            return fit_members(
+                systems.trainer,
+                data,
+                systems.config.training,
+                [run.member(start) for run, start in zip(runs, starts or [None] * len(runs), strict=True)],
+                mesh=mesh,
+                should_stop=lambda: bool(received()),
+                profile=traces,
+            )
+        except NonFiniteError as error:
+            processes.on_process_zero(save, error)
+            if len(runs) == 1:
+                raise
+            message = f"{error}; each of the other members can resume on its own, with --resume {folder}/NAME"
+            raise NonFiniteError(message, error.progress) from None
+        except StoppedError as error:
+            processes.on_process_zero(save, error)
+            message = f"{error}, and saved; resume with: {systems.experiment.program} --resume {folder}"
+            raise StoppedError(message, error.progress, received()) from None

@@ -1,0 +1,98 @@
+"""A finished run, brought back: its config, system, model and players."""
+
+import importlib
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from genjax_models.data.prepare import Prepared
+from genjax_models.errors import InputError
+from genjax_models.runs import checkpoints, directory
+from genjax_models.runs.evaluation import players_for_sampling
+from genjax_models.runs.protocol import Experiment, System
+from genjax_models.runs.shapes import state_shape
+from genjax_models.types import Objective, Players, TrainState, Variables
+
+
+class LoadedRun(NamedTuple):
+    """A run, for notebooks and commands.
+
+    config: as the run had it.
+    system: all that the config determines.
+    objective: `objective.sample(players, key, n)` draws from p(x).
+    model: `system.model`; None if the experiment has none.
+    players: as they are sampled from: moving averages replace players that keep one.
+    state: of the checkpoint, whole.
+    experiment: title, metric and caption.
+    data: as the system prepares them; None unless asked for.
+    """
+
+    config: Any
+    system: System
+    objective: Objective
+    model: Any
+    players: Players
+    state: TrainState
+    experiment: Experiment
+    data: Prepared | None = None
+
+    @property
+    def variables(self) -> Variables:
+        """The variables of the model: the generator's in a game, or the only player's."""
+        if "generator" in self.players:
+            return self.players["generator"]
+        (variables,) = self.players.values()
+        return variables
+
+
+def load_run(path: Path | str, checkpoint: Literal["best", "last"] = "best", *, data: bool = False) -> LoadedRun:
+    """Returns a run of any experiment, whatever its flags.
+
+    The run's `config.json` holds the dotted name of the experiment's module, which must be importable here.
+
+    Args:
+      path: directory of the run, or of one member of several.
+      checkpoint: the best on held-out data, or the last.
+      data: whether to load and prepare the run's data too.
+
+    Raises:
+      InputError: no run is there, its experiment cannot be imported, or `checkpoint` is neither.
+      CheckpointError: the checkpoint is absent, damaged or of another model.
+    """
+    if checkpoint not in ("best", "last"):
+        raise InputError(f"checkpoint must be best or last, got {checkpoint!r}")
+    path = Path(path)
+    experiment = experiment_of(path)
+    config = directory.read_config(path, experiment.config, experiment.module)
+    system = experiment.build(config)
+    state = checkpoints.restore(path / "checkpoints", state_shape(system.trainer, config.data.shape), which=checkpoint)
+    prepared = system.prepare(config.load()[1]) if data else None
+    players = players_for_sampling(state)
+    return LoadedRun(config, system, system.objective, system.model, players, state, experiment, prepared)
+
+
+def experiment_of(path: Path) -> Experiment:
+    """Returns the experiment that a run belongs to.
+
+    Raises:
+      InputError: no run is there, or its module cannot be imported or holds no experiment.
+    """
+    name = str(directory.read_config_json(path)["experiment"])
+    if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", name):
+        raise InputError(f"{path / 'config.json'}: experiment must be the dotted name of a module, got {name!r}")
+    main = sys.modules["__main__"]
+    if getattr(getattr(main, "__spec__", None), "name", None) == name and hasattr(main, "EXPERIMENT"):
+        return main.EXPERIMENT
+    if os.getcwd() not in sys.path and "" not in sys.path:  # as `python -m` does; a console script does not
+        sys.path.insert(0, os.getcwd())
+    try:
+        module = importlib.import_module(name)
+    except ImportError as error:
+        start = (directory.read_environment(path) or {}).get("folder", "the folder that holds it")
+        raise InputError(f"{path}: its experiment {name} cannot be imported ({error}); start from {start}") from error
+    experiment = getattr(module, "EXPERIMENT", None)
+    if not isinstance(experiment, Experiment):
+        raise InputError(f"{path}: its module {name} holds no EXPERIMENT")
+    return experiment

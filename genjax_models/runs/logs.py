@@ -1,0 +1,87 @@
+"""The logs of several members that learn in one program: states and metrics taken apart, member by member."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+
+from genjax_models.runs import processes
+from genjax_models.runs.evaluation import Evaluate, validator
+from genjax_models.runs.feed import replicated
+from genjax_models.runs.history import Listeners, Log, Progress, Row
+from genjax_models.types import Batch, Metrics, TrainState
+
+
+class Member(NamedTuple):
+    """One of several runs that are one program.
+
+    name: for messages; "" if it is the only one.
+    seed: random seed.
+    values: numbers by which its trainer is built.
+    evaluate: as in `fit`.
+    start: the progress from which it resumes.
+    listeners: callbacks.
+    """
+
+    name: str = ""
+    seed: int = 0
+    values: Mapping[str, float] = {}
+    evaluate: Evaluate | None = None
+    start: Progress | None = None
+    listeners: Listeners = Listeners()
+
+
+def split_members(state: TrainState) -> Iterator[TrainState]:
+    """Yields the state of each member; of an only member, whose state has no axis of members, the state itself."""
+    if not state.step.ndim:
+        yield state
+    else:
+        for i in range(len(state.step)):
+            yield jax.tree.map(lambda a, i=i: a[i], state)
+
+
+def split_metrics(metrics: Metrics, members: int) -> list[Metrics]:
+    """Returns leaves `[steps]` per member, from leaves `[steps, members]`, or `[steps]` of an only member."""
+    return [metrics if members == 1 else {name: m[:, i] for name, m in metrics.items()} for i in range(members)]
+
+
+class Logs:
+    """The logs of all members."""
+
+    def __init__(self, members: Sequence[Member], validation: Batch, state: TrainState, make: Callable[[Member], Log]):
+        """Compiles nothing yet; members with one function `evaluate` share its compiled form."""
+        local = replicated(processes.to_local(state), validation)
+        compiled = {evaluate: validator(evaluate, local) for evaluate in {m.evaluate for m in members}}
+        self._validators = [compiled[m.evaluate] for m in members]
+        self._logs = [make(member) for member in members]
+
+    @property
+    def histories(self) -> list[list[Row]]:
+        """The history of each member."""
+        return [log.history for log in self._logs]
+
+    def validate(self, state: TrainState) -> list[Row]:
+        """Returns the validation row of each member."""
+        return [validate(own) for validate, own in zip(self._validators, split_members(state), strict=True)]
+
+    def append(self, state: TrainState, rows: Sequence[Row]) -> None:
+        """Appends a validation row to each history."""
+        for log, own, row in zip(self._logs, split_members(state), rows, strict=True):
+            log.append_evaluation(own, row)
+
+    def evaluate(self, state: TrainState) -> None:
+        """Evaluates each member, and appends its row."""
+        self.append(state, self.validate(state))
+
+    def add(self, metrics: Metrics, count: int, last: bool) -> None:
+        """Adds the first `count` steps of a chunk; the last chunk of a run ends the pending training row."""
+        for log, own in zip(self._logs, split_metrics(metrics, len(self._logs)), strict=True):
+            log.add(own, count)
+        if last:
+            for log in self._logs:
+                log.flush()
+
+    def progress(self, state: TrainState) -> list[Progress]:
+        """Returns the progress of each member."""
+        local = processes.to_local(state)
+        return [log.progress(own) for log, own in zip(self._logs, split_members(local), strict=True)]

@@ -1,0 +1,86 @@
+"""The two shapes that an experiment fills in. Imports no jax, so that --help is quick."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from genjax_models.data import Dataset, Prepared
+    from genjax_models.types import Objective, Trainer
+
+
+class System(NamedTuple):
+    """All that a config determines. Every function but `figures` is pure and may be jitted.
+
+    objective: players, losses and `sample`.
+    trainer: turns the objective into `init` and `step`.
+    prepare(dataset) -> Prepared: scales and binarises.
+    evaluate(players, key, batch) -> values by name, `[n]` per example or scalars: the held-out figures.
+    draw(players, key, n, label=None) -> `[n, *shape]`: what pictures of samples show.
+    figures(players, prepared) -> (Facts, list of Picture): facts for the findings, and pictures for the report.
+    test_metrics(players, key, batch) -> values as in `evaluate`: costlier figures, computed on the test split only.
+    model: the model that `export`, `encode` and the commands on latents take; None if there is none.
+    range: lowest and highest value of what `draw` returns, for pictures.
+
+    The players are those of `runs.evaluation.players_for_sampling`: moving averages replace players that keep one.
+    """
+
+    objective: Objective
+    trainer: Trainer
+    prepare: Callable[[Dataset], Prepared]
+    evaluate: Callable
+    draw: Callable
+    figures: Callable
+    test_metrics: Callable | None = None
+    model: Any = None
+    range: tuple[float, float] = (0, 1)
+
+
+class Metric(NamedTuple):
+    """The held-out figure that selects the best checkpoint: its name in `System.evaluate`, and its unit."""
+
+    name: str
+    unit: str = ""
+    higher_is_better: bool = False
+
+
+class Experiment(NamedTuple):
+    """What the file of an experiment states: a class of configs and the function that builds a `System` from one.
+
+    title: heading of the report.
+    config: subclass of `systems.groups.Settings`.
+    build(config) -> System: the shape of the data is known in `config.data`. Raises InputError for what does not fit.
+    metric: selects the best checkpoint.
+    caption: what the pictures of samples show.
+    """
+
+    title: str
+    config: type
+    build: Callable[[Any], System]
+    metric: Metric
+    caption: str
+
+    @property
+    def module(self) -> str:
+        """Dotted name of the module that holds this experiment, by which its runs find it."""
+        name = self.config.__module__
+        if name != "__main__":
+            return name
+        main = sys.modules["__main__"]
+        spec = getattr(main, "__spec__", None)
+        return spec.name if spec else Path(getattr(main, "__file__", "__main__")).stem
+
+    @property
+    def name(self) -> str:
+        """Last part of the dotted name, by which run directories are called."""
+        return self.module.rpartition(".")[2]
+
+    @property
+    def program(self) -> str:
+        """The command that starts this experiment."""
+        name = self.module
+        return f"python -m {name}" if re.fullmatch(r"[\w.]+", name) else f"python {name}"

@@ -1,0 +1,94 @@
+"""How a run resumes: its own config with the flags that may change, and its newest whole checkpoint."""
+
+import dataclasses
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from genjax_models.errors import CheckpointError, InputError
+from genjax_models.runs import checkpoints, directory, processes
+from genjax_models.runs.command_line import Options, parse_run
+from genjax_models.runs.history import Progress
+from genjax_models.runs.protocol import Experiment
+from genjax_models.runs.run import Run
+from genjax_models.runs.shapes import state_shape
+
+# A resumed run may be longer, or evaluate and log at other intervals.
+_MAY_CHANGE = {"training.steps", "training.evaluate_every", "training.log_every"}
+
+
+def resumed_config(
+    experiment: Experiment, arguments: Sequence[str], options: Options, from_process_zero: Callable
+) -> Any:
+    """Returns the config of the run, with the flags that may change.
+
+    Raises:
+      InputError: no run is there, or a flag changes another field; says how they differ.
+    """
+    if options.run_dir or options.overwrite:
+        raise InputError("--resume excludes --run-dir and --overwrite: a run resumes in its own directory")
+    if options.seeds is not None or options.sweep:
+        raise InputError("--resume excludes --seeds and --sweep: a run resumes with its own members")
+    run = options.resume
+    file = from_process_zero(lambda: directory.MEMBERS if (run / directory.MEMBERS).exists() else "config.json")
+    stored = directory.as_config(
+        from_process_zero(lambda: directory.read_config_json(run, file)),
+        experiment.config,
+        run / file,
+        experiment.module,
+    )
+    config, _ = parse_run(experiment.config, arguments, experiment.program, stored)
+    before, after = (dict(directory.flat(dataclasses.asdict(c))) for c in (stored, config))
+    changed = [name for name in before if before[name] != after[name] and name not in _MAY_CHANGE]
+    if changed:
+        differences = "; ".join(f"{name} is {before[name]}, the flag says {after[name]}" for name in changed)
+        raise InputError(f"--resume {run}: {differences}. Only {', '.join(sorted(_MAY_CHANGE))} may change")
+    if config.training.steps != stored.training.steps and config.optimizer.schedule != "constant":
+        raise InputError(
+            f"--resume {run}: steps cannot change from {stored.training.steps} to {config.training.steps}: they shape"
+            f" the {config.optimizer.schedule} schedule of the learning rate"
+        )
+    return config
+
+
+def starts(runs: list[Run], mesh: Mesh | None) -> list[Progress] | None:
+    """Returns the progress of each run, as `_newest` says. Other processes than 0 get the states only."""
+    found = processes.on_process_zero(_newest, runs, mesh)
+    if not processes.from_process_zero(lambda: found is not None):
+        return None
+    like = [state_shape(runs[0].system.trainer, runs[0].config.data.shape)] * len(runs)
+    states = processes.arrays_from_process_zero(found and [start.state for start in found], like)
+    if found is None:
+        return [Progress(state, [], {}) for state in states]
+    return [start._replace(state=state) for start, state in zip(found, states, strict=True)]
+
+
+def _newest(runs: list[Run], mesh: Mesh | None) -> list[Progress] | None:
+    """Returns the progress at the newest step of which every run has a whole checkpoint, and cuts the metrics there.
+
+    None if the runs were killed before their first checkpoint: they start again.
+    """
+    folders = [run.folder / "checkpoints" for run in runs]
+    for folder in folders:
+        checkpoints.clean(folder)
+    if not all(map(checkpoints.steps, folders)) and all(checkpoints.steps(folder) in ([], [0]) for folder in folders):
+        for run in runs:
+            directory.cut_rows(run.folder / "metrics.jsonl", -1)
+        return None
+
+    def warn(error: CheckpointError) -> None:
+        print(f"warning: {error}; an older checkpoint is used", file=sys.stderr)
+
+    shape = state_shape(runs[0].system.trainer, runs[0].config.data.shape)
+    progress = []
+    for run, (state, about) in zip(runs, checkpoints.restore_all(folders, shape, warn), strict=True):
+        if about["data"] != run.about["data"]:
+            raise InputError(f"--resume {run.folder}: {run.config.data} is no longer the data with which the run began")
+        if mesh is not None and not mesh.is_multi_process:
+            state = jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
+        rows = directory.cut_rows(run.folder / "metrics.jsonl", int(state.step))
+        progress.append(Progress(state, rows, about["pending"], about.get("position")))
+    return progress

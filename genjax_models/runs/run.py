@@ -1,0 +1,99 @@
+"""One member of an experiment on disk: its config, its system and its directory."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from genjax_models.runs import checkpoints, directory
+from genjax_models.runs.evaluation import Evaluate
+from genjax_models.runs.fields import replaced, unchecked
+from genjax_models.runs.history import Listeners, Progress, Row
+from genjax_models.runs.logs import Member
+from genjax_models.runs.members import Members, values_of
+from genjax_models.runs.protocol import Experiment, System
+from genjax_models.runs.sample_history import SampleHistory, fixed_noise_draw
+from genjax_models.types import Trainer
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A member of an experiment; the only member is called "".
+
+    `values` are the numbers of a sweep. `about` is what manifests say of the run: experiment, config and digest of the
+    data.
+    """
+
+    experiment: Experiment
+    name: str
+    config: Any
+    values: Mapping[str, float]
+    system: System
+    folder: Path
+    about: Mapping[str, Any]
+    samples: SampleHistory
+
+    def begin(self, command: str) -> None:
+        """Writes the config, and the environment of the first start."""
+        directory.write_json(self.folder / "config.json", directory.config_as_json(self.experiment.module, self.config))
+        if not (self.folder / "environment.json").exists():
+            directory.write_json(self.folder / "environment.json", directory.environment(command))
+
+    def save(self, progress: Progress, row: Row) -> None:
+        """Writes a checkpoint, whose score is the metric of the row."""
+        metric = self.experiment.metric
+        value = row.get(metric.name)
+        score = value if value is None or metric.higher_is_better else -value
+        about = {**self.about, "pending": progress.pending, "position": progress.position}
+        checkpoints.save(self.folder / "checkpoints", progress.state, score=score, about=about)
+
+    def member(self, start: Progress | None) -> Member:
+        """Returns the member that `fit_members` trains; it writes metrics, samples and checkpoints."""
+
+        def on_metrics(row: Row) -> None:
+            directory.append_row(self.folder / "metrics.jsonl", row)
+
+        def on_evaluation(progress: Progress, row: Row) -> None:
+            self.samples.append(progress.state)
+            self.save(progress, row)
+
+        evaluate: Evaluate = self.system.evaluate
+        return Member(self.name, self.config.seed, self.values, evaluate, start, Listeners(on_metrics, on_evaluation))
+
+
+class Systems:
+    """The systems of an experiment's members; members with the same values share one."""
+
+    def __init__(self, experiment: Experiment, config: Any):
+        self.experiment, self.config = experiment, config
+        self._built = functools.cache(self._build)
+
+    def __call__(self, values: Mapping[str, float]) -> System:
+        """Returns the system whose config has these values, by dotted name."""
+        return self._built(tuple(values.items()))
+
+    def trainer(self, values: Mapping[str, Any]) -> Trainer:
+        """Returns the trainer of these values, which may be tracers."""
+        if any(isinstance(value, jax.core.Tracer) for value in values.values()):
+            return self.experiment.build(unchecked(self.config, values)).trainer
+        return self(values).trainer
+
+    def _build(self, values: tuple[tuple[str, float], ...]) -> System:
+        return self.experiment.build(replaced(self.config, dict(values)))
+
+
+def runs_of(systems: Systems, members: Members, folder: Path, data_digest: str) -> list[Run]:
+    """Returns the run of each member; `folder` holds the only one, or a directory per member."""
+    experiment, shape = systems.experiment, systems.config.data.shape
+    draw = functools.cache(lambda values: fixed_noise_draw(systems(dict(values)), shape))
+    runs = []
+    for name, fields in members.items():
+        config, values = replaced(systems.config, fields), values_of(fields)
+        system, place = systems(values), folder / name
+        about = directory.config_as_json(experiment.module, config) | {"data": data_digest}
+        samples = SampleHistory(draw(tuple(values.items())), place / "figures", experiment.caption, system.range)
+        runs.append(Run(experiment, name, config, values, system, place, about, samples))
+    return runs

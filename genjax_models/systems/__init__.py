@@ -1,0 +1,1 @@
+"""What experiments are composed of: groups of config fields, and one wiring for each kind of system."""

@@ -1,0 +1,243 @@
+"""Groups of fields that configs are composed of; each group checks its fields. Imports no jax, so that --help is quick."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from genjax_models.errors import InputError
+from genjax_models.runs.configuration import at_least, positive, rate, whole
+from genjax_models.runs.fields import unchecked
+from genjax_models.systems.precision import Precision, at_precision
+
+if TYPE_CHECKING:
+    import flax.linen as nn
+    import optax
+
+    from genjax_models.data import Dataset, Prepared
+    from genjax_models.models import AdversarialPair, Family
+    from genjax_models.runs.configuration import Training
+    from genjax_models.systems.settings import Data
+    from genjax_models.types import Objective, Trainer
+
+flag = tyro.conf.arg
+
+
+@dataclasses.dataclass(frozen=True)
+class Likelihood:
+    """p(x | z), and the binarisation that goes with it."""
+
+    family: Annotated[Literal["bernoulli", "gaussian", "discretised_logistic"], flag(name="likelihood")] = "bernoulli"
+    """Family of p(x | z)."""
+    scale: Literal["global", "isotropic", "diagonal"] | float = "global"
+    """Standard deviation of the Gaussian: a number, or learned: one, one per z, or one per pixel."""
+    binarise: Literal["auto", "dynamic", "fixed", "threshold", "none"] = "auto"
+    """How pixels become binary. auto: dynamic for bernoulli, none for the others."""
+
+    def __post_init__(self):
+        if not isinstance(self.scale, str):
+            positive(scale=self.scale)
+
+    def build(self, shape: tuple[int, ...]) -> Family:
+        """Returns the family over examples of this shape."""
+        import genjax_models as gx
+
+        if self.family == "gaussian":
+            return gx.gaussian(shape, self.scale)
+        return {"bernoulli": gx.bernoulli, "discretised_logistic": gx.discretised_logistic}[self.family](shape)
+
+    def prepare(self, dataset: Dataset) -> Prepared:
+        """Returns the data in [0, 1], binary if the likelihood is Bernoulli or `binarise` says so.
+
+        Raises:
+          InputError: the discretised logistic likelihood, with data that do not have 8 bits or become binary.
+        """
+        import genjax_models as gx
+
+        automatic = "dynamic" if self.family == "bernoulli" else "none"
+        binarise = automatic if self.binarise == "auto" else self.binarise
+        stored = str(dataset.train.x.dtype), tuple(dataset.range)
+        if self.family == "discretised_logistic" and (stored != ("uint8", (0, 255)) or binarise != "none"):
+            raise InputError(
+                f"likelihood discretised_logistic needs 8-bit data and binarise none, got {stored[0]} in {stored[1]}"
+                f" and binarise {binarise} from {dataset.name}"
+            )
+        return gx.prepare(dataset, binarise=binarise)
+
+
+@dataclasses.dataclass(frozen=True)
+class Networks:
+    """An encoder and a generator, its mirror image."""
+
+    kind: Annotated[Literal["mlp", "convolutional"], flag(name="network")] = "mlp"
+    """Kind of encoder and generator."""
+    hidden: tuple[int, ...] = (500, 500)
+    """Widths of the encoder's dense layers; the generator's are reversed."""
+    channels: tuple[int, ...] = (32, 64)
+    """Channels of the convolutional encoder's levels; the generator's are reversed."""
+    precision: Precision = "float32"
+    """Precision of the networks; parameters and estimators are float32. For accelerators: slower on a CPU."""
+
+    def __post_init__(self):
+        whole(1, hidden=self.hidden, channels=self.channels)
+        if self.kind == "convolutional" and not self.channels:
+            raise InputError("channels must name at least one level for network convolutional, got none")
+
+    def build(self, data: Data, encoder_outputs, generator_outputs) -> tuple[nn.Module, nn.Module]:
+        """Returns the encoder and the generator for examples of these data, which emit these outputs.
+
+        Raises:
+          InputError: network convolutional, for data that are no images.
+        """
+        import genjax_models as gx
+
+        hidden, channels = self.hidden, self.channels
+        if self.kind == "convolutional" and len(data.shape) != 3:
+            raise InputError(f"network convolutional needs images, got examples of shape {data.shape} from {data}")
+        if self.kind == "mlp":
+            encoder = gx.MLPEncoder(data.shape, encoder_outputs, hidden)
+            generator = gx.MLPGenerator(generator_outputs, hidden[::-1])
+        else:
+            encoder = gx.ConvolutionalEncoder(data.shape, encoder_outputs, channels, hidden)
+            generator = gx.ConvolutionalGenerator(generator_outputs, channels[::-1], hidden[::-1])
+        encoder, generator = at_precision(self.precision, encoder, generator)
+        return encoder, generator
+
+
+@dataclasses.dataclass(frozen=True)
+class Adversary:
+    """Losses of the discriminator and the generator."""
+
+    loss: Literal["minimax", "non_saturating", "maximum_likelihood", "least_squares", "hinge", "wasserstein"] = (
+        "non_saturating"
+    )
+    """Losses of both players; see objectives.gan."""
+    label_smoothing: float = 0.0
+    """One-sided label smoothing, in [0, 1); for the first three losses."""
+    penalty: Literal["none", "wasserstein", "r1"] = "none"
+    """Gradient penalty of the discriminator; excludes batch normalisation there."""
+    penalty_weight: float = 10.0
+    """Weight of the penalty."""
+
+    def __post_init__(self):
+        at_least(0, penalty_weight=self.penalty_weight)
+        rate(label_smoothing=self.label_smoothing)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of `objectives.gan` and `objectives.lapgan`."""
+        penalty = None if self.penalty == "none" else self.penalty
+        weights = {"penalty_weight": self.penalty_weight, "label_smoothing": self.label_smoothing}
+        return {"loss": self.loss, "penalty": penalty, **weights}
+
+    def build(self, pair: AdversarialPair) -> Objective:
+        """Returns the game of this pair."""
+        import genjax_models as gx
+
+        return gx.gan(pair, **self.options)
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimizer:
+    """Adam with a schedule, gradient clipping and weight decay."""
+
+    learning_rate: float = 1e-3
+    """Peak learning rate."""
+    schedule: Literal["constant", "linear", "cosine", "stages"] = "constant"
+    """Schedule of the learning rate after the warm-up: constant, to zero, or in stages (Burda et al., 2015)."""
+    warmup: int = 0
+    """Steps over which the learning rate rises linearly from zero."""
+    stages: int = 5
+    """Number of stages of the schedule "stages": stage i has 3^i parts of the steps, at learning_rate * 10^(-i/7)."""
+    clip: float | None = None
+    """Largest global norm of the gradient."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay (AdamW)."""
+    b1: float = 0.9
+    """Decay of the gradient's average."""
+    b2: float = 0.999
+    """Decay of the squared gradient's average."""
+    eps: float = 1e-8
+    """Number added to the root of the squared gradient's average."""
+
+    def __post_init__(self):
+        positive(learning_rate=self.learning_rate, eps=self.eps)
+        if self.clip is not None:
+            positive(clip=self.clip)
+        at_least(0, weight_decay=self.weight_decay)
+        whole(0, warmup=self.warmup)
+        whole(1, stages=self.stages)
+        rate(b1=self.b1, b2=self.b2)
+
+    def build(self, steps: int) -> optax.GradientTransformation:
+        """Returns the optax transformation of a run of `steps` steps."""
+        import optax
+
+        after = max(steps - self.warmup, 1)
+        schedule = {
+            "constant": lambda: optax.constant_schedule(self.learning_rate),
+            "linear": lambda: optax.linear_schedule(self.learning_rate, 0.0, after),
+            "cosine": lambda: optax.cosine_decay_schedule(self.learning_rate, after),
+            "stages": lambda: self._in_stages(after),
+        }[self.schedule]()
+        if self.warmup:
+            rise = optax.linear_schedule(0.0, self.learning_rate, self.warmup)
+            schedule = optax.join_schedules([rise, schedule], [self.warmup])
+        adam = optax.adamw(schedule, self.b1, self.b2, self.eps, weight_decay=self.weight_decay)
+        return adam if self.clip is None else optax.chain(optax.clip_by_global_norm(self.clip), adam)
+
+    def _in_stages(self, steps: int) -> optax.Schedule:
+        import optax
+
+        parts = [3**stage for stage in range(self.stages)]
+        ends = [round(steps * sum(parts[: stage + 1]) / sum(parts)) for stage in range(self.stages - 1)]
+        return optax.piecewise_constant_schedule(self.learning_rate, dict.fromkeys(ends, 10 ** (-1 / 7)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Game:
+    """How adversaries and generators take turns: in a step the adversaries move first, then the generators."""
+
+    discriminator_moves: int = 1
+    """Moves of a discriminator per step, each on its own share of the batch."""
+    generator_learning_rate: float | None = None
+    """Peak learning rate of generators. Default: the discriminators' learning rate."""
+    average: float = 0.0
+    """Decay of a moving average of generators, which then draws the samples; 0 keeps none."""
+
+    def __post_init__(self):
+        whole(1, discriminator_moves=self.discriminator_moves)
+        if self.generator_learning_rate is not None:
+            positive(generator_learning_rate=self.generator_learning_rate)
+        rate(average=self.average)
+
+    def check_shares(self, training: Training) -> None:
+        """Refuses a batch that the discriminator's moves cannot share evenly.
+
+        Raises:
+          InputError: names both numbers.
+        """
+        if training.batch_size % self.discriminator_moves:
+            raise InputError(
+                f"batch_size must be a multiple of {self.discriminator_moves}, the discriminator_moves, so that each"
+                f" has an equal share, got {training.batch_size}"
+            )
+
+    def trainer(self, objective: Objective, optimizer: Optimizer, steps: int) -> Trainer:
+        """Returns the trainer of a run of `steps` steps: the adversaries' optimizer and the generators' are one group."""
+        from genjax_models.training import trainer
+
+        generators = [player for player in objective.losses if player not in objective.adversaries]
+        learning_rate = self.generator_learning_rate
+        of_generators = optimizer if learning_rate is None else unchecked(optimizer, {"learning_rate": learning_rate})
+        return trainer(
+            objective,
+            {
+                **dict.fromkeys(objective.adversaries, optimizer.build(steps * self.discriminator_moves)),
+                **dict.fromkeys(generators, of_generators.build(steps)),
+            },
+            updates=dict.fromkeys(objective.adversaries, self.discriminator_moves),
+            average=dict.fromkeys(generators, self.average) if self.average else {},
+        )

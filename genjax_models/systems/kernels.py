@@ -1,0 +1,29 @@
+"""The kernel of images, as a config names it. Imports no jax, so that --help is quick."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from genjax_models.runs.configuration import positive, whole
+
+if TYPE_CHECKING:
+    from genjax_models.estimators.kernels import Kernel
+
+
+def kernel_of_variances(variances: tuple[float, ...]) -> Kernel:
+    """Returns the sum of Gaussian kernels of these variances."""
+    import genjax_models as gx
+
+    return gx.gaussian_kernel([math.sqrt(variance) for variance in variances])
+
+
+def positive_variances(variances: tuple[float, ...]) -> None:
+    """Refuses an empty tuple, and variances that are not positive.
+
+    Raises:
+      InputError: names the number or the variance.
+    """
+    whole(1, number_of_kernel_variances=len(variances))
+    for variance in variances:
+        positive(kernel_variances=variance)

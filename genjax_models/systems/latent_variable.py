@@ -1,0 +1,88 @@
+"""Systems around a `LatentVariableModel`: judged by a bound, shown by reconstructions and latent space."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+import genjax_models as gx
+from genjax_models.evaluation.findings import Facts
+from genjax_models.figures import pictures
+from genjax_models.models import LatentVariableModel
+from genjax_models.runs.protocol import System
+from genjax_models.systems.precision import warn_if_slower
+from genjax_models.types import Array, Batch, Objective
+
+
+def latent_variable_system(
+    config: Any,
+    objective: Objective,
+    model: LatentVariableModel,
+    *,
+    closed_kl: bool = True,
+    evaluate: Callable | None = None,
+    test_metrics: Callable | None = None,
+) -> System:
+    """Wires a one-player objective on a model with one stochastic layer.
+
+    Args:
+      config: with the groups data, likelihood, training and optimizer.
+      objective: has one player.
+      model: of that player.
+      closed_kl: whether the KL of the bound is closed, or estimated by samples.
+      evaluate: held-out figures. Default: bound, reconstruction and KL.
+      test_metrics: costlier figures of the test split.
+    """
+    (player,) = objective.losses
+    classes, shape = config.data.classes, config.data.shape
+
+    def label_of(batch: Batch) -> Array | None:
+        return batch.label if classes else None
+
+    def bound(players, key, batch):
+        form = "kl" if closed_kl else "monte_carlo"
+        return gx.held_out_bound(model, players[player], key, batch.x, label=label_of(batch), form=form)
+
+    def draw(players, key, n, label=None):
+        if label is None and classes:
+            label = jnp.arange(n) % classes
+        return model.sample(players[player], key, n, label=label, mean=True)
+
+    def figures(players, data):
+        variables, test, label = players[player], data.test, label_of(data.test)
+        usage_of = jax.jit(
+            lambda x, label: gx.latent_usage_by_layer(model, variables, jax.random.key(0), x, label=label)
+        )
+        (usage,) = usage_of(test.x, label)
+        shown = []
+        if pictures.drawable(shape):
+            means, label = usage.means[:10], None if label is None else label[:10]
+            decoded = model.generate(variables, means, label)
+            shown.append(
+                pictures.reconstructions(test.x[:10], decoded, "E[x | z] at the posterior mean of z", data.range)
+            )
+            if usage.means.shape[1] == 2 and not classes:
+                shown.append(pictures.manifold(jax.jit(lambda z: model.generate(variables, z)), data.range))
+        if usage.means.shape[1] > 1:
+            caption = (
+                "Posterior means of the test set in the two most active dimensions, coloured by class if it is known."
+            )
+            shown.append(pictures.latent_space(usage.means, test.label, usage.activity, caption))
+        if usage.kl_by_dimension is not None:
+            shown.append(pictures.kl_by_dimension(usage))
+        family = config.likelihood.family
+        facts = Facts(
+            active=usage.active,
+            bernoulli=family == "bernoulli",
+            density=family == "gaussian",
+            values=data.validation.x,
+        )
+        return facts, shown
+
+    def prepare(dataset):
+        warn_if_slower(config.networks.precision)
+        return config.likelihood.prepare(dataset)
+
+    trainer = gx.trainer(objective, {player: config.optimizer.build(config.training.steps)})
+    return System(objective, trainer, prepare, evaluate or bound, draw, figures, test_metrics, model=model)

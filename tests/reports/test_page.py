@@ -1,0 +1,118 @@
+"""The report is one page that carries all it shows."""
+
+import base64
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from genjax_models.figures.pictures import Picture
+from genjax_models.reports.page import Report, render
+
+PNG = bytes(range(256))
+EVIL = "<script>alert('x')</script> & \"quoted\""
+REPORT = Report(
+    title="A title",
+    summary="What was run.",
+    command="python -m experiments.vae --data 'my data.npz'",
+    results=[("Test bound", "-98.76 ± 0.54", "nats"), ("Speed", "1,234", "steps per second")],
+    findings=["2 of 8 latent dimensions are unused.", "The loss was still falling."],
+    pictures=[Picture("samples", "Samples", "After 20 steps.", PNG), Picture("curves", "Curves", "Means.", b"\x89PNG")],
+    config={"latent": 2, "hidden": (16, 8), "training": {"steps": 20, "deeper": {"still": None}}},
+    environment={"versions": {"jax": "0.0.1"}, "devices": ["cpu: one", "cpu: two"]},
+)
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and all text."""
+
+    void = ("meta", "img")
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.open, self.text, self.cells = [], [], [], []
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in self.void:
+            self.open.append(tag)
+        if tag == "td":
+            self.cells.append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+        if self.open and self.open[-1] == "td":
+            self.cells[-1] += data
+
+
+def test_the_page_fetches_nothing():
+    html = render(REPORT)
+    assert not re.search(r"https?:|file:|url\(|@import|//", html)
+    tags = Page(html).tags
+    assert not {"script", "link", "iframe", "object", "base"} & {tag for tag, _ in tags}
+    sources = [
+        value for _, attributes in tags for name, value in attributes.items() if name in ("src", "href", "srcset")
+    ]
+    assert len(sources) == len(REPORT.pictures)
+    assert all(source.startswith("data:image/png;base64,") for source in sources)
+
+
+def test_the_pictures_are_inside_byte_for_byte_with_their_captions():
+    page = Page(render(REPORT))
+    images = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert [base64.b64decode(image["src"].split(",")[1]) for image in images] == [PNG, b"\x89PNG"]
+    assert [image["alt"] for image in images] == ["Samples", "Curves"]
+    assert {"After 20 steps.", "Means."} <= set(page.text)
+
+
+def test_results_findings_and_the_command_are_shown():
+    shown = Page(render(REPORT)).text
+    for name, value, unit in REPORT.results:
+        assert {name, value, unit} <= set(shown)
+    assert {*REPORT.findings, REPORT.command, REPORT.title, REPORT.summary} <= set(shown)
+
+
+def test_without_findings_the_page_says_so():
+    assert "Nothing looked wrong" in render(REPORT._replace(findings=[]))
+    assert "Nothing looked wrong" not in render(REPORT)
+
+
+def test_every_nested_field_has_a_row():
+    cells = Page(render(REPORT)).cells
+    rows = dict(zip(cells[::2], cells[1::2], strict=True))
+    assert rows == {
+        "latent": "2",
+        "hidden": "16, 8",
+        "training.steps": "20",
+        "training.deeper.still": "None",
+        "versions.jax": "0.0.1",
+        "devices": "cpu: one, cpu: two",
+    }
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        REPORT._replace(config={"data": EVIL}),
+        REPORT._replace(config={EVIL: 1}),
+        REPORT._replace(config={"data": [EVIL]}),
+        REPORT._replace(environment={"versions": {"jax": EVIL}}),
+        REPORT._replace(title=EVIL),
+        REPORT._replace(summary=EVIL),
+        REPORT._replace(command=EVIL),
+        REPORT._replace(findings=[EVIL]),
+        REPORT._replace(results=[(EVIL, "1", "nats")]),
+        REPORT._replace(pictures=[Picture("name", EVIL, EVIL, PNG)]),
+    ],
+)
+def test_what_looks_like_html_is_shown_and_not_obeyed(report):
+    html = render(report)
+    assert "<script" not in html
+    page = Page(html)
+    assert EVIL in "".join(page.text)
+    assert {tag for tag, _ in page.tags} <= {tag for tag, _ in Page(render(REPORT)).tags}
