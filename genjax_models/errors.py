@@ -1,29 +1,32 @@
-"""Errors that a person is meant to read: one line each."""
+"""Errors whose message is one line that a user can act on."""
 
 from typing import Any
 
 
 class InputError(ValueError):
-    """A value that cannot be used: names it, where it came from and what is accepted."""
+    """An invalid value. The message names the value, its source and the accepted values."""
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint that is absent, damaged or of something else: names the file and what differs."""
+    """A checkpoint that is absent, damaged or of another run. The message names the file and the difference."""
 
 
 class DamagedError(CheckpointError):
-    """A checkpoint that is not what was written: names the file."""
+    """A checkpoint that was changed after it was written. The message names the file."""
 
 
 class ProcessError(RuntimeError):
-    """Another process of the run failed or is gone: names this one, and says what is known."""
+    """Another process of the run has failed or ended. The message names this process and the known cause."""
 
 
 class NonFiniteError(ArithmeticError):
-    """A loss or a gradient that was not finite: names the step and the player, and carries what there was before."""
+    """A loss or a gradient that is not finite. The message names the step and the player.
+
+    `progress` is the `runs.history.Progress` before the step that failed.
+    """
 
     def __init__(self, message: str, progress: Any):
-        """`progress` is the `runs.fit.Progress` before the step that failed."""
+        """Keeps the progress with the message."""
         super().__init__(message, progress)
         self.progress = progress
 
@@ -32,10 +35,13 @@ class NonFiniteError(ArithmeticError):
 
 
 class StoppedError(RuntimeError):
-    """A run that was asked to stop, and can go on from where it was."""
+    """A run that stopped on request and can be resumed.
+
+    `progress` is the `runs.history.Progress` at the stop, `signal` the number of the signal that requested it.
+    """
 
     def __init__(self, message: str, progress: Any, signal: int = 0):
-        """`progress` is the `runs.fit.Progress` when it stopped, `signal` the number of the signal that asked."""
+        """Keeps the progress and the signal with the message."""
         super().__init__(message, progress, signal)
         self.progress = progress
         self.signal = signal

@@ -1,4 +1,4 @@
-"""The shapes that everything shares: an objective is a game between players, a trainer turns it into one pure step."""
+"""The shapes that every room shares: an objective is a game between players; a trainer turns it into one pure step."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -14,7 +14,16 @@ Metrics = Mapping[str, Array]
 
 
 class Batch(NamedTuple):
-    """Examples `x` `[batch, ...]` and, for conditional models, their classes `label` `[batch]`."""
+    """Examples, and what is known of each.
+
+    Read fields by name and change them by `batch._replace(x=...)`, so that every other field travels with them.
+
+    Attributes:
+      x: examples `[batch, ...]`; sequences `[batch, time, ...]`.
+      label: classes, int32 `[batch]`, or None.
+      length: true number of steps of each sequence, int32 `[batch]`, or None.
+      factors: known factors of variation, float32 `[batch, f]`, or None.
+    """
 
     x: Array
     label: Array | None = None
@@ -23,10 +32,12 @@ class Batch(NamedTuple):
 
 
 class Aux(NamedTuple):
-    """What a loss reports beside its value.
+    """The report of a loss, beside its value.
 
-    `metrics` are scalars, in nats where they are likelihoods; the trainer adds "loss" and maybe "gradient_norm".
-    `variables` are the players as the loss left them (batch statistics moved on); their "params" are not read.
+    Attributes:
+      metrics: scalars, in nats if they are likelihoods. The trainer adds "loss" and, on demand, "gradient_norm".
+      variables: the players after the loss, with moved batch statistics or chains; their "params" are not read. None
+        if nothing moved.
     """
 
     metrics: Metrics = {}  # noqa: RUF012 - a Mapping is never written to
@@ -37,12 +48,18 @@ Loss = Callable[[Players, PRNGKey, Batch, Array], tuple[Array, Aux]]  # (variabl
 
 
 class Objective(NamedTuple):
-    """How a model is learned: a game in which each player lowers its own loss by its own "params".
+    """A game: each player lowers its own loss by its own "params".
 
-    `init(key, batch)` makes the players; one without a loss is frozen, and saved with the rest.
-    `losses` are in the order of update. `sample(variables, key, n, *, label=None)` draws `[n, ...]` from p(x).
-    `range` is what its generator's last layer is confined to, where it is, and what data must then be scaled to.
-    `adversaries` are the players whose loss judges samples (discriminators, critics).
+    A player may hold state in place of "params" or beside them, in a collection of its own (Markov chains, say). The
+    `Aux.variables` of a loss move this state. Discrete state is int8 or int32, so that no average blurs it.
+
+    Attributes:
+      init: (key, batch) -> the players. A player without a loss is frozen, and saved with the rest.
+      losses: player -> its loss, in the order of update.
+      sample: (variables, key, n, *, label=None) -> n draws from p(x), `[n, ...]`.
+      range: lowest and highest value of the generator's last layer, to which data must be scaled; None if unbounded.
+      adversaries: names of the players in `losses` that tell data from samples (discriminators, critics). Empty for a
+        game without them.
     """
 
     init: Callable[[PRNGKey, Batch], Players]
@@ -53,9 +70,14 @@ class Objective(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """All that a run is: save it, and you can go on as if nothing had happened.
+    """The whole state of a run: a run that is resumed from it goes on as if it had never stopped.
 
-    `step` is an int32 scalar; `average` holds moving averages of whole players, {} where none is kept.
+    Attributes:
+      step: number of steps made, an int32 scalar.
+      key: randomness of all later steps.
+      variables: the players.
+      opt_state: player -> the state of its optimizer.
+      average: moving averages of whole players; {} if none is kept.
     """
 
     step: Array
@@ -66,7 +88,7 @@ class TrainState(NamedTuple):
 
 
 class Trainer(NamedTuple):
-    """`init(key, batch)` and the pure `step(state, batch)`; the caller jits, scans, vmaps or shards it.
+    """`init(key, batch)` and the pure `step(state, batch)`; the caller jits, scans, vmaps or shards them.
 
     `range` and `adversaries` are the objective's.
     """

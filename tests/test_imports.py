@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import genjax_models
+from genjax_models.commands import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "genjax_models"
@@ -22,7 +23,11 @@ FLOORS = [
     {"training"},
     {"evaluation"},
     {"data"},
+    {"figures"},
     {"runs"},
+    {"systems", "reports"},
+    {"commands"},
+    {"__main__"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 FORBIDDEN = {
@@ -73,21 +78,28 @@ def modules_after(code):
 HEAVY = {"jax", "distrax", "flax", "optax", "numpy", "tensorflow_datasets", "matplotlib", "orbax"}
 
 
-COMMANDS = sorted(path.stem for path in (ROOT / "experiments").glob("*.py") if "\ndef main(" in path.read_text())
 EXPERIMENTS = sorted(
     path.stem for path in (ROOT / "experiments").glob("*.py") if "main(EXPERIMENT)" in path.read_text()
 )
+STUDIES = sorted(
+    path.stem for path in (ROOT / "experiments" / "studies").glob("*.py") if "\ndef main(" in path.read_text()
+)
+CALLS = {
+    **{name: f"from genjax_models.commands import main; main(['{name}', '--help'])" for name in COMMANDS},
+    **{name: f"from experiments import {name} as m; m.main(m.EXPERIMENT, ['--help'])" for name in EXPERIMENTS},
+    **{name: f"from experiments.studies import {name} as m; m.main(['--help'])" for name in STUDIES},
+}
 
 
-@pytest.mark.parametrize("module", [*EXPERIMENTS, *COMMANDS])
-def test_help_imports_nothing_heavy(module):
-    experiment = f"{module}.EXPERIMENT, " if module in EXPERIMENTS else ""
+@pytest.mark.parametrize("name", CALLS)
+def test_help_imports_nothing_heavy(name):
     code = f"""
-from experiments import {module}
 try:
-    {module}.main({experiment}['--help'])
+    {CALLS[name]}
 except SystemExit as stop:
     assert stop.code == 0, stop.code
+else:
+    raise AssertionError("no help")
 """
     assert not HEAVY & modules_after(code)
 

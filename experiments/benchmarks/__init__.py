@@ -1,1 +1,1 @@
-"""How fast, beside whom: each file measures one thing against a named peer in one run; its docstring is the record."""
+"""Benchmarks. Each measures one thing in one run, most against a named peer; its docstring is the record."""

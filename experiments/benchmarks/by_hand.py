@@ -1,8 +1,8 @@
-"""What the library costs: its compiled loop beside a loop of the same steps that is written by hand, and the least.
+"""The overhead of the library: its compiled loop compared with a loop written by hand, and with a lower bound.
 
 python -m experiments.benchmarks.by_hand
 
-On 2 cores of an AMD EPYC (jax 0.10.2), measured alone, 2026-11-22, in steps/s, and the library as fast as the others:
+On 2 cores of an AMD EPYC (jax 0.10.2), measured alone, 2026-11-22, in steps/s, with the library's relative speed:
 
                          the library   by hand                       products of matrices, and Adam
 VAE, batch 100                 773.4     766.2  1.00 x (0.72 to 1.13)     841.0  0.94 x (0.64 to 1.17)
@@ -10,13 +10,12 @@ IWAE, k = 1, batch 20         2237.2    2220.4  1.01 x (0.96 to 1.61)    2608.8 
 IWAE, k = 5, batch 20         1068.0     985.7  1.12 x (0.93 to 1.15)    1381.5  0.76 x (0.72 to 0.81)
 IWAE, k = 50, batch 20         193.9     182.3  1.08 x (0.98 to 1.20)     244.7  0.78 x (0.72 to 0.87)
 
-Beside its step the library's loop makes batches of fresh permutations, looks for what is not finite, and keeps metrics.
-The last column is a step that draws nothing and has no activation and no density: so there is 12% to gain at k = 1 and
-24% at k = 5, if all that were free, and what is left is XLA's products, in which neither its flags (fusions of YNN,
-oneDNN or none, schedulers, vectors of 512 bits: 0 to 15% slower; fast mathematics: 5% faster, and NaN unseen), nor
-unrolled loops, nor one flat vector of parameters (20% slower) gained anything. XLA's fusions of several outputs (the
-backend's extra option xla_cpu_use_multi_output_fusion) make Adam 2 to 6% of a step cheaper and a binarisation at every
-step 35% dearer.
+The library's loop also permutes the data, checks that losses and gradients are finite, and keeps metrics. The last
+column is a step without draws, activations and densities. If all of these were free, the gain would be 12% at k = 1 and
+24% at k = 5; the rest is XLA's matrix products. These gained nothing there: XLA's flags (fusions of YNN, oneDNN or
+none, schedulers, vectors of 512 bits: 0 to 15% slower; fast mathematics: 5% faster, but it hides NaN), unrolled loops,
+and one flat vector of parameters (20% slower). XLA's fusions of several outputs (the backend's extra option
+xla_cpu_use_multi_output_fusion) make Adam cheaper by 2 to 6% of a step, and a binarisation at every step 35% slower.
 """
 
 from __future__ import annotations
@@ -42,12 +41,12 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """Time the steps of the VAE and of the IWAE beside loops written by hand, by turns."""
+    """Time the steps of the VAE and of the IWAE compared with loops written by hand, in turns."""
 
     turns: int = 7
-    """Rounds in which both are timed."""
+    """Rounds in which all contestants are timed."""
     seconds: float = 2.0
-    """Of each in each round."""
+    """Time of each contestant per round."""
 
     def __post_init__(self):
         whole(5, turns=self.turns)
@@ -58,7 +57,7 @@ Loss = Callable[..., "Array"]  # layers, key, x, k -> a scalar
 
 
 def loss(layers: Layers, key: PRNGKey, x: Array, k: int | None) -> Array:
-    """-L_k (20.79) of x `[batch, 784]`, tanh between layers; with `k=None` -ELBO (20.76), its KL closed, and ReLU."""
+    """Returns -L_k (20.79) of x `[batch, 784]`, with tanh; with `k=None` -ELBO (20.76), its KL closed, with ReLU."""
     import jax
     import jax.numpy as jnp
 
@@ -85,8 +84,8 @@ def loss(layers: Layers, key: PRNGKey, x: Array, k: int | None) -> Array:
     return jnp.mean(jnp.log(k) - jax.nn.logsumexp(log_weights, axis=0))
 
 
-def least(layers: Layers, key: PRNGKey, x: Array, k: int | None) -> Array:
-    """The products of matrices of `loss` and no draws, activations or densities: what none can beat."""
+def lower_bound(layers: Layers, key: PRNGKey, x: Array, k: int | None) -> Array:
+    """Returns a scalar with the matrix products of `loss`, and without draws, activations and densities."""
     import jax.numpy as jnp
 
     linear = lambda h, layer: h @ layer[0] + layer[1]
@@ -98,7 +97,7 @@ def least(layers: Layers, key: PRNGKey, x: Array, k: int | None) -> Array:
 
 
 def sizes(k: int | None) -> list[tuple[int, int]]:
-    """Of the layers: 784-400-20 and back, or for an IWAE 784-200-200-50 and back."""
+    """Returns the sizes of the layers: 784-400-20 and back, or for an IWAE 784-200-200-50 and back."""
     hidden, latent = ([400], 20) if k is None else ([200, 200], 50)
     up, down = [784, *hidden], [latent, *hidden[::-1]]
     return [
@@ -110,7 +109,7 @@ def sizes(k: int | None) -> list[tuple[int, int]]:
 
 
 def by_hand(k: int | None, batch_size: int, loss: Loss = loss) -> Callable[[int], None]:
-    """A loop of Adam on `loss` over shuffled batches of binary digits, with nothing around it."""
+    """Returns a loop of Adam on `loss` over shuffled batches of binary digits, and nothing else."""
     import jax
     import jax.numpy as jnp
     import optax
@@ -147,27 +146,27 @@ def by_hand(k: int | None, batch_size: int, loss: Loss = loss) -> Callable[[int]
 
 
 def benchmark(options: Benchmark) -> str:
-    """Measures each pair by turns.
-
-    Returns:
-      The table.
-    """
+    """Measures each objective in turns, and returns the tables."""
     lines = [machine("jax")]
     for k in (None, 1, 5, 50):
         name = "VAE, batch 100" if k is None else f"IWAE, k = {k}, batch 20"
         batch_size = likelihoods.VAE_BATCH if k is None else likelihoods.IWAE_BATCH
         ours = likelihoods.our_vae("fixed") if k is None else likelihoods.our_iwae(k)
-        three = {
+        contestants = {
             "the library": contestant(lambda ours=ours: ours.run),
             "by hand": contestant(functools.partial(by_hand, k, batch_size)),
-            "products of matrices, and Adam": contestant(functools.partial(by_hand, k, batch_size, least)),
+            "products of matrices, and Adam": contestant(functools.partial(by_hand, k, batch_size, lower_bound)),
         }
-        lines += ["", name, table(by_turns(three, turns=options.turns, seconds=options.seconds), ours="the library")]
+        lines += [
+            "",
+            name,
+            table(by_turns(contestants, turns=options.turns, seconds=options.seconds), ours="the library"),
+        ]
     return "\n".join(lines)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
+    """Measures and prints. Returns the exit status."""
     with exit_on_error():
         print(benchmark(parse(Benchmark, arguments, "python -m experiments.benchmarks.by_hand", Benchmark.__doc__)))
     return 0

@@ -1,4 +1,4 @@
-"""A step of the DCGAN beside PyTorch: 28 x 28, both players, batch 64, Adam, float32, data on the device.
+"""A step of the DCGAN compared with PyTorch: 28 x 28, both players, batch 64, Adam, float32, data on the device.
 
 python -m experiments.benchmarks.dcgan
 
@@ -13,10 +13,10 @@ On 2 cores of an AMD EPYC (jax 0.10.2, torch 2.13.0, 2 threads and their own all
     torch.compile, channels last        19.6    1.26 x  (1.22 to 1.30)
     our loop, jax.lax's derivatives      0.9   27.55 x (27.14 to 28.88)
 
-The last are `jax.lax`'s own convolutions and derivatives, which `flax.linen.Conv` has; nearly all of that is in
-derivatives. The gradient of a transposed convolution's kernel was the last of it: written as x under dy it was
-canonical, and XLA changed the two operands' places, the kernel being the larger, and left the fast path; with the
-larger one as the image from the start the step takes 70 ms of processor time where it took 220.
+The last row has the convolutions and derivatives of `jax.lax`, which `flax.linen.Conv` uses; nearly all of the
+difference is in derivatives. The gradient of a transposed convolution's kernel was removed last: as a convolution of dy
+with kernel x, XLA exchanged the two operands, because the kernel was larger, and left its fast path. With the larger
+operand as the image from the start, the step takes 70 ms of processor time instead of 220.
 """
 
 from __future__ import annotations
@@ -47,44 +47,44 @@ RATE, FIRST_MOMENT = 2e-4, 0.5
 
 
 class Size(NamedTuple):
-    """Of images, and of the discriminator's levels, which the generator has in reverse."""
+    """Shape of images, and channels of the discriminator's levels; the generator's are reversed."""
 
     shape: tuple[int, int, int]
     channels: tuple[int, ...]
 
 
 DIGITS = Size((28, 28, 1), (64, 128))
-COLOURS = Size((64, 64, 3), (64, 128, 256, 512))  # Radford et al.'s, whose generator begins at twice as many
+COLOURS = Size((64, 64, 3), (64, 128, 256, 512))  # Radford et al., whose generator starts at twice as many
 
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """Time a step of the DCGAN beside PyTorch eager and torch.compile, by turns."""
+    """Time a step of the DCGAN compared with PyTorch eager and torch.compile, in turns."""
 
     turns: int = 7
     """Rounds in which all contestants are timed."""
     seconds: float = 3.0
-    """Of each contestant in each round."""
+    """Time of each contestant per round."""
     native: bool = True
-    """Also time the step through jax.lax's own convolutions and derivatives, which takes many times as long."""
+    """Also time the step with the convolutions and derivatives of jax.lax, which takes many times as long."""
     threads: int | None = None
-    """Of PyTorch; by default its own choice."""
+    """Threads of PyTorch. Default: PyTorch's own choice."""
 
     def __post_init__(self):
         whole(5, turns=self.turns)
         positive(seconds=self.seconds)
 
 
-def ours(size: Size = DIGITS) -> Ours:
-    """What `fit` runs: batches gathered and scaled, all in one compiled loop."""
+def our_dcgan(size: Size = DIGITS) -> Ours:
+    """Returns the loop that `fit` runs: it gathers and scales batches, and is one compiled program."""
     import optax
 
-    objective, adam = build(size), optax.adam(RATE, b1=FIRST_MOMENT)
+    objective, adam = game(size), optax.adam(RATE, b1=FIRST_MOMENT)
     return training(objective, BATCH, images(size), optimizers=dict.fromkeys(objective.losses, adam))
 
 
-def build(size: Size) -> Objective:
-    """The game."""
+def game(size: Size) -> Objective:
+    """Returns the game."""
     from genjax_models.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 
     generator = DCGANGenerator(size.shape, size.channels[::-1])
@@ -92,7 +92,7 @@ def build(size: Size) -> Objective:
 
 
 def images(size: Size) -> Prepared:
-    """mnist10k, or noise, where a step is timed for which no data are shipped: it takes as long."""
+    """Returns mnist10k, or noise for other sizes, which takes as long."""
     if size == DIGITS:
         return digits("none", (-1, 1))
     from genjax_models.data import Split
@@ -103,65 +103,36 @@ def images(size: Size) -> Prepared:
 
 
 def jax_native() -> Run:
-    """The same loop with the convolutions of `flax.linen`: `jax.lax`'s own, and what autodiff makes of them."""
+    """Returns the same loop with the convolutions of `flax.linen`: those of `jax.lax`, differentiated by autodiff."""
     from genjax_models.networks import convolution
 
     with mock.patch.object(convolution, "_convolve", convolution._native):
-        steps = ours().run
-        steps(1)  # traced here, and not again
+        steps = our_dcgan().run
+        steps(1)  # traces within the patch
     return steps
 
 
 def torch_steps(compile_with: CompileWith, size: Size = DIGITS, *, channels_last: bool = False) -> Run:
-    """The same mathematics in PyTorch, with fused Adam; losses compiled, or eager where `compile_with` is None."""
+    """Returns PyTorch's loop with fused Adam; losses are compiled, or eager if `compile_with` is None."""
     import torch
 
     torch.manual_seed(0)
-    order_of_axes = torch.channels_last if channels_last else torch.contiguous_format
+    memory_format = torch.channels_last if channels_last else torch.contiguous_format
     data = images(size)
     pixels = np.asarray(data.each_step(None, data.train).x)
-    x = torch.tensor(pixels).permute(0, 3, 1, 2).contiguous(memory_format=order_of_axes)
-    players = torch_game(size, order_of_axes)
+    x = torch.tensor(pixels).permute(0, 3, 1, 2).contiguous(memory_format=memory_format)
+    players = torch_game(size, memory_format)
     return torch_training(players, compile_with, BATCH, x, lr=RATE, betas=(FIRST_MOMENT, 0.999))
 
 
-def torch_game(size: Size, order_of_axes: Any = None) -> list[tuple[Callable, list]]:
-    """The losses of discriminator and generator, each with its parameters."""
+def torch_game(size: Size, memory_format: Any = None) -> list[tuple[Callable, list]]:
+    """Returns the losses of discriminator and generator, each with its parameters."""
     import torch
-    from torch import nn
     from torch.nn import functional
 
-    (height, width, colours), channels = size.shape, size.channels
-    smallest = channels[-1], height >> len(channels), width >> len(channels)
-    linear = math.prod(smallest)
-    doubling = [
-        layer
-        for narrow, wide in zip(channels[-2::-1], channels[:0:-1], strict=True)
-        for layer in (nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=False), nn.BatchNorm2d(narrow), nn.ReLU())
-    ]
-    generator = nn.Sequential(
-        nn.Linear(LATENT, linear, bias=False),
-        nn.Unflatten(1, smallest),
-        nn.BatchNorm2d(channels[-1]),
-        nn.ReLU(),
-        *doubling,
-        nn.ConvTranspose2d(channels[0], colours, 4, 2, 1),
-        nn.Tanh(),
-    )
-    halving = [
-        layer
-        for narrow, wide in pairwise(channels)
-        for layer in (nn.Conv2d(narrow, wide, 4, 2, 1, bias=False), nn.BatchNorm2d(wide), nn.LeakyReLU(0.2))
-    ]
-    discriminator = nn.Sequential(
-        nn.Conv2d(colours, channels[0], 4, 2, 1),
-        nn.LeakyReLU(0.2),
-        *halving,
-        nn.Flatten(),
-        nn.Linear(linear, 1),
-    )
+    generator, discriminator = torch_generator(size), torch_discriminator(size)
     for network in (discriminator, generator):
-        network.to(memory_format=order_of_axes or torch.contiguous_format)
+        network.to(memory_format=memory_format or torch.contiguous_format)
 
     def discriminator_loss(real):
         with torch.no_grad():
@@ -177,12 +148,49 @@ def torch_game(size: Size, order_of_axes: Any = None) -> list[tuple[Callable, li
     ]
 
 
-def benchmark(options: Benchmark) -> str:
-    """Measures, by turns.
+def torch_generator(size: Size):
+    """Returns a dense layer, then transposed convolutions that double the image."""
+    from torch import nn
 
-    Returns:
-      The table.
-    """
+    (height, width, colours), channels = size.shape, size.channels
+    smallest = channels[-1], height >> len(channels), width >> len(channels)
+    doubling = [
+        layer
+        for narrow, wide in zip(channels[-2::-1], channels[:0:-1], strict=True)
+        for layer in (nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=False), nn.BatchNorm2d(narrow), nn.ReLU())
+    ]
+    return nn.Sequential(
+        nn.Linear(LATENT, math.prod(smallest), bias=False),
+        nn.Unflatten(1, smallest),
+        nn.BatchNorm2d(channels[-1]),
+        nn.ReLU(),
+        *doubling,
+        nn.ConvTranspose2d(channels[0], colours, 4, 2, 1),
+        nn.Tanh(),
+    )
+
+
+def torch_discriminator(size: Size):
+    """Returns convolutions that halve the image, then a dense layer."""
+    from torch import nn
+
+    (height, width, colours), channels = size.shape, size.channels
+    halving = [
+        layer
+        for narrow, wide in pairwise(channels)
+        for layer in (nn.Conv2d(narrow, wide, 4, 2, 1, bias=False), nn.BatchNorm2d(wide), nn.LeakyReLU(0.2))
+    ]
+    return nn.Sequential(
+        nn.Conv2d(colours, channels[0], 4, 2, 1),
+        nn.LeakyReLU(0.2),
+        *halving,
+        nn.Flatten(),
+        nn.Linear(channels[-1] * (height >> len(channels)) * (width >> len(channels)), 1),
+    )
+
+
+def benchmark(options: Benchmark) -> str:
+    """Measures in turns, and returns the table."""
     try:
         import torch
     except ImportError as error:
@@ -190,7 +198,7 @@ def benchmark(options: Benchmark) -> str:
     if options.threads:
         torch.set_num_threads(options.threads)
     contestants = {
-        "genjax_models, compiled loop": lambda: ours().run,
+        "genjax_models, compiled loop": lambda: our_dcgan().run,
         "torch eager": lambda: torch_steps(None),
         "torch eager, channels last": lambda: torch_steps(None, channels_last=True),
         "torch.compile": lambda: torch_steps({}),
@@ -198,14 +206,14 @@ def benchmark(options: Benchmark) -> str:
     }
     if options.native:
         contestants["our loop, jax.lax's derivatives"] = jax_native
-    ready = {name: contestant(make) for name, make in contestants.items()}
-    timings = by_turns(ready, turns=options.turns, seconds=options.seconds)
+    started = {name: contestant(make) for name, make in contestants.items()}
+    timings = by_turns(started, turns=options.turns, seconds=options.seconds)
     about = machine("jax", "torch") + f"; PyTorch with {torch.get_num_threads()} threads and its own allocator"
     return f"{about}\n{table(timings, ours='genjax_models, compiled loop')}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
+    """Measures and prints. Returns the exit status."""
     with exit_on_error():
         print(benchmark(parse(Benchmark, arguments, "python -m experiments.benchmarks.dcgan", Benchmark.__doc__)))
     return 0

@@ -1,7 +1,8 @@
-"""Objectives that have a likelihood or reconstruct, in the benchmark: both sides of each, on one mathematics."""
+"""Both sides of the objectives with a likelihood or a reconstruction, with the same mathematics."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ from experiments.benchmarks.sides import (
 if TYPE_CHECKING:
     from genjax_models.data import Prepared
     from genjax_models.models import LatentVariableModel
+    from genjax_models.runs.protocol import System
 
 VAE_HIDDEN, VAE_LATENT, VAE_BATCH = 400, 20, 100
 IWAE_HIDDEN, IWAE_LATENT, IWAE_BATCH = 200, 50, 20
@@ -34,7 +36,7 @@ AUTOENCODER_BATCH = 100
 
 
 def model_of_images(latent: int, hidden: Sequence[int]) -> LatentVariableModel:
-    """784-hidden-latent and back, ReLU."""
+    """Returns the model 784-hidden-latent and back, with ReLU."""
     posterior, likelihood = gx.diagonal_gaussian(latent), gx.bernoulli((28, 28, 1))
     encoder = gx.MLPEncoder((28, 28, 1), posterior.outputs, hidden)
     generator = gx.MLPGenerator(likelihood.outputs, hidden)
@@ -42,44 +44,50 @@ def model_of_images(latent: int, hidden: Sequence[int]) -> LatentVariableModel:
 
 
 def our_vae(binarise: str) -> Ours:
-    """784-400-20 and back, closed KL."""
+    """Returns the VAE 784-400-20 and back, with closed KL."""
     return training(gx.vae(model_of_images(VAE_LATENT, (VAE_HIDDEN,))), VAE_BATCH, digits(binarise))
 
 
 def our_iwae(k: int, batch_size: int = IWAE_BATCH) -> Ours:
-    """784-200-200-50 and back, tanh: Burda et al.'s."""
-    config = iwae.Config(hidden=(IWAE_HIDDEN, 100), latent=(100, IWAE_LATENT))
-    return training(gx.iwae(iwae.build_model(config), num_samples=k), batch_size)
+    """Returns the IWAE of Burda et al., 784-200-200-50 and back, with tanh."""
+    return training(iwae_system(k).objective, batch_size)
+
+
+def iwae_system(k: int) -> System:
+    """Returns the system of `experiments.iwae` with these sizes."""
+    some_steps = dataclasses.replace(iwae.Config().training, steps=1)  # default: by the number of examples
+    config = iwae.Config(num_samples=k, hidden=(IWAE_HIDDEN, 100), latent=(100, IWAE_LATENT), training=some_steps)
+    return iwae.EXPERIMENT.build(config)
 
 
 def our_autoencoder() -> Ours:
-    """784-500-500-16 and back: `experiments.autoencoder`'s, of grey digits."""
-    return training(autoencoder.build(autoencoder.Config()), AUTOENCODER_BATCH, digits("none"))
+    """Returns the autoencoder of `experiments.autoencoder`, 784-500-500-16 and back, on grey digits."""
+    return training(autoencoder.EXPERIMENT.build(autoencoder.Config()).objective, AUTOENCODER_BATCH, digits("none"))
 
 
 def our_info_vae() -> Ours:
-    """784-400-20 and back, with the MMD in place of the KL."""
+    """Returns the InfoVAE 784-400-20 and back, with the MMD in place of the KL."""
     kernel = gx.rational_quadratic_kernel(math.sqrt(VAE_LATENT))
     return training(gx.info_vae(model_of_images(VAE_LATENT, (VAE_HIDDEN,)), kernel), VAE_BATCH)
 
 
 def our_mixture(fit: str) -> Ours:
-    """On a spiral: eight Gaussians, or the infinite mixture 1-64-64-3 by 1,000 draws of its prior."""
+    """Returns a mixture on a spiral: eight Gaussians, or the infinite mixture 1-64-64-3 by 1,000 draws of its prior."""
     config = infinite_mixture.Config(fit=fit)
-    return training(infinite_mixture.build(config), config.training.batch_size, points("spiral"))
+    return training(infinite_mixture.EXPERIMENT.build(config).objective, config.training.batch_size, points("spiral"))
 
 
 def points(name: str) -> Prepared:
-    """Points in the plane, as they are stored."""
-    loaded = gx.load(name)
-    return gx.prepare(loaded, binarise="none", range=loaded.range)
+    """Returns points in the plane, as they are stored."""
+    dataset = gx.load(name)
+    return gx.prepare(dataset, binarise="none", range=dataset.range)
 
 
 # PyTorch's side
 
 
 def torch_vae(binarise: str, compile_with: CompileWith, *, fused: bool | None = True) -> Run:
-    """As `our_vae`."""
+    """Returns PyTorch's side of `our_vae`."""
     import torch
     from torch import nn
 
@@ -95,7 +103,7 @@ def torch_vae(binarise: str, compile_with: CompileWith, *, fused: bool | None = 
 
 
 def torch_iwae(k: int, compile_with: CompileWith, batch_size: int = IWAE_BATCH) -> Run:
-    """As `our_iwae`."""
+    """Returns PyTorch's side of `our_iwae`."""
     from torch import nn
 
     loss, parameters = torch_latent_variable_loss((IWAE_HIDDEN, IWAE_HIDDEN), IWAE_LATENT, nn.Tanh, k)
@@ -103,7 +111,7 @@ def torch_iwae(k: int, compile_with: CompileWith, batch_size: int = IWAE_BATCH) 
 
 
 def torch_latent_variable_loss(hidden: Sequence[int], latent: int, activation: Callable, k: int | None):
-    """Minus L_k, or minus the ELBO of one sample with a closed KL where k is None; and the parameters."""
+    """Returns -L_k, or for `k=None` -ELBO from one sample with a closed KL; and the parameters."""
     import torch
     from torch import nn
     from torch.nn import functional
@@ -137,15 +145,15 @@ def torch_latent_variable_loss(hidden: Sequence[int], latent: int, activation: C
 
 
 def torch_autoencoder(compile_with: CompileWith) -> Run:
-    """As `our_autoencoder`."""
+    """Returns PyTorch's side of `our_autoencoder`."""
     return torch_training([torch_reconstruction()], compile_with, AUTOENCODER_BATCH, torch_digits("none"))
 
 
 def torch_reconstruction():
-    """The squared error, and its parameters."""
+    """Returns the squared error, and its parameters."""
     from torch import nn
 
-    latent, hidden = autoencoder.Config().latent, autoencoder.Config().hidden
+    latent, hidden = autoencoder.Config().latent, autoencoder.Config().networks.hidden
     encoder = torch_mlp(PIXELS, *hidden, latent, activation=nn.ReLU)
     generator = torch_mlp(latent, *reversed(hidden), PIXELS, activation=nn.ReLU)
 
@@ -156,12 +164,12 @@ def torch_reconstruction():
 
 
 def torch_info_vae(compile_with: CompileWith) -> Run:
-    """As `our_info_vae`."""
+    """Returns PyTorch's side of `our_info_vae`."""
     return torch_training([torch_info_vae_loss()], compile_with, VAE_BATCH)
 
 
 def torch_info_vae_loss():
-    """Minus the reconstruction, with the MMD, and the parameters."""
+    """Returns minus the reconstruction plus the weighted MMD, and the parameters."""
     import torch
     from torch import nn
     from torch.nn import functional
@@ -170,10 +178,10 @@ def torch_info_vae_loss():
     mean_of, raw_scale_of = (nn.Linear(VAE_HIDDEN, VAE_LATENT) for _ in range(2))
     generator = torch_mlp(VAE_LATENT, VAE_HIDDEN, PIXELS, activation=nn.ReLU)
 
-    def mean_kernel(a, b, *, apart: bool):
+    def mean_kernel(a, b, *, independent: bool):
         squared = ((a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T).clamp(min=0)
         kernel = 1 / (1 + squared / (2 * VAE_LATENT))
-        return kernel.mean() if apart else (kernel.sum() - kernel.diagonal().sum()) / (len(a) * (len(a) - 1))
+        return kernel.mean() if independent else (kernel.sum() - kernel.diagonal().sum()) / (len(a) * (len(a) - 1))
 
     def loss(x):
         h = encoder(x)
@@ -181,15 +189,15 @@ def torch_info_vae_loss():
         logits = generator(mean + scale * torch.randn_like(mean))
         cross_entropy = functional.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1).mean()
         z, prior = mean + scale * torch.randn_like(mean), torch.randn_like(mean)
-        squared = mean_kernel(z, z, apart=False) + mean_kernel(prior, prior, apart=False)
-        return cross_entropy + 1_000 * (squared - 2 * mean_kernel(z, prior, apart=True))
+        squared = mean_kernel(z, z, independent=False) + mean_kernel(prior, prior, independent=False)
+        return cross_entropy + 1_000 * (squared - 2 * mean_kernel(z, prior, independent=True))
 
     networks = (encoder, mean_of, raw_scale_of, generator)
     return loss, [parameter for network in networks for parameter in network.parameters()]
 
 
 def torch_mixture(fit: str, compile_with: CompileWith) -> Run:
-    """As `our_mixture`."""
+    """Returns PyTorch's side of `our_mixture`."""
     import torch
 
     player = torch_finite_mixture() if fit == "finite_mixture" else torch_infinite_mixture()
@@ -198,7 +206,7 @@ def torch_mixture(fit: str, compile_with: CompileWith) -> Run:
 
 
 def torch_finite_mixture():
-    """Minus the log-likelihood of eight Gaussians in the plane, and their parameters."""
+    """Returns minus the log-likelihood of eight Gaussians in the plane, and their parameters."""
     import torch
     from torch.nn import functional
 
@@ -208,16 +216,16 @@ def torch_finite_mixture():
 
     def loss(x):
         factor = torch.where(torch.eye(2, dtype=torch.bool), functional.softplus(raw_factor) + 0.01, raw_factor).tril()
-        away = torch.linalg.solve_triangular(factor, (x[:, None] - mean).permute(1, 2, 0), upper=False)
+        standardised = torch.linalg.solve_triangular(factor, (x[:, None] - mean).permute(1, 2, 0), upper=False)
         log_scale = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        each = -0.5 * (away**2).sum(-2) + (functional.log_softmax(logits, 0) - log_scale)[:, None]
+        each = -0.5 * (standardised**2).sum(-2) + (functional.log_softmax(logits, 0) - log_scale)[:, None]
         return math.log(2 * math.pi) - torch.logsumexp(each, dim=0).mean()
 
     return loss, [logits, mean, raw_factor]
 
 
 def torch_infinite_mixture():
-    """Minus the estimate from 1,000 draws of the prior, and the generator's parameters."""
+    """Returns minus the estimate from 1,000 draws of the prior, and the generator's parameters."""
     import torch
     from torch import nn
     from torch.nn import functional
@@ -229,8 +237,8 @@ def torch_infinite_mixture():
     def loss(x):
         h = features(torch.randn(config.num_samples, config.latent))
         mean, scale = mean_of(h), functional.softplus(raw_scale_of(h)) + 1e-4
-        away = sum(((x[:, i] - mean[:, i, None]) / scale) ** 2 for i in range(2))
-        each = -0.5 * away - 2 * scale.log() - math.log(2 * math.pi)
+        distance = sum(((x[:, i] - mean[:, i, None]) / scale) ** 2 for i in range(2))
+        each = -0.5 * distance - 2 * scale.log() - math.log(2 * math.pi)
         return math.log(len(h)) - torch.logsumexp(each, dim=0).mean()
 
     return loss, [*features.parameters(), *mean_of.parameters(), *raw_scale_of.parameters()]
@@ -240,6 +248,6 @@ def torch_infinite_mixture():
 
 
 def autoencoding(rows: float, samples: int, hidden: Sequence[int], latent: int) -> float:
-    """An encoder of `rows`, and a generator of `samples` of each."""
+    """Returns the operations of an encoder on `rows` examples and a generator on `samples` latents of each."""
     encoder = dense(rows, PIXELS, *hidden, 2 * latent, of_data=True)
     return encoder + dense(rows * samples, latent, *reversed(hidden), PIXELS)

@@ -1,4 +1,4 @@
-"""Measuring by turns: contestants alternate in one run, so that what slows the machine slows them all."""
+"""Measuring in turns: contestants alternate in one run, so that other load on the machine slows all of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 
 class Contestant(NamedTuple):
-    """`run(n)` makes n steps and returns when they are done; `compiling` is what it took to be ready, in seconds."""
+    """`run(n)` makes n steps and returns when they are done; `compiling` is the time to the first step, in seconds."""
 
     run: Callable[[int], None]
     compiling: float
@@ -27,12 +27,12 @@ class Timing(NamedTuple):
 
     @property
     def rate(self) -> float:
-        """The median of steps per second."""
+        """Median of steps per second."""
         return float(1 / np.median(self.seconds))
 
 
 def contestant(make: Callable[[], Callable[[int], None]]) -> Contestant:
-    """Builds a contestant and makes one step, both timed: what one waits for before training."""
+    """Builds a contestant and makes one step; times both, as the wait before training."""
     started = time.perf_counter()
     run = make()
     run(1)
@@ -42,30 +42,30 @@ def contestant(make: Callable[[], Callable[[int], None]]) -> Contestant:
 def by_turns(
     contestants: Mapping[str, Contestant], *, turns: int = 7, seconds: float = 2.0, warm: int = 20
 ) -> dict[str, Timing]:
-    """Times each contestant for about `seconds` in each of `turns` rounds, after `warm` or more that do not count."""
+    """Times each contestant for about `seconds` in each of `turns` rounds, after at least `warm` untimed steps."""
     counts = {}
     for name, (run, _) in contestants.items():
         run(warm)
         count, took = warm, _seconds(run, warm)
-        while took < seconds / 10:  # what a call costs whatever its steps would count as theirs
+        while took < seconds / 10:  # enough steps that the cost of a call does not count
             count *= 2
             took = _seconds(run, count)
         counts[name] = max(1, int(count * seconds / took))
-    seen = {name: [] for name in contestants}
+    times = {name: [] for name in contestants}
     for _ in range(turns):
         for name, (run, _) in contestants.items():
-            seen[name].append(_seconds(run, counts[name]) / counts[name])
-    return {name: Timing(np.array(times), contestants[name].compiling) for name, times in seen.items()}
+            times[name].append(_seconds(run, counts[name]) / counts[name])
+    return {name: Timing(np.array(seconds), contestants[name].compiling) for name, seconds in times.items()}
 
 
 def ratio(ours: Timing, peer: Timing) -> tuple[float, float, float]:
-    """How many of our steps fit into one of the peer's: median, least and greatest over turns, each turn by itself."""
+    """Returns the time of a step of the peer divided by ours: median, least and greatest over turns."""
     ratios = peer.seconds / ours.seconds
     return float(np.median(ratios)), float(ratios.min()), float(ratios.max())
 
 
 def table(timings: Mapping[str, Timing], *, ours: str) -> str:
-    """Steps per second, and how many times as fast `ours` is as each other."""
+    """Returns steps per second of each contestant, and how many times as fast `ours` is."""
     lines = [f"{'':34} steps/s   ready in   {ours} is faster by"]
     for name, timing in timings.items():
         median, least, most = ratio(timings[ours], timing)
@@ -75,7 +75,7 @@ def table(timings: Mapping[str, Timing], *, ours: str) -> str:
 
 
 def machine(*packages: str) -> str:
-    """Processor, cores and the versions of `packages`."""
+    """Returns the processor, its cores and the versions of `packages`."""
     with open("/proc/cpuinfo") as file:
         names = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
     versions = ", ".join(f"{name} {_version(name)}" for name in packages)

@@ -1,8 +1,8 @@
-"""What surviving costs: the share of a run that saving takes, and how soon a stopped one goes on.
+"""The cost of saving as a share of a run, and the time until a stopped run resumes.
 
 python -m experiments.benchmarks.runs
 
-On 2 cores of an AMD EPYC (jax 0.10.2, orbax-checkpoint 0.12.8) beside low-priority work, 2026-11-21; the state of the
+On 2 cores of an AMD EPYC (jax 0.10.2, orbax-checkpoint 0.12.8) next to low-priority work, 2026-11-21; the state of the
 default `experiments.vae` is 15 MB:
 
     10,000 steps, saved every 1,000: 85.8 s, of which saving is 3.5%
@@ -10,7 +10,7 @@ default `experiments.vae` is 15 MB:
           arrays         1.33 s   1.6%   121.3 ms x 11
           sha256         0.13 s   0.1%     0.9 ms x 146
           fsync          0.21 s   0.2%     1.3 ms x 167
-          forgetting     0.27 s   0.3%    29.6 ms x 9
+          deletion       0.27 s   0.3%    29.6 ms x 9
         pictures         1.01 s   1.2%    91.9 ms x 11
         rows             0.01 s   0.0%     0.1 ms x 111
 
@@ -18,12 +18,12 @@ default `experiments.vae` is 15 MB:
         checkpoints     14.97 s  15.9%   148.2 ms x 101
         pictures         4.98 s   5.3%    49.3 ms x 101
 
-    resumed: 0.52 s to the first new step (0.51 to 0.56), beside 1.2 s of imports and 4.6 s of compilation
+    resumed: 0.52 s to the first new step (0.51 to 0.56), without 1.2 s of imports and 4.6 s of compilation
 
-Parts are seconds, their share of the whole run (imports aside) and the mean of a call; those further in are within
-`checkpoints`, and "saving" is checkpoints, pictures and rows. Arrays are written as they are: compressing them saved 8%
-of the disk and doubled the time. Saving is synchronous: at the default interval there is little to win, and a save that
-fails stops the run there and then.
+A line has seconds, their share of the whole run (without imports) and the mean of a call. Indented parts are within
+`checkpoints`; "saving" is checkpoints, pictures and rows. Arrays are not compressed: compression saved 8% of the disk
+and doubled the time. Saving is synchronous: at the default interval little can be gained, and a save that fails stops
+the run at once.
 """
 
 from __future__ import annotations
@@ -31,13 +31,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import multiprocessing
 import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
@@ -46,35 +44,36 @@ import numpy as np
 
 from experiments import vae
 from experiments.benchmarks.measure import machine
+from experiments.benchmarks.processes import in_new_process
+from genjax_models.commands import train
 from genjax_models.runs.command_line import exit_on_error, parse
-from genjax_models.runs.command_line import main as run_experiment
 from genjax_models.runs.configuration import whole
 
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """Time what saving takes of a run of `experiments.vae`, and how soon a resumed one makes a step."""
+    """Time saving in a run of `experiments.vae`, and the first step of a resumed run."""
 
     steps: int = 10_000
-    """Of each run."""
+    """Steps of each run."""
     every: tuple[int, ...] = (1_000, 100)
-    """Steps between evaluations, each with samples and a checkpoint: one run for each."""
+    """Steps between evaluations, each with samples and a checkpoint: one run per value."""
     resumes: int = 5
-    """Processes that go on with the first run from the checkpoint before its last."""
+    """Processes that resume the first run from its second last checkpoint."""
 
     def __post_init__(self):
         whole(1, steps=self.steps, every=self.every, resumes=self.resumes)
 
 
 class Saving(NamedTuple):
-    """Seconds of a whole run, imports aside, and of its parts, with the number of calls: name -> (seconds, calls)."""
+    """Seconds of a whole run without imports, and its parts by name: (seconds, calls)."""
 
     seconds: float
     parts: Mapping[str, tuple[float, int]]
 
 
 class Resuming(NamedTuple):
-    """Seconds from the command to the first new step less compilation; those of compilation, and of imports before."""
+    """Seconds from the end of imports to the first new step without compilation, of compilation, and of imports."""
 
     seconds: float
     compiling: float
@@ -82,34 +81,35 @@ class Resuming(NamedTuple):
 
 
 def saving(arguments: Sequence[str], folder: Path) -> Saving:
-    """Makes a run in `folder`, as `python -m experiments.vae` with these arguments does."""
+    """Runs `experiments.vae` with these arguments in `folder`, and times its saving."""
     import orbax.checkpoint
 
-    from genjax_models.runs import checkpoints, directory, gallery
+    from genjax_models.runs import checkpoints, directory, sample_history
 
     places = {
         "checkpoints": (checkpoints, "save"),
         "  arrays": (orbax.checkpoint.Checkpointer, "save"),
         "  sha256": (checkpoints, "_digest"),
         "  fsync": (checkpoints, "_sync"),
-        "  forgetting": (shutil, "rmtree"),
-        "pictures": (gallery.Gallery, "look"),
+        "  deletion": (shutil, "rmtree"),
+        "pictures": (sample_history.SampleHistory, "append"),
         "rows": (directory, "append_row"),
     }
     with timed(places) as parts, contextlib.redirect_stdout(sys.stderr):
         started = time.perf_counter()
-        run_experiment(vae.EXPERIMENT, [*arguments, "--run-dir", str(folder)])
+        train.main(vae.EXPERIMENT, [*arguments, "--run-dir", str(folder)])
         return Saving(time.perf_counter() - started, dict(parts))
 
 
 def resuming(folder: Path) -> Resuming:
-    """Goes on with the run in `folder` until it has made one step."""
+    """Resumes the run in `folder`, and stops after one step."""
     started = time.perf_counter()
     import jax
 
-    from genjax_models.runs import experiment, fit  # noqa: F401 - the command wants both
+    from genjax_models.reports import final_evaluation  # noqa: F401 - the command imports it
+    from genjax_models.runs import engine, fit  # noqa: F401 - the command imports the engine
 
-    vae.build(vae.Config())  # brings the networks
+    vae.EXPERIMENT.build(vae.Config())  # imports the networks
     imported = time.perf_counter()
     compilations: list[tuple[float, float]] = []
 
@@ -120,16 +120,16 @@ def resuming(folder: Path) -> Resuming:
     class FirstStepError(Exception):
         pass
 
-    step = fit._timed_chunk
+    timed_chunk = fit._timed_chunk
 
-    def first(*args):
-        step(*args)
+    def first_chunk(*args):
+        timed_chunk(*args)
         raise FirstStepError
 
     jax.monitoring.register_event_duration_secs_listener(listen)
     try:
-        with mock.patch.object(fit, "_timed_chunk", first), contextlib.suppress(FirstStepError):
-            run_experiment(vae.EXPERIMENT, ["--resume", str(folder)])
+        with mock.patch.object(fit, "_timed_chunk", first_chunk), contextlib.suppress(FirstStepError):
+            train.main(vae.EXPERIMENT, ["--resume", str(folder)])
             raise AssertionError(f"the run in {folder} has no step left")
         seconds, compiling = time.perf_counter() - imported, covered(compilations)
     finally:
@@ -139,8 +139,8 @@ def resuming(folder: Path) -> Resuming:
 
 @contextlib.contextmanager
 def timed(places: Mapping[str, tuple[object, str]]) -> Iterator[dict[str, tuple[float, int]]]:
-    """Within, counts calls and seconds of functions: name -> (where it stands, its name there)."""
-    seen = dict.fromkeys(places, (0.0, 0))
+    """Counts seconds and calls of functions inside the context; places: name -> (owner, attribute)."""
+    totals = dict.fromkeys(places, (0.0, 0))
 
     def counted(name: str, function: Callable) -> Callable:
         @functools.wraps(function)
@@ -149,8 +149,8 @@ def timed(places: Mapping[str, tuple[object, str]]) -> Iterator[dict[str, tuple[
             try:
                 return function(*args, **kwargs)
             finally:
-                seconds, calls = seen[name]
-                seen[name] = seconds + time.perf_counter() - started, calls + 1
+                seconds, calls = totals[name]
+                totals[name] = seconds + time.perf_counter() - started, calls + 1
 
         return call
 
@@ -158,11 +158,11 @@ def timed(places: Mapping[str, tuple[object, str]]) -> Iterator[dict[str, tuple[
         for name, (owner, attribute) in places.items():
             function = counted(name, getattr(owner, attribute))
             stack.enter_context(mock.patch.object(owner, attribute, function))
-        yield seen
+        yield totals
 
 
 def covered(intervals: Sequence[tuple[float, float]]) -> float:
-    """Length of the union: a compilation holds others."""
+    """Returns the length of the union of intervals: a compilation contains others."""
     total, reached = 0.0, -np.inf
     for start, end in sorted(intervals):
         total += max(0.0, end - max(start, reached))
@@ -171,48 +171,40 @@ def covered(intervals: Sequence[tuple[float, float]]) -> float:
 
 
 def benchmark(options: Benchmark) -> str:
-    """Measures, each run in a process of its own.
-
-    Returns:
-      The table.
-    """
+    """Measures each run in its own process, and returns the table."""
     lines = [machine("jax", "orbax-checkpoint")]
     with tempfile.TemporaryDirectory() as scratch:
         for every in options.every:
             folder = Path(scratch) / f"every{every}"
             arguments = ["--steps", str(options.steps), "--evaluate-every", str(every)]
-            lines += ["", *_told(_apart(saving, arguments, folder), options.steps, every)]
+            lines += ["", *saving_lines(in_new_process(saving, arguments, folder), options.steps, every)]
         folder = Path(scratch) / f"every{options.every[0]}"
         shutil.rmtree(max((folder / "checkpoints").iterdir()))
-        lines += ["", *_told_of_resuming([_apart(resuming, folder) for _ in range(options.resumes)])]
+        lines += ["", *resuming_lines([in_new_process(resuming, folder) for _ in range(options.resumes)])]
     return "\n".join(lines)
 
 
-def _apart(function: Callable, *args):
-    """`function` in a new process: what it imports and compiles is its own."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(function, *args).result()
-
-
-def _told(made: Saving, steps: int, every: int) -> list[str]:
-    share = sum(made.parts[name][0] for name in ("checkpoints", "pictures", "rows")) / made.seconds
-    lines = [f"{steps:,} steps, saved every {every:,}: {made.seconds:.1f} s, of which saving is {share:.1%}"]
-    for name, (seconds, calls) in made.parts.items():
+def saving_lines(measured: Saving, steps: int, every: int) -> list[str]:
+    """Returns a line on the run, and a line per part."""
+    share = sum(measured.parts[name][0] for name in ("checkpoints", "pictures", "rows")) / measured.seconds
+    lines = [f"{steps:,} steps, saved every {every:,}: {measured.seconds:.1f} s, of which saving is {share:.1%}"]
+    for name, (seconds, calls) in measured.parts.items():
         each = 1e3 * seconds / max(1, calls)
-        lines.append(f"    {name:14}{seconds:7.2f} s {seconds / made.seconds:6.1%} {each:7.1f} ms x {calls}")
+        lines.append(f"    {name:14}{seconds:7.2f} s {seconds / measured.seconds:6.1%} {each:7.1f} ms x {calls}")
     return lines
 
 
-def _told_of_resuming(made: Sequence[Resuming]) -> list[str]:
-    seconds, compiling, imports = (np.array(column) for column in zip(*made, strict=True))
+def resuming_lines(measured: Sequence[Resuming]) -> list[str]:
+    """Returns a line with medians, and the least and largest time."""
+    seconds, compiling, imports = (np.array(column) for column in zip(*measured, strict=True))
     return [
         f"resumed: {np.median(seconds):.2f} s to the first new step ({seconds.min():.2f} to {seconds.max():.2f}),"
-        f" beside {np.median(imports):.1f} s of imports and {np.median(compiling):.1f} s of compilation"
+        f" without {np.median(imports):.1f} s of imports and {np.median(compiling):.1f} s of compilation"
     ]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
+    """Measures and prints. Returns the exit status."""
     with exit_on_error():
         print(benchmark(parse(Benchmark, arguments, "python -m experiments.benchmarks.runs", Benchmark.__doc__)))
     return 0

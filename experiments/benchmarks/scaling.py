@@ -1,4 +1,4 @@
-"""Time of a step against the batch, k, the latent size and the number of devices, as a picture.
+"""Time of a step against the batch size, k, the latent size and the number of devices, with a picture.
 
 python -m experiments.benchmarks.scaling
 
@@ -9,8 +9,8 @@ Milliseconds of a step, medians of five turns of half a second (pictures/scaling
     VAE, batch 100, by latent size    2    1.43       8    1.46      32    1.59     128    2.17     512    3.26
     VAE, batch 1,000, by devices      1   12.9        2   14.8        4   20.2
 
-On 2 cores of an AMD EPYC, measured alone (jax 0.10.2, CPU), 2026-11-21. Devices are shares of these two cores, so that
-more of them can only cost. It cuts the machine into four devices, and all steps share it with their threads: those of
+On 2 cores of an AMD EPYC, measured alone (jax 0.10.2, CPU), 2026-11-21. Devices are shares of these two cores, so more
+devices cannot be faster. All steps run with the machine divided into four devices, whose threads share it: the steps of
 `experiments.benchmarks.objectives` are faster.
 """
 
@@ -49,19 +49,19 @@ class Benchmark:
     """Measure how the time of a step grows, and draw it."""
 
     batch: tuple[int, ...] = (10, 30, 100, 300, 1_000)
-    """Examples in a step of the VAE."""
+    """Batch sizes of the VAE."""
     num_samples: tuple[int, ...] = (1, 5, 20, 50, 200)
-    """k of the IWAE."""
+    """Values of k of the IWAE."""
     latent: tuple[int, ...] = (2, 8, 32, 128, 512)
-    """Dimensions of z of the VAE."""
+    """Latent sizes of the VAE."""
     devices: tuple[int, ...] = (1, 2, 4)
-    """Over which a batch of the VAE is spread; a CPU is cut into as many as the last."""
+    """Numbers of devices that share a batch of the VAE; a CPU is divided into the largest number."""
     turns: int = 5
     """Rounds in which all points of a curve are timed."""
     seconds: float = 0.5
-    """Of each point in each round."""
+    """Time of each point per round."""
     to: Path = Path("experiments/pictures/scaling.png")
-    """The picture's file."""
+    """PNG file of the picture."""
 
     def __post_init__(self):
         whole(1, batch=self.batch, num_samples=self.num_samples, latent=self.latent, devices=self.devices)
@@ -70,33 +70,33 @@ class Benchmark:
 
 
 class Curve(NamedTuple):
-    """Times of a step at each value of what varies."""
+    """Times of a step at each value of one variable; `grows` says whether the work grows with it."""
 
     title: str
     varies: str
     values: Sequence[int]
     timings: Sequence[Timing]
-    grows: bool = True  # whether the work grows with it
+    grows: bool = True
 
 
 def vae_step(batch_size: int = VAE_BATCH, latent: int = VAE_LATENT, devices: int | None = None) -> Run:
-    """784-400-latent and back."""
+    """Returns the VAE 784-400-latent and back."""
     return training(gx.vae(model_of_images(latent, (VAE_HIDDEN,))), batch_size, devices=devices).run
 
 
 def iwae_step(num_samples: int) -> Run:
-    """784-200-200-50 and back."""
+    """Returns the IWAE 784-200-200-50 and back."""
     return training(gx.iwae(model_of_images(50, (IWAE_HIDDEN, IWAE_HIDDEN)), num_samples=num_samples), IWAE_BATCH).run
 
 
 def curves(options: Benchmark) -> list[Curve]:
-    """Measures all four."""
+    """Measures all four curves."""
 
     def measured(step: Callable[[int], Run], values: Sequence[int]) -> list[Timing]:
-        ready = {str(value): contestant(partial(step, value)) for value in values}
-        return list(by_turns(ready, turns=options.turns, seconds=options.seconds, warm=3).values())
+        contestants = {str(value): contestant(partial(step, value)) for value in values}
+        return list(by_turns(contestants, turns=options.turns, seconds=options.seconds, warm=3).values())
 
-    spread = max(options.batch) // max(options.devices) * max(options.devices)
+    shared = max(options.batch) // max(options.devices) * max(options.devices)
     return [
         Curve("VAE", "batch", options.batch, measured(vae_step, options.batch)),
         Curve(f"IWAE, batch {IWAE_BATCH}", "k", options.num_samples, measured(iwae_step, options.num_samples)),
@@ -107,27 +107,27 @@ def curves(options: Benchmark) -> list[Curve]:
             measured(lambda latent: vae_step(latent=latent), options.latent),
         ),
         Curve(
-            f"VAE, batch {spread:,}",
+            f"VAE, batch {shared:,}",
             "devices",
             options.devices,
-            measured(lambda devices: vae_step(spread, devices=devices), options.devices),
+            measured(lambda devices: vae_step(shared, devices=devices), options.devices),
             grows=False,
         ),
     ]
 
 
 def picture(measured: Sequence[Curve], about: str) -> Figure:
-    """A panel for each curve: medians, least and most of the turns, and what proportion would be."""
+    """Draws a panel per curve: median, least and greatest of the turns, and proportional growth."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13, 3.6), layout="constrained")
     for axes, curve in zip(figure.subplots(1, len(measured)), measured, strict=True):
         times = 1e3 * np.array([timing.seconds for timing in curve.timings])
         middle, values = np.median(times, axis=1), np.array(curve.values, float)
-        away = np.abs(np.array([times.min(axis=1), times.max(axis=1)]) - middle)
-        axes.errorbar(values, middle, away, marker="o", color="#2364aa", capsize=3, label="a step")
+        error = np.abs(np.array([times.min(axis=1), times.max(axis=1)]) - middle)
+        axes.errorbar(values, middle, error, marker="o", color="#2364aa", capsize=3, label="a step")
         ideal = middle[-1] * values / values[-1] if curve.grows else middle[0] * values[0] / values
-        axes.plot(values, ideal, "--", color="#7b8794", label="proportional" if curve.grows else "shared without loss")
+        axes.plot(values, ideal, "--", color="#7b8794", label="proportional" if curve.grows else "perfect sharing")
         axes.set(xscale="log", yscale="log", xlabel=curve.varies, title=curve.title)
         axes.set_xticks(values, [f"{value:,}" for value in curve.values])
         axes.set_xticks([], minor=True)
@@ -139,7 +139,7 @@ def picture(measured: Sequence[Curve], about: str) -> Figure:
 
 
 def table(measured: Sequence[Curve]) -> str:
-    """Milliseconds of a step: the median, and the least and the most of the turns."""
+    """Returns milliseconds of a step: median, least and greatest of the turns."""
     lines = []
     for curve in measured:
         lines.append(f"{curve.title}, by {curve.varies}")
@@ -150,16 +150,12 @@ def table(measured: Sequence[Curve]) -> str:
 
 
 def benchmark(options: Benchmark) -> str:
-    """Measures, and writes the picture.
-
-    Returns:
-      The table.
-    """
+    """Measures, writes the picture, and returns the table."""
     flags = f"--xla_force_host_platform_device_count={max(options.devices)} " + os.environ.get("XLA_FLAGS", "")
-    os.environ["XLA_FLAGS"] = flags  # jax is not imported yet, and reads it then
+    os.environ["XLA_FLAGS"] = flags  # before jax is imported, which reads it
     import jax
 
-    from genjax_models.runs import figures
+    from genjax_models.figures import plots
 
     device = jax.devices()[0]
     about = machine("jax") if device.platform == "cpu" else f"{device.device_kind}; {machine('jax')}"
@@ -167,12 +163,12 @@ def benchmark(options: Benchmark) -> str:
         about += "; devices are shares of these cores"
     measured = curves(options)
     options.to.parent.mkdir(parents=True, exist_ok=True)
-    options.to.write_bytes(figures.png(picture(measured, about)))
+    options.to.write_bytes(plots.png(picture(measured, about)))
     return f"{about}\n{table(measured)}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
+    """Measures and prints. Returns the exit status."""
     with exit_on_error():
         print(benchmark(parse(Benchmark, arguments, "python -m experiments.benchmarks.scaling", Benchmark.__doc__)))
     return 0

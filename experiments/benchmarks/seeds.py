@@ -1,11 +1,11 @@
-"""Eight seeds in one program (`--seeds 0:8`) beside one: how many times as many steps of members in a second.
+"""Throughput of eight seeds in one program (`--seeds 0:8`), relative to one seed.
 
 python -m experiments.benchmarks.seeds
 
-On 2 cores of an AMD EPYC, measured alone (jax 0.10.2, CPU), 2026-11-22; medians of five turns of 0.7 s, of steps of
-members in a second:
+On 2 cores of an AMD EPYC, measured alone (jax 0.10.2, CPU), 2026-11-22; medians of five turns of 0.7 s, in steps of
+members per second:
 
-                                alone   of 8 together   throughput
+                             one seed     eight seeds   throughput
     VAE, 784-400-20             652.8           473.4   0.73 x  (0.68 to 1.03)
     VAE, 784-100-8, batch 32   2930.3          3166.8   1.07 x  (1.07 to 1.10)
     VAE, 784-16-2, batch 16    6430.0          9257.6   1.47 x  (1.42 to 1.51)
@@ -20,11 +20,10 @@ members in a second:
     GMMN, batch 1,000            20.9            15.2   0.73 x  (0.70 to 0.74)
     GMMN on codes, batch 1,000   32.7            19.6   0.60 x  (0.58 to 0.61)
 
-Where one run keeps both cores busy there is nothing to gain, and eight states leave the caches that one stays in; the
-smallest gains half as much again. What is gained beside is one compilation in place of eight, and a page that compares
-them. Convolutions of many members are made one after the other (`networks.convolution`): as the grouped convolution
-that jax makes of them they had 0.17 and 0.14 x. Accelerators, which one small run does not fill, have not been
-measured.
+If one run keeps both cores busy, nothing is gained, and eight states do not fit into the caches that hold one; the
+smallest VAE gains 47%. Other gains are one compilation in place of eight, and a report that compares the members.
+Convolutions of many members run one after the other (`networks.convolution`): as jax's grouped convolution they had
+0.17 and 0.14 x. Accelerators, which one small run does not fill, have not been measured.
 """
 
 from __future__ import annotations
@@ -39,21 +38,23 @@ from typing import Any, NamedTuple
 import genjax_models as gx
 from experiments.benchmarks.measure import by_turns, contestant, machine, ratio
 from experiments.benchmarks.sides import Run
-from genjax_models.runs.command_line import Experiment, exit_on_error, parse
-from genjax_models.runs.configuration import positive, replaced, whole
+from genjax_models.runs.command_line import exit_on_error, parse
+from genjax_models.runs.configuration import positive, whole
+from genjax_models.runs.fields import replaced
+from genjax_models.runs.protocol import Experiment
 
 
 class Case(NamedTuple):
-    """An experiment with what its config has beside the defaults; sizes are those of its own command."""
+    """An experiment, and the fields of its config that differ from the defaults, by dotted name."""
 
     experiment: str
     fields: Mapping[str, Any] = {}
 
 
 CASES: dict[str, Case] = {
-    "VAE, 784-400-20": Case("vae", {"latent": 20, "hidden": (400,), "training.batch_size": 100}),
-    "VAE, 784-100-8, batch 32": Case("vae", {"latent": 8, "hidden": (100,), "training.batch_size": 32}),
-    "VAE, 784-16-2, batch 16": Case("vae", {"latent": 2, "hidden": (16,), "training.batch_size": 16}),
+    "VAE, 784-400-20": Case("vae", {"latent": 20, "networks.hidden": (400,), "training.batch_size": 100}),
+    "VAE, 784-100-8, batch 32": Case("vae", {"latent": 8, "networks.hidden": (100,), "training.batch_size": 32}),
+    "VAE, 784-16-2, batch 16": Case("vae", {"latent": 2, "networks.hidden": (16,), "training.batch_size": 16}),
     "IWAE, k = 5, batch 20": Case("iwae", {"num_samples": 5}),
     "IWAE, k = 50, batch 20": Case("iwae", {"num_samples": 50}),
     "autoencoder": Case("autoencoder"),
@@ -69,16 +70,16 @@ CASES: dict[str, Case] = {
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """Time the steps of many members in one program beside those of one alone, by turns."""
+    """Time the steps of many members in one program compared with one run, in turns."""
 
     members: int = 8
     """Seeds in one program."""
     only: tuple[str, ...] = ()
-    """Experiments, by the names of their commands; by default all."""
+    """Names of the experiments to measure. Default: all."""
     turns: int = 5
     """Rounds in which both are timed."""
     seconds: float = 1.0
-    """Of each in each round."""
+    """Time of each contestant per round."""
 
     def __post_init__(self):
         whole(2, members=self.members)
@@ -87,58 +88,54 @@ class Benchmark:
 
 
 def steps(experiment: Experiment, config: Any, members: int) -> Run:
-    """What `fit` runs for so many seeds: each with a state, keys and batches of its own, all in one compiled loop."""
+    """Returns the loop that `fit_members` runs for so many seeds, each with its own state, keys and batches."""
     import jax
     import jax.numpy as jnp
 
-    from genjax_models.runs.experiment import trainer_for
     from genjax_models.runs.feed import longest_chunk
 
-    config, loaded = experiment.dataset(config)
-    data, train = experiment.prepare(config, loaded), trainer_for(experiment, config)
+    config, dataset = config.load()
+    system = experiment.build(config)
+    data, train = system.prepare(dataset), system.trainer
     keys = jax.random.key(0)
     if members > 1:
-        alone, keys = train, jax.vmap(jax.random.key)(jnp.arange(members))
-        train = gx.together(lambda values: alone, {})
-    chunk = longest_chunk(config.training, len(data.train.x))  # shorter ones would permute the data for a few steps
+        keys = jax.vmap(jax.random.key)(jnp.arange(members))
+        train = gx.vmapped(lambda values: system.trainer, {})
+    chunk = longest_chunk(config.training, len(data.train.x))  # shorter chunks would permute the data more often
     loop = gx.loop_over_data(train, batch_size=config.training.batch_size, prepare=data.each_step, chunk=chunk)
     state = jax.jit(train.init)(keys, data.example)
 
     def run(n: int) -> None:
         nonlocal state
-        wanted = int(jnp.max(state.step)) + n
+        last = int(jnp.max(state.step)) + n
         while n:
             state, _ = loop(state, data.train, min(n, chunk))
             n -= min(n, chunk)
-        if int(jnp.min(state.step)) != wanted:  # what stopped because it was not finite is not fast
-            raise ArithmeticError(f"{experiment.name} made {int(jnp.min(state.step))} steps of {wanted}")
+        if int(jnp.min(state.step)) != last:  # a loss was not finite; skipped steps must not count as fast
+            raise ArithmeticError(f"{experiment.name} stopped at step {int(jnp.min(state.step))}, before step {last}")
 
     return run
 
 
 def benchmark(options: Benchmark) -> str:
-    """Measures, by turns.
-
-    Returns:
-      The table.
-    """
-    lines = [machine("jax"), f"{'':28} steps/s alone   of {options.members} together   throughput"]
+    """Measures in turns, and returns the table."""
+    lines = [machine("jax"), f"{'':28} steps/s of one   of {options.members} members   throughput"]
     for name, case in CASES.items():
         if options.only and case.experiment not in options.only:
             continue
         experiment = importlib.import_module(f"experiments.{case.experiment}").EXPERIMENT
         config = replaced(experiment.config(), case.fields)
-        ready = {n: contestant(partial(steps, experiment, config, n)) for n in (1, options.members)}
-        timings = by_turns(ready, turns=options.turns, seconds=options.seconds, warm=1)
-        alone, together = (timings[n] for n in (1, options.members))
-        middle, least, most = (options.members * found for found in ratio(together, alone))
-        rates = f"{alone.rate:13.1f}   {options.members * together.rate:13.1f}"
+        contestants = {n: contestant(partial(steps, experiment, config, n)) for n in (1, options.members)}
+        timings = by_turns(contestants, turns=options.turns, seconds=options.seconds, warm=1)
+        one, all_members = (timings[n] for n in (1, options.members))
+        middle, least, most = (options.members * value for value in ratio(all_members, one))
+        rates = f"{one.rate:14.1f}   {options.members * all_members.rate:12.1f}"
         lines.append(f"{name:28} {rates}   {middle:7.2f} x  ({least:.2f} to {most:.2f})")
     return "\n".join(lines)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
+    """Measures and prints. Returns the exit status."""
     with exit_on_error():
         print(benchmark(parse(Benchmark, arguments, "python -m experiments.benchmarks.seeds", Benchmark.__doc__)))
     return 0

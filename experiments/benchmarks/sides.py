@@ -1,4 +1,4 @@
-"""What both sides of a contest are made of: a training of ours, one of PyTorch's, and the operations of a step."""
+"""Parts of both sides of a contest: a training loop of ours, one of PyTorch's, and the operations of a step."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ if TYPE_CHECKING:
     from genjax_models.types import Objective
 
 RATE, CHUNK, PIXELS = 1e-3, 500, 784
-Run = Callable[[int], None]  # makes so many steps, and returns when they are done
+Run = Callable[[int], None]  # makes n steps, and returns when they are done
 CompileWith = dict[str, Any] | None  # arguments of torch.compile, or None for eager
 
 
 class Ours(NamedTuple):
-    """`run`, and `one()`: a single step compiled alone, to be asked what it takes.
+    """Our side.
 
-    `counted()` is what XLA can count where that is not the step: it counts the operations of a loop's body once.
+    run: makes n steps.
+    one: compiles a single step, whose memory and operations XLA reports.
+    counted: compiles a program without loops for the operations; XLA counts the body of a loop only once. None if the
+      step has no loop.
     """
 
     run: Run
@@ -33,9 +36,9 @@ class Ours(NamedTuple):
 
 
 class Contest(NamedTuple):
-    """Both sides of one objective, and the floating-point operations of its products of matrices in one step.
+    """Both sides of one objective, and the floating-point operations of the matrix products in one step.
 
-    PyTorch has none where it would need more memory than devices have.
+    `theirs` is None if PyTorch would need more memory than devices have.
     """
 
     what: str
@@ -45,7 +48,7 @@ class Contest(NamedTuple):
 
 
 def digits(binarise: str = "fixed", range: tuple[float, float] = (0, 1)) -> Prepared:
-    """mnist10k; its values stay in [0, 1] or are set in `range`, or are binary."""
+    """Returns mnist10k, binary or scaled to `range`."""
     return gx.prepare(gx.load("mnist10k"), binarise=binarise, range=range)
 
 
@@ -57,9 +60,14 @@ def training(
     devices: int | None = None,
     optimizers: Mapping[str, Any] | None = None,
 ) -> Ours:
-    """What `fit` runs: batches gathered and prepared, all in one compiled loop; spread over `devices` where given.
+    """Returns the loop that `fit` runs: it gathers and prepares batches, and is one compiled program.
 
-    Data are binary digits and optimizers Adam, unless others are given.
+    Args:
+      objective: has one player or more.
+      batch_size: examples per step.
+      data: binary digits by default.
+      devices: number that share each batch.
+      optimizers: by player; Adam by default.
     """
     import jax
     import optax
@@ -74,12 +82,12 @@ def training(
 
     def run(n: int) -> None:
         nonlocal state
-        wanted = int(state.step) + n
+        last = int(state.step) + n
         while n:
             state, _ = loop(state, data.train, min(n, chunk))
             n -= min(n, chunk)
-        if int(state.step) != wanted:  # the loop stops where something is not finite: what it skipped is not fast
-            raise ArithmeticError(f"the loop made {int(state.step)} steps of {wanted}")
+        if int(state.step) != last:  # a loss was not finite; skipped steps must not count as fast
+            raise ArithmeticError(f"the loop stopped at step {int(state.step)}, before step {last}")
         jax.block_until_ready(state)
 
     def one() -> jax.stages.Compiled:
@@ -99,16 +107,17 @@ def torch_training(
     fused: bool | None = True,
     **adam: Any,
 ) -> Run:
-    """Steps of Adam on the players' losses, in turn, of shuffled batches of `x` `[n, ...]`, by default binary digits.
+    """Returns PyTorch's loop: Adam on the players' losses, in turn, with shuffled batches.
 
     Args:
-      players: (loss, its parameters): batch -> a scalar. While one moves, no other's gradient is computed.
-      compile_with: of losses.
-      batch_size: examples in a step.
-      x: a tensor.
+      players: pairs of a loss (batch -> scalar) and its parameters. While a player moves, the gradients of the others
+        are not computed.
+      compile_with: for the losses.
+      batch_size: examples per step.
+      x: tensor `[n, ...]`; binary digits by default.
       prepare: batch -> batch, before the loss.
-      fused: how Adam runs; None is what PyTorch takes by default on a CPU: an operation at a time.
-      adam: its other arguments.
+      fused: whether Adam is fused; None is PyTorch's default, which on a CPU is an operation at a time.
+      adam: other arguments of Adam.
     """
     import torch
 
@@ -122,15 +131,15 @@ def torch_training(
         )
         for loss, parameters in players
     ]
-    order, at = torch.randperm(len(x)), 0
+    order, start = torch.randperm(len(x)), 0
 
     def run(n: int) -> None:
-        nonlocal order, at
+        nonlocal order, start
         for _ in range(n):
-            if at + batch_size > len(x):
-                order, at = torch.randperm(len(x)), 0
-            batch = x[order[at : at + batch_size]]
-            at += batch_size
+            if start + batch_size > len(x):
+                order, start = torch.randperm(len(x)), 0
+            batch = x[order[start : start + batch_size]]
+            start += batch_size
             batch = prepare(batch) if prepare else batch
             for loss, optimizer, others in moves:
                 optimizer.zero_grad(set_to_none=True)
@@ -145,7 +154,7 @@ def torch_training(
 
 
 def torch_digits(binarise: str = "fixed", range: tuple[float, float] = (0, 1)):
-    """mnist10k `[n, 784]`, as `digits`; to be binarised at every step they are grey."""
+    """Returns mnist10k `[n, 784]` as `digits` does; grey if it is to be binarised at every step."""
     import torch
 
     pixels = np.asarray(digits(binarise).train.x, np.float32).reshape(-1, PIXELS)
@@ -154,24 +163,24 @@ def torch_digits(binarise: str = "fixed", range: tuple[float, float] = (0, 1)):
 
 
 def torch_layers(*sizes: int, activation: Callable):
-    """Linear layers with an activation behind each."""
+    """Returns linear layers, each with an activation after it."""
     from torch import nn
 
     return nn.Sequential(*(layer for pair in pairwise(sizes) for layer in (nn.Linear(*pair), activation())))
 
 
 def torch_mlp(*sizes: int, activation: Callable, last: Callable | None = None):
-    """Linear layers with an activation between them, and behind the last what is given."""
+    """Returns linear layers with an activation between them, and `last` after the last layer."""
     from torch import nn
 
     hidden = torch_layers(*sizes[:-1], activation=activation)
     return nn.Sequential(hidden, nn.Linear(*sizes[-2:]), *([last()] if last else []))
 
 
-# Operations by hand: two for each product of two numbers within products of matrices
+# Operations by hand: a product of two numbers in a matrix product counts as two
 
 
 def dense(rows: float, *sizes: int, of_data: bool = False) -> float:
-    """Forward, for the weights, and for the inputs but those of a network that starts at data."""
+    """Returns the operations of dense layers: forward, and the gradients of weights and of inputs that are no data."""
     layers = [inputs * outputs for inputs, outputs in pairwise(sizes)]
     return 2 * rows * (3 * sum(layers) - (layers[0] if of_data else 0))

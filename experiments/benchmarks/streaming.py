@@ -1,4 +1,4 @@
-"""What it costs to train from disk: the share of a VAE's step that is spent waiting for data, and memory.
+"""The cost of training from disk: the share of a VAE's step that waits for data, and memory.
 
 python -m experiments.benchmarks.streaming
 
@@ -13,17 +13,17 @@ On 2 cores of an AMD EPYC (jax 0.10.2, grain 0.2.18), measured alone, 2026-11-22
         streamed    35.65 ms a step, of which waiting 0.64% (at most 1.89% of a turn)
         streamed / in memory: 1.087 (1.073 to 1.125)
 
-Waiting is measured by itself, around the call that hands over the next chunk; the rest of what streaming costs is that
-reading shares the cores with the step: 0.4 ms of one for a batch of 100 at 28 x 28 and 1.4 ms at 64 x 64 x 3. Files
-were in the system's cache.
+Waiting is the time of the call that returns the next chunk. The rest of the cost comes from reading, which shares the
+cores with the step: 0.4 ms of a core for a batch of 100 at 28 x 28 and 1.4 ms at 64 x 64 x 3. Files were in the
+system's cache.
 
 Peak memory of a process that loads and trains (20 steps), with 64 x 64 x 3:
 
     30,000 images (369 MB decoded)    1,363 MB in memory   1,198 MB streamed
     60,000 images (737 MB decoded)    2,354 MB in memory   1,233 MB streamed
 
-What is read are pixels, decoded once (56,000 files in 58 s, beside other work): decoding a batch of 100 at every step
-would take 1.9 ms of a core at 28 x 28 and 3.1 ms at 64 x 64 x 3, of noise and by Pillow alone, before any is read.
+The files on disk hold pixels, decoded once (56,000 files in 58 s, next to other work). Decoding a batch of 100 at every
+step would take 1.9 ms of a core at 28 x 28 and 3.1 ms at 64 x 64 x 3, for images of noise, without reading.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing import get_context
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from experiments.benchmarks.measure import machine
+from experiments.benchmarks.processes import in_new_process
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import whole
 
@@ -54,18 +54,18 @@ _NAMES = {False: "in memory", True: "streamed"}
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """Train a VAE on data in memory and on the same data from disk, by turns; and measure the memory of either."""
+    """Train a VAE on data in memory and on the same data from disk, in turns, and measure the memory of each."""
 
     parts: tuple[Literal["digits", "images", "memory"], ...] = ("digits", "images", "memory")
-    """What to measure: time at 28 x 28, time at 64 x 64 x 3, and memory."""
+    """Parts to measure: time at 28 x 28, time at 64 x 64 x 3, and memory."""
     turns: int = 7
-    """Of each contestant; figures are medians."""
+    """Turns of each contestant; figures are medians."""
     digits: int = 40_000
-    """Images of 28 x 28 in the prepared data, array_record."""
+    """Images of 28 x 28, in array_record files."""
     images: tuple[int, int] = (30_000, 60_000)
-    """Images of 64 x 64 x 3, PNG, in two folders: time is of the first, memory of both."""
+    """Images of 64 x 64 x 3, as PNG files, in two folders: time of the first, memory of both."""
     steps: tuple[int, int] = (1_000, 50)
-    """Steps in a turn at 28 x 28 and at 64 x 64 x 3, of 100 examples."""
+    """Steps per turn at 28 x 28 and at 64 x 64 x 3, with batches of 100."""
 
     def __post_init__(self):
         whole(1, turns=self.turns, steps=self.steps)
@@ -73,25 +73,21 @@ class Benchmark:
 
 
 class Turn(NamedTuple):
-    """Seconds of a step, and how many of these are spent waiting for data."""
+    """Seconds of a step, and the part of them that waits for data."""
 
     step: float
     waiting: float
 
 
-class Whole(NamedTuple):
-    """Of a process that loads and trains: seconds to have the data, and its peak memory in MB."""
+class Memory(NamedTuple):
+    """A process that loads and trains: seconds of loading, and peak memory in MB."""
 
     loading: float
     peak: float
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Makes the data in a temporary folder, measures, and prints.
-
-    Returns:
-      The exit status, 0.
-    """
+    """Makes the data in a temporary folder, measures and prints. Returns the exit status."""
     with exit_on_error():
         options = parse(Benchmark, arguments, "python -m experiments.benchmarks.streaming", Benchmark.__doc__)
         with tempfile.TemporaryDirectory(prefix="streaming") as folder:
@@ -101,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def benchmark(options: Benchmark, folder: Path) -> Iterator[str]:
-    """Figures in words; data and caches are in `folder`."""
+    """Yields lines with the figures; data and caches are in `folder`."""
     os.environ |= {
         "XDG_CACHE_HOME": str(folder / "cache"),
         "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
@@ -111,71 +107,69 @@ def benchmark(options: Benchmark, folder: Path) -> Iterator[str]:
     if "digits" in options.parts:
         data = f"tfds:{digits_as_array_record(folder / 'tfds', options.digits)}"
         yield f"28 x 28, {options.digits:,} images in array_record: {options.turns} turns of {options.steps[0]:,} steps"
-        yield from told(alone(turns, data, options.steps[0], options.turns))
+        yield from lines_of_turns(in_new_process(turns, data, options.steps[0], options.turns))
     if "images" in options.parts:
         data = f"images:{images_as_png(folder / 'png', options.images[0])}"
         yield f"64 x 64 x 3, {options.images[0]:,} PNG files: {options.turns} turns of {options.steps[1]:,} steps"
-        yield from told(alone(turns, data, options.steps[1], options.turns))
+        yield from lines_of_turns(in_new_process(turns, data, options.steps[1], options.turns))
     if "memory" in options.parts:
         yield "peak memory of a process that loads and trains"
         for n in options.images:
             data = f"images:{images_as_png(folder / f'png{n}', n)}"
             for stream, name in _NAMES.items():
-                first, again = alone(memory, data, stream), alone(memory, data, stream)
+                first, again = (in_new_process(memory, data, stream) for _ in range(2))
                 yield (
                     f"    {n:,} images of 64 x 64 x 3 ({n * 3 * _SIDE**2 / 1e6:,.0f} MB decoded), {name:9}"
                     f" {again.peak:6,.0f} MB; loaded in {again.loading:.1f} s, the first time {first.loading:.1f} s"
                 )
 
 
-def told(seen: list[Mapping[bool, Turn]]) -> Iterator[str]:
-    """Medians over turns, and the ratio of times by turn with its least and greatest."""
+def lines_of_turns(measured: list[Mapping[bool, Turn]]) -> Iterator[str]:
+    """Yields medians over turns, and the ratio of times within a turn: median, least and greatest."""
     for stream, name in _NAMES.items():
-        step, waiting = np.median([turn[stream] for turn in seen], axis=0)
-        most = max(turn[stream].waiting / turn[stream].step for turn in seen)
+        step, waiting = np.median([turn[stream] for turn in measured], axis=0)
+        most = max(turn[stream].waiting / turn[stream].step for turn in measured)
         waits = f", of which waiting {waiting / step:.2%} (at most {most:.2%} of a turn)" if stream else ""
         yield f"    {name:9} {1e3 * step:7.2f} ms a step{waits}"
-    ratios = [turn[True].step / turn[False].step for turn in seen]
+    ratios = [turn[True].step / turn[False].step for turn in measured]
     yield f"    streamed / in memory: {np.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
 
 
-def alone(function: Callable, *arguments):
-    """What it returns in a process of its own."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(function, *arguments).result()
-
-
 def turns(data: str, steps: int, count: int) -> list[dict[bool, Turn]]:
-    """Streamed and in memory alternate; the compiler's cache has what the first of them compiled."""
+    """Times turns in which streamed and in memory alternate; the compilation cache is warm after the first."""
     runs = {stream: prepared(data, steps, stream) for stream in (False, True)}
     return [{stream: timed(*run) for stream, run in runs.items()} for _ in range(count)]
 
 
-def memory(data: str, stream: bool) -> Whole:
-    """Loads and trains for 20 steps."""
+def memory(data: str, stream: bool) -> Memory:
+    """Measures a process that loads, and trains for 20 steps."""
     started = time.monotonic()
     run = prepared(data, 20, stream)
     loading = time.monotonic() - started
     timed(*run)
-    return Whole(loading, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
+    return Memory(loading, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
 
 
 def prepared(data: str, steps: int, stream: bool):
-    """The VAE of `experiments.vae`, for digits as it is by default and for colours with a Gaussian likelihood."""
+    """Returns trainer, data and steps of `experiments.vae`, with a Gaussian likelihood for images in colour."""
     import genjax_models as gx
     from experiments import vae
+    from genjax_models.systems.groups import Likelihood
+    from genjax_models.systems.settings import Data
 
     colours = data.startswith("images:")
-    images = vae.Images(_SIDE if colours else vae.Images().image_size, stream=stream)
-    likelihood = "gaussian" if colours else "bernoulli"
-    config = vae.Config(data, likelihood=likelihood, images=images, training=gx.Training(steps, 100, steps, 100))
-    config, dataset = vae.dataset(config)
-    trainer = gx.trainer(vae.build(config), {"vae": config.optimizer.build(steps)})
-    return trainer, vae.prepare(config, dataset), config.training
+    config = vae.Config(
+        data=Data(data, image_size=_SIDE if colours else Data().image_size, stream=stream),
+        likelihood=Likelihood("gaussian" if colours else "bernoulli"),
+        training=gx.Training(steps, 100, steps, 100),
+    )
+    config, dataset = config.load()
+    system = vae.EXPERIMENT.build(config)
+    return system.trainer, system.prepare(dataset), config.training
 
 
 def timed(trainer, data, training) -> Turn:
-    """Trains from the start, as `gx.fit` does it."""
+    """Trains from the start by `gx.fit`, and times a step."""
     import genjax_models as gx
 
     seconds = gx.fit(trainer, data, training).seconds
@@ -183,7 +177,7 @@ def timed(trainer, data, training) -> Turn:
 
 
 def digits_as_array_record(folder: Path, n: int) -> Path:
-    """The shipped digits, moved about so that all differ, as TensorFlow Datasets prepares them; the path of it all."""
+    """Writes shifted copies of the shipped digits as TensorFlow Datasets does, and returns their path."""
     import tensorflow_datasets as tfds
     from PIL import Image
 
@@ -203,8 +197,8 @@ def digits_as_array_record(folder: Path, n: int) -> Path:
     def examples(self):
         for i in range(n):
             encoded = io.BytesIO()
-            moved = np.roll(x[i % len(x)], (i // len(x) // 5, i // len(x) % 5), axis=(0, 1))
-            Image.fromarray(moved).save(encoded, "png")
+            shifted = np.roll(x[i % len(x)], (i // len(x) // 5, i // len(x) % 5), axis=(0, 1))
+            Image.fromarray(shifted).save(encoded, "png")
             encoded.seek(0)
             yield i, {"image": encoded, "label": 0}
 
@@ -215,14 +209,14 @@ def digits_as_array_record(folder: Path, n: int) -> Path:
     }
     methods |= {"VERSION": tfds.core.Version("1.0.0"), "name": "digits", "__module__": __name__}
     builder = type("Digits", (tfds.core.GeneratorBasedBuilder,), methods, skip_registration=True)
-    made = builder(data_dir=folder, file_format="array_record")
-    with contextlib.redirect_stdout(sys.stderr):  # it tells of a download, which there is not
-        made.download_and_prepare()
-    return Path(made.info.data_dir)
+    dataset = builder(data_dir=folder, file_format="array_record")
+    with contextlib.redirect_stdout(sys.stderr):  # it reports a download, but downloads nothing
+        dataset.download_and_prepare()
+    return Path(dataset.info.data_dir)
 
 
 def images_as_png(folder: Path, n: int) -> Path:
-    """Coloured squares with noise, a file each."""
+    """Writes images of coloured squares with noise, and returns their folder."""
     from PIL import Image
 
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""A step of the VAE beside PyTorch: MLP 784-400-20, batch 100, Adam, float32, data on the device.
+"""A step of the VAE compared with PyTorch: MLP 784-400-20, batch 100, Adam, float32, data on the device.
 
 python -m experiments.benchmarks.vae
 
@@ -13,19 +13,20 @@ eleven turns of 1.5 s (a day later nine turns had 2.34, 1.94, 1.85 and 1.84 x):
     torch.compile, fused Adam            368    1.93 x  (1.39 to 2.17)
     the same, max-autotune               385    1.91 x  (1.32 to 2.06)
 
-A turn's neighbours matter: PyTorch's threads wait by spinning. `experiments.benchmarks.objectives`, without the Python
-loop and max-autotune beside, had 1.89 x and 1.76 x over fused Adam on the same evening. Beside other processes the
-medians went from 1.5 x to 5 x from run to run, and now this loop, now that one was ahead: quote none of those.
+The contestants that run in the same turn matter, because PyTorch's threads wait by spinning.
+`experiments.benchmarks.objectives`, without the Python loop and max-autotune, had 1.89 x and 1.76 x over fused Adam on
+the same evening. Next to other processes the medians varied from 1.5 x to 5 x between runs, and so did the order of the
+loops: such figures mean nothing.
 
-Where the time of two cores goes in such a step: the five large matrix products some 70% (timed by themselves), which
-PyTorch pays too; and from leaving parts out by turns, Adam 10% (beside SGD), the loss as a number (its gradient alone
-needs no logarithm) and the other metrics 9%, gathering 2%, permutations of the epochs 2 to 4%, keys and noise 2%.
+Time of such a step on two cores: the five large matrix products take some 70% (timed by themselves), in PyTorch too.
+Leaving out other parts in turns gives: Adam 10% (compared with SGD), the value of the loss (its gradient needs no
+logarithm) and the other metrics 9%, gathering 2%, permutations of the epochs 2 to 4%, keys and noise 2%.
 
-Found by measuring: sums over (28, 28, 1) cost a quarter of the step where sums over 784 cost little
-(`estimators.distributions.Shaped`), and a state that is guarded within every step is copied in every step
-(`training.loop` looks afterwards, and goes back). No gain, within 2%: a move without its scan of length 1, a batch
-without its interleaving, a gather of packed bytes, a barrier between gradient and update, `optax.flatten` (5% slower),
-updates that wait for the whole gradient, so that the loop copies no weights (5% slower; IWAE with k = 5 5% faster).
+Two costs were removed: sums over (28, 28, 1) took a quarter of the step, and sums over 784 take little
+(`estimators.distributions.Shaped`); a state that is checked within every step is copied in every step (`training.loop`
+checks afterwards, and goes back). No gain, within 2%: a move without its scan of length 1, a batch without its
+interleaving, a gather of packed bytes, a barrier between gradient and update, `optax.flatten` (5% slower), updates that
+wait for the whole gradient, so that the loop copies no weights (5% slower; IWAE with k = 5 5% faster).
 """
 
 from __future__ import annotations
@@ -45,16 +46,16 @@ from genjax_models.runs.configuration import positive, whole
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """Time a step of the VAE beside PyTorch eager and torch.compile, by turns."""
+    """Time a step of the VAE compared with PyTorch eager and torch.compile, in turns."""
 
     binarise: Literal["fixed", "dynamic"] = "fixed"
-    """fixed: pixels are binary from the start. dynamic: drawn anew in each step, by all."""
+    """fixed: pixels are binarised once. dynamic: all contestants draw them anew at every step."""
     turns: int = 7
     """Rounds in which all contestants are timed."""
     seconds: float = 3.0
-    """Of each contestant in each round."""
+    """Time of each contestant per round."""
     threads: int | None = None
-    """Of PyTorch; by default its own choice."""
+    """Threads of PyTorch. Default: PyTorch's own choice."""
 
     def __post_init__(self):
         whole(5, turns=self.turns)
@@ -62,7 +63,7 @@ class Benchmark:
 
 
 def jax_loop(binarise: str) -> Callable[[int], None]:
-    """The same step, jitted, in a Python loop: what a notebook with a loop of its own gets."""
+    """Returns the same step, jitted, in a Python loop, as in a notebook with its own loop."""
     import jax
     import numpy as np
     import optax
@@ -90,34 +91,30 @@ def jax_loop(binarise: str) -> Callable[[int], None]:
 
 
 def benchmark(options: Benchmark) -> str:
-    """Measures, by turns.
-
-    Returns:
-      The table.
-    """
+    """Measures in turns, and returns the table."""
     try:
         import torch
     except ImportError as error:
         raise InputError("the benchmark needs torch; pip install 'genjax_models[bench]'") from error
     if options.threads:
         torch.set_num_threads(options.threads)
-    chosen = options.binarise
+    binarise = options.binarise
     contestants = {
-        "genjax_models, compiled loop": lambda: likelihoods.our_vae(chosen).run,
-        "genjax_models, Python loop": lambda: jax_loop(chosen),
-        "torch eager, its default Adam": lambda: likelihoods.torch_vae(chosen, None, fused=None),
-        "torch eager, fused Adam": lambda: likelihoods.torch_vae(chosen, None),
-        "torch.compile, fused Adam": lambda: likelihoods.torch_vae(chosen, {}),
-        "the same, max-autotune": lambda: likelihoods.torch_vae(chosen, {"mode": "max-autotune"}),
+        "genjax_models, compiled loop": lambda: likelihoods.our_vae(binarise).run,
+        "genjax_models, Python loop": lambda: jax_loop(binarise),
+        "torch eager, its default Adam": lambda: likelihoods.torch_vae(binarise, None, fused=None),
+        "torch eager, fused Adam": lambda: likelihoods.torch_vae(binarise, None),
+        "torch.compile, fused Adam": lambda: likelihoods.torch_vae(binarise, {}),
+        "the same, max-autotune": lambda: likelihoods.torch_vae(binarise, {"mode": "max-autotune"}),
     }
-    ready = {name: contestant(make) for name, make in contestants.items()}
-    timings = by_turns(ready, turns=options.turns, seconds=options.seconds)
+    started = {name: contestant(make) for name, make in contestants.items()}
+    timings = by_turns(started, turns=options.turns, seconds=options.seconds)
     about = machine("jax", "torch") + f"; PyTorch with {torch.get_num_threads()} threads and its own allocator"
     return f"{about}\n{table(timings, ours='genjax_models, compiled loop')}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
+    """Measures and prints. Returns the exit status."""
     with exit_on_error():
         print(benchmark(parse(Benchmark, arguments, "python -m experiments.benchmarks.vae", Benchmark.__doc__)))
     return 0

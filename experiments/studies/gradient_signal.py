@@ -1,15 +1,15 @@
-"""How much of an encoder's gradient is signal: the three gradients of L_k against k, on a trained model.
+"""Signal-to-noise ratio of the encoder's gradient: the three gradients of L_k against k, on a trained model.
 
 python -m experiments.studies.gradient_signal runs/iwae
 
-The gradient g of L_k, mean over a few test images, is drawn many times with other samples of q. With sums over all
+The gradient g of L_k, a mean over a few test images, is drawn many times with fresh samples of q. With sums over all
 parameters of the encoder,
 
     SNR^2 = sum |E g|^2 / sum Var(g),
 
-where |E g|^2 is estimated as |mean of g|^2 - Var(g) / n, without which noise alone would look like a signal.
-Rainforth et al. (2018) find k^(-1/2) for the standard gradient as k grows, Tucker et al. (2019) k^(+1/2) for the doubly
-reparameterized one. Of the sticking-the-landing gradient, which is biased for k > 1, the mean is no gradient of L_k.
+where |E g|^2 is estimated as |mean of g|^2 - Var(g) / n. Without this correction, noise would look like a signal.
+As k grows, the standard gradient has k^(-1/2) (Rainforth et al., 2018), and the doubly reparameterized gradient has
+k^(+1/2) (Tucker et al., 2019). The sticking-the-landing gradient is biased for k > 1: its mean is no gradient of L_k.
 
 SNR at k       L_k             standard  sticking_the_landing  doubly_reparameterized    (experiments.iwae, k = 50)
        1   -121.69     0.584 +- 0.023        0.727 +- 0.025          0.727 +- 0.025
@@ -20,10 +20,10 @@ SNR at k       L_k             standard  sticking_the_landing  doubly_reparamete
 slope                  -0.10 +- 0.01         +0.03 +- 0.01           -0.04 +- 0.01
 
 4 test images of mnist10k, 200 draws, in 59 s, 2 cores of AMD EPYC shared with other work (jax 0.10.2, CPU), 2026-11-21.
-On a trained model k = 256 is not large: L_k rises by 1.4 nats from k = 64 to 256, and neither slope is near that of the
-theory, which small models show (tests/experiments/test_gradient_signal.py). The doubly reparameterized gradient
-has 1.7 times the SNR of the standard one at k = 256, and 1.2 times at k = 1. The VAE with two latents (experiments.vae)
-has slopes of -0.08 +- 0.02, -0.00 +- 0.01 and -0.10 +- 0.01, at an SNR of 1.5 to 3.6.
+On a trained model k = 256 is not large: L_k rises by 1.4 nats from k = 64 to 256, and neither slope is near the slope
+of theory. Small models have these slopes (tests/experiments/studies/test_gradient_signal.py). The doubly
+reparameterized gradient has 1.7 times the SNR of the standard gradient at k = 256, and 1.2 times at k = 1. The VAE with
+two latents (experiments.vae) has slopes of -0.08 +- 0.02, -0.00 +- 0.01 and -0.10 +- 0.01, at an SNR of 1.5 to 3.6.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import tyro
 
-from experiments import iwae, vae
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import seed_in_range, whole
@@ -49,37 +48,36 @@ if TYPE_CHECKING:
     from genjax_models.models import LatentVariableModel
     from genjax_models.types import Batch, PRNGKey, Variables
 
-_MODULES = {"vae": vae, "iwae": iwae}
-_GROUPS = 20  # of draws; the jackknife leaves out one at a time
+_GROUPS = 20  # groups of draws; the jackknife leaves out one at a time
 
 
 @dataclasses.dataclass(frozen=True)
 class GradientSignal:
-    """Signal-to-noise ratio of the encoder's gradients of a finished run, against the number of samples."""
+    """Measure the signal-to-noise ratio of the encoder's gradients of a finished run, against the number of samples."""
 
     run: tyro.conf.Positional[Path]
     """Directory of a run of experiments.vae or experiments.iwae."""
     num_samples: tuple[int, ...] = (1, 4, 16, 64, 256)
-    """k of L_k, at least two."""
+    """Values of k of L_k, at least two."""
     repeats: int = 200
-    """Draws of each gradient, rounded up to a multiple of 20."""
+    """Draws of each gradient, at least 40; rounded up to a multiple of 20."""
     examples: int = 4
-    """Test images that a gradient is a mean over."""
+    """Test images over which a gradient is averaged."""
     seed: int = 0
-    """Of the draws, in [0, 2^32)."""
+    """Random seed of the draws, in [0, 2^32)."""
     out: Path | None = None
-    """The PNG file; by default figures/gradient_signal.png in the run."""
+    """PNG file of the picture. Default: figures/gradient_signal.png in the run."""
 
     def __post_init__(self):
         whole(1, num_samples=self.num_samples, examples=self.examples)
         whole(2 * _GROUPS, repeats=self.repeats)
         seed_in_range(self.seed)
         if len(set(self.num_samples)) < 2:
-            raise InputError(f"num_samples must name at least two different k, for a slope, got {self.num_samples}")
+            raise InputError(f"num_samples must have at least two different k, for a slope, got {self.num_samples}")
 
 
 class Draws(NamedTuple):
-    """Means over groups of `size` draws: of a gradient g `[groups, parameters]`, of |g|^2 and L_k `[groups]`."""
+    """Means over groups of `size` draws: of a gradient g `[groups, parameters]`, and of |g|^2 and L_k `[groups]`."""
 
     mean: np.ndarray
     square: np.ndarray
@@ -88,9 +86,9 @@ class Draws(NamedTuple):
 
 
 class Signal(NamedTuple):
-    """SNR of a gradient at each k, and its slope in log-log, each with a standard error; nan where noise hides it.
+    """SNR of a gradient at each k and its slope in log-log, each with a standard error; nan if noise hides the signal.
 
-    `bound` is L_k, the same for every gradient: where it still rises, k is not yet large.
+    `bound` is L_k, which all gradients share. While it rises, k is not yet large.
     """
 
     ratio: np.ndarray
@@ -101,12 +99,12 @@ class Signal(NamedTuple):
 
 
 def measure(options: GradientSignal) -> dict[str, Signal]:
-    """`Signal` of each gradient."""
+    """Returns the signal of each gradient."""
     import jax
 
     from genjax_models.estimators.importance import Gradient
 
-    model, variables, batch = _trained(options)
+    model, variables, batch = _model_and_batch(options)
     key = jax.random.key(options.seed)
     signals = {}
     for gradient in get_args(Gradient):
@@ -127,9 +125,9 @@ def moments(
     gradient: Gradient,
     repeats: int,
 ) -> Draws:
-    """Draws of the gradient of L_k, mean over the batch, in the encoder's parameters.
+    """Returns draws of the gradient of L_k, averaged over the batch, in the encoder's parameters.
 
-    Draw i has the key `fold_in(key, i)`, whichever the gradient.
+    Draw i has the key `fold_in(key, i)` for every gradient.
     """
     from functools import partial
 
@@ -166,11 +164,11 @@ def moments(
 
 
 def summarise(num_samples: Sequence[int], draws: Sequence[Draws]) -> Signal:
-    """SNR at each k and the slope of log SNR over log k by least squares, with errors by the jackknife over groups.
+    """Returns SNR at each k, and the slope of log SNR over log k by least squares; errors by the jackknife over groups.
 
     Args:
       num_samples: k, `[points]`.
-      draws: what `moments` returns at each k.
+      draws: from `moments`, one per k.
     """
     import numpy as np
 
@@ -194,7 +192,7 @@ def summarise(num_samples: Sequence[int], draws: Sequence[Draws]) -> Signal:
 
 
 def log_signal_to_noise(draws: Draws) -> np.ndarray:
-    """log SNR from all groups, and from all but each in turn: `[1 + groups]`, nan where the signal is not seen."""
+    """Returns log SNR from all groups, and from all groups but one: `[1 + groups]`, nan if noise hides the signal."""
     import numpy as np
 
     mean, square, groups = draws.mean, draws.square, len(draws.square)
@@ -204,12 +202,12 @@ def log_signal_to_noise(draws: Draws) -> np.ndarray:
     squared_mean = np.einsum("ij,jk,ik->i", weights, mean @ mean.T, weights)
     noise = (weights @ square - squared_mean) * n / (n - 1)  # sum of variances
     signal = squared_mean - noise / n
-    seen = (signal > 0) & (noise > 0)
-    return np.where(seen, np.log(np.where(seen, signal, 1) / np.where(seen, noise, 1)) / 2, np.nan)
+    positive = (signal > 0) & (noise > 0)
+    return np.where(positive, np.log(np.where(positive, signal, 1) / np.where(positive, noise, 1)) / 2, np.nan)
 
 
 def table(num_samples: Sequence[int], signals: Mapping[str, Signal]) -> str:
-    """Rows of k, with L_k, and the slopes."""
+    """Returns a line per k with L_k and all SNR, and a line with the slopes."""
     (some, *_) = signals.values()
     lines = [f"{'SNR at k':>9s}{'L_k':>10s}" + "".join(f"{name:>27s}" for name in signals)]
     for i, k in enumerate(num_samples):
@@ -220,51 +218,46 @@ def table(num_samples: Sequence[int], signals: Mapping[str, Signal]) -> str:
 
 
 def picture(num_samples: Sequence[int], signals: Mapping[str, Signal]) -> Figure:
-    """SNR over k, both in logarithms, with the slopes of the theory."""
+    """Draws SNR over k, both in logarithms, with the slopes of theory."""
     import numpy as np
 
-    from genjax_models.runs import figures
+    from genjax_models.figures import plots
 
     k = np.asarray(num_samples)
     lines = {
         f"{name.replace('_', ' ')}: {s.slope:+.2f} ± {s.slope_error:.2f}": (k, s.ratio, s.ratio_error)
         for name, s in signals.items()
     }
-    guides, end = {}, np.array([k.max() / 16, k.max()])  # the theory is of large k
+    guides, end = {}, np.array([k.max() / 16, k.max()])  # theory holds for large k
     for name, power in (("standard", -0.5), ("doubly_reparameterized", 0.5)):
         guides[f"slope {power:+.1f}"] = (end, signals[name].ratio[k.argmax()] * (end / k.max()) ** power)
-    return figures.over_samples(lines, label="signal-to-noise ratio", guides=guides, logarithmic=True)
+    return plots.over_samples(lines, label="signal-to-noise ratio", guides=guides, logarithmic=True)
 
 
-def _trained(options: GradientSignal) -> tuple[LatentVariableModel, Variables, Batch]:
-    """The model of a run, its variables, and the first test examples."""
-    from genjax_models.runs import directory
+def _model_and_batch(options: GradientSignal) -> tuple[LatentVariableModel, Variables, Batch]:
+    """The model of the run, its variables, and the first test examples."""
+    from genjax_models.commands.encoders import label_of, load_encoder_run
     from genjax_models.types import Batch
 
-    name = directory.read_config_json(options.run).get("experiment")
-    if name not in _MODULES:
-        raise InputError(f"{options.run}: is a run of {name!r}; wanted is one of {', '.join(_MODULES)}")
-    module = _MODULES[name]
-    config = directory.read_config(options.run, module.Config, name)
-    (variables,) = module.load(options.run)[1].values()
-    config, loaded = module.dataset(config)
-    test = module.prepare(config, loaded).test
-    if options.examples > len(test.x):
-        raise InputError(f"--examples {options.examples}: the test split has {len(test.x)}")
-    label = test.label[: options.examples] if getattr(config, "classes", None) else None
-    return module.build_model(config), variables, Batch(test.x[: options.examples], label)
+    run = load_encoder_run(options.run)
+    test, n = run.data.test, options.examples
+    if n > len(test.x):
+        raise InputError(f"examples must be at most {len(test.x)}, the size of the test split, got {n}")
+    label = label_of(run, test)
+    return run.model, run.variables, Batch(test.x[:n], None if label is None else label[:n])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
+    """Measures, draws and prints. Returns the exit status."""
     with exit_on_error():
-        options = parse(GradientSignal, arguments, "python -m experiments.studies.gradient_signal", GradientSignal.__doc__)
+        program = "python -m experiments.studies.gradient_signal"
+        options = parse(GradientSignal, arguments, program, GradientSignal.__doc__)
         signals = measure(options)
-        from genjax_models.runs import figures
+        from genjax_models.figures import plots
 
         out = options.out or options.run / "figures" / "gradient_signal.png"
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_bytes(figures.png(picture(options.num_samples, signals)))
+        out.write_bytes(plots.png(picture(options.num_samples, signals)))
         print(table(options.num_samples, signals))
         print(out)
     return 0

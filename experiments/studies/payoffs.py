@@ -1,4 +1,4 @@
-"""Three payoffs of a generator whose discriminator is ahead of it: whose gradient is left? (20.10.4)
+"""The gradient of a generator whose discriminator has a head start, for three payoffs (20.10.4).
 
 python -m experiments.studies.payoffs
 
@@ -7,19 +7,19 @@ minimax               8.2e-01 (7e-01 to 9e-01)  9.3e-04 (8e-04 to 1e-03)  1.7e+0
 non-saturating        2.0e+00 (2e+00 to 3e+00)  1.2e+01 (1e+01 to 1e+01)  7.1e+00 (6e+00 to 8e+00)
 maximum likelihood    1.3e+00 (1e+00 to 2e+00)  9.3e-04 (8e-04 to 1e-03)  5.3e-03 (9e-04 to 9e-02)
 
-Geometric means over three seeds, and the least and the largest, of means over ten steps: the first ten, the last ten of
-the head start of 500, and the last of all 2,000. mnist10k, 9 min with the picture, which is pictures/payoffs.png.
-2 cores of AMD EPYC shared with much other work (jax 0.10.2, CPU), 2026-11-21
+Geometric mean, least and largest over three seeds, of means over ten steps: the first ten, the last ten of the head
+start of 500, and the last of all 2,000. mnist10k, 9 min with the picture (pictures/payoffs.png). 2 cores of AMD EPYC
+shared with much other work (jax 0.10.2, CPU), 2026-11-21
 
-While the generator stands still, all three face the same discriminator, step by step; it is right of 99% and more after
-20 steps (Arjovsky and Bottou, 2017, do the same before generators that have learned). The gradient of minimax falls by
-a factor of 900, and that of maximum likelihood as far: where d is near 0, log(1 - d) and -d / (1 - d) have the slope -d
-in the logit. The non-saturating loss has the slope -1 there, and its gradient rises by a factor of 6.
+While the generator rests, all three payoffs have the same discriminator, step by step; its accuracy is 99% or more
+after 20 steps (Arjovsky and Bottou, 2017, do the same with trained generators). The gradient of minimax falls by a
+factor of 900, and the gradient of maximum likelihood as far: for d near 0, log(1 - d) and -d / (1 - d) have the slope
+-d in the logit. The non-saturating loss has the slope -1 there, and its gradient rises by a factor of 6.
 
-Once it may move, minimax recovers all the same: Adam's steps are of one size however small the gradient is; steps in
-proportion to it would be 900 times smaller than at first. Maximum likelihood does not: the few examples of which the
-discriminator is not sure have nearly all of its gradient (Goodfellow, 2014), near 1e8 in ten steps of one seed; what
-comes after is a discriminator that is always right.
+After the head start, minimax recovers, because the size of Adam's steps does not depend on the size of the gradient;
+steps in proportion to it would be 900 times smaller than at first. Maximum likelihood does not recover: the few
+examples of which the discriminator is unsure have nearly all of its gradient (Goodfellow, 2014), near 1e8 in ten steps
+of one seed; afterwards the discriminator is always right.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import genjax_models as gx
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
-from genjax_models.runs.configuration import Optimizer, whole
+from genjax_models.runs.configuration import whole
+from genjax_models.systems.groups import Optimizer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,36 +44,40 @@ if TYPE_CHECKING:
     from genjax_models.types import Objective, Trainer
 
 PAYOFFS = ("minimax", "non_saturating", "maximum_likelihood")
-_EVERY = 10  # steps in a point of the curves
-_SHOWN = 10  # samples of each payoff
+_EVERY = 10  # steps per point of the curves
+_SHOWN = 10  # samples per payoff in the picture
 _IN_WORDS = {"minimax": "minimax", "non_saturating": "non-saturating", "maximum_likelihood": "maximum likelihood"}
 _COLOURS = {"minimax": "#e07a1f", "non_saturating": "#2364aa", "maximum_likelihood": "#009e73"}
-_STYLES = {"minimax": "-", "non_saturating": "-", "maximum_likelihood": "--"}  # for a while it lies on minimax
+_STYLES = {
+    "minimax": "-",
+    "non_saturating": "-",
+    "maximum_likelihood": "--",
+}  # its curve covers minimax during the head start
 
 
 @dataclasses.dataclass(frozen=True)
 class Payoffs:
-    """Give a discriminator a head start, and see what gradient each payoff leaves the generator, then and after."""
+    """Give a discriminator a head start, and measure the generator's gradient for each payoff, during it and after."""
 
     data: str = "mnist10k"
-    """mnist10k, fashion_mnist, a .npz or .npy file, or a folder of idx files: images."""
+    """Images: mnist10k, fashion_mnist, a .npz or .npy file, or a folder of idx files."""
     data_range: tuple[float, float] | None = None
-    """Lowest and highest stored value of a data file; by default 0 255 for uint8 and 0 1 for floating point."""
+    """Lowest and highest stored value of a data file. Default: 0 255 for uint8, 0 1 for floating point."""
     seeds: int = 3
-    """Runs of each payoff, of the seeds 0, 1, ..."""
+    """Runs per payoff, with seeds 0, 1, ..."""
     head_start: int = 500
-    """Steps in which the discriminator learns and the generator stands still; its gradient is measured all the same."""
+    """Steps in which the discriminator learns and the generator rests; the generator's gradient is measured."""
     steps: int = 1_500
-    """Steps after that, in which both learn."""
+    """Steps after the head start, in which both learn."""
     batch_size: int = 100
-    """Real examples in a step, and as many made ones for each player."""
+    """Real examples per step; each player sees as many samples."""
     latent: int = 64
     """Dimensions of z."""
     hidden: tuple[int, ...] = (256, 256)
     """Widths of the layers of both networks."""
     optimizer: Optimizer = Optimizer(learning_rate=2e-4, b1=0.5)
     out: Path = Path("runs/payoffs.png")
-    """The picture."""
+    """PNG file of the picture."""
 
     def __post_init__(self):
         whole(0, steps=self.steps)
@@ -80,11 +85,11 @@ class Payoffs:
         whole(1, seeds=self.seeds, batch_size=self.batch_size, latent=self.latent, hidden=self.hidden)
         for name, steps in (("head_start", self.head_start), ("steps", self.steps)):
             if steps % _EVERY:
-                raise InputError(f"{name} must be a multiple of {_EVERY}, the steps in a point, got {steps}")
+                raise InputError(f"{name} must be a multiple of {_EVERY}, the steps per point, got {steps}")
 
 
 class Run(NamedTuple):
-    """Means over ten steps at `step` `[points]`, of as many seeds: `[seeds, points]`; and samples of the first seed."""
+    """Means over ten steps, `[seeds, points]`, at steps `step` `[points]`; and samples of the first seed."""
 
     step: np.ndarray
     gradient_norm: np.ndarray
@@ -93,30 +98,30 @@ class Run(NamedTuple):
 
 
 def measure(options: Payoffs) -> dict[str, Run]:
-    """What was seen of each payoff. Up to the end of the head start all have the same discriminator, step by step."""
-    loaded = gx.load(options.data, range=options.data_range)
-    if len(loaded.shape) != 3:
-        raise InputError(f"data must be images, got examples of shape {loaded.shape} from {options.data}")
-    if options.batch_size > len(loaded.train.x):
+    """Returns the runs of each payoff. During the head start all payoffs have the same discriminator, step by step."""
+    dataset = gx.load(options.data, range=options.data_range)
+    if len(dataset.shape) != 3:
+        raise InputError(f"data must be images, got examples of shape {dataset.shape} from {options.data}")
+    if options.batch_size > len(dataset.train.x):
         raise InputError(
-            f"batch_size must be at most {len(loaded.train.x)}, the training split of {options.data},"
+            f"batch_size must be at most {len(dataset.train.x)}, the training split of {options.data},"
             f" got {options.batch_size}"
         )
-    data = gx.prepare(loaded, binarise="none", range=(-1, 1))  # of tanh
+    data = gx.prepare(dataset, binarise="none", range=(-1, 1))  # of tanh
     return {payoff: play(options, payoff, data) for payoff in PAYOFFS}
 
 
 def build(options: Payoffs, payoff: str, shape: tuple[int, ...]) -> Objective:
-    """The game of two fully connected networks on images in [-1, 1]."""
+    """Returns the game of two fully connected networks on images in [-1, 1]."""
     import flax.linen as nn
 
     generator = nn.Sequential([gx.MLPGenerator(shape, options.hidden), nn.tanh])
     discriminator = gx.MLPDiscriminator(shape, options.hidden)
-    return gx.gan(gx.adversarial_pair(generator, discriminator, options.latent), payoff=payoff)
+    return gx.gan(gx.adversarial_pair(generator, discriminator, options.latent), loss=payoff)
 
 
 def trainer(options: Payoffs, objective: Objective) -> Trainer:
-    """Both players by the same optimizer, the generator's at rest during the head start."""
+    """Returns the trainer. Both players have the same optimizer; the generator's rests during the head start."""
     import optax
 
     adam = options.optimizer.build(options.head_start + options.steps)
@@ -125,7 +130,7 @@ def trainer(options: Payoffs, objective: Objective) -> Trainer:
 
 
 def play(options: Payoffs, payoff: str, data: Prepared) -> Run:
-    """A run for each seed."""
+    """Returns the runs of a payoff, one per seed."""
     import jax
     import numpy as np
 
@@ -133,25 +138,27 @@ def play(options: Payoffs, payoff: str, data: Prepared) -> Run:
     steps = options.head_start + options.steps
     training = gx.Training(steps, options.batch_size, evaluate_every=options.head_start, log_every=_EVERY)
     fits = [gx.fit(trainer(options, objective), data, training, seed=seed) for seed in range(options.seeds)]
-    rows = [[row for row in fit.history if row["split"] == "train"] for fit in fits]
+    histories = [[row for row in fit.history if row["split"] == "train"] for fit in fits]
 
-    def of(name):
-        return np.array([[row[name] for row in of_seed] for of_seed in rows])
+    def values(name):
+        return np.array([[row[name] for row in history] for history in histories])
 
     samples = objective.sample(fits[0].state.variables, jax.random.key(0), _SHOWN)
-    return Run(of("step")[0], of("generator/gradient_norm"), of("discriminator/accuracy"), np.asarray(samples))
+    return Run(
+        values("step")[0], values("generator/gradient_norm"), values("discriminator/accuracy"), np.asarray(samples)
+    )
 
 
 def table(options: Payoffs, runs: Mapping[str, Run]) -> str:
-    """The gradient's norm at first, at the end of the head start and at last: geometric mean over seeds, and all."""
+    """Returns the gradient's norm at three moments: geometric mean, least and largest over seeds."""
     import numpy as np
 
     moments = {"at first": 0, "head start": options.head_start // _EVERY - 1, "at last": -1}
     lines = [f"{'':20s}" + "".join(f"{name:>26s}" for name in moments)]
     for payoff, run in runs.items():
         cells = []
-        for at in moments.values():
-            norms = run.gradient_norm[:, at]
+        for point in moments.values():
+            norms = run.gradient_norm[:, point]
             mean = np.exp(np.log(norms).mean())
             cells.append(f"{mean:.1e} ({norms.min():.0e} to {norms.max():.0e})")
         lines.append(f"{_IN_WORDS[payoff]:20s}" + "".join(f"{cell:>26s}" for cell in cells))
@@ -159,7 +166,7 @@ def table(options: Payoffs, runs: Mapping[str, Run]) -> str:
 
 
 def picture(options: Payoffs, runs: Mapping[str, Run]) -> Figure:
-    """The norm of the generator's gradient and the discriminator's accuracy over steps; and samples at the end."""
+    """Draws the generator's gradient norm and the discriminator's accuracy over steps, and samples at the end."""
     import numpy as np
     from matplotlib.figure import Figure
 
@@ -183,8 +190,8 @@ def picture(options: Payoffs, runs: Mapping[str, Run]) -> Figure:
         axes.set_xlabel("step")
         axes.grid(alpha=0.25)
     norms.legend(frameon=False, fontsize=8)
-    middle, below_the_top = options.head_start / 2, accuracies.get_ylim()[0]
-    accuracies.text(middle, below_the_top, "the generator\nstands still", ha="center", va="bottom", fontsize=8)
+    middle, bottom = options.head_start / 2, accuracies.get_ylim()[0]
+    accuracies.text(middle, bottom, "the generator\nrests", ha="center", va="bottom", fontsize=8)
     for axes, (payoff, run) in zip(below.subplots(len(runs), 1), runs.items(), strict=True):
         strip = np.concatenate(list(run.samples), axis=1)
         axes.imshow(np.clip((strip + 1) / 2, 0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
@@ -195,14 +202,14 @@ def picture(options: Payoffs, runs: Mapping[str, Run]) -> Figure:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
+    """Measures, draws and prints. Returns the exit status."""
     with exit_on_error():
         options = parse(Payoffs, arguments, "python -m experiments.studies.payoffs", Payoffs.__doc__)
         runs = measure(options)
-        from genjax_models.runs import figures
+        from genjax_models.figures import plots
 
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_bytes(figures.png(picture(options, runs)))
+        options.out.write_bytes(plots.png(picture(options, runs)))
         print(table(options, runs))
         print(options.out)
     return 0

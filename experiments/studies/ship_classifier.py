@@ -1,4 +1,4 @@
-"""The file of a classifier that `data.features` loads, from a finished run of experiments.classifier.
+"""Writes the classifier file that `data.features` loads, from a finished run of experiments.classifier.
 
 python -m experiments.studies.ship_classifier runs/classifier mnist_classifier.npz
 """
@@ -17,16 +17,16 @@ from genjax_models.runs.command_line import exit_on_error, parse
 
 @dataclasses.dataclass(frozen=True)
 class ShipClassifier:
-    """Write the parameters of a classifier, at its best checkpoint, as float16 arrays into a .npz file."""
+    """Write the parameters of a classifier at its best checkpoint, as float16 arrays, into a .npz file."""
 
     run: tyro.conf.Positional[Path]
     """Directory of the run."""
     path: tyro.conf.Positional[Path]
-    """The .npz file."""
+    """The .npz file to write."""
 
 
 def ship(run: Path | str, path: Path | str) -> None:
-    """Writes the file. The same run gives the same bytes, so that `data.features` can hold a digest of it."""
+    """Writes the file. The same run gives the same bytes, so `data.features` can store their digest."""
     import numpy as np
     from flax.traverse_util import flatten_dict
 
@@ -37,7 +37,7 @@ def ship(run: Path | str, path: Path | str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
+    """Writes the file and prints its path. Returns the exit status."""
     with exit_on_error():
         program = "python -m experiments.studies.ship_classifier"
         options = parse(ShipClassifier, arguments, program, ShipClassifier.__doc__)

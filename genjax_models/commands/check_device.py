@@ -1,13 +1,15 @@
-"""Whether the estimators are right on the device at hand, at each precision of its products of matrices.
+"""Compares every estimator with its exact value on this device, at each precision of matrix products.
 
-python -m genjax_models.commands.check_device
+genjax-models check-device
 
-Every estimator meets its oracle (`genjax_models.commands.oracles`) at float32, at what the device does by default (TF32 on recent
-GPUs, bfloat16 on a TPU) and at bfloat16. How many bits a product really keeps is measured first, since a device may do
-better than it is asked to, and CPUs do; a precision that keeps as many as one before is not checked again. The bits
-decide how far an estimator may be off, beside five standard errors where it draws, and rounding in float32. What asks
-for float32 by itself (MMD, moments, Parzen windows) is given no more leave at lower precisions. The exit status is 1 if
-an estimator is off or does not run.
+The exact values are in `genjax_models.commands.oracles`. The command checks every estimator at three precisions:
+float32, the default of the device (TF32 on recent GPUs, bfloat16 on a TPU) and bfloat16. It first measures how many
+bits a matrix product keeps, because a device may keep more bits than requested, as CPUs do. A precision with as many
+bits as an earlier one is not checked again.
+
+The allowed error is the rounding of float32, plus an error that the bits determine, plus five standard errors if the
+estimator draws. Estimators that compute in float32 on every device (MMD, moments, Parzen windows) get no extra error at
+lower precisions. The exit status is 1 if an estimator is wrong or does not run.
 
 On 2 cores of an AMD EPYC (jax 0.10.2, CPU), 2026-11-21: 39 of 39 are right, in 34 s of processor time. No accelerator
 has been checked yet.
@@ -16,7 +18,6 @@ has been checked yet.
 from __future__ import annotations
 
 import dataclasses
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,27 +26,30 @@ from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import whole
 
 if TYPE_CHECKING:
-    from genjax_models.commands.oracles import Check
+    from genjax_models.commands.checks import Check
 
-# Bits of the significand that a product of matrices keeps, and the names of formats that have so many.
+# Bits of the significand that a matrix product keeps, and the formats with as many bits.
 FORMATS = {24: "float32", 11: "TF32 or float16", 8: "bfloat16"}
-STANDARD_ERRORS = 5  # of one number: a false alarm in 1.7 million
-ROUNDING = 2e-5  # of float32, relative to the larger of 1 and what is estimated
+STANDARD_ERRORS = 5  # A false alarm in 1.7 million numbers.
+ROUNDING = 2e-5  # Allowed error of float32, relative to the larger of 1 and the exact value.
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
-    """Check the estimators on this device against exact values, at each precision."""
+class CheckDevice:
+    """Compare every estimator with its exact value on this device, at each precision."""
 
     draws: int = 20_000
-    """Of each random estimate: more see smaller faults."""
+    """Draws of each random estimate: more draws detect smaller errors."""
 
     def __post_init__(self):
         whole(100, draws=self.draws)
 
 
-class Found(NamedTuple):
-    """Of the number of an estimate that is furthest off for what is allowed; `fault` is why there is none."""
+class Comparison(NamedTuple):
+    """The number of an estimate whose error is largest relative to the allowed error.
+
+    `fault` is the reason if the device could not compute the estimate.
+    """
 
     name: str
     value: float
@@ -60,32 +64,35 @@ class Found(NamedTuple):
 
     @property
     def right(self) -> bool:
-        """Whether the value is as near as it should be; one that is not a number is not."""
+        """Whether the error is allowed; False for NaN."""
         return self.error <= self.allowed
 
 
-def look(check: Check, draws: int, bits: int) -> Found:
-    """Runs one check where products of matrices keep so many bits."""
+def compare_with_exact(check: Check, draws: int, bits: int) -> Comparison:
+    """Runs one check on a device whose matrix products keep `bits` bits."""
     import jax
     import numpy as np
 
     exact = np.ravel(check.exact)
     try:
         samples = np.asarray(check.estimate(draws), np.float64)
-    except jax.errors.JaxRuntimeError as error:  # what this device has no code for, or no memory
-        return Found(check.name, np.nan, exact[0], np.nan, str(error).splitlines()[0])
+    except jax.errors.JaxRuntimeError as error:  # The device has no code for the estimator, or too little memory.
+        return Comparison(check.name, np.nan, exact[0], np.nan, str(error).splitlines()[0])
     samples = samples.reshape(len(samples), -1)
     if samples.shape[1:] != exact.shape:
-        raise ValueError(f"{check.name}: estimates of {samples.shape[1]} numbers, of which {exact.size} are known")
+        raise ValueError(f"{check.name}: the estimate must have {exact.size} numbers, got {samples.shape[1]}")
     value, allowed = samples.mean(axis=0), ROUNDING * np.maximum(1, np.abs(exact)) + check.products * 2.0**-bits
     if len(samples) > 1:
         allowed = allowed + STANDARD_ERRORS * samples.std(axis=0, ddof=1) / np.sqrt(len(samples))
     worst = np.argmax(np.nan_to_num(np.abs(value - exact) / allowed, nan=np.inf))
-    return Found(check.name, value[worst], exact[worst], allowed[worst])
+    return Comparison(check.name, value[worst], exact[worst], allowed[worst])
 
 
 def precisions(platform: str) -> dict[str, str]:
-    """What is asked for -> jax's name of it, of which "bfloat16" means what is fastest: on a GPU that is TF32."""
+    """Returns requested precision -> jax's name of it.
+
+    For jax, "bfloat16" means the fastest format: TF32 on a GPU.
+    """
     return {
         "float32": "highest",
         "default": "default",
@@ -94,9 +101,9 @@ def precisions(platform: str) -> dict[str, str]:
 
 
 def bits_kept() -> int | None:
-    """Bits that a product of matrices keeps, at the precision that is set; None if fewer than bfloat16 has.
+    """Returns the bits that a matrix product keeps at the current precision; None if fewer than bfloat16.
 
-    Rounding both factors to p bits leaves a relative error of about 2^-p / 2, whatever the length of the sums.
+    Rounding both factors to p bits leaves a relative error of about 2^-p / 2, for sums of any length.
     """
     import jax.numpy as jnp
     import numpy as np
@@ -104,13 +111,14 @@ def bits_kept() -> int | None:
     a, b = (np.random.RandomState(seed).randn(512, 512).astype(np.float32) for seed in (0, 1))
     exact = a.astype(np.float64) @ b
     error = np.linalg.norm(np.asarray(jnp.matmul(a, b), np.float64) - exact) / np.linalg.norm(exact)
-    return next((bits for bits in FORMATS if error < 2.0 ** -min(bits, 19)), None)  # sums in float32 round too
+    # Sums in float32 round too, so that at most 19 bits can be told apart.
+    return next((bits for bits in FORMATS if error < 2.0 ** -min(bits, 19)), None)
 
 
-def table(found: Iterable[Found]) -> str:
-    """One row for each check."""
+def comparison_table(comparisons: Iterable[Comparison]) -> str:
+    """Returns one row per check."""
     lines = [f"    {'':52}{'value':>14}{'exact':>14}{'error':>10}{'allowed':>10}"]
-    for row in found:
+    for row in comparisons:
         verdict = "right" if row.right else f"WRONG {row.fault}"
         lines.append(
             f"    {row.name:52}{row.value:>14.6g}{row.exact:>14.6g}{row.error:>10.1e}{row.allowed:>10.1e}  {verdict}"
@@ -118,8 +126,8 @@ def table(found: Iterable[Found]) -> str:
     return "\n".join(lines)
 
 
-def check_device(options: Options) -> bool:
-    """Runs and prints all checks at all precisions.
+def check_device(options: CheckDevice) -> bool:
+    """Runs all checks at all precisions, and prints their tables.
 
     Returns:
       Whether all are right.
@@ -128,37 +136,38 @@ def check_device(options: Options) -> bool:
 
     from genjax_models.commands.oracles import checks
 
-    started, off, count, seen = time.perf_counter(), [], 0, {}
+    started, wrong, count, checked = time.perf_counter(), [], 0, {}
     device = jax.devices()[0]
     print(f"{device.device_kind} ({device.platform}), jax {jax.__version__}")
-    for asked, name in precisions(device.platform).items():
+    for precision, name in precisions(device.platform).items():
         with jax.default_matmul_precision(name):
             bits = bits_kept()
             count += 1
             if bits is None:
-                print(f"\n{asked}: products of matrices are WRONG")
-                off.append(f"products of matrices at {asked}")
+                print(f"\n{precision}: matrix products are WRONG")
+                wrong.append(f"matrix products at {precision}")
                 continue
-            print(f"\n{asked}: products of matrices keep {bits} bits, as {FORMATS[bits]} does", flush=True)
-            if bits in seen:
-                print(f"    and so they did at {seen[bits]}")
+            print(f"\n{precision}: matrix products keep {bits} bits, like {FORMATS[bits]}", flush=True)
+            if bits in checked:
+                print(f"    the same bits as at {checked[bits]}: not checked again")
                 continue
-            seen[bits], found = asked, [look(check, options.draws, bits) for check in checks()]
-        print(table(found), flush=True)
-        off += [f"{row.name} at {asked}" for row in found if not row.right]
-        count += len(found)
-    print(f"\n{count - len(off)} of {count} are right, in {time.perf_counter() - started:.0f} s")
-    for name in off:
+            checked[bits] = precision
+            comparisons = [compare_with_exact(check, options.draws, bits) for check in checks()]
+        print(comparison_table(comparisons), flush=True)
+        wrong += [f"{row.name} at {precision}" for row in comparisons if not row.right]
+        count += len(comparisons)
+    print(f"\n{count - len(wrong)} of {count} are right, in {time.perf_counter() - started:.0f} s")
+    for name in wrong:
         print(f"WRONG: {name}")
-    return not off
+    return not wrong
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
+def main(arguments: Sequence[str] | None = None, program: str = "genjax-models check-device") -> int:
+    """Runs the command.
+
+    Returns:
+      The exit status: 0 if all estimators are right, else 1.
+    """
     with exit_on_error():
-        right = check_device(parse(Options, arguments, "python -m genjax_models.commands.check_device", Options.__doc__))
+        right = check_device(parse(CheckDevice, arguments, program, CheckDevice.__doc__))
     return 0 if right else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,53 +1,51 @@
-"""Runs side by side on one page: what they differ in, curves, results with errors, pictures.
+"""Compares runs on one page: settings, curves, results with errors, pictures.
 
-python -m genjax_models.commands.compare runs/vae2 runs/vae16
-python -m genjax_models.commands.compare runs/sweep-* --out sweep.html
+genjax-models compare runs/vae2 runs/vae16
+genjax-models compare runs/sweep-* --out sweep.html
 
-Runs that differ in their seed alone are taken together: a mean with the range over seeds for the curves, a mean with
-the standard deviation over seeds for the results. A run that has not finished is shown as such.
+Runs that differ only in their seed form a group. The page shows the mean and the range of their curves, and the mean
+and the standard deviation of their results. It says which runs have not finished. A run may belong to any experiment.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import tyro
 
-from genjax_models.commands.sample import of_run
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 
 
 @dataclasses.dataclass(frozen=True)
 class Compare:
-    """Put runs side by side on one page."""
+    """Write one page that compares runs."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
-    """Directories of the runs."""
+    """Directories of the runs; of several members, the directory of each."""
     out: Path = Path("comparison.html")
-    """The page."""
+    """File of the page."""
     overwrite: bool = False
-    """Replace the page that is there."""
+    """Replace the file if it exists."""
 
 
 def compare(options: Compare) -> Path:
-    """Writes the page.
+    """Writes the page, and returns its path.
 
-    Returns:
-      Its path.
+    Raises:
+      InputError: a run cannot be read, or the page cannot be written.
     """
     _check(options)
-    experiments = [of_run(path) for path in options.runs]
-    from genjax_models.runs import comparison, record  # imports jax
+    from genjax_models.reports.comparison import render_comparison
+    from genjax_models.reports.stored_run import read_run
+    from genjax_models.runs.loading import experiment_of
 
-    names = _names(options.runs)
-    runs = [record.read(*run) for run in zip(options.runs, experiments, names, strict=True)]
-    page = comparison.render(runs)
+    experiments, names = map(experiment_of, options.runs), _names(options.runs)
+    page = render_comparison([read_run(*run) for run in zip(options.runs, experiments, names, strict=True)])
     partial = options.out.with_name(options.out.name + ".partial")
     try:
         options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -59,31 +57,28 @@ def compare(options: Compare) -> Path:
 
 
 def _check(options: Compare) -> None:
-    """Whether there is a page to write, before runs are read."""
+    """Checks the options before runs are read."""
     if not options.runs:
-        raise InputError("at least one run is wanted, got none (see --help)")
-    places = [path.resolve() for path in options.runs]
-    if twice := [str(path) for path, place in zip(options.runs, places, strict=True) if places.count(place) > 1]:
-        raise InputError(f"{' and '.join(twice)}: one run, given more than once")
+        raise InputError("compare needs at least one run, got none (see --help)")
+    locations = [path.resolve() for path in options.runs]
+    twice = [location for location, count in Counter(locations).items() if count > 1]
+    if repeated := [str(path) for path, location in zip(options.runs, locations, strict=True) if location in twice]:
+        raise InputError(f"{' and '.join(repeated)}: is given more than once")
     if options.out.is_dir() or options.out.is_symlink():
         kind = "symbolic link" if options.out.is_symlink() else "directory"
-        raise InputError(f"--out {options.out}: is a {kind}; a file is wanted")
+        raise InputError(f"--out {options.out}: is a {kind}; name a file")
     if options.out.exists() and not options.overwrite:
-        raise InputError(f"--out {options.out}: exists already; choose another, or replace it with --overwrite")
+        raise InputError(f"--out {options.out}: exists already; name another, or replace it with --overwrite")
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """What the page calls the runs: the names of their directories, or whole paths where two have the same."""
+    """Returns the names of the runs on the page: names of directories, or whole paths if two names are equal."""
     names = Counter(path.resolve().name for path in paths)
     return [path.resolve().name if names[path.resolve().name] == 1 else str(path) for path in paths]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
+def main(arguments: Sequence[str] | None = None, program: str = "genjax-models compare") -> int:
+    """Runs the command; returns the exit status."""
     with exit_on_error():
-        print(compare(parse(Compare, arguments, "python -m genjax_models.commands.compare", Compare.__doc__)))
+        print(compare(parse(Compare, arguments, program, Compare.__doc__)))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,30 +1,30 @@
-"""A finished run as files that outlive this package: parameters as safetensors, functions as StableHLO.
+"""Exports a finished run as files that need no genjax_models: parameters as safetensors, functions as StableHLO.
 
-python -m genjax_models.commands.export runs/vae16
+genjax-models export runs/vae16
 
-parameters.safetensors   every variable of every player, by names such as "vae/params/encoder/mean/kernel"; its metadata
-                         say experiment, config (JSON), step and the package's version
-sampler.stablehlo        (seed uint32 [], index uint32 [n]) -> draws from p(x) [n, *shape]
-generator.stablehlo      (z [n, latent]) -> E[x | z] [n, *shape], or g(z) where there is no p(x | z)
-encoder.stablehlo        (x [n, *shape]) -> mean and scale of q(z | x), both [n, latent], or mean and Cholesky factor
-                         [n, latent, latent] where the covariance is full; an autoencoder's z = f(x) [n, latent]
-encoder_sampler.stablehlo   in place of that, where q is a flow or a chain of layers: (seed uint32 [], index uint32 [n],
-                         x [n, *shape]) -> draws from q(z | x) [n, latent], one array for each stochastic layer
+parameters.safetensors      all variables of all players, by names such as "vae/params/encoder/mean/kernel". The
+                            metadata hold the experiment, its config (JSON), the step and the version of genjax_models
+sampler.stablehlo           (seed uint32 [], index uint32 [n]) -> draws from p(x) [n, *shape]
+generator.stablehlo         (z [n, latent]) -> E[x | z] [n, *shape], or g(z) if the model has no p(x | z)
+encoder.stablehlo           (x [n, *shape]) -> mean and scale of q(z | x), both [n, latent]. If the covariance is full:
+                            mean and Cholesky factor [n, latent, latent]. For an autoencoder: z = f(x) [n, latent]
+encoder_sampler.stablehlo   replaces encoder.stablehlo if q is a flow or has several stochastic layers: (seed uint32 [],
+                            index uint32 [n], x [n, *shape]) -> draws from q(z | x) [n, latent], one array per layer
 
-A generator of several stochastic layers takes an array for each, z_1 first. What is of a conditional model takes the
-classes last, int32 [n].
+A generator of several stochastic layers takes one array per layer, z_1 first. Functions of a conditional model take the
+classes last, int32 [n]. Every run has parameters and a sampler. A run has the other files if its model has these parts.
 
-Whoever deploys needs jax and flatbuffers alone, on CPU, CUDA or TPU, and may choose any batch size n:
+The files need only jax and flatbuffers, run on CPU, CUDA or TPU, and take any batch size n:
 
     exported = jax.export.deserialize(Path("sampler.stablehlo").read_bytes())
     images = exported.call(np.uint32(0), np.arange(16, dtype=np.uint32))
 
-A draw is settled by its seed and its index, as evaluation's are: it is the same in every batch and on every worker, and
-`index` 16, 17, ... goes on where the last request ended. In this package it is
+Seed and index determine a draw. The same pair gives the same draw in every batch and on every worker. To continue a
+request, go on with the next indices: 16, 17, ... In this package the draw is
 `objective.sample(players, fold_in(key(seed), index), 1)`.
-What pictures show is not a draw of x but E[x | z]: the generator at z ~ N(0, I), or at the encoder's mean. The
-parameters are inside each function; safetensors are for those who build the networks again. jax reads such functions
-for at least six months of its releases: export again from the run, which stays readable, for longer.
+Pictures in reports show E[x | z] and not a draw of x: the generator at z ~ N(0, I), or at the encoder's mean. Each
+function contains its parameters; the safetensors file is for a user who builds the networks again. jax reads exported
+functions for at least six months of its releases. The run itself stays readable, so that it can be exported again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ import importlib.metadata
 import importlib.util
 import json
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -42,17 +41,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from genjax_models.commands.sample import of_run
-from experiments.trained import of_model
 from genjax_models.errors import InputError
-from genjax_models.runs.command_line import Experiment, exit_on_error, parse
+from genjax_models.runs.command_line import exit_on_error, parse
 
 if TYPE_CHECKING:
-    from genjax_models.models import LatentVariableModel
-    from genjax_models.types import Players, Variables
+    from genjax_models.models import GeneratorModel, LatentVariableModel
+    from genjax_models.runs.loading import LoadedRun
+    from genjax_models.types import Players, Shape, Variables
 
 PLATFORMS = ("cpu", "cuda", "tpu")
-_NEEDED = ("safetensors", "flatbuffers")
+ExportedFunction = tuple[Callable, tuple]  # a pure function, and (dtype, *shape) of each argument
+_PACKAGES = ("safetensors", "flatbuffers")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,95 +61,107 @@ class Export:
     run: tyro.conf.Positional[Path]
     """Directory of the run."""
     out: Path | None = None
-    """Directory of the files; by default export/ in the run."""
+    """Directory of the files. Default: export/ in the run."""
     checkpoint: Literal["best", "last"] = "best"
-    """Best on held-out data, or last."""
+    """Checkpoint: best on held-out data, or last."""
     overwrite: bool = False
-    """Replace files that are there."""
+    """Replace files in that directory."""
 
 
 def export(options: Export) -> list[Path]:
-    """Writes the files.
+    """Writes the files, and returns their paths.
 
-    Returns:
-      Their paths.
+    Raises:
+      InputError: a package is missing, no run is there, or the directory cannot be used.
     """
-    if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
+    if missing := [name for name in _PACKAGES if importlib.util.find_spec(name) is None]:
         raise InputError(f"export needs {' and '.join(missing)}; pip install 'genjax_models[export]'")
-    experiment = of_run(options.run)
     out = options.run / "export" if options.out is None else options.out
     if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise InputError(f"--out {out}: is a {'symbolic link' if out.is_symlink() else 'file'}; a directory is wanted")
+        raise InputError(f"--out {out}: is a {'symbolic link' if out.is_symlink() else 'file'}; name a directory")
     if out.is_dir() and any(out.iterdir()) and not options.overwrite:
-        raise InputError(f"--out {out}: exists already; choose another, or replace its files with --overwrite")
-    from genjax_models.runs.experiment import restore
-    from genjax_models.runs.fit import players_for_sampling
+        raise InputError(f"--out {out}: exists already; name another, or replace its files with --overwrite")
+    from genjax_models.runs.loading import load_run
 
-    config, state = restore(experiment, options.run, options.checkpoint)
-    players = players_for_sampling(state)
-    about = {"experiment": experiment.name, "config": dataclasses.asdict(config), "step": int(state.step)}
-    about["genjax_models"] = importlib.metadata.version("genjax_models")
-    files = {"parameters.safetensors": parameters(players, about)}
-    for name, (function, arguments) in functions(experiment, config, players).items():
+    run = load_run(options.run, options.checkpoint)
+    metadata = {
+        "experiment": run.experiment.module,
+        "config": dataclasses.asdict(run.config),
+        "step": int(run.state.step),
+    }
+    metadata["genjax_models"] = importlib.metadata.version("genjax_models")
+    files = {"parameters.safetensors": parameters(run.players, metadata)}
+    for name, (function, arguments) in exported_functions(run).items():
         files[f"{name}.stablehlo"] = stablehlo(function, arguments)
     return [_write(out / name, content) for name, content in files.items()]
 
 
-def parameters(players: Players, about: Mapping[str, Any]) -> bytes:
-    """A safetensors file of all variables, by path; `about` becomes its metadata, JSON where it is no string."""
+def parameters(players: Players, metadata: Mapping[str, Any]) -> bytes:
+    """Returns a safetensors file of all variables, by path. Metadata that are no text become JSON."""
     import jax
     import numpy as np
     from safetensors.numpy import save
 
     leaves, _ = jax.tree.flatten_with_path(players)
-    # safetensors writes the buffer as it lies in memory, whatever its strides say.
+    # safetensors writes the buffer in memory order and ignores strides.
     arrays = {"/".join(str(entry.key) for entry in path): np.array(leaf, order="C") for path, leaf in leaves}
-    metadata = {name: value if isinstance(value, str) else json.dumps(value) for name, value in about.items()}
-    return save(arrays, metadata)
+    return save(
+        arrays, {name: value if isinstance(value, str) else json.dumps(value) for name, value in metadata.items()}
+    )
 
 
-def functions(experiment: Experiment, config: Any, players: Players) -> dict[str, tuple[Callable, tuple]]:
-    """What a run can be asked for: name -> (pure function, (dtype, *shape) of each argument, "n" being the batch).
+def exported_functions(run: LoadedRun) -> dict[str, ExportedFunction]:
+    """Returns name -> (pure function, (dtype, *shape) of each argument); "n" is the batch size.
 
-    Every objective has a sampler; an experiment that names a model has that model's generator and encoder. What is of a
-    conditional model takes the labels last.
+    Functions of a conditional model take the labels last.
     """
     import jax
 
-    objective = experiment.build(config)
-    labels = () if getattr(config, "classes", None) is None else (("int32", "n"),)
+    from genjax_models.models import AutoencoderModel, GeneratorModel, ImplicitModel, LatentVariableModel
+
+    labels = () if run.config.data.classes is None else (("int32", "n"),)
 
     def sampler(seed, index, *label):
         def draw(i, *label):
             key = jax.random.fold_in(jax.random.key(seed), i)
-            return objective.sample(players, key, 1, label=label[0][None] if label else None)[0]
+            return run.objective.sample(run.players, key, 1, label=label[0][None] if label else None)[0]
 
         return jax.vmap(draw)(index, *label)
 
-    found = {"sampler": (sampler, (("uint32",), ("uint32", "n"), *labels))}
-    if experiment.model:
-        model, variables = experiment.model(config), of_model(players)
-        if hasattr(model, "latent"):
-            found["generator"] = (partial(model.generate, variables), (("float32", "n", model.latent), *labels))
-            if hasattr(model, "encode"):
-                found["encoder"] = (partial(model.encode, variables), (("float32", "n", *config.shape),))
-        else:
-            found |= _of_model(model, variables, config, labels)
-    return found
+    exported = {"sampler": (sampler, (("uint32",), ("uint32", "n"), *labels))}
+    model, shape = run.model, run.config.data.shape
+    if isinstance(model, AutoencoderModel | ImplicitModel):
+        exported["generator"] = (partial(model.generate, run.variables), (("float32", "n", model.latent), *labels))
+    if isinstance(model, AutoencoderModel):
+        exported["encoder"] = (partial(model.encode, run.variables), (("float32", "n", *shape),))
+    if isinstance(model, GeneratorModel | LatentVariableModel):
+        exported["generator"] = _generator(model, run.variables, labels)
+    if isinstance(model, LatentVariableModel):
+        exported |= _encoder(model, run.variables, shape, labels)
+    return exported
 
 
-def _of_model(model: LatentVariableModel, variables: Variables, config: Any, labels: tuple) -> dict:
-    """The generator, and the encoder as parameters of q(z | x) or, where it is no Gaussian, as draws from it."""
+def _generator(model: GeneratorModel | LatentVariableModel, variables: Variables, labels: tuple) -> ExportedFunction:
+    """Returns E[x | z], with one argument per stochastic layer."""
     import jax
     import numpy as np
 
-    some = [np.zeros(1, np.int32)] if labels else []
-    sizes = jax.tree.leaves(model.prior(variables, *some).event_shape)
-    several = len(sizes) > 1
+    example = [np.zeros(1, np.int32)] if labels else []
+    sizes = jax.tree.leaves(model.prior(variables, *example).event_shape)
 
     def generator(*arguments):
         z, label = arguments[: len(sizes)], arguments[len(sizes) :]
-        return model.generate(variables, z if several else z[0], *label)
+        return model.generate(variables, z if len(sizes) > 1 else z[0], *label)
+
+    return generator, (*(("float32", "n", size) for size in sizes), *labels)
+
+
+def _encoder(
+    model: LatentVariableModel, variables: Variables, shape: Shape, labels: tuple
+) -> dict[str, ExportedFunction]:
+    """Returns the parameters of q(z | x) as "encoder", or draws from it as "encoder_sampler" if it is no Gaussian."""
+    import jax
+    import numpy as np
 
     def encoder(x, *label):
         q = model.posterior(variables, x, *label)
@@ -164,17 +175,17 @@ def _of_model(model: LatentVariableModel, variables: Variables, config: Any, lab
 
         return jax.vmap(draw)(index, x, *label)
 
-    data = ("float32", "n", *config.shape)
-    found = {"generator": (generator, (*(("float32", "n", size) for size in sizes), *labels))}
+    x = ("float32", "n", *shape)
+    example = [np.zeros((1, *shape), np.float32), *([np.zeros(1, np.int32)] if labels else [])]
     try:
-        jax.eval_shape(encoder, np.zeros((1, *config.shape), np.float32), *some)
-    except NotImplementedError:  # distrax's word for a mean without a closed form
-        return found | {"encoder_sampler": (encoder_sampler, (("uint32",), ("uint32", "n"), data, *labels))}
-    return found | {"encoder": (encoder, (data, *labels))}
+        jax.eval_shape(encoder, *example)
+    except NotImplementedError:  # distrax has no closed form of the mean
+        return {"encoder_sampler": (encoder_sampler, (("uint32",), ("uint32", "n"), x, *labels))}
+    return {"encoder": (encoder, (x, *labels))}
 
 
 def stablehlo(function: Callable, arguments: Sequence[tuple]) -> bytes:
-    """`function` as `jax.export` serialises it, for all of `PLATFORMS`, with what it closes over inside."""
+    """Returns the function, with the arrays that it closes over, serialised by `jax.export` for all `PLATFORMS`."""
     import jax
     from jax import export
 
@@ -186,23 +197,19 @@ def stablehlo(function: Callable, arguments: Sequence[tuple]) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> Path:
-    """The file, whole or not at all."""
-    beside = path.with_name(path.name + ".partial")
+    """Writes the whole file or none, and returns its path."""
+    partial_path = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(content)
-        os.replace(beside, path)
+        partial_path.write_bytes(content)
+        os.replace(partial_path, path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
     return path
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
+def main(arguments: Sequence[str] | None = None, program: str = "genjax-models export") -> int:
+    """Runs the command; returns the exit status."""
     with exit_on_error():
-        print(*export(parse(Export, arguments, "python -m genjax_models.commands.export", Export.__doc__)), sep="\n")
+        print(*export(parse(Export, arguments, program, Export.__doc__)), sep="\n")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

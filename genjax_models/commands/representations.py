@@ -1,102 +1,101 @@
-"""Do latents make good representations (1.3.4)? Two simple readers of posterior means, of PCA and of pixels.
+"""Compares representations (1.3.4): linear probe and nearest neighbours on posterior means, PCA and pixels.
 
-python -m genjax_models.commands.representations runs/vae16
+genjax-models representations runs/vae16
 
-The run is one of experiments.vae or experiments.iwae, on data with classes. Printed, and written to
-representations.json in the run: the accuracy on test data of a linear probe and of nearest neighbours, fitted on the
-training split, and of the same readers on as many principal components and on the data as they are.
+The model of the run needs a posterior q(z | x), for example a run of experiments.vae or experiments.iwae, and the data
+need labels. The command prints accuracies on the test split and writes them to representations.json in the run. Both
+probes are fitted on the training split: to posterior means, to the same number of principal components, and to pixels.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from experiments.trained import Trained, trained
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import whole
 
+if TYPE_CHECKING:
+    from genjax_models.runs.loading import LoadedRun
+
 
 @dataclasses.dataclass(frozen=True)
 class Representations:
-    """Read the classes of test data from a finished run's latents, from PCA and from pixels."""
+    """Predict the classes of test data from a finished run's latents, from PCA and from pixels."""
 
     run: tyro.conf.Positional[Path]
     """Directory of the run."""
     neighbours: int = 5
-    """Of each test example."""
+    """Number of nearest neighbours."""
     checkpoint: Literal["best", "last"] = "best"
-    """Best on held-out data, or last."""
+    """Checkpoint: best on held-out data, or last."""
 
     def __post_init__(self):
         whole(1, neighbours=self.neighbours)
 
 
 def representations(options: Representations) -> dict[str, dict[str, list[float]]]:
-    """Fits and scores the readers, and writes `representations.json`.
+    """Fits and scores the probes, and writes `representations.json`.
 
     Returns:
-      representation -> reader -> accuracy and its standard error.
+      representation -> probe -> accuracy and its standard error.
     """
     import jax
 
     import genjax_models as gx
+    from genjax_models.commands.encoders import load_encoder_run
     from genjax_models.data.records import Records
 
-    run = trained(options.run, options.checkpoint)
+    run = load_encoder_run(options.run, options.checkpoint)
     train, test = run.data.train, run.data.test
     if isinstance(train.x, Records):
-        raise InputError(f"{options.run}: its training data are streamed, and readers want them in memory")
+        raise InputError(f"{options.run}: the probes need training data in memory, and this run streams them")
     if train.label is None:
-        raise InputError(f"{options.run}: its data, {run.config.data}, have no classes to be read")
-    train = jax.jit(run.data.each_step)(jax.random.key(0), train)  # binarised once, where training is at every step
-    found = gx.compare_representations(
-        _codes(run, train), _codes(run, test), train, test, neighbours=options.neighbours
+        raise InputError(f"{options.run}: the probes need a label per example, and {run.config.data} has no labels")
+    train = jax.jit(run.data.each_step)(jax.random.key(0), train)  # Draws the dynamic binarisation once.
+    scores = gx.compare_representations(
+        _posterior_means(run, train), _posterior_means(run, test), train, test, neighbours=options.neighbours
     )
-    found = {
-        name: {reader: [score.mean, score.standard_error] for reader, score in scores.items()}
-        for name, scores in found.items()
+    results = {
+        name: {probe: [score.value, score.standard_error] for probe, score in row.items()}
+        for name, row in scores.items()
     }
-    (options.run / "representations.json").write_text(json.dumps(found, indent=2))
-    return found
+    (options.run / "representations.json").write_text(json.dumps(results, indent=2))
+    return results
 
 
-def _codes(run: Trained, batch):
-    """Posterior means of all stochastic layers, side by side: `[n, latent]`."""
+def _posterior_means(run: LoadedRun, batch):
+    """Returns the posterior means of all stochastic layers, concatenated: `[n, latent]`."""
     import jax
     import jax.numpy as jnp
 
     import genjax_models as gx
+    from genjax_models.commands.encoders import label_of
 
-    look = jax.jit(
+    usage = jax.jit(
         lambda x, label: gx.latent_usage_by_layer(run.model, run.variables, jax.random.key(0), x, label=label)
     )
-    return jnp.concatenate([layer.means for layer in look(batch.x, run.label(batch))], axis=-1)
+    return jnp.concatenate([layer.means for layer in usage(batch.x, label_of(run, batch))], axis=-1)
 
 
-def table(found: dict[str, dict[str, list[float]]]) -> str:
-    """What was found, in lines."""
+def accuracy_table(results: dict[str, dict[str, list[float]]]) -> str:
+    """Returns the results as lines of text."""
     lines = [f"{'accuracy on test data':24}{'linear probe':>20}{'nearest neighbours':>22}"]
-    for name, scores in found.items():
+    for name, scores in results.items():
         cells = [f"{mean:.3f} +- {error:.3f}" for mean, error in scores.values()]
         lines.append(f"{name:24}{cells[0]:>20}{cells[1]:>22}")
     return "\n".join(lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
+def main(arguments: Sequence[str] | None = None, program: str = "genjax-models representations") -> int:
+    """Runs the command; returns the exit status."""
     with exit_on_error():
-        options = parse(Representations, arguments, "python -m genjax_models.commands.representations", Representations.__doc__)
-        print(table(representations(options)))
+        options = parse(Representations, arguments, program, Representations.__doc__)
+        print(accuracy_table(representations(options)))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,8 +4,8 @@
          = E_q[log p(x | z)] - KL(q(z | x) || p(z))         Eq. (20.77)
          = E_q[log p(x | z) + log p(z) - log q(z | x)]      Eq. (1.28)
 
-The three share the reconstruction term E_q[log p(x | z)], always estimated with samples of q, and differ in how they
-write the divergence that is taken from it: in closed form, by the closed entropy, or by samples alone.
+The three share the reconstruction term E_q[log p(x | z)], always estimated with samples of q. They differ in the
+divergence that is subtracted from it: a closed KL, a closed entropy, or only samples.
 """
 
 from collections.abc import Callable
@@ -16,13 +16,14 @@ import distrax
 import jax.numpy as jnp
 
 from genjax_models.estimators.checks import check_num_samples
+from genjax_models.estimators.distributions import draws_with_log_prob
 from genjax_models.types import Array, PRNGKey
 
 Form = Literal["entropy", "kl", "monte_carlo"]
 
 
 class ElboTerms(NamedTuple):
-    """`reconstruction` E_q[log p(x | z)] and `kl` KL(q(z | x) || p(z)), each `[batch]`, nats."""
+    """`reconstruction` E_q[log p(x | z)] and `kl` KL(q(z | x) || p(z)), each `[batch]`, in nats."""
 
     reconstruction: Array
     kl: Array
@@ -38,7 +39,7 @@ def elbo(
     num_samples: int = 1,
     form: Form = "kl",
 ) -> Array:
-    """An unbiased estimate of the bound for each example, in nats.
+    """Returns an unbiased estimate of the bound per example, in nats.
 
     Args:
       key: randomness of the samples of q.
@@ -46,17 +47,18 @@ def elbo(
       posterior: q(z | x), reparameterized, with batch shape `[batch]`; z may be any pytree.
       prior: p(z).
       likelihood: z with leaves `[num_samples, batch, ...]` -> p(x | z).
-      num_samples: samples of q for each example, at least 1. More lower the variance; the expectation is the same.
-      form: "kl" (20.77) wants a closed KL(q || p), "entropy" (20.76) a closed entropy of q, "monte_carlo" (1.28)
-        nothing. All are equal in expectation; at q = p(z | x) "monte_carlo" has no variance at all.
+      num_samples: samples of q per example, at least 1. More samples lower the variance, not the expectation.
+      form: "kl" (20.77) needs a closed KL(q || p), "entropy" (20.76) a closed entropy of q, "monte_carlo" (1.28)
+        neither. All are equal in expectation; at q = p(z | x) "monte_carlo" has no variance at all. "monte_carlo" draws
+        and weighs z in one evaluation of q: by `sample_and_log_prob` if q has its own, else compiled code joins two.
 
     Returns:
       The bound, `[batch]`. Its gradient is unbiased in the parameters of q, of the prior and of the likelihood.
 
     Raises:
       AssertionError: while tracing, log-probabilities that are not `[num_samples, batch]`.
-      ValueError: if `num_samples` is no integer of at least 1, `form` is none of the above, or the distributions
-        have no closed expression that `form` needs.
+      ValueError: `num_samples` is no integer of at least 1, `form` is unknown, or the distributions lack the closed
+        expression that `form` needs.
     """
     terms = elbo_terms(key, x, posterior, prior, likelihood, num_samples=num_samples, form=form)
     return terms.reconstruction - terms.kl
@@ -72,11 +74,15 @@ def elbo_terms(
     num_samples: int = 1,
     form: Form = "kl",
 ) -> ElboTerms:
-    """The two terms whose difference is the `elbo`; arguments and errors are the same."""
+    """Returns the two terms whose difference is the `elbo`; arguments and errors are the same."""
     check_num_samples(num_samples)
     if form not in get_args(Form):
         raise ValueError(f"form must be one of {get_args(Form)}, got {form!r}")
-    z = posterior.sample(seed=key, sample_shape=num_samples)
+    log_posterior = None
+    if form == "monte_carlo" and draws_with_log_prob(posterior):
+        z, log_posterior = posterior.sample_and_log_prob(seed=key, sample_shape=num_samples)
+    else:
+        z = posterior.sample(seed=key, sample_shape=num_samples)
     log_likelihood = likelihood(z).log_prob(x)
     chex.assert_shape(log_likelihood, (num_samples, x.shape[0]))
     match form:
@@ -85,22 +91,21 @@ def elbo_terms(
         case "entropy":
             kl = -_closed_form(posterior, "entropy", (), form) - jnp.mean(prior.log_prob(z), axis=0)
         case "monte_carlo":
-            kl = jnp.mean(posterior.log_prob(z) - prior.log_prob(z), axis=0)
+            log_posterior = posterior.log_prob(z) if log_posterior is None else log_posterior
+            kl = jnp.mean(log_posterior - prior.log_prob(z), axis=0)
     chex.assert_shape(kl, (x.shape[0],))
     return ElboTerms(jnp.mean(log_likelihood, axis=0), kl)
 
 
 def kl_by_dimension(posterior: distrax.Distribution, prior: distrax.Distribution) -> Array:
-    """KL(q(z_j | x) || p(z_j)) of each dimension, `[batch, latent]` in nats, for a q and a p that factorise.
+    """Returns KL(q(z_j | x) || p(z_j)) per dimension, `[batch, latent]` in nats, for a q and a p that factorise.
 
     Raises:
-      ValueError: they do not, or have no closed KL.
+      ValueError: q or p does not factorise, or they have no closed KL.
     """
     for distribution in (posterior, prior):
         if not isinstance(distribution, distrax.Independent) or len(distribution.event_shape) != 1:
-            raise ValueError(
-                f"the KL of each dimension is of vectors whose dimensions are independent, not {distribution.name}"
-            )
+            raise ValueError(f"the KL per dimension needs vectors of independent numbers, got {distribution.name}")
     return _closed_form(posterior.distribution, "kl_divergence", (prior.distribution,), "kl")
 
 
@@ -111,8 +116,8 @@ def _closed_form(posterior: distrax.Distribution, name: str, arguments: tuple, f
             return getattr(posterior, name)(*arguments)
         except NotImplementedError as error:
             cause = error
-    wanted, fallback = _CLOSED[form]
-    raise ValueError(f'form="{form}" needs a closed {wanted}, and there is none here: use form={fallback}') from cause
+    expression, fallback = _CLOSED[form]
+    raise ValueError(f'form="{form}" needs a closed {expression}, and there is none: use form={fallback}') from cause
 
 
 _CLOSED = {"kl": ("KL(q || p)", '"entropy" or "monte_carlo"'), "entropy": ("entropy of q", '"monte_carlo"')}

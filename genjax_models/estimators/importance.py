@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genjax_models.estimators.checks import check_num_samples
+from genjax_models.estimators.distributions import draws_with_log_prob
 from genjax_models.estimators.gram_sums import map_blocks
 from genjax_models.estimators.kernels import check_size
 from genjax_models.types import Array, PRNGKey
@@ -96,12 +97,16 @@ def iwae_bound(
         check_size("chunk", chunk)
     if gradient not in get_args(Gradient):
         raise ValueError(f"gradient must be one of {get_args(Gradient)}, got {gradient!r}")
-    z = _sample(key, posterior, num_samples, len(x))
+    z, log_q = _draw(key, posterior, num_samples, len(x))
     if gradient != "standard" and _is_discrete(z) != {False}:
         raise ValueError(f'gradient="{gradient}" is of a continuous z, and here z is discrete: use "standard"')
 
     def in_chunks(function: Callable[[Latent], Array]) -> Callable[[Latent], Array]:
         return function if chunk is None else partial(map_blocks, function, block_size=chunk)
+
+    def weigh_drawn(drawn: tuple[Latent, Array | None]) -> Array:
+        z, log_q = drawn
+        return _log_weights(z, x, posterior, prior, likelihood, log_q)
 
     def weigh(z: Latent) -> Array:
         return log_weights(z, x, posterior, prior, likelihood)
@@ -110,7 +115,7 @@ def iwae_bound(
         score = posterior.log_prob(jax.lax.stop_gradient(z))  # of q's own parameters: its mean is zero
         return weigh(z) + (score - jax.lax.stop_gradient(score))
 
-    log_w = in_chunks(weigh)(z)
+    log_w = in_chunks(weigh_drawn)((z, log_q))
     if gradient == "standard" and not zero_weights:
         return log_mean_exp(log_w)
 
@@ -200,11 +205,24 @@ def log_weights(
       AssertionError: while tracing, log-probabilities that are not `[k, batch]`.
       ValueError: q and the prior are over events of different shapes, or one is discrete where the other is not.
     """
+    return _log_weights(z, x, proposal, prior, likelihood)
+
+
+def _log_weights(
+    z: Latent,
+    x: Array,
+    proposal: distrax.Distribution,
+    prior: distrax.Distribution,
+    likelihood: Callable[[Latent], distrax.Distribution],
+    log_proposal: Array | None = None,
+) -> Array:
+    """Returns `log_weights`; `log_proposal` is log q(z | x) if it is known."""
     if proposal.event_shape != prior.event_shape:
         raise ValueError(f"the proposal is over z of shape {proposal.event_shape}, the prior of {prior.event_shape}")
     if _is_discrete(proposal.dtype) != _is_discrete(prior.dtype):
         raise ValueError(f"the proposal is over z of type {_names(proposal)}, the prior of {_names(prior)}")
-    log_likelihoods, log_prior, log_proposal = likelihood(z).log_prob(x), prior.log_prob(z), proposal.log_prob(z)
+    log_likelihoods, log_prior = likelihood(z).log_prob(x), prior.log_prob(z)
+    log_proposal = proposal.log_prob(z) if log_proposal is None else log_proposal
     chex.assert_shape([log_likelihoods, log_prior, log_proposal], (len(jax.tree.leaves(z)[0]), len(x)))
     return log_likelihoods + (log_prior - log_proposal)
 
@@ -326,17 +344,20 @@ def _check_tail(num_samples: int) -> None:
         raise ValueError(f"the tail of the weights is estimated from at least 25 samples, got {num_samples}")
 
 
-def _sample(key: PRNGKey, proposal: distrax.Distribution, num_samples: int, batch: int) -> Latent:
-    """Leaves `[num_samples, batch, ...]`."""
+def _draw(key: PRNGKey, proposal: distrax.Distribution, num_samples: int, batch: int) -> tuple[Latent, Array | None]:
+    """Returns z, leaves `[num_samples, batch, ...]`, and its log q(z | x) if the proposal weighs as it draws."""
     match proposal.batch_shape:
         case (n,) if n == batch:
-            return proposal.sample(seed=key, sample_shape=num_samples)
+            shape = (num_samples,)
         case ():
-            return proposal.sample(seed=key, sample_shape=(num_samples, batch))
-        case shape:
+            shape = (num_samples, batch)
+        case other:
             raise ValueError(
-                f"the proposal has the batch shape {shape}: for {batch} examples it must be ({batch},) or ()"
+                f"the proposal has the batch shape {other}: for {batch} examples it must be ({batch},) or ()"
             )
+    if draws_with_log_prob(proposal):
+        return proposal.sample_and_log_prob(seed=key, sample_shape=shape)
+    return proposal.sample(seed=key, sample_shape=shape), None
 
 
 def _is_discrete(tree: Any) -> set[bool]:

@@ -100,7 +100,7 @@ def annealed_sandwich(
     schedule = annealing.linear_schedule(num_temperatures)
 
     def one(key: PRNGKey, example: tuple[Array, Array | None]) -> dict[str, Array]:
-        label = jax.tree.map(lambda a: a[None], example.label)
+        label = jax.tree.map(lambda a: a[None], example[1])
         latent_key, data_key, pilot_key, forward_key, reverse_key = jax.random.split(key, 5)
         z = model.prior(variables, label).sample(seed=latent_key, sample_shape=1)
         x = model.likelihood(variables, z, label).sample(seed=data_key)

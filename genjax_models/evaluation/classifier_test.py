@@ -15,7 +15,7 @@ import scipy.stats
 from genjax_models.evaluation.features import check_features
 from genjax_models.evaluation.neighbours import nearest_neighbours
 from genjax_models.evaluation.representations import accuracy
-from genjax_models.evaluation.scores import Score
+from genjax_models.evaluation.estimates import Estimate
 from genjax_models.types import Array
 
 
@@ -23,7 +23,7 @@ class ClassifierTest(NamedTuple):
     """The share of held-out points told right, 1/2 by chance, and the p-value; `n` and `m` count the halves learned
     from too."""
 
-    accuracy: Score
+    accuracy: Estimate
     p_value: float
 
 
@@ -50,10 +50,10 @@ def classifier_two_sample_test(samples: Array, data: Array, *, classifier: Any =
     fitted = (classifier or _NeighboursVote()).fit(np.concatenate([x[learned], y[learned]]), of_samples(learned))
     told = np.asarray(fitted.predict(np.concatenate([x[scored], y[scored]])))
     label = of_samples(scored)
-    right, error, _ = accuracy(told == label)
+    right, error, *_ = accuracy(told == label)
     hits = np.sum((told == 1) & (label == 1))
     p_value = scipy.stats.hypergeom.sf(hits - 1, len(label), np.sum(label == 1), np.sum(told == 1))
-    return ClassifierTest(Score(right, error, size, size), float(p_value))
+    return ClassifierTest(Estimate(right, error, size, size), float(p_value))
 
 
 class _NeighboursVote:

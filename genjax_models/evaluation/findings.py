@@ -160,7 +160,7 @@ def _latents(facts: Facts) -> Iterator[str]:
 def _information(facts: Facts) -> Iterator[str]:
     if facts.mutual_information is None:
         return
-    information, _, n = facts.mutual_information
+    information, _, n, *_ = facts.mutual_information
     cap = math.log(n)
     if information > _NEAR * cap:
         yield (

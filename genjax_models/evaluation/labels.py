@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from genjax_models.evaluation.scores import GROUPS, Score, jackknife_error
+from genjax_models.evaluation.estimates import GROUPS, Estimate, jackknife_error
 from genjax_models.types import Array
 
 
@@ -23,7 +23,7 @@ def class_accuracy(log_probabilities: Array, label: Array) -> Array:
     return (jnp.argmax(log_probabilities, axis=1) == label).astype(jnp.float32)
 
 
-def classifier_score(log_probabilities: Array) -> Score:
+def classifier_score(log_probabilities: Array) -> Estimate:
     """exp(E KL(p(y | x) || p(y))): the inception score of Salimans et al. (2016), on a classifier of the data's own.
 
     1 where a classifier cannot tell samples apart, and at most the number of classes: where it is sure of each, and
@@ -42,7 +42,7 @@ def classifier_score(log_probabilities: Array) -> Score:
     groups = min(GROUPS, len(log_p))
     group = np.arange(len(log_p)) % groups
     *without, value = (_score(log_p[group != g]) for g in range(groups + 1))
-    return Score(float(value), float(jackknife_error(np.array(without))), len(log_p))
+    return Estimate(float(value), float(jackknife_error(np.array(without))), len(log_p))
 
 
 def _score(log_p: np.ndarray) -> float:

@@ -16,13 +16,13 @@ import numpy as np
 
 from genjax_models.estimators.kernels import check_size
 from genjax_models.evaluation.features import check_features
-from genjax_models.evaluation.scores import GROUPS, Score, jackknife_error
+from genjax_models.evaluation.estimates import GROUPS, Estimate, jackknife_error
 from genjax_models.types import Array
 
 _BLOCK = 1024  # rows at a time, beside all others
 
 
-def manifold_coverage(samples: Array, data: Array, *, neighbours: int = 5) -> dict[str, Score]:
+def manifold_coverage(samples: Array, data: Array, *, neighbours: int = 5) -> dict[str, Estimate]:
     """The four figures by name, with standard errors by the jackknife of 20 groups.
 
     The errors are cautious: of Gaussians in 2 and 32 dimensions, n = m = 100 and 400, they were 1.2 to 2.3 times the
@@ -47,7 +47,7 @@ def manifold_coverage(samples: Array, data: Array, *, neighbours: int = 5) -> di
     centre = y.mean(axis=0)
     values = _values(x - centre, y - centre, neighbours)
     return {
-        name: Score(float(value), float(jackknife_error(without)), len(x), len(y))
+        name: Estimate(float(value), float(jackknife_error(without)), len(x), len(y))
         for name, (*without, value) in values.items()
         for without in [np.array(without)]
     }

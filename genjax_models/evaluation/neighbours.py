@@ -11,7 +11,7 @@ import numpy as np
 from genjax_models.estimators.gram_sums import map_blocks
 from genjax_models.estimators.kernels import as_points, check_size, squared_distances
 from genjax_models.evaluation.features import check_features, flat
-from genjax_models.evaluation.scores import Score
+from genjax_models.evaluation.estimates import Estimate
 from genjax_models.types import Array
 
 _BLOCK = 256  # rows at a time, beside all training examples
@@ -80,7 +80,7 @@ def _nearest(x: Array, train: Array, k: int) -> Neighbours:
     return Neighbours(jnp.take_along_axis(indices, order, axis=1), jnp.take_along_axis(distances, order, axis=1))
 
 
-def data_copying(samples: Array, train: Array, test: Array) -> Score:
+def data_copying(samples: Array, train: Array, test: Array) -> Estimate:
     """P(a sample is nearer to training data than a test example is): the test of Meehan, Chaudhuri and Dasgupta (2020).
 
     The distance to the nearest training example is compared over all pairs of a sample and a test example, ties for
@@ -94,7 +94,7 @@ def data_copying(samples: Array, train: Array, test: Array) -> Score:
       test: `[m, ...]`, held out, m at least 2.
 
     Returns:
-      The share as a `Score`; training data count as given.
+      The share as a `Estimate`; training data count as given.
 
     Raises:
       ValueError: too few, of different sizes, not finite or not floating point.
@@ -103,13 +103,13 @@ def data_copying(samples: Array, train: Array, test: Array) -> Score:
     return data_copying_by_distances(*(nearest_neighbours(x, train).distances[:, 0] for x in (samples, test)))
 
 
-def data_copying_by_distances(of_samples: Array, of_test: Array) -> Score:
+def data_copying_by_distances(of_samples: Array, of_test: Array) -> Estimate:
     """`data_copying`, of distances to the nearest training example: `[n]` of samples, `[m]` of test examples."""
     of_samples, of_test = np.sort(of_samples), np.sort(of_test)
     nearer = 1 - _share_below(of_test, of_samples)  # of the test examples, for each sample
     farther = _share_below(of_samples, of_test)  # of the samples, for each test example
     variance = np.var(nearer, ddof=1) / len(nearer) + np.var(farther, ddof=1) / len(farther)
-    return Score(float(np.mean(nearer)), float(np.sqrt(variance)), len(nearer), len(farther))
+    return Estimate(float(np.mean(nearer)), float(np.sqrt(variance)), len(nearer), len(farther))
 
 
 def _share_below(ordered: np.ndarray, values: np.ndarray) -> np.ndarray:

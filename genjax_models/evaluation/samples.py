@@ -12,7 +12,7 @@ from genjax_models.evaluation.features import Features, check_prepared_alike, ex
 from genjax_models.evaluation.frechet_distance import frechet_distance
 from genjax_models.evaluation.kernel_distance import kernel_distance
 from genjax_models.evaluation.manifold_coverage import manifold_coverage
-from genjax_models.evaluation.scores import Score
+from genjax_models.evaluation.estimates import Estimate
 from genjax_models.types import Array
 
 _DISTANCES = {"kernel_distance": kernel_distance, "frechet_distance": frechet_distance, "diversity": diversity}
@@ -45,7 +45,7 @@ def sample_metrics(features: Features, samples: Array, data: Array, *, batch_siz
 
 def sample_quality(
     features: Features, samples: Array, data: Array, *, neighbours: int = 5, batch_size: int = 500
-) -> dict[str, Score]:
+) -> dict[str, Estimate]:
     """All figures on one kind of features, for a report: on the host, the Fréchet distance in float64.
 
     Training data in place of samples show what the best of generators would get.
@@ -61,7 +61,7 @@ def sample_quality(
     Returns:
       "kernel_distance_on_<features>", "frechet_distance_on_...", "diversity_on_...", "precision_on_...",
       "recall_on_...", "density_on_...", "coverage_on_...", "two_sample_accuracy_on_..." and
-      "two_sample_p_value_on_...", each a `Score`: value, standard error, n and m.
+      "two_sample_p_value_on_...", each a `Estimate`: value, standard error, n and m.
 
     Raises:
       ValueError: too few, samples and data of different shapes or not floating point, or features that are not finite.
@@ -70,9 +70,9 @@ def sample_quality(
     n, m = len(x), len(y)
     of_points = manifold_coverage(x, y, neighbours=neighbours)
     test = classifier_two_sample_test(x, y)
-    distances = {name: Score(*map(float, figure(x, y)), n, m) for name, figure in _DISTANCES.items()}
+    distances = {name: Estimate(*map(float, figure(x, y)), n, m) for name, figure in _DISTANCES.items()}
     found = distances | of_points
-    found |= {"two_sample_accuracy": test.accuracy, "two_sample_p_value": Score(test.p_value, math.nan, n, m)}
+    found |= {"two_sample_accuracy": test.accuracy, "two_sample_p_value": Estimate(test.p_value, math.nan, n, m)}
     return {f"{name}_on_{features.name}": score for name, score in found.items()}
 
 

@@ -1,4 +1,4 @@
-"""What is generated: a prior, a generator and what it needs, wired."""
+"""Models: a prior, a generator and its encoder or discriminator, wired."""
 
 from genjax_models.models.adversarial import AdversarialPair, adversarial_pair
 from genjax_models.models.autoencoder import AutoencoderModel, autoencoder_model
@@ -10,6 +10,7 @@ from genjax_models.models.hierarchical import hierarchical_model
 from genjax_models.models.implicit import ImplicitModel, implicit_model
 from genjax_models.models.laplacian_pyramid_gan import LaplacianPyramidGAN, laplacian_pyramid_gan, refining_pair
 from genjax_models.models.latent_variable import LatentVariableModel, latent_variable_model
+from genjax_models.models.learning import Learning, learning_mode
 from genjax_models.models.likelihoods import bernoulli, discretised_logistic, gaussian
 from genjax_models.models.mixture import MixtureModel, gaussian_mixture
 from genjax_models.models.posteriors import coupling_flow, diagonal_gaussian, full_covariance_gaussian
@@ -22,6 +23,7 @@ __all__ = [
     "ImplicitModel",
     "LaplacianPyramidGAN",
     "LatentVariableModel",
+    "Learning",
     "MixtureModel",
     "adversarial_pair",
     "autoencoder_model",
@@ -37,6 +39,7 @@ __all__ = [
     "implicit_model",
     "laplacian_pyramid_gan",
     "latent_variable_model",
+    "learning_mode",
     "positive",
     "refining_pair",
     "starting_at_data_mean",

@@ -1,4 +1,4 @@
-"""A generator without a likelihood, and the discriminator that judges what it makes."""
+"""A generator without a likelihood, and the discriminator that tells its samples from data."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,20 +9,27 @@ import jax.numpy as jnp
 
 from genjax_models.models.gaussian_noise import with_gaussian_noise
 from genjax_models.models.generator import GeneratorModel
-from genjax_models.models.implicit import MUTABLE, Noise, implicit_model
+from genjax_models.models.implicit import Noise, implicit_model
 from genjax_models.models.latent_variable import condition
+from genjax_models.models.learning import apply_in_learning
 from genjax_models.types import Array, Batch, Players, PRNGKey
 
 
 class AdversarialPair(NamedTuple):
     """Pure functions of the variables of the players "discriminator" and "generator".
 
-    `generate(players, key, batch)` makes as many x as the batch has, of its labels where the pair is conditional.
-    `discriminate(players, key, batch)` gives what the discriminator emits: logits `[batch]`, or features `[batch, ...]` for
-    `objectives.mmd_gan`. Both are for learning, and return the players with batch statistics moved on beside their
-    result. `sample(players, key, n, *, label=None)` draws x `[n, ...]`, by running averages where there are batch
-    statistics. `density`, of the generator's variables, is p(x) where noise on its output gives it one; `range` is what
-    the generator's last layer is confined to, where it is.
+    `generate` and `discriminate` are for learning (`models.learning`): they take a key and return the players as they
+    moved. `sample` and `density` are for judging.
+
+    Attributes:
+      init: (key, batch) -> players.
+      generate: (players, key, batch) -> as many x as the batch has, and players. A conditional pair generates x of the
+        batch's labels.
+      discriminate: (players, key, batch) -> the discriminator's output, and players. The output is logits `[batch]`,
+        or features `[batch, ...]` for `objectives.mmd_gan`.
+      sample: (players, key, n, *, label=None) -> x `[n, ...]`.
+      density: p(x), a function of the generator's variables; None without noise on the output.
+      range: lowest and highest value of the generator's last layer; None if unbounded.
     """
 
     init: Callable[[PRNGKey, Batch], Players]
@@ -42,42 +49,38 @@ def adversarial_pair(
     output_noise: float | Array = 0.0,
     classes: int | None = None,
 ) -> AdversarialPair:
-    """Wires two networks.
+    """Wires two networks, which may have dropout and batch normalisation by the convention of `models.learning`.
 
     Args:
-      generator: z `[batch, latent]` -> x `[batch, *shape]`; this, `latent` and `noise` are those of `implicit_model`.
-      discriminator: x -> logits `[batch]`. It is given a key "dropout" whenever it judges.
+      generator: z `[batch, latent]` -> x `[batch, *shape]`; see `implicit_model`.
+      discriminator: x -> logits `[batch]`.
       latent: dimensions of z.
       noise: z ~ N(0, I), or uniform in [-1, 1]^latent.
-      output_noise: sigma of x = g(z) + sigma eps, eps ~ N(0, I), while it learns and while it is sampled: the
-        discriminator sees no g(z) without it. With sigma above 0 the pair has a `density` (`with_gaussian_noise`).
-      classes: their number, where both networks see the class as `[batch, classes]` zeros and a one (Mirza and
-        Osindero, 2014).
-
-    Both networks normalise by the statistics of the batch where their collection "batch_stats" is mutable, as
-    `nn.BatchNorm(use_running_average=not self.is_mutable_collection("batch_stats"))` does, and by running averages
-    elsewhere.
+      output_noise: sigma of x = g(z) + sigma eps, eps ~ N(0, I), in training and in sampling: the discriminator never
+        sees g(z) itself. With sigma above 0 the pair has a `density` (`with_gaussian_noise`).
+      classes: number of classes, if both networks see the class as `[batch, classes]`, one-hot (Mirza and Osindero,
+        2014).
 
     Returns:
-      A pair, whose functions raise ValueError where it is conditional and has no label; `init` where the generator
-      makes no examples of the data's shape.
+      A pair. If it is conditional, its functions raise ValueError without a label. `init` raises ValueError if the
+      generator makes examples of another shape than the data's.
 
     Raises:
-      ValueError: a noise that is neither, or an output noise that is not in [0, inf).
+      ValueError: an unknown noise, or an output noise outside [0, inf).
     """
     model = implicit_model(generator, latent, noise=noise, classes=classes)
-    silent = not isinstance(output_noise, jax.core.Tracer) and output_noise == 0
-    density = None if silent else with_gaussian_noise(model, output_noise, noise=noise)
+    without_noise = not isinstance(output_noise, jax.core.Tracer) and output_noise == 0
+    density = None if without_noise else with_gaussian_noise(model, output_noise, noise=noise)
 
     def noisy(key: PRNGKey, x: Array) -> Array:
-        return x if silent else x + output_noise * jax.random.normal(key, x.shape, x.dtype)
+        return x if without_noise else x + output_noise * jax.random.normal(key, x.shape, x.dtype)
 
     def init(key: PRNGKey, batch: Batch) -> Players:
-        of_discriminator, of_generator = jax.random.split(key)
+        discriminator_key, generator_key = jax.random.split(key)
         label = condition(classes, jnp.zeros(1, jnp.int32))
-        variables = model.init(of_generator, batch)
+        variables = model.init(generator_key, batch)
         return {
-            "discriminator": dict(discriminator.init(of_discriminator, batch.x[:1], *label)),
+            "discriminator": dict(discriminator.init(discriminator_key, batch.x[:1], *label)),
             "generator": variables,
         }
 
@@ -87,9 +90,9 @@ def adversarial_pair(
         return noisy(data_key, x), {**players, "generator": variables}
 
     def discriminate(players: Players, key: PRNGKey, batch: Batch) -> tuple[Array, Players]:
-        label, before = condition(classes, batch.label), players["discriminator"]
-        logits, moved = discriminator.apply(before, batch.x, *label, rngs={"dropout": key}, mutable=MUTABLE)
-        return logits, {**players, "discriminator": {**before, **moved}}
+        inputs = batch.x, *condition(classes, batch.label)
+        logits, variables = apply_in_learning(discriminator, players["discriminator"], key, *inputs)
+        return logits, {**players, "discriminator": variables}
 
     def sample(players: Players, key: PRNGKey, n: int, *, label: Array | None = None) -> Array:
         latent_key, data_key = jax.random.split(key)

@@ -1,4 +1,4 @@
-"""A generator that starts at the mean of the data, whatever z is: Burda, Grosse and Salakhutdinov, 2015."""
+"""A generator that starts at the mean of the data, for every z: Burda, Grosse and Salakhutdinov, 2015."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -7,20 +7,20 @@ from jax.scipy.special import logit
 from genjax_models.models.latent_variable import LatentVariableModel
 from genjax_models.types import Array, Batch, PRNGKey, Variables
 
-_INSIDE = 1e-3  # of pixels that are always off: their bias starts at -7, not at minus infinity
+_INSIDE = 1e-3  # the bias of pixels that are always off starts at -7, not at minus infinity
 
 
 def starting_at_data_mean(model: LatentVariableModel, generator: str = "generator") -> LatentVariableModel:
-    """The model, whose Bernoulli likelihood starts with its output's bias at the logit of the mean of `init`'s batch.
+    """Returns the model with another start: the output bias of its Bernoulli likelihood is the logit of the data mean.
 
-    A bias that starts at zero would first learn, and with it every hidden unit, that most pixels are mostly off.
+    With a bias of zero, all hidden units would first learn that most pixels are mostly off.
 
     Args:
-      model: whose generator emits "logits" by a linear layer with a bias.
-      generator: the generator's name in the params: "generators_0" in a model of several layers.
+      model: its generator emits "logits" by a linear layer with a bias.
+      generator: name of the generator in the params: "generators_0" in a model of several layers.
 
     Returns:
-      The model; its `init` wants a batch of many examples, and raises ValueError where there is no such bias.
+      The model. Its `init` needs a batch of many examples, and raises ValueError if there is no such bias.
     """
 
     def init(key: PRNGKey, batch: Batch) -> Variables:
@@ -34,5 +34,5 @@ def starting_at_data_mean(model: LatentVariableModel, generator: str = "generato
 def _with_bias(params: Variables, path: tuple[str, ...], bias: Array) -> Variables:
     name, *rest = path
     if name not in params or (not rest and np.shape(params[name]) != bias.shape):
-        raise ValueError(f"the generator has no bias of the logits of {bias.size} pixels: found {sorted(params)}")
+        raise ValueError(f"the generator needs a bias of the logits of {bias.size} pixels, got {sorted(params)}")
     return {**params, name: _with_bias(params[name], tuple(rest), bias) if rest else bias}

@@ -9,15 +9,17 @@ import jax
 from genjax_models.networks.outputs import Output
 from genjax_models.types import Array, Shape
 
-# Standard deviations stay in [1e-4, inf): what underflows below that has lost its gradient in float32.
+# Standard deviations stay in [1e-4, inf): a scale that underflows in float32 has no gradient.
 _SMALLEST_SCALE = 1e-4
 
 
 class Family(NamedTuple):
-    """Distributions over arrays of `event_shape`, indexed by what a network emits.
+    """Distributions over arrays of `event_shape`, indexed by the outputs of a network.
 
-    `outputs` says what the network must emit, `distribution` makes the distribution of it; parameters with leaves
-    `[..., *output]` give batch shape `[...]`.
+    Attributes:
+      event_shape: shape of one event.
+      outputs: name -> an output that the network must emit.
+      distribution: emitted parameters, leaves `[..., *output]` -> a distribution of batch shape `[...]`.
     """
 
     event_shape: Shape
@@ -26,5 +28,5 @@ class Family(NamedTuple):
 
 
 def positive(raw: Array) -> Array:
-    """Any number -> a scale in [1e-4, inf), softplus(raw) + 1e-4: never an overflow, as exp of a log-variance is."""
+    """Returns a scale in [1e-4, inf), softplus(raw) + 1e-4. Unlike exp of a log-variance it does not overflow."""
     return jax.nn.softplus(raw) + _SMALLEST_SCALE

@@ -1,10 +1,10 @@
-"""Gaussian noise on a generator's output, x = g(z) + sigma eps, and the density that it gives (20.10.4).
+"""Gaussian noise on a generator's output, x = g(z) + sigma eps, and the density of its x (20.10.4).
 
-Without it p(x) lies on a manifold of no more dimensions than z has, and is no density at all. With it
+Without noise p(x) lies on a manifold of at most as many dimensions as z has, and is no density at all. With noise
 
     p(x | z) = N(x; g(z), sigma^2 I),      p(x) = E_{z ~ p(z)} p(x | z),
 
-so that an implicit model can be asked for likelihoods like any other.
+so that the likelihood of an implicit model can be estimated.
 """
 
 import math
@@ -16,24 +16,25 @@ import jax.numpy as jnp
 from genjax_models.models.generator import GeneratorModel
 from genjax_models.models.implicit import ImplicitModel, Noise
 from genjax_models.models.latent_variable import standard_normal
+from genjax_models.models.learning import Learning, has_state
 from genjax_models.models.likelihoods import gaussian
-from genjax_models.types import Array, Variables
+from genjax_models.types import Array, Batch, PRNGKey, Variables
 
 
 def with_gaussian_noise(model: ImplicitModel, scale: float | Array, *, noise: Noise = "normal") -> GeneratorModel:
-    """The model with N(0, scale^2 I) added to what it generates: it draws from, and has, a density.
+    """Returns the model with N(0, scale^2 I) added to its samples, and so with a density.
 
     Args:
-      model: x = g(z), of the same variables; batch normalisation is by running averages.
+      model: x = g(z), with the same variables.
       scale: sigma, in the units of x.
-      noise: the distribution of z that the model was made with.
+      noise: distribution of z that the model was made with.
 
     Returns:
-      What asks for a `GeneratorModel` takes it: quadrature, annealing, importance sampling from the prior. A
-      conditional one wants a label in `likelihood`, and in `sample`.
+      A `GeneratorModel`, for quadrature, annealing and importance sampling from the prior. If the model is conditional,
+      `likelihood` and `sample` need a label.
 
     Raises:
-      ValueError: a scale that is not positive and finite (not checked where it is traced).
+      ValueError: a scale that is not positive and finite; a traced scale is not checked.
     """
     known = not isinstance(scale, jax.core.Tracer)
     if known and (isinstance(scale, str | bool) or not 0 < scale < math.inf):
@@ -45,8 +46,20 @@ def with_gaussian_noise(model: ImplicitModel, scale: float | Array, *, noise: No
         edge = jnp.ones(model.latent)
         return distrax.Independent(distrax.Uniform(-edge, edge), 1)
 
-    def likelihood(variables: Variables, z: Array, label: Array | None = None) -> distrax.Distribution:
-        mean = model.generate(variables, z, label)
+    def about(mean: Array, z: Array) -> distrax.Distribution:
         return gaussian(mean.shape[z.ndim - 1 :], scale).distribution({"mean": mean})
 
-    return GeneratorModel(model.init, prior, likelihood)
+    def likelihood(variables: Variables, z: Array, label: Array | None = None) -> distrax.Distribution:
+        return about(model.generate(variables, z, label), z)
+
+    def learning(variables: Variables, key: PRNGKey, batch: Batch) -> Learning:
+        learn = lambda z: model.generate_in_learning(variables, key, z, batch.label)
+        return Learning(
+            posterior=None,
+            prior=prior(variables),
+            likelihood=lambda z: about(learn(z)[0], z),
+            moved=lambda z: learn(z)[1] if has_state(variables) else variables,
+            chunked=not has_state(variables),
+        )
+
+    return GeneratorModel(model.init, prior, likelihood, learning)

@@ -6,7 +6,7 @@
 z is the tuple (z_1, ..., z_L), z_1 nearest to the data.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import distrax
@@ -16,8 +16,12 @@ import jax.numpy as jnp
 from genjax_models.estimators.distributions import Chain
 from genjax_models.models.families import Family
 from genjax_models.models.latent_variable import Latent, LatentVariableModel, condition, standard_normal
+from genjax_models.models.learning import Learning, apply_in_learning, draws_dropout, dropout_key, has_state
+from genjax_models.networks.outputs import Emitted
 from genjax_models.networks.pair import Layers
 from genjax_models.types import Array, Batch, PRNGKey, Variables
+
+Emit = Callable[[str, int, Array], Emitted]  # ("encode" or "generate", layer, the network's input) -> its outputs
 
 
 def hierarchical_model(
@@ -30,48 +34,97 @@ def hierarchical_model(
 ) -> LatentVariableModel:
     """Wires L encoders and L generators, listed from the data up, under a standard normal prior of z_L.
 
-    Neither q nor p over all of z has a closed KL: the `elbo` wants form="monte_carlo".
+    Neither q nor p over all of z has a closed KL: the `elbo` needs form="monte_carlo". All networks may have dropout
+    and batch normalisation, by the convention of `models.learning`.
 
     Args:
       encoders: `encoders[l]` reads z_l (x for l = 0) and emits `posteriors[l].outputs`.
       posteriors: families of q(z_{l+1} | z_l), over vectors.
       generators: `generators[l]` reads z_{l+1} and emits `likelihoods[l].outputs`.
       likelihoods: families of p(z_l | z_{l+1}); the first is of p(x | z_1).
-      classes: their number, for a conditional model; every network sees the class.
+      classes: number of classes of a conditional model; every network sees the class.
 
     Raises:
-      ValueError: not as many of each, or p and q disagree on the size of a layer.
+      ValueError: the numbers of parts differ, or p and q disagree on the size of a layer.
     """
-    counts = [len(each) for each in (encoders, posteriors, generators, likelihoods)]
-    if len(set(counts)) > 1 or not counts[0]:
-        raise ValueError(f"each layer has an encoder, a posterior, a generator and a likelihood, got {counts} of them")
-    sizes = [posterior.event_shape for posterior in posteriors]
-    if sizes[:-1] != [likelihood.event_shape for likelihood in likelihoods[1:]]:
-        below = [likelihood.event_shape for likelihood in likelihoods[1:]]
-        raise ValueError(f"q has layers of {sizes[:-1]} numbers below the last, p has {below}")
+    sizes = _checked_sizes(encoders, posteriors, generators, likelihoods)
     layers = Layers(tuple(encoders), tuple(generators))
 
     def init(key: PRNGKey, batch: Batch) -> Variables:
         z = tuple(jnp.zeros((1, *size)) for size in sizes)
         return layers.init(key, batch.x[:1], z, *condition(classes, jnp.zeros(1, jnp.int32)))
 
-    def q(variables: Variables, label: Array | None, layer: int, below: Array) -> distrax.Distribution:
-        emitted = layers.apply(variables, layer, below, *condition(classes, label), method="encode")
-        return posteriors[layer].distribution(emitted)
+    def q(emit: Emit, layer: int, below: Array) -> distrax.Distribution:
+        return posteriors[layer].distribution(emit("encode", layer, below))
 
-    def p(variables: Variables, label: Array | None, layer: int, above: Array) -> distrax.Distribution:
-        emitted = layers.apply(variables, layer, above, *condition(classes, label), method="generate")
-        return likelihoods[layer].distribution(emitted)
+    def p(emit: Emit, layer: int, above: Array) -> distrax.Distribution:
+        return likelihoods[layer].distribution(emit("generate", layer, above))
 
-    def posterior(variables: Variables, x: Array, label: Array | None = None) -> Chain:
-        up = [partial(q, variables, label, layer) for layer in range(1, len(sizes))]
-        return Chain(q(variables, label, 0, x), up)
+    def q_of_all_layers(emit: Emit, x: Array) -> Chain:
+        return Chain(q(emit, 0, x), [partial(q, emit, layer) for layer in range(1, len(sizes))])
 
-    def prior(variables: Variables, label: Array | None = None) -> Chain:
-        down = [partial(p, variables, label, layer) for layer in range(len(sizes) - 1, 0, -1)]
+    def p_of_all_layers(emit: Emit) -> Chain:
+        down = [partial(p, emit, layer) for layer in range(len(sizes) - 1, 0, -1)]
         return Chain(standard_normal(*sizes[-1]), down, downwards=True)
 
-    def likelihood(variables: Variables, z: Latent, label: Array | None = None) -> distrax.Distribution:
-        return p(variables, label, 0, z[0])
+    def judging(variables: Variables, label: Array | None) -> Emit:
+        def emit(method: str, layer: int, h: Array) -> Emitted:
+            return layers.apply(variables, layer, h, *condition(classes, label), method=method)
 
-    return LatentVariableModel(init, posterior, prior, likelihood)
+        return emit
+
+    def learning(variables: Variables, key: PRNGKey, batch: Batch) -> Learning:
+        key = dropout_key(key)
+
+        def learn(before: Variables, method: str, layer: int, h: Array) -> tuple[Emitted, Variables]:
+            return apply_in_learning(layers, before, key, layer, h, *condition(classes, batch.label), method=method)
+
+        def emit(method: str, layer: int, h: Array) -> Emitted:
+            return learn(variables, method, layer, h)[0]
+
+        def moved(z: Latent) -> Variables:
+            after = variables
+            if has_state(variables):
+                for layer, (below, above) in enumerate(zip((batch.x, *z), z, strict=False)):
+                    after = learn(after, "encode", layer, below)[1]
+                    after = learn(after, "generate", layer, above)[1]
+            return after
+
+        def encoder_drops(layer: int) -> bool:
+            inputs = layer, jnp.zeros((len(batch.x), *sizes[layer - 1])), *condition(classes, batch.label)
+            return draws_dropout(layers, variables, key, *inputs, method="encode")
+
+        return Learning(
+            posterior=q_of_all_layers(emit, batch.x),
+            prior=p_of_all_layers(emit),
+            likelihood=lambda z: p(emit, 0, z[0]),
+            moved=moved,
+            chunked=not has_state(variables) and not any(encoder_drops(layer) for layer in range(1, len(sizes))),
+        )
+
+    return LatentVariableModel(
+        init,
+        posterior=lambda variables, x, label=None: q_of_all_layers(judging(variables, label), x),
+        prior=lambda variables, label=None: p_of_all_layers(judging(variables, label)),
+        likelihood=lambda variables, z, label=None: p(judging(variables, label), 0, z[0]),
+        learning=learning,
+    )
+
+
+def _checked_sizes(
+    encoders: Sequence[nn.Module],
+    posteriors: Sequence[Family],
+    generators: Sequence[nn.Module],
+    likelihoods: Sequence[Family],
+) -> list[tuple[int, ...]]:
+    """Returns the shape of z in each layer; refuses parts that do not fit together."""
+    counts = [len(each) for each in (encoders, posteriors, generators, likelihoods)]
+    if len(set(counts)) > 1 or not counts[0]:
+        raise ValueError(
+            f"each layer needs an encoder, a posterior, a generator and a likelihood, got {counts} of them"
+        )
+    sizes = [posterior.event_shape for posterior in posteriors]
+    below = [likelihood.event_shape for likelihood in likelihoods[1:]]
+    if sizes[:-1] != below:
+        raise ValueError(f"q has layers of {sizes[:-1]} numbers below the last, p has {below}")
+    return sizes

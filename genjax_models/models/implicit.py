@@ -1,6 +1,6 @@
 """The generator without a likelihood: x = g(z) for z ~ p(z), an implicit model (Mohamed and Lakshminarayanan, 2016).
 
-Its p(x) can be drawn from, and has no value that could be asked for (20.10.2).
+One can draw from its p(x), but not evaluate it (20.10.2).
 """
 
 from collections.abc import Callable
@@ -12,9 +12,8 @@ import jax
 import jax.numpy as jnp
 
 from genjax_models.models.latent_variable import condition
+from genjax_models.models.learning import apply_in_learning, dropout_key
 from genjax_models.types import Array, Batch, PRNGKey, Variables
-
-MUTABLE = ["batch_stats"]  # what a network may change while it learns
 
 Noise = Literal["normal", "uniform"]
 _RANGES = {jnp.tanh: (-1, 1), jax.nn.tanh: (-1, 1), jax.nn.sigmoid: (0, 1)}  # nn.tanh and nn.sigmoid are jax's
@@ -24,10 +23,17 @@ _NOISE = {"normal": jax.random.normal, "uniform": partial(jax.random.uniform, mi
 class ImplicitModel(NamedTuple):
     """Pure functions of the model's variables.
 
-    `noise(key, n)` draws z `[n, latent]`. `generate(variables, z, label=None)` is g(z) `[n, *shape]`, by running
-    averages where there are batch statistics. `draw(variables, key, n, label=None)` is for learning: x `[n, *shape]`,
-    and the variables with batch statistics moved on. A model with `classes` wants a label `[n]` in both. `range` is
-    what its last layer is confined to, where it is (`output_range`).
+    A model with `classes` needs a `label` `[n]` in `generate`, `generate_in_learning` and `draw`.
+
+    Attributes:
+      latent: dimensions of z.
+      classes: number of classes of a conditional model, or None.
+      init: (key, batch) -> variables.
+      noise: (key, n) -> z `[n, latent]`.
+      generate: (variables, z, label=None) -> g(z) `[n, *shape]`, for judging.
+      generate_in_learning: (variables, key, z, label=None) -> g(z) in learning mode (`models.learning`), and the
+        variables as they moved.
+      range: lowest and highest value of the last layer (`output_range`); None if unbounded.
     """
 
     latent: int
@@ -35,11 +41,15 @@ class ImplicitModel(NamedTuple):
     init: Callable[[PRNGKey, Batch], Variables]
     noise: Callable[[PRNGKey, int], Array]
     generate: Callable[..., Array]
-    draw: Callable[..., tuple[Array, Variables]]
+    generate_in_learning: Callable[..., tuple[Array, Variables]]
     range: tuple[float, float] | None = None
 
+    def draw(self, variables: Variables, key: PRNGKey, n: int, label: Array | None = None) -> tuple[Array, Variables]:
+        """Returns n draws in learning mode, `[n, *shape]`, and the variables as they moved."""
+        return self.generate_in_learning(variables, key, self.noise(key, n), label)
+
     def sample(self, variables: Variables, key: PRNGKey, n: int, *, label: Array | None = None) -> Array:
-        """n draws, `[n, *shape]`; the label, of a conditional model, is `[n]` or one for all."""
+        """Returns n draws, `[n, *shape]`; the label, of a conditional model, is `[n]` or one for all draws."""
         label = None if label is None else jnp.broadcast_to(label, (n,))
         return self.generate(variables, self.noise(key, n), label)
 
@@ -50,19 +60,18 @@ def implicit_model(
     """Wires a network z `[n, latent]` -> x `[n, *shape]`.
 
     Args:
-      generator: for data in [0, 1] it ends in a sigmoid, for data in [-1, 1] in tanh: `nn.Sequential([network,
-        nn.sigmoid])`. It normalises by the statistics of the batch where its collection "batch_stats" is mutable, as
-        `nn.BatchNorm(use_running_average=not self.is_mutable_collection("batch_stats"))` does.
+      generator: ends in a sigmoid for data in [0, 1], in tanh for data in [-1, 1]: `nn.Sequential([network,
+        nn.sigmoid])`. It may have dropout and batch normalisation, by the convention of `models.learning`.
       latent: dimensions of z.
       noise: z ~ N(0, I), or uniform in [-1, 1]^latent.
-      classes: their number, where the network sees the class as `[n, classes]` zeros and a one.
+      classes: number of classes, if the network sees the class as `[n, classes]`, one-hot.
 
     Returns:
-      A model, whose functions raise ValueError where it is conditional and has no label; `init` where the generator
-      makes no examples of the data's shape.
+      A model. If it is conditional, its functions raise ValueError without a label. `init` raises ValueError if the
+      generator makes examples of another shape than the data's.
 
     Raises:
-      ValueError: a noise that is neither.
+      ValueError: an unknown noise.
     """
     if noise not in get_args(Noise):
         raise ValueError(f"noise must be one of {get_args(Noise)}, got {noise!r}")
@@ -71,8 +80,8 @@ def implicit_model(
         label = condition(classes, jnp.zeros(1, jnp.int32))
         made, variables = generator.init_with_output(key, jnp.zeros((1, latent)), *label)
         if jnp.shape(made) != (1, *batch.x.shape[1:]):
-            found = jax.tree.map(lambda a: a.shape[1:], made)
-            raise ValueError(f"the generator must make examples of shape {batch.x.shape[1:]}, got {found}")
+            shape = jax.tree.map(lambda a: a.shape[1:], made)
+            raise ValueError(f"the generator must make examples of shape {batch.x.shape[1:]}, got {shape}")
         return dict(variables)
 
     def draw_noise(key: PRNGKey, n: int) -> Array:
@@ -81,15 +90,18 @@ def implicit_model(
     def generate(variables: Variables, z: Array, label: Array | None = None) -> Array:
         return generator.apply(variables, z, *condition(classes, label))
 
-    def draw(variables: Variables, key: PRNGKey, n: int, label: Array | None = None) -> tuple[Array, Variables]:
-        x, moved = generator.apply(variables, draw_noise(key, n), *condition(classes, label), mutable=MUTABLE)
-        return x, {**variables, **moved}
+    def generate_in_learning(
+        variables: Variables, key: PRNGKey, z: Array, label: Array | None = None
+    ) -> tuple[Array, Variables]:
+        return apply_in_learning(generator, variables, dropout_key(key), z, *condition(classes, label))
 
-    return ImplicitModel(latent, classes, init, draw_noise, generate, draw, output_range(generator))
+    return ImplicitModel(latent, classes, init, draw_noise, generate, generate_in_learning, output_range(generator))
 
 
 def output_range(generator: nn.Module) -> tuple[float, float] | None:
-    """What the values that a network makes are confined to: by its own word (`range`), or by a tanh or a sigmoid at the
-    end of an `nn.Sequential`. None where nothing is known to confine them."""
+    """Returns the lowest and the highest value that a network can make; None if unknown.
+
+    The range is the network's attribute `range`, or follows from a tanh or a sigmoid at the end of an `nn.Sequential`.
+    """
     last = generator.layers[-1] if isinstance(generator, nn.Sequential) and generator.layers else generator
     return _RANGES.get(last) if not isinstance(last, nn.Module) else getattr(last, "range", None)

@@ -1,4 +1,4 @@
-"""The latent-variable model p(x, z) = p(z) p(x | z) with an encoder q(z | x), or both given a class."""
+"""The latent-variable model p(x, z) = p(z) p(x | z) with an encoder q(z | x), optionally conditional on a class."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,40 +10,48 @@ import jax.numpy as jnp
 
 from genjax_models.estimators.distributions import diagonal_normal
 from genjax_models.models.families import Family
+from genjax_models.models.learning import Learning, apply_in_learning, dropout_key, has_state
 from genjax_models.networks.pair import EncoderGenerator
 from genjax_models.types import Array, Batch, PRNGKey, Variables
 
-Latent = Any  # z, a pytree of arrays: one array, or one for each stochastic layer
+Latent = Any  # z, a pytree of arrays: one array, or one per stochastic layer
 
 
 class LatentVariableModel(NamedTuple):
     """Pure functions of the model's variables.
 
-    `posterior(variables, x, label=None)` is q(z | x), `prior(variables, label=None)` p(z) and
-    `likelihood(variables, z, label=None)` p(x | z), for z with any leading axes. A conditional model wants a `label`
-    `[batch]` in all of them; others read none.
+    A conditional model needs a `label` `[batch]` in all functions; other models ignore it.
+
+    Attributes:
+      init: (key, batch) -> variables.
+      posterior: (variables, x, label=None) -> q(z | x).
+      prior: (variables, label=None) -> p(z).
+      likelihood: (variables, z, label=None) -> p(x | z), for z with any leading axes.
+      learning: (variables, key, batch) -> the three distributions in learning mode (`models.learning`). None if no
+        network has dropout or batch statistics: the model then learns by the functions above.
     """
 
     init: Callable[[PRNGKey, Batch], Variables]
     posterior: Callable[..., distrax.Distribution]
     prior: Callable[..., distrax.Distribution]
     likelihood: Callable[..., distrax.Distribution]
+    learning: Callable[[Variables, PRNGKey, Batch], Learning] | None = None
 
     def generate(self, variables: Variables, z: Latent, label: Array | None = None) -> Array:
-        """g(z) = E[x | z], `[..., *shape]`."""
+        """Returns g(z) = E[x | z], `[..., *shape]`."""
         return self.likelihood(variables, z, label).mean()
 
     def sample(
         self, variables: Variables, key: PRNGKey, n: int, *, label: Array | None = None, mean: bool = False
     ) -> Array:
-        """n draws, `[n, *shape]`: z from the prior, then x from p(x | z), or E[x | z] of the same z with `mean`.
+        """Returns n draws, `[n, *shape]`: z from the prior, then x from p(x | z).
 
         Args:
-          variables: of the model.
-          key: of z and x.
-          n: how many.
-          label: `[n]`, or one for all; of a conditional model.
-          mean: whether to return E[x | z].
+          variables: variables of the model.
+          key: randomness of z and x.
+          n: number of draws.
+          label: `[n]`, or one for all draws; only of a conditional model.
+          mean: whether to return E[x | z], of the same z, in place of x.
         """
         latent_key, data_key = jax.random.split(key)
         z = self.prior(variables, label).sample(seed=latent_key, sample_shape=n)
@@ -56,13 +64,15 @@ def latent_variable_model(
 ) -> LatentVariableModel:
     """Wires two networks and the families whose parameters they emit, under a standard normal prior.
 
+    Both networks may have dropout and batch normalisation, by the convention of `models.learning`.
+
     Args:
       encoder: x `[..., *shape]` -> `posterior.outputs`.
-      posterior: the family of q(z | x), over vectors.
+      posterior: family of q(z | x), over vectors.
       generator: z `[..., latent]` -> `likelihood.outputs`.
-      likelihood: the family of p(x | z).
-      classes: their number, for a conditional VAE (Sohn, Lee and Yan, 2015): q(z | x, label) and p(x | z, label), whose
-        networks see the class as `[..., classes]` zeros and a one.
+      likelihood: family of p(x | z).
+      classes: number of classes of a conditional VAE (Sohn, Lee and Yan, 2015): q(z | x, label) and p(x | z, label).
+        The networks see the class as `[..., classes]`, one-hot.
 
     Returns:
       A model whose variables have the params of an "encoder" and a "generator".
@@ -82,16 +92,31 @@ def latent_variable_model(
     def prior(variables: Variables, label: Array | None = None) -> distrax.Distribution:
         return standard_normal(latent)
 
-    return LatentVariableModel(init, encode, prior, generate)
+    def learning(variables: Variables, key: PRNGKey, batch: Batch) -> Learning:
+        label, key = condition(classes, batch.label), dropout_key(key)
+        emitted, encoded = apply_in_learning(pair, variables, key, batch.x, *label, method="encode")
+
+        def generate_in_learning(before: Variables, z: Array) -> tuple[Any, Variables]:
+            return apply_in_learning(pair, before, key, z, *label, method="generate")
+
+        return Learning(
+            posterior=posterior.distribution(emitted),
+            prior=prior(variables),
+            likelihood=lambda z: likelihood.distribution(generate_in_learning(variables, z)[0]),
+            moved=lambda z: generate_in_learning(encoded, z)[1] if has_state(variables) else variables,
+            chunked=not has_state(variables),
+        )
+
+    return LatentVariableModel(init, encode, prior, generate, learning)
 
 
 def standard_normal(latent: int) -> distrax.Independent:
-    """N(0, I) over vectors of `latent` numbers."""
+    """Returns N(0, I) over vectors of `latent` numbers."""
     return diagonal_normal(jnp.zeros(latent), jnp.ones(latent))
 
 
 def condition(classes: int | None, label: Array | None) -> tuple[Array, ...]:
-    """What the networks of a model see beside x or z: the label `[...]` as `[..., classes]`, or nothing.
+    """Returns the inputs that follow x or z in a network: the label `[...]` as one-hot `[..., classes]`, or none.
 
     Raises:
       ValueError: a conditional model without a label.
@@ -99,5 +124,5 @@ def condition(classes: int | None, label: Array | None) -> tuple[Array, ...]:
     if classes is None:
         return ()
     if label is None:
-        raise ValueError(f"the model is conditional on one of {classes} classes: it wants a label for each example")
+        raise ValueError(f"a model conditional on one of {classes} classes needs a label per example")
     return (jax.nn.one_hot(label, classes),)

@@ -17,7 +17,7 @@ LearnedScale = Literal["global", "isotropic", "diagonal"]
 
 
 def bernoulli(shape: Shape) -> Family:
-    """Independent coin flips with probability sigmoid(logits), for binary x."""
+    """Returns independent Bernoulli distributions with probability sigmoid(logits), for binary x."""
     return Family(
         event_shape=shape,
         outputs={"logits": Output(shape)},
@@ -26,13 +26,13 @@ def bernoulli(shape: Shape) -> Family:
 
 
 def gaussian(shape: Shape, scale: float | Array | LearnedScale) -> Family:
-    """N(g(z), Sigma), with Sigma by its standard deviation sigma, never by a variance.
+    """Returns N(g(z), Sigma), with Sigma given by a standard deviation sigma, never by a variance.
 
     Args:
-      shape: of one example.
-      scale: a number: sigma, fixed (not checked where it is traced). "global": one sigma, learned.
-        "isotropic": Sigma = sigma(z)^2 I, Eq. (1.6), which prints sigma where its square belongs. "diagonal": a sigma
-        for every dimension, a function of z.
+      shape: shape of one example.
+      scale: a number: fixed sigma (a traced number is not checked). "global": one learned sigma. "isotropic":
+        Sigma = sigma(z)^2 I, Eq. (1.6), which prints sigma in place of its square. "diagonal": a sigma per dimension,
+        a function of z.
 
     Raises:
       ValueError: `scale` is neither a positive finite number nor one of the names.
@@ -59,16 +59,16 @@ def gaussian(shape: Shape, scale: float | Array | LearnedScale) -> Family:
 
 
 def discretised_logistic(shape: Shape) -> Family:
-    """Logistic distributions rounded to 256 levels, for 8-bit x in [0, 1]; a learned scale for each dimension."""
+    """Returns logistic distributions rounded to 256 levels, for 8-bit x in [0, 1]; each dimension learns a scale."""
 
     def distribution(p):
         mean = 0.5 + flat(p["mean"], shape)  # a new network starts in the middle of the range
-        scale = positive(flat(p["raw_scale"], shape) - 2.0)  # and about an eighth of it wide
+        scale = positive(flat(p["raw_scale"], shape) - 2.0)  # and its scale is about an eighth of the range
         return _over(shape, DiscretisedLogistic(mean, jnp.broadcast_to(scale, mean.shape)))
 
     return Family(shape, {"mean": Output(shape), "raw_scale": Output(shape, of_input=False)}, distribution)
 
 
 def _over(shape: Shape, each: distrax.Distribution) -> Shaped:
-    """Independent numbers `[..., prod(shape)]` as one array of `shape`."""
+    """Returns independent numbers `[..., prod(shape)]` as one array of `shape`."""
     return Shaped(Vector(each), shape)

@@ -13,13 +13,13 @@ from genjax_models.types import Array, Batch, PRNGKey, Shape, Variables
 
 
 class MixtureModel(NamedTuple):
-    """Pure functions of the model's variables: `distribution(variables)` is p(x), whose log_prob is exact."""
+    """Pure functions of the model's variables: `distribution(variables)` is p(x), with an exact log_prob."""
 
     init: Callable[[PRNGKey, Batch], Variables]
     distribution: Callable[[Variables], distrax.Distribution]
 
     def sample(self, variables: Variables, key: PRNGKey, n: int) -> Array:
-        """n draws, `[n, *shape]`."""
+        """Returns n draws, `[n, *shape]`."""
         return self.distribution(variables).sample(seed=key, sample_shape=n)
 
 
@@ -31,26 +31,26 @@ def gaussian_mixture(
     scale: float = 1.0,
     smallest_scale: float = 1e-2,
 ) -> MixtureModel:
-    """Components with weights, means and full covariances Sigma_m = L_m L_m' of their own, over the d numbers of x.
+    """Returns a mixture whose components have weights, means and full covariances Sigma_m = L_m L_m' of d numbers of x.
 
-    The likelihood of a mixture has no maximum: a component that sits on one data point gains without end as it shrinks
-    (Bishop, 2006, section 9.2.1). Here the diagonal of L_m, lower triangular, is softplus(raw) + `smallest_scale`, so
-    that |L_m| is at least smallest_scale^d and no density passes (sqrt(2 pi) smallest_scale)^-d. Choose it well below
-    the structure that the data have, and well above the distance between neighbours.
+    The likelihood of a mixture has no maximum: a component on one data point gains without end as it shrinks (Bishop,
+    2006, section 9.2.1). Here the diagonal of L_m, lower triangular, is softplus(raw) + `smallest_scale`. So |L_m| is
+    at least smallest_scale^d, and no density exceeds (sqrt(2 pi) smallest_scale)^-d. Choose it well below the structure
+    of the data, and well above the distance between neighbours.
 
     Args:
-      shape: of one example.
+      shape: shape of one example.
       num_components: M.
-      start: `[M, *shape]`, data points, say, on which the means begin. By default they are drawn from N(0, scale^2 I).
-      scale: standard deviation of every component at first.
+      start: initial means, `[M, *shape]`: data points, say. None draws them from N(0, scale^2 I).
+      scale: initial standard deviation of every component.
       smallest_scale: in the units of x, below `scale`.
 
     Returns:
       A model whose params are "logits" `[M]`, "mean" `[M, d]` and "raw_factor" `[M, d, d]`.
 
     Raises:
-      ValueError: M that is no integer of at least 1, scales that are not 0 < smallest_scale < scale < inf, or a start
-        of another shape.
+      ValueError: M is no integer of at least 1, the scales are not 0 < smallest_scale < scale < inf, or `start` has
+        another shape.
     """
     size = math.prod(shape)
     if isinstance(num_components, bool) or not isinstance(num_components, int) or num_components < 1:
@@ -72,7 +72,7 @@ def gaussian_mixture(
     def distribution(variables: Variables) -> distrax.Distribution:
         p = variables["params"]
         diagonal = jax.nn.softplus(p["raw_factor"]) + smallest_scale
-        factor = jnp.where(jnp.eye(size, dtype=bool), diagonal, p["raw_factor"])  # its upper part is not read
+        factor = jnp.where(jnp.eye(size, dtype=bool), diagonal, p["raw_factor"])  # the upper part is ignored
         components = FullCovarianceNormal(p["mean"], factor)
         return Shaped(distrax.MixtureSameFamily(distrax.Categorical(p["logits"]), components), shape)
 

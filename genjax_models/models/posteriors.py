@@ -11,7 +11,7 @@ from genjax_models.types import Array
 
 
 def diagonal_gaussian(latent: int) -> Family:
-    """N(mean, diag(scale^2)) over z `[latent]`, the usual choice (Kingma and Welling, 2014)."""
+    """Returns N(mean, diag(scale^2)) over z `[latent]`, the usual choice (Kingma and Welling, 2014)."""
     return Family(
         event_shape=(latent,),
         outputs={"mean": Output((latent,)), "raw_scale": Output((latent,))},
@@ -20,7 +20,7 @@ def diagonal_gaussian(latent: int) -> Family:
 
 
 def full_covariance_gaussian(latent: int) -> Family:
-    """N(mean, L L') over z `[latent]`: sees correlations that a diagonal q cannot, at latent^2 / 2 more outputs."""
+    """Returns N(mean, L L') over z `[latent]`: models correlations, with latent^2 / 2 more outputs than a diagonal."""
     rows, columns = np.tril_indices(latent)
     on_diagonal = rows == columns
 
@@ -34,21 +34,22 @@ def full_covariance_gaussian(latent: int) -> Family:
 
 
 def coupling_flow(latent: int, layers: int = 2) -> Family:
-    """A diagonal Gaussian bent by affine couplings (Dinh et al., 2017) that the encoder emits for each x.
+    """Returns a diagonal Gaussian transformed by affine couplings (Dinh et al., 2017) that the encoder emits per x.
 
-    Each layer leaves every other number as it is and moves the rest: z_j <- z_j exp(s_j) + t_j, where s = tanh(S h) and
-    t = T h are of h = tanh(z) of those that stay; the next layer has them change places. z that hang together, and not
-    linearly, are within reach. q has neither a closed KL nor a closed mean: the `elbo` wants form="monte_carlo".
+    Each layer keeps every other number of z and moves the rest: z_j <- z_j exp(s_j) + t_j, where s = tanh(S h) and
+    t = T h are functions of h = tanh(z) of the kept numbers; in the next layer the two halves change roles. Nonlinear
+    dependence between the numbers of z is possible. q has neither a closed KL nor a closed mean: the `elbo` needs
+    form="monte_carlo".
 
     Args:
-      latent: at least 2, since a number alone has nothing to be moved by.
-      layers: of couplings; two move every number once.
+      latent: dimensions of z, at least 2: a single number could not be moved.
+      layers: number of couplings; two move every number once.
 
     Raises:
       ValueError: fewer than 2 dimensions, or fewer than 1 layer.
     """
     if latent < 2 or layers < 1:
-        raise ValueError(f"couplings are of at least 2 dimensions and 1 layer, got {latent} and {layers}")
+        raise ValueError(f"couplings need at least 2 dimensions and 1 layer, got {latent} and {layers}")
 
     def distribution(p):
         base = diagonal_normal(p["mean"], positive(p["raw_scale"]))
@@ -65,11 +66,11 @@ def coupling_flow(latent: int, layers: int = 2) -> Family:
     return Family((latent,), {**vectors, "log_scales": weights, "shifts": weights}, distribution)
 
 
-def _coupling(stays: np.ndarray, log_scales: Array, shifts: Array) -> distrax.MaskedCoupling:
-    """`stays` `[latent]`, weights `[..., latent, latent]`."""
+def _coupling(kept: np.ndarray, log_scales: Array, shifts: Array) -> distrax.MaskedCoupling:
+    """Returns one layer: `kept` `[latent]`, weights `[..., latent, latent]`."""
 
     def move(z: Array) -> tuple[Array, Array]:
-        h = jnp.tanh(z)  # zero where z moves: distrax hides those
+        h = jnp.tanh(z)  # distrax passes zeros for the numbers that move
         return jnp.einsum("...ij,...j->...i", shifts, h), jnp.tanh(jnp.einsum("...ij,...j->...i", log_scales, h))
 
-    return distrax.MaskedCoupling(stays, move, lambda moves: distrax.ScalarAffine(moves[0], log_scale=moves[1]))
+    return distrax.MaskedCoupling(kept, move, lambda moves: distrax.ScalarAffine(moves[0], log_scale=moves[1]))

@@ -69,9 +69,10 @@ class MLPGenerator(nn.Module):
     emits: Emits
     hidden: Sequence[int] = (400,)
     activation: Activation = jax.nn.relu
+    dropout: float = 0.0
 
     @nn.compact
     def __call__(self, z: Array, condition: Array | None = None) -> Emitted:
         """z `[..., latent]` (and a condition `[..., c]`) -> `[..., *output]` for each output."""
-        features = MLP(self.hidden, self.activation)(with_condition(z, condition))
+        features = MLP(self.hidden, self.activation, self.dropout)(with_condition(z, condition))
         return emit(self, self.emits, features.shape[:-1], lambda name, shape: dense_output(features, name, shape))

@@ -1,4 +1,4 @@
-"""How a model is learned: players, losses, sample; one file for each system."""
+"""Objectives: how a model is learned. Players, losses and sample; one file per system."""
 
 from genjax_models.objectives.autoencoder import autoencoder
 from genjax_models.objectives.gan import gan

@@ -8,17 +8,17 @@ from genjax_models.types import Array, Aux, Objective
 
 
 def autoencoder(model: AutoencoderModel) -> Objective:
-    """One player, "autoencoder", that lowers |x - g(f(x))|^2: sum over dimensions, mean over the batch; f with dropout.
+    """Returns an objective with one player, "autoencoder", that lowers |x - g(f(x))|^2.
 
-    `sample` decodes z ~ N(0, I). That is no draw from a learned p(x): nothing has asked the codes to look like
-    N(0, I), and the pictures show it.
+    The error is a sum over dimensions and a mean over the batch. Both networks learn in learning mode.
+
+    `sample` decodes z ~ N(0, I). These are no draws from a learned p(x): nothing makes the codes look like N(0, I).
     """
 
     def loss(variables, key, batch, step):
-        variables = variables["autoencoder"]
-        reconstruction = model.generate(variables, model.encode(variables, batch.x, key))
+        reconstruction, moved = model.reconstruct(variables["autoencoder"], key, batch.x)
         error = jnp.mean(squared_error(batch.x, reconstruction))
-        return error, Aux({"squared_error": error})
+        return error, Aux({"squared_error": error}, {"autoencoder": moved})
 
     def sample(variables, key, n, *, label=None):
         return model.generate(variables["autoencoder"], jax.random.normal(key, (n, model.latent)))
@@ -27,5 +27,5 @@ def autoencoder(model: AutoencoderModel) -> Objective:
 
 
 def squared_error(x: Array, reconstruction: Array) -> Array:
-    """|x - reconstruction|^2 of each example: `[batch, ...]` twice -> `[batch]`."""
+    """Returns |x - reconstruction|^2 per example: `[batch, ...]` twice -> `[batch]`."""
     return jnp.sum((x - reconstruction) ** 2, axis=range(1, x.ndim))

@@ -1,4 +1,4 @@
-"""The generative adversarial network: a discriminator and a generator, each with its own payoff (20.10.4)."""
+"""The generative adversarial network: a discriminator and a generator, each with its own loss (20.10.4)."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +16,7 @@ Penalty = Literal["wasserstein", "r1"]
 
 
 class _Losses(NamedTuple):
-    """Of logits; above `boundary` the discriminator says real, where there is such a boundary."""
+    """Losses of logits. Logits above `boundary` mean real; None if the loss has no boundary."""
 
     discriminator: Callable[[Array, Array], Array]
     generator: Callable[[Array], Array]
@@ -43,32 +43,34 @@ def gan(
     penalty: Penalty | None = None,
     penalty_weight: float | Array = 10.0,
 ) -> Objective:
-    """The game of Eq. (20.80): the discriminator moves first, and the generator, with noise of its own, answers it.
+    """Returns the game of Eq. (20.80): the discriminator moves first, then the generator, with fresh noise.
 
-    Real and fake examples pass the discriminator as two batches, so that batch normalisation sees each alone. Both have
-    the same labels in a conditional pair.
+    Real and fake examples pass the discriminator as two batches, so that batch normalisation sees them separately. In a
+    conditional pair both have the same labels. Both networks learn in learning mode. The adversary is "discriminator".
 
     Args:
       pair: generator and discriminator.
-      loss: the losses of both; see `estimators.adversarial`. The first three have the discriminator's loss in common.
-      label_smoothing: one-sided, of the first three payoffs; off at 0.
-      penalty: on the discriminator's slope: "wasserstein" between real and fake examples, "r1" at real ones. It refuses
-        batch normalisation.
-      penalty_weight: lambda of the one, gamma of the other.
+      loss: losses of both players; see `estimators.adversarial`. The first three, the payoffs of the book, share the
+        discriminator's loss.
+      label_smoothing: one-sided smoothing of the labels, for the first three losses; off at 0.
+      penalty: penalty on the discriminator's slope: "wasserstein" between real and fake examples, "r1" at real
+        examples. It refuses batch normalisation.
+      penalty_weight: weight of the penalty: lambda of "wasserstein", gamma of "r1".
 
     Returns:
-      An `Objective` whose discriminator reports "accuracy", the share of examples told apart (1/2 where the generator
-      has won; not of "wasserstein", which draws no boundary), and "penalty", before its weight, where there is one.
+      An `Objective` whose discriminator reports "accuracy", the share of examples classified correctly (1/2 if the
+      generator has won; not for "wasserstein", which has no boundary). With a penalty it also reports "penalty", before
+      the weight.
 
     Raises:
-      ValueError: names that are none of the above, or a smoothing of a loss without labels.
+      ValueError: an unknown loss or penalty, or label smoothing with a loss without labels.
     """
-    for name, given, accepted in (
+    for name, value, accepted in (
         ("loss", loss, get_args(GameLoss)),
         ("penalty", penalty, (*get_args(Penalty), None)),
     ):
-        if given not in accepted:
-            raise ValueError(f"{name} must be one of {accepted}, got {given!r}")
+        if value not in accepted:
+            raise ValueError(f"{name} must be one of {accepted}, got {value!r}")
     losses = _LOSSES[loss]
     if losses.discriminator is adversarial.discriminator_loss:
         losses = losses._replace(discriminator=partial(losses.discriminator, label_smoothing=label_smoothing))
@@ -95,15 +97,16 @@ def gan(
         return jnp.mean(losses.generator(fake_logits)), Aux(variables=variables)
 
     def slope_penalty(variables, key, batch, fake):
-        point_key, judge_key = jax.random.split(key)
-        critic = lambda x: pair.discriminate(variables, judge_key, batch._replace(x=x))[0]
+        point_key, dropout_key = jax.random.split(key)
+        critic = lambda x: pair.discriminate(variables, dropout_key, batch._replace(x=x))[0]
         if penalty == "r1":
             return adversarial.r1_penalty(critic, batch.x)
         return adversarial.wasserstein_gradient_penalty(point_key, critic, batch.x, fake)
 
-    return Objective(pair.init, {"discriminator": discriminator, "generator": generator}, pair.sample, pair.range, ("discriminator",))
+    losses_by_player = {"discriminator": discriminator, "generator": generator}
+    return Objective(pair.init, losses_by_player, pair.sample, pair.range, adversaries=("discriminator",))
 
 
 def _accuracy(real_logits: Array, fake_logits: Array) -> Array:
-    """Share of examples told apart."""
+    """Returns the share of examples classified correctly."""
     return jnp.mean(jnp.concatenate([real_logits > 0, fake_logits < 0]))

@@ -17,39 +17,40 @@ Distance = Literal["biased_root", "unbiased_squared"]
 def gmmn(
     model: ImplicitModel, kernel: Kernel, *, distance: Distance = "biased_root", axis: str | None = None
 ) -> Objective:
-    """One player, "generator", that lowers the MMD between the batch and as many samples of its own.
+    """Returns an objective with one player, "generator", that lowers the MMD between the batch and as many samples.
 
-    Batches are to be large, 1,000 say (Li et al.): the noise of the MMD is that of two samples, and falls with their
-    size. A batch that is spread over devices is compared as one: the mean of the shards' MMDs is another estimator.
+    Batches must be large, 1,000 say (Li et al.): the noise of the MMD falls with the size of both samples. A batch that
+    is spread over devices is compared as one: the mean of the shards' MMDs is another estimator. The generator learns
+    in learning mode.
 
     Args:
-      model: not conditional.
-      kernel: that of both papers is `gaussian_kernel`, of several bandwidths in Li et al., whose sigma is a variance:
+      model: a model that is not conditional.
+      kernel: both papers use `gaussian_kernel`; Li et al. use several bandwidths. Their sigma is a variance:
         k = exp(-d^2 / (2 sigma)), so that their 2, 5, 10, 20, 40 and 80 are bandwidths of 1.4 to 8.9.
-      distance: "biased_root" is the root of `mmd_squared_biased`, whose gradient does not fade as samples come close
-        to the data (Li et al., section 3), and is zero where it is zero; "unbiased_squared" is `mmd_squared_unbiased`,
-        whose gradient is that of MMD^2 in expectation.
-      axis: the mapped axis, under `jax.pmap`; see `objectives.matching`.
+      distance: "biased_root" is the root of `mmd_squared_biased`. Its gradient does not fade as samples come close to
+        the data (Li et al., section 3), and is zero where the root is zero. "unbiased_squared" is
+        `mmd_squared_unbiased`. Its expected gradient is the gradient of MMD^2.
+      axis: the mapped axis under `jax.pmap`; see `objectives.matching`.
 
     Returns:
       An `Objective` that reports "mmd_squared_biased" or "mmd_squared_unbiased".
 
     Raises:
-      ValueError: a conditional model, or a distance that is neither.
+      ValueError: a conditional model, or an unknown distance.
     """
     return matching(model, mmd(kernel, distance), axis=axis)
 
 
 def mmd(kernel: Kernel, distance: Distance) -> SampleDistance:
-    """What a GMMN lowers, and the squared MMD that it is made of, by the name of its estimator; see `gmmn`."""
+    """Returns the distance that a GMMN lowers. Its metric is the squared MMD, named by the estimator; see `gmmn`."""
     if distance not in get_args(Distance):
         raise ValueError(f"distance must be one of {get_args(Distance)}, got {distance!r}")
 
-    def of(x: Array, samples: Array) -> tuple[Array, Metrics]:
+    def mmd_of(x: Array, samples: Array) -> tuple[Array, Metrics]:
         if distance == "biased_root":
             squared = mmd_squared_biased(x, samples, kernel)
             return safe_sqrt(squared), {"mmd_squared_biased": squared}
         squared = mmd_squared_unbiased(x, samples, kernel)
         return squared, {"mmd_squared_unbiased": squared}
 
-    return of
+    return mmd_of

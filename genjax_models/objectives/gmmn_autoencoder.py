@@ -1,10 +1,10 @@
 """A GMMN on the codes of an autoencoder (20.10.5; Li, Swersky and Zemel, 2015, section 4): easier to match than pixels.
 
-Two stages are one game of two players, of which one moves at a time: so they are one compiled loop and one state, and a
-run that is stopped in either of them goes on as any other does. Until step `autoencoder_steps` the autoencoder learns;
-from there on it is frozen, and the generator learns to make codes like those of the data.
+The two stages are one game of two players, of which one moves at a time. So they share one compiled loop and one state,
+and a run that stops in either stage resumes as any other run. The autoencoder learns until step `autoencoder_steps`.
+Then it is frozen, and the generator learns to make codes like the codes of the data.
 
-A loss without a gradient does not freeze a player: momentum would carry it on, and the steps that it sits out would
+A loss without a gradient does not freeze a player: momentum would still move it, and the steps without learning would
 count in Adam's bias correction and in a schedule. `in_two_stages` gives the players optimizers that stand still.
 """
 
@@ -30,31 +30,34 @@ def gmmn_autoencoder(
     autoencoder_steps: int,
     distance: Distance = "biased_root",
 ) -> Objective:
-    """Players "autoencoder", which lowers its reconstruction error, and "generator", which lowers the MMD of codes.
+    """Returns an objective with players "autoencoder" and "generator".
+
+    "autoencoder" lowers its reconstruction error, "generator" the MMD between its codes and the codes of the data.
 
     Args:
-      autoencoder: of the data. Its dropout is in its own learning alone: codes to be matched are without.
-      generator: z -> codes `[n, autoencoder.latent]`; where the encoder ends in a sigmoid, so does this.
-      kernel: of codes.
-      autoencoder_steps: how many steps are the autoencoder's. Give the optimizers of `in_two_stages` the same.
+      autoencoder: autoencoder of the data. It learns in learning mode; the codes to be matched are made in judging
+        mode, without dropout, since the autoencoder is then frozen.
+      generator: z -> codes `[n, autoencoder.latent]`; it ends in a sigmoid if the encoder does.
+      kernel: kernel on codes.
+      autoencoder_steps: number of steps of the autoencoder. Give the optimizers of `in_two_stages` the same number.
       distance: as in `gmmn`.
 
     Returns:
-      An `Objective` whose players report their loss alone, zero while they rest. `sample` decodes codes of the
+      An `Objective` whose players report only their loss, zero while they rest. `sample` decodes codes of the
       generator.
 
     Raises:
-      ValueError: as `gmmn`, and steps that are no integer of at least 1.
+      ValueError: as `gmmn`, or `autoencoder_steps` is no integer of at least 1.
     """
     check_size("autoencoder_steps", autoencoder_steps)
     first, second = reconstructing(autoencoder), gmmn(generator, kernel, distance=distance)
 
     def init(key: PRNGKey, batch: Batch) -> Players:
-        of_autoencoder, of_generator = jax.random.split(key)
-        codes = Batch(jnp.zeros((1, autoencoder.latent)))
-        return {**first.init(of_autoencoder, batch), **second.init(of_generator, codes)}
+        autoencoder_key, generator_key = jax.random.split(key)
+        codes = batch._replace(x=jnp.zeros((len(batch.x), autoencoder.latent)))
+        return {**first.init(autoencoder_key, batch), **second.init(generator_key, codes)}
 
-    def of_codes(variables, key, batch, step):
+    def mmd_of_codes(variables, key, batch, step):
         codes = autoencoder.encode(variables["autoencoder"], batch.x)
         return second.losses["generator"](variables, key, batch._replace(x=codes), step)
 
@@ -63,7 +66,7 @@ def gmmn_autoencoder(
 
     losses = {
         "autoencoder": _only(lambda step: step < autoencoder_steps, first.losses["autoencoder"]),
-        "generator": _only(lambda step: step >= autoencoder_steps, of_codes),
+        "generator": _only(lambda step: step >= autoencoder_steps, mmd_of_codes),
     }
     return Objective(init, losses, sample)
 
@@ -71,7 +74,7 @@ def gmmn_autoencoder(
 def in_two_stages(
     autoencoder: optax.GradientTransformation, generator: optax.GradientTransformation, *, autoencoder_steps: int
 ) -> dict[str, optax.GradientTransformation]:
-    """Optimizers by player: each stands still, its state included, in the other's stage, and counts its own steps."""
+    """Returns an optimizer per player. It stands still with its state in the other stage and counts its own steps."""
     return {
         "autoencoder": optax.conditionally_mask(autoencoder, lambda step: step < autoencoder_steps),
         "generator": optax.conditionally_mask(generator, lambda step: step >= autoencoder_steps),
@@ -79,15 +82,15 @@ def in_two_stages(
 
 
 def _only(active: Callable[[Array], Array], loss: Loss) -> Loss:
-    """The value of `loss` where `active(step)`, and what it moves; elsewhere zero, and nothing is computed."""
+    """Returns `loss` for steps with `active(step)`; in other steps it is zero, moves nothing and computes nothing."""
 
     def switched(variables, key, batch, step):
         def learning():
             value, aux = loss(variables, key, batch, step)
-            return value, _moving({**variables, **(aux.variables or {})})
+            return value, _without_params({**variables, **(aux.variables or {})})
 
         def resting():
-            return jnp.zeros(()), _moving(variables)
+            return jnp.zeros(()), _without_params(variables)
 
         value, moved = jax.lax.cond(active(step), learning, resting)
         return value, Aux(variables=moved)
@@ -95,8 +98,8 @@ def _only(active: Callable[[Array], Array], loss: Loss) -> Loss:
     return switched
 
 
-def _moving(players: Players) -> Players:
-    """All but the params."""
+def _without_params(players: Players) -> Players:
+    """Returns the players without their params."""
     return {
         player: {collection: values for collection, values in variables.items() if collection != "params"}
         for player, variables in players.items()

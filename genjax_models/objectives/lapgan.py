@@ -1,4 +1,4 @@
-"""The Laplacian pyramid of adversarial networks (Denton et al., 2015): a game at each level, all in one step."""
+"""The Laplacian pyramid of adversarial networks (Denton et al., 2015): one game per level, all in one step."""
 
 from typing import Any
 
@@ -11,17 +11,18 @@ from genjax_models.types import Aux, Batch, Loss, Objective, Players, PRNGKey
 
 
 def lapgan(model: LaplacianPyramidGAN, **options: Any) -> Objective:
-    """`gan` at every level, between "discriminator_k" and "generator_k", on the batch's images halved k times.
+    """Returns `gan` at every level, between "discriminator_k" and "generator_k", on the batch's images halved k times.
 
-    What a finer generator is conditioned on comes from real images while it learns, so that no level waits for another;
-    in `sample` it comes from the coarser level's generator. Discriminators report what those of `gan` do.
+    A finer generator is conditioned on low-pass images. In training they come from real images, so that no level waits
+    for another; in `sample` they come from the coarser level's generator. Discriminators report the metrics of `gan`,
+    and are the adversaries.
 
     Args:
-      model: a pair for each level.
-      options: those of `gan` (payoff, label_smoothing, penalty, penalty_weight), for all levels.
+      model: one pair per level.
+      options: options of `gan` (loss, label_smoothing, penalty, penalty_weight), for all levels.
 
     Raises:
-      ValueError: as `gan` does; while tracing, of images that the levels cannot halve, or labels that are missing.
+      ValueError: as `gan`; while tracing, images that the levels cannot halve, or a missing label.
     """
     levels = len(model.pairs)
     games = [gan(pair, **options) for pair in model.pairs]
@@ -32,16 +33,16 @@ def lapgan(model: LaplacianPyramidGAN, **options: Any) -> Objective:
     def init(key: PRNGKey, batch: Batch) -> Players:
         images, players = gaussian_pyramid(batch.x, levels), {}
         for level, game in enumerate(games):
-            drawn = game.init(jax.random.fold_in(key, level), batch._replace(x=images[level]))
-            players |= model.named(drawn, level)
+            of_level = game.init(jax.random.fold_in(key, level), batch._replace(x=images[level]))
+            players |= model.named(of_level, level)
         return players
 
     def at_level(level: int, loss: Loss) -> Loss:
-        def of_all(variables, key, batch, step):
+        def loss_of_all_players(variables, key, batch, step):
             value, aux = loss(model.at(variables, level), key, halved(batch, level), step)
             return value, Aux(aux.metrics, model.named(aux.variables, level))
 
-        return of_all
+        return loss_of_all_players
 
     losses = {
         f"{role}_{level}": at_level(level, loss)

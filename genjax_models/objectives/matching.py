@@ -1,4 +1,4 @@
-"""A generator that is learned by a distance between two samples, the batch and its own: no second network."""
+"""A generator learned by a distance between two samples, the batch and its own, without a second network."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,13 +12,19 @@ SampleDistance = Callable[[Array, Array], tuple[Array, Metrics]]  # x and sample
 
 
 def matching(model: ImplicitModel, distance: SampleDistance, *, axis: str | None = None) -> Objective:
-    """One player, "generator", that lowers `distance(batch.x, samples)`, of as many samples as the batch has examples.
+    """Returns an objective with one player, "generator", that lowers `distance(batch.x, samples)`.
 
-    The distance is of both as wholes, wherever their shards lie under `jax.jit`. Under `jax.pmap` each device has only
-    its own: with `axis`, the name of the mapped axis, all devices compare what all have.
+    There are as many samples as examples in the batch. The generator learns in learning mode. Under `jax.jit` the
+    distance compares the whole batch with all samples, on any number of devices. Under `jax.pmap` each device has only
+    its own share: with `axis`, the name of the mapped axis, every device compares the shares of all.
+
+    Args:
+      model: a model that is not conditional.
+      distance: (x, samples), `[n, ...]` each -> the distance, and metrics.
+      axis: the mapped axis under `jax.pmap`; None elsewhere.
 
     Raises:
-      ValueError: a conditional model, since the distance is not shown the labels.
+      ValueError: a conditional model, since the distance ignores labels.
     """
     if model.classes is not None:
         raise ValueError(

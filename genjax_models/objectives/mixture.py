@@ -1,4 +1,4 @@
-"""The finite mixture, learned by maximum likelihood: log p(x) of Eq. (1.5) is a sum, and needs no estimate."""
+"""The finite mixture, learned by maximum likelihood: log p(x) of Eq. (1.5) is a sum, computed exactly."""
 
 import jax.numpy as jnp
 
@@ -7,10 +7,10 @@ from genjax_models.types import Aux, Objective
 
 
 def mixture(model: MixtureModel) -> Objective:
-    """One player, "mixture", that raises log p(x), mean over the batch.
+    """Returns an objective with one player, "mixture", that raises log p(x), mean over the batch.
 
-    The maximum is one of many: components are interchangeable, and some starts leave components unused. Where it is a
-    full batch, EM climbs to the same maxima.
+    There are many maxima: components are interchangeable, and some starts leave components unused. With full batches,
+    EM reaches the same maxima.
 
     Returns:
       An `Objective` that reports "log_likelihood" (nats). `sample` draws from p(x).

@@ -1,4 +1,4 @@
-"""The MMD-GAN: a GMMN whose kernel is learned, by an adversary (Li et al., 2017; Bińkowski et al., 2018)."""
+"""The MMD-GAN: a GMMN whose kernel is learned by an adversary (Li et al., 2017; Bińkowski et al., 2018)."""
 
 from functools import partial
 
@@ -13,53 +13,55 @@ from genjax_models.types import Array, Aux, Objective
 
 
 def mmd_gan(pair: AdversarialPair, kernel: Kernel, *, penalty_weight: float | Array = 1.0) -> Objective:
-    """The game min_g max_f MMD^2 of f(x) and f(g(z)), estimated without bias: f moves first, and g answers it.
+    """Returns the game min_g max_f MMD^2 of f(x) and f(g(z)), estimated without bias: f moves first, then g.
 
-    What f lacks is a scale: it could raise MMD^2 by larger features alone. Bińkowski et al. keep it in bounds by the
-    penalty of WGAN-GP on the witness function of the two batches, w(t) = E k(f(x), f(t)) - E k(f(g(z)), f(t)), whose
-    slope between real and fake examples is to be 1. The MMD is that of whole batches, wherever their shards lie.
+    The scale of f is free: f could raise MMD^2 merely by larger features. Bińkowski et al. bound it by the penalty of
+    WGAN-GP on the witness function of the two batches, w(t) = E k(f(x), f(t)) - E k(f(g(z)), f(t)), whose slope between
+    real and fake examples should be 1. The MMD compares whole batches, on any number of devices. Both networks learn in
+    learning mode. The adversary is "discriminator".
 
     Args:
-      pair: generator, and a discriminator that gives features `[batch, ...]` in place of logits. Its last layer has no
-        bias: kernels of distances do not see one, and Adam makes a random walk of the rounding in its gradient.
+      pair: generator, and a discriminator that emits features `[batch, ...]` in place of logits. Its last layer has no
+        bias: kernels of distances do not depend on it, and Adam turns the rounding of its gradient into a random walk.
         `nn.Sequential([MLPEncoder(shape, (400,), ()), nn.leaky_relu, nn.Dense(16, use_bias=False)])`, say.
-      kernel: of features.
-      penalty_weight: lambda, 1 in Bińkowski et al.
+      kernel: kernel on features.
+      penalty_weight: weight of the penalty, lambda; 1 in Bińkowski et al.
 
     Returns:
-      An `Objective` whose players "discriminator" and "generator" report "mmd_squared_unbiased", and the discriminator
-      "penalty", before its weight. The penalty refuses batch normalisation in the discriminator.
+      An `Objective` whose players "discriminator" and "generator" report "mmd_squared_unbiased". The discriminator also
+      reports "penalty", before its weight. The penalty refuses batch normalisation in the discriminator.
     """
 
     def compare(variables, key, batch):
-        """Features of both, the fake examples, and the players with their batch statistics moved on."""
+        """Returns the features of real and fake examples, the fake examples, and the players as they moved."""
         noise_key, real_key, fake_key = jax.random.split(key, 3)
         fake, variables = pair.generate(variables, noise_key, batch)
-        of_real, variables = pair.discriminate(variables, real_key, batch)
-        of_fake, variables = pair.discriminate(variables, fake_key, batch._replace(x=fake))
-        return of_real, of_fake, fake, variables
+        real_features, variables = pair.discriminate(variables, real_key, batch)
+        fake_features, variables = pair.discriminate(variables, fake_key, batch._replace(x=fake))
+        return real_features, fake_features, fake, variables
 
     def discriminator(variables, key, batch, step):
         compare_key, penalty_key = jax.random.split(key)
-        of_real, of_fake, fake, variables = compare(variables, compare_key, batch)
-        squared = mmd_squared_unbiased(of_real, of_fake, kernel)
-        penalty = jnp.mean(slope_penalty(variables, penalty_key, batch, fake, of_real, of_fake))
+        real_features, fake_features, fake, variables = compare(variables, compare_key, batch)
+        squared = mmd_squared_unbiased(real_features, fake_features, kernel)
+        penalty = jnp.mean(slope_penalty(variables, penalty_key, batch, fake, real_features, fake_features))
         metrics = {"mmd_squared_unbiased": squared, "penalty": penalty}
         return penalty_weight * penalty - squared, Aux(metrics, variables)
 
     def generator(variables, key, batch, step):
-        of_real, of_fake, _, variables = compare(variables, key, batch)
-        squared = mmd_squared_unbiased(of_real, of_fake, kernel)
+        real_features, fake_features, _, variables = compare(variables, key, batch)
+        squared = mmd_squared_unbiased(real_features, fake_features, kernel)
         return squared, Aux({"mmd_squared_unbiased": squared}, variables)
 
-    def slope_penalty(variables, key, batch, fake, of_real, of_fake):
-        point_key, judge_key = jax.random.split(key)
+    def slope_penalty(variables, key, batch, fake, real_features, fake_features):
+        point_key, dropout_key = jax.random.split(key)
 
         def features(x):
-            return pair.discriminate(variables, judge_key, batch._replace(x=x))[0]
+            return pair.discriminate(variables, dropout_key, batch._replace(x=x))[0]
 
         check_critic(lambda x: jnp.sum(features(x).reshape(len(x), -1), axis=1), batch.x)
-        witness = partial(witness_function, x=of_real, y=of_fake, kernel=kernel)
+        witness = partial(witness_function, x=real_features, y=fake_features, kernel=kernel)
         return wasserstein_gradient_penalty(point_key, lambda x: witness(features(x)), batch.x, fake)
 
-    return Objective(pair.init, {"discriminator": discriminator, "generator": generator}, pair.sample, pair.range, ("discriminator",))
+    losses = {"discriminator": discriminator, "generator": generator}
+    return Objective(pair.init, losses, pair.sample, pair.range, adversaries=("discriminator",))

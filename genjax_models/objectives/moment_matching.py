@@ -1,4 +1,4 @@
-"""A generator learned by explicit moments alone, Eq. (20.82): what they are blind to, it does not learn."""
+"""A generator learned only by explicit moments, Eq. (20.82): it does not learn what the moments do not show."""
 
 from collections.abc import Sequence
 
@@ -16,24 +16,25 @@ def moment_matching(
     weights: Sequence[float] | None = None,
     axis: str | None = None,
 ) -> Objective:
-    """One player, "generator", that lowers sum_j weights_j |M_j(batch) - M_j(samples)|^2, with as many samples.
+    """Returns an objective with one player, "generator", that lowers sum_j weights_j |M_j(batch) - M_j(samples)|^2.
 
-    Every distribution with the data's moments up to `order` is as good as the data: a standard normal for a coin of
-    +-1, by the first three. Moment j of d numbers is d^j of them: those above the second are for few dimensions.
+    There are as many samples as examples in the batch. Every distribution with the data's moments up to `order` is a
+    minimum: for a coin of +-1 and the first three moments, a standard normal. Moment j of d numbers has d^j entries:
+    use moments above the second only in few dimensions.
 
     Args:
-      model: not conditional.
-      order: of the last moment.
+      model: a model that is not conditional.
+      order: order of the highest moment.
       central: whether moments from the second on are about each sample's own mean.
-      weights: one for each moment; ones by default.
-      axis: the mapped axis, under `jax.pmap`; see `objectives.matching`.
+      weights: one per moment; None is all ones.
+      axis: the mapped axis under `jax.pmap`; see `objectives.matching`.
 
     Returns:
-      An `Objective` that reports its loss alone.
+      An `Objective` that reports only its loss.
 
     Raises:
-      ValueError: a conditional model; from the loss, while tracing, an order that is no integer of at least 1, or other
-        than `order` weights.
+      ValueError: a conditional model; from the loss, while tracing, an order that is no integer of at least 1, or a
+        number of weights other than `order`.
     """
 
     def difference(x, samples):

@@ -20,8 +20,14 @@ from genjax_models.reports.stored_run import NOTHING, StoredRun
 from genjax_models.reports.units import unit_of
 
 _FIRST = ("samples", "reconstructions")
-# What a held-out figure is a figure of: where these differ, the better figure is not the better model.
-_MEASURED_ON = ("data", "data_range", "binarise", "likelihood")
+# Held-out figures compare models only if these fields are equal: field -> its name in the note.
+_MEASURED_ON = {
+    "data.name": "data",
+    "data.range": "data_range",
+    "binarise": "binarise",
+    "likelihood.binarise": "binarise",
+    "likelihood.family": "likelihood",
+}
 
 
 class Group(NamedTuple):
@@ -137,7 +143,9 @@ def _notes(runs: Sequence[StoredRun]) -> Iterator[str]:
             )
     for metric in dict.fromkeys(run.experiment.metric.name for run in runs):
         configs = [run.config for run in runs if run.experiment.metric.name == metric]
-        measured = [{name: config[name] for name in _MEASURED_ON if name in config} for config in configs]
+        measured = [
+            {shown: config[name] for name, shown in _MEASURED_ON.items() if name in config} for config in configs
+        ]
         if fields := [name for name, values in differences(measured) if NOTHING not in values]:
             yield (
                 f"Runs with a {_words(metric)} differ in {' and '.join(fields)}: their figures are of different"

@@ -136,6 +136,6 @@ def _without_box(text: str) -> str:
     _heading, *lines = [line for line in lines if not re.fullmatch(r"[╭╮╰╯─|+-]*", line)] or [""]
     body = " ".join(line for line in lines if not line.startswith("For full helptext"))
     body = re.sub(r"Arguments? helptext:.*", "", body)
-    body = re.sub(r"Error parsing (config|run)[.a-z_]*: ", "", body)
+    body = re.sub(r"Error parsing [\w.]+: ", "", body)
     body = re.sub(r"Perhaps you meant:\s*(?:--)?(\S+).*", r"(did you mean --\1?)", body)
     return one_line(body) + " (see --help)"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from genjax_models.errors import InputError
-from genjax_models.runs.fit import Row
+from genjax_models.runs.history import Row
 
 
 @contextlib.contextmanager

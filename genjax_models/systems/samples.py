@@ -72,7 +72,7 @@ def nearest_training_examples(draw: Callable[[int], Array], data: Prepared, feat
         caption += f"The figures of samples need at least {_FEWEST} test images; there are {len(test)}."
     else:
         quality = sample_quality(features, judged, test)
-        words = "; ".join(f"{name.replace('_', ' ')} {figure}" for name, figure in quality.items())
+        words = "; ".join(f"{name.replace('_', ' ')} {figure.in_full()}" for name, figure in quality.items())
         copying = data_copying_by_distances(
             neighbours.distances[: len(judged), 0], neighbours.distances[-len(test) :, 0]
         )

@@ -1,5 +1,8 @@
-"""One step on many devices. The batch is split over them, and the step means what it means on one: a loss is that of
-the whole batch, also where it does not separate over examples (MMD, batch statistics)."""
+"""One step on many devices.
+
+The batch is split over the devices, and the step keeps its meaning: a loss is the loss of the whole batch, even if it
+does not separate over examples (MMD, batch statistics).
+"""
 
 from collections.abc import Mapping
 from functools import partial
@@ -17,44 +20,45 @@ AXIS = "data"
 
 
 def data_mesh(devices: int | None = None) -> Mesh:
-    """A mesh of one axis, "data", over `devices` devices; all where None. Each process gives as many, its first.
+    """Returns a mesh of one axis, "data", over `devices` devices; all if None. Each process gives its first devices.
 
     Raises:
-      ValueError: fewer than one, or more than there are; a number to which processes cannot give equal parts.
+      ValueError: `devices` is below one or above the number there is, or the processes cannot give equal shares.
     """
-    found, processes = jax.devices(), jax.process_count()
-    if devices is not None and not 1 <= devices <= len(found):
-        raise ValueError(f"devices must be between 1 and {len(found)}, which {_this_machine()}, got {devices}")
+    existing, processes = jax.devices(), jax.process_count()
+    if devices is not None and not 1 <= devices <= len(existing):
+        raise ValueError(f"devices must be between 1 and {len(existing)}, which {_this_machine()}, got {devices}")
     if devices is not None and devices % processes:
-        raise ValueError(f"devices must be a multiple of {processes}, the processes that give them, got {devices}")
-    of_each = [[device for device in found if device.process_index == process] for process in range(processes)]
-    share = (devices or len(found)) // processes
-    for process, own in enumerate(of_each):
+        raise ValueError(f"devices must be a multiple of {processes}, the number of processes, got {devices}")
+    by_process = [[device for device in existing if device.process_index == process] for process in range(processes)]
+    share = (devices or len(existing)) // processes
+    for process, own in enumerate(by_process):
         if len(own) < share:
             raise ValueError(f"each process must give {share} devices, and process {process} has {len(own)}")
-    chosen = [device for own in of_each for device in own[:share]]
-    # Auto axes: the compiler places what the code does not. jax's own default, Explicit, would ask for it everywhere.
+    chosen = [device for own in by_process for device in own[:share]]
+    # Auto axes: the compiler places arrays. jax's default, Explicit, needs a sharding in every operation.
     return jax.make_mesh((len(chosen),), (AXIS,), (AxisType.Auto,), devices=chosen)
 
 
 def data_parallel(train: Trainer, mesh: Mesh, *, shard_optimizer: bool = False) -> Trainer:
-    """`train` with its batch split over the mesh and its state on every device.
+    """Returns `train` with its batch split over the mesh and its state on every device.
 
-    It is a `Trainer` like any other: jit it, loop over it, or give it to `runs.fit`, and donate the state where you own
-    it. What is computed is what one device computes, to rounding, since nothing but the placement is said here; the
-    compiler adds what devices must tell each other.
+    It is an ordinary `Trainer`: jit it, loop over it, or give it to `runs.fit`, and donate the state if you own it. It
+    computes the same as one device, to rounding: only the placement of arrays is given, and the compiler adds the
+    communication.
 
     Args:
-      train: whose step is spread.
+      train: trainer whose step is spread.
       mesh: from `data_mesh`.
-      shard_optimizer: whether each device keeps a share of the optimizers' state alone (ZeRO-1; Rajbhandari et al.,
-        2020): less memory for more talk. Measured with Adam on a VAE of 1.29 million parameters and four devices: 2.5
-        MiB of moments on each instead of 9.8; in the compiled loop XLA splits the variables between steps too (1.2 MiB
-        of 4.9). On shares of two CPU cores it takes as long either way; no accelerators have been measured.
+      shard_optimizer: whether each device keeps only a share of the optimizers' state (ZeRO-1; Rajbhandari et al.,
+        2020): less memory for more communication. Measured with Adam on a VAE of 1.29 million parameters and four
+        devices: 2.5 MiB of moments on each instead of 9.8; in the compiled loop XLA splits the variables between steps
+        too (1.2 MiB of 4.9). On shares of two CPU cores it takes as long either way; no accelerators have been
+        measured.
 
     Returns:
-      A `Trainer`; its functions are to be called under `jax.jit`, and raise ValueError, while tracing, for a batch
-      that the devices do not divide.
+      A `Trainer`. Call its functions under `jax.jit`; while tracing, they raise ValueError for a batch that the
+      devices do not divide.
     """
     everywhere, spread = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(AXIS))
 
@@ -83,28 +87,31 @@ def pmapped(
     devices: int | None = None,
     **options,
 ) -> Trainer:
-    """The same by `jax.pmap`, in which each device runs the step on a share of the batch as if it were alone.
+    """Returns a data-parallel trainer by `jax.pmap`: each device runs the step on its own share of the batch.
 
     Prefer `data_parallel`: `pmap` is in maintenance (jax implements it on `shard_map`), and here every device has the
-    loss of its own share. So gradients are averaged over devices as the first thing in each optimizer's chain (from
-    outside a finished step they cannot be: the devices would have parted), keys are folded with the device's index,
-    and batch statistics are averaged after the step. The result is that of `data_parallel` for losses that are means
-    over examples and draw nothing, and equal in distribution for those that draw. A loss that does not separate over
-    examples must gather them itself, over the axis "data", as `objectives.matching(..., axis="data")` does; batch
-    normalisation has the moments of each share.
+    loss of its own share. Gradients are averaged over devices as the first step of each optimizer's chain; an average
+    from outside a finished step would come too late, since the devices have already moved apart. Keys are folded with
+    the device's index, and batch statistics are averaged after the step.
+
+    The result equals the result of `data_parallel` for losses that are means over examples and draw nothing; for losses
+    that draw, it is equal in distribution. A loss that does not separate over examples must gather the examples itself,
+    over the axis "data", as `objectives.matching(..., axis="data")` does. Batch normalisation has the moments of each
+    share.
 
     Args:
       objective: players, losses, sample.
       optimizers: player -> optax transformation.
-      devices: the first so many of this process; all where None.
-      options: those of `trainer`.
+      devices: number of devices of this process, the first ones; all if None.
+      options: options of `trainer`.
 
     Returns:
       A `Trainer` whose state and metrics have a leading axis `[devices]`, in which all entries are equal, and whose
-      step takes a batch `[batch, ...]`. It is compiled as it stands, and donates nothing.
+      step takes a batch `[batch, ...]`. The step is compiled, and donates nothing.
 
     Raises:
-      ValueError: as `trainer` and `data_mesh`; from `step`, a batch that the devices do not divide.
+      ValueError: as `trainer` and `data_mesh`; from `init`, a player with integer state beside "params" (Markov
+        chains), of which devices cannot take a mean; from `step`, a batch that the devices do not divide.
     """
     chosen = list(data_mesh(devices).devices.flat)
     mean = partial(jax.lax.pmean, axis_name=AXIS)
@@ -126,6 +133,7 @@ def pmapped(
 
     def init(key: PRNGKey, batch: Batch) -> TrainState:
         state = jax.jit(train.init)(key, batch)
+        _check_averages(state.variables)
         return jax.tree.map(lambda a: jnp.broadcast_to(a, (len(chosen), *a.shape)), state)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
@@ -139,16 +147,28 @@ def check_divides(batch_size: int, devices: int) -> None:
     """Refuses a batch that the devices do not divide.
 
     Raises:
-      ValueError: with the nearest sizes that they do.
+      ValueError: the batch size is no multiple of `devices`; the message names the nearest multiples.
     """
-    if below := batch_size % devices:
-        smaller = batch_size - below
+    if remainder := batch_size % devices:
+        smaller = batch_size - remainder
         near = f"{smaller} or {smaller + devices}" if smaller else f"{devices}"
         raise ValueError(f"a batch of {batch_size} cannot be split over {devices} devices; {near} can")
 
 
+def _check_averages(players: Players) -> None:
+    """Raises ValueError for a player with state beside "params" that is not floating point."""
+    for player, variables in players.items():
+        for name, values in variables.items():
+            types = {str(leaf.dtype) for leaf in jax.tree.leaves(values) if not jnp.issubdtype(leaf.dtype, jnp.inexact)}
+            if types and name != "params":
+                raise ValueError(
+                    f"`pmapped` cannot average the state {name!r} of player {player!r} over devices:"
+                    f" it is {', '.join(sorted(types))}. Use `data_parallel`."
+                )
+
+
 def _with_mean_statistics(players: Players, mean) -> Players:
-    """Everything but "params", averaged over devices; "params" are equal already."""
+    """Returns the players with all but "params" averaged over devices; "params" are equal already."""
     averaged = lambda a: mean(a) if jnp.issubdtype(a.dtype, jnp.inexact) else a
     return {
         player: {name: v if name == "params" else jax.tree.map(averaged, v) for name, v in variables.items()}
@@ -157,7 +177,7 @@ def _with_mean_statistics(players: Players, mean) -> Players:
 
 
 def _share(shape: tuple[int, ...], devices: int) -> PartitionSpec:
-    """Splits the first axis that the devices divide; an array without one is kept whole."""
+    """Splits the first axis that the devices divide; an array without such an axis stays whole."""
     axis = next((i for i, size in enumerate(shape) if size % devices == 0), None)
     return PartitionSpec() if axis is None else PartitionSpec(*[None] * axis, AXIS)
 

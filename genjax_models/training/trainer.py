@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import chex
 import jax
@@ -23,29 +24,33 @@ def trainer(
 ) -> Trainer:
     """Turns an objective into `init` and a pure `step`.
 
-    In a step every player moves in the order of `objective.losses`, each down the gradient of its own loss with
-    respect to its own `params` alone, and each later player sees the earlier ones as they are after their moves.
+    In a step every player moves, in the order of `objective.losses`. A move follows the gradient of the player's own
+    loss with respect to its own "params" alone. Later players see the earlier players after their moves.
+
+    A player may have no "params", only state (Markov chains, say). The `Aux.variables` of the losses are all that moves
+    it, and its optimizer sees the empty tree {}.
 
     Args:
       objective: players, losses, sample.
-      optimizers: player -> optax transformation, one for each loss.
-      updates: player -> moves in a step, 1 where absent. The batch is cut into as many interleaved shares as the
-        busiest player has moves; move j sees share j and fresh noise.
+      optimizers: player -> optax transformation, one per loss.
+      updates: player -> number of moves in a step, 1 if absent. The batch is cut into as many interleaved shares as the
+        largest number of moves; move j sees share j and fresh noise.
       average: player -> decay in [0, 1) of an exponential moving average of its floating-point variables after each
-        step. Its weights sum to one over the steps made (the correction of Adam's moments; Kingma and Ba, 2015), so
-        that the initial variables have none: at 0.999 they would have a half after 700 steps, and draws be grey.
-      simultaneous: all players move from where they stood when the step began; each keeps the collections (batch
-        statistics) that its own loss moved.
-      gradient_norm: whether the norm of each player's gradient is reported, as "gradient_norm"; by default where there
-        are two players or more, whose balance it shows. It costs a step of a small VAE on a CPU a tenth of its time.
+        step; integers are copied. The weights sum to one over the steps made (the correction of Adam's moments; Kingma
+        and Ba, 2015), so that the initial variables have no weight: at 0.999 they would have a half after 700 steps,
+        and samples would be grey.
+      simultaneous: whether all players move from their positions at the start of the step. Each then keeps the
+        collections (batch statistics) that its own loss moved.
+      gradient_norm: whether to report the norm of each player's gradient, as "gradient_norm"; None reports it for two
+        players or more, whose balance it shows. Adds 10% to the step of a small VAE on a CPU.
 
     Returns:
-      A `Trainer`. `step` is a scan body as it stands, vmaps over seeds and traces once; its metrics are
-      `player/name`, means over the player's moves, so that one move that is not finite shows.
+      A `Trainer`. `step` is a scan body, vmaps over seeds and traces once. Its metrics are `player/name`, means over
+      the player's moves, so that one move that is not finite shows.
 
     Raises:
-      ValueError: players of losses and optimizers differ, `updates` or `average` name no player or hold a value
-        out of range; from `step`, while tracing, a batch that the shares do not divide.
+      ValueError: the players of losses and optimizers differ; `updates` or `average` name an unknown player or hold a
+        value out of range; from `step`, while tracing, a batch that the shares do not divide.
     """
     _check(objective, optimizers, updates, average)
     moves = {player: updates.get(player, 1) for player in objective.losses}
@@ -55,8 +60,9 @@ def trainer(
     def init(key: PRNGKey, batch: Batch) -> TrainState:
         init_key, key = jax.random.split(key)  # split(key)[i] is fold_in(key, i): never keep a key that was split
         variables = objective.init(init_key, batch)
-        opt_state = {player: optimizers[player].init(variables[player]["params"]) for player in moves}
-        averages = {player: jax.tree.map(jnp.copy, variables[player]) for player in average}  # donation wants its own
+        opt_state = {player: optimizers[player].init(variables[player].get("params", {})) for player in moves}
+        # Copies, since the loop donates the state and no buffer may be donated twice.
+        averages = {player: jax.tree.map(jnp.copy, variables[player]) for player in average}
         return TrainState(jnp.int32(0), key, variables, opt_state, averages)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
@@ -67,9 +73,9 @@ def trainer(
             keys = jax.random.split(fold_in(key, i), moves[player])
             turns = keys, jax.tree.map(lambda share, n=moves[player]: share[:n], batches)
             move = _move(player, loss, optimizers[player], state.step, with_norm)
-            (moved, opt_state[player]), seen = jax.lax.scan(move, (start, state.opt_state[player]), turns)
+            (moved, opt_state[player]), reported = jax.lax.scan(move, (start, state.opt_state[player]), turns)
             variables = {**variables, player: moved[player]} if simultaneous else moved
-            metrics |= {f"{player}/{name}": jnp.mean(values, axis=0) for name, values in seen.items()}
+            metrics |= {f"{player}/{name}": jnp.mean(values, axis=0) for name, values in reported.items()}
         averages = {
             player: _average(state.average[player], variables[player], decay, state.step)
             for player, decay in average.items()
@@ -80,29 +86,33 @@ def trainer(
 
 
 def _move(player: str, loss: Loss, optimizer: optax.GradientTransformation, step: Array, with_norm: bool):
-    """One move as a scan body: ((players, the optimizer's state), (key, share)) -> both as they are then, metrics."""
+    """Returns one move as a scan body: (players and optimizer state, (key, share)) -> (both after the move, metrics).
+
+    The gradient, and the optimizer's tree, of a player without "params" is {}.
+    """
 
     def move(carry, turn):
         (variables, opt_state), (key, share) = carry, turn
-        mine = variables[player]
+        own = variables[player]
+        params = own.get("params", {})
 
         def value(params):
-            return loss({**variables, player: {**mine, "params": params}}, key, share, step)
+            return loss({**variables, player: _with_params(own, params)}, key, share, step)
 
-        (loss_value, aux), gradient = jax.value_and_grad(value, has_aux=True)(mine["params"])
-        change, opt_state = optimizer.update(gradient, opt_state, mine["params"])
+        (loss_value, aux), gradient = jax.value_and_grad(value, has_aux=True)(params)
+        change, opt_state = optimizer.update(gradient, opt_state, params)
         moved = _keep_params(variables, aux.variables or {})
-        moved[player] = {**moved[player], "params": optax.apply_updates(mine["params"], change)}
-        norm = {"gradient_norm": optax.tree.norm(gradient)} if with_norm else {}
+        moved[player] = _with_params(moved[player], optax.apply_updates(params, change))
+        norm = {"gradient_norm": optax.tree.norm(gradient)} if with_norm and "params" in own else {}
         return (moved, opt_state), {**aux.metrics, "loss": loss_value, **norm}
 
     return move
 
 
 def _interleaved(batch: Batch, shares: int) -> Batch:
-    """Leaves `[batch, ...]` -> `[shares, batch / shares, ...]`; share j has the examples j, j + shares, ...
+    """Returns leaves `[shares, batch / shares, ...]`; share j has the examples j, j + shares, ...
 
-    Interleaving keeps every example on its device when the batch axis is sharded.
+    Interleaving keeps every example on its device if the batch axis is sharded.
     """
     size = len(batch.x)
     if size % shares:
@@ -111,22 +121,29 @@ def _interleaved(batch: Batch, shares: int) -> Batch:
     return jax.tree.map(lambda a: a.reshape(-1, shares, *a.shape[1:]).swapaxes(0, 1), batch)
 
 
+def _with_params(variables: Variables, params: Any) -> Variables:
+    """Returns the variables with these params; unchanged if the player has none."""
+    return {**variables, "params": params} if "params" in variables else variables
+
+
 def _keep_params(before: Players, after: Players) -> dict[str, Variables]:
-    """The players with the mutable collections of `after`, and the params of `before`."""
-    return {
-        **before,
-        **{player: {**before[player], **v, "params": before[player]["params"]} for player, v in after.items()},
+    """Returns the players with the mutable collections of `after`, and the params of `before`."""
+    moved = {
+        player: {name: values for name, values in variables.items() if name != "params"}
+        for player, variables in after.items()
     }
+    return {**before, **{player: {**before[player], **collections} for player, collections in moved.items()}}
 
 
 def _average(average: Variables, variables: Variables, decay: float, steps: Array) -> Variables:
-    """The average with the variables after one more step than `steps`."""
+    """Returns the average over one more step than `steps`, the step that led to `variables`."""
     log = math.log(decay or 1e-9)
     kept = decay * jnp.expm1(steps * log) / jnp.expm1((steps + 1) * log)  # of 1 - decay^t, without cancellation
 
     def towards(old, new):
-        mixed = kept * old + (1 - kept) * new
-        return mixed.astype(new.dtype) if jnp.issubdtype(new.dtype, jnp.inexact) else new
+        if not jnp.issubdtype(new.dtype, jnp.inexact):
+            return new
+        return (kept * old + (1 - kept) * new).astype(new.dtype)
 
     return jax.tree.map(towards, average, variables)
 
@@ -139,9 +156,9 @@ def _check(objective, optimizers, updates, average) -> None:
         raise ValueError(
             f"optimizers are for {sorted(optimizers)}, but the objective's losses are of {sorted(players)}"
         )
-    for what, named in (("updates", updates), ("average", average)):
+    for argument, named in (("updates", updates), ("average", average)):
         if unknown := sorted(set(named) - set(players)):
-            raise ValueError(f"{what} names {unknown}, but the players are {sorted(players)}")
+            raise ValueError(f"{argument} names {unknown}, but the players are {sorted(players)}")
     for player, count in updates.items():
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise ValueError(f"updates[{player!r}] must be an integer of at least 1, got {count!r}")

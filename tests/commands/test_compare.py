@@ -1,6 +1,5 @@
-"""The page says what runs differ in, what came of them and how sure that is, and hides nothing."""
+"""The page shows differences of runs, results with their errors, and warnings."""
 
-import dataclasses
 import json
 import math
 import re
@@ -10,33 +9,37 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from experiments import autoencoder, compare, vae
-from genjax_models.runs import comparison, directory, figures, record
-from genjax_models.runs.command_line import main
+from experiments import autoencoder, info_vae, vae
+from genjax_models.commands import compare
+from genjax_models.figures import plots
+from genjax_models.reports import comparison
+from genjax_models.reports.stored_run import read_run
+from genjax_models.runs import directory
+from genjax_models.runs.fields import replaced
+from genjax_models.runs.loading import experiment_of
 
 STEPS = (0, 10, 20)
 
 
 def png(height=4, width=4):
-    return figures.png(figures.image_grid(np.zeros((1, height, width, 1))))
+    return plots.png(plots.image_grid(np.zeros((1, height, width, 1))))
 
 
 PNG, STRIP = png(), png(2, 20)
 
 
 def config_of(module, fields):
-    """With the fields given, and as long as `STEPS`."""
-    config = module.Config(**fields)
-    training = dataclasses.replace(config.training, steps=STEPS[-1], evaluate_every=10)
-    return dataclasses.replace(config, training=training)
+    """Returns the config with values by dotted names, as long as `STEPS`."""
+    return replaced(module.Config(), {**fields, "training.steps": STEPS[-1], "training.evaluate_every": 10})
 
 
 def write(path, module=vae, bounds=(-9.0, -5.0, -3.0), test=(-3.5, 0.25), drawn=("samples", "curves"), **fields):
-    """A run's directory: validation `bounds` at `STEPS`, `test` (mean, standard error) or None where it has none."""
+    """Writes a run: validation `bounds` at `STEPS`, and `test` (mean, standard error); None leaves it unfinished."""
     (path / "figures").mkdir(parents=True)
-    name, metric = module.EXPERIMENT.name, module.EXPERIMENT.metric
-    directory.write_json(path / "config.json", directory.config_as_json(name, config_of(module, fields)))
-    environment = {"command": f"python -m experiments.{name} --run-dir {path.name}", "versions": {"jax": "0.1"}}
+    experiment = module.EXPERIMENT
+    name, metric = experiment.name, experiment.metric.name
+    directory.write_json(path / "config.json", directory.config_as_json(experiment.module, config_of(module, fields)))
+    environment = {"command": f"{experiment.program} --run-dir {path.name}", "versions": {"jax": "0.1"}}
     directory.write_json(path / "environment.json", environment)
     for step, bound in zip(STEPS, bounds, strict=False):
         directory.append_row(path / "metrics.jsonl", {"step": step, "split": "train", f"{name}/loss": -bound})
@@ -52,7 +55,7 @@ def write(path, module=vae, bounds=(-9.0, -5.0, -3.0), test=(-3.5, 0.25), drawn=
 
 @pytest.fixture
 def sweep(tmp_path):
-    """Three seeds of one config, one of another that repeats a seed of its own, and one that has not finished."""
+    """Three seeds of one config, two runs of another config with one seed, and a run that has not finished."""
     tests = {1: -3.0, 2: -4.0, 3: -8.0}
     for seed, test in tests.items():
         bounds = (-9.0 - seed, -5.0 - seed, test)
@@ -67,7 +70,7 @@ SWEEP = ("small-seed1", "small-seed2", "small-seed3", "large", "large-again", "h
 
 
 class Page(HTMLParser):
-    """Its parts by heading: text, rows of cells, and images with their figures' captions."""
+    """The parts of a page by heading: text, rows of cells, alternative texts of images, and links."""
 
     def __init__(self, html):
         super().__init__()
@@ -105,8 +108,7 @@ def page_of(folder, *names):
 
 
 def read(folder, *names):
-    experiments = [compare.of_run(folder / name) for name in names]
-    return [record.read(folder / name, of, name) for name, of in zip(names, experiments, strict=True)]
+    return [read_run(folder / name, experiment_of(folder / name), name) for name in names]
 
 
 def test_nothing_is_fetched(sweep):
@@ -129,28 +131,28 @@ def test_seeds_become_a_mean_with_its_standard_deviation_and_runs_keep_their_sta
     ]
 
 
-def test_what_would_mislead_is_said(sweep):
-    said = page_of(sweep, *SWEEP).text["Beware"]
-    assert "half has not finished; it got to step 10 of 20. It has no result" in said
-    assert "large-again has config and seed of large, and other results" in said
-    assert "small" not in said
+def test_the_page_warns_of_what_would_mislead(sweep):
+    warnings = page_of(sweep, *SWEEP).text["Beware"]
+    assert "half has not finished; it got to step 10 of 20. It has no result" in warnings
+    assert "large-again has config and seed of large, and other results" in warnings
+    assert "small" not in warnings
     assert "Beware" not in page_of(sweep, "small-seed1", "small-seed2").html
 
 
 @pytest.mark.parametrize(
-    ("module", "fields", "said"),
+    ("module", "fields", "note"),
     [
         (vae, {"latent": 3}, None),
-        (vae, {"data": "fashion_mnist"}, "Runs with a bound differ in data:"),
-        (vae, {"likelihood": "gaussian", "binarise": "none"}, "differ in binarise and likelihood:"),
-        (autoencoder, {"data": "fashion_mnist"}, None),
+        (vae, {"data.name": "fashion_mnist"}, "Runs with a bound differ in data:"),
+        (vae, {"likelihood.family": "gaussian", "likelihood.binarise": "none"}, "differ in binarise and likelihood:"),
+        (autoencoder, {"data.name": "fashion_mnist"}, None),
     ],
 )
-def test_figures_of_different_data_are_not_passed_off_as_comparable(module, fields, said, tmp_path):
+def test_figures_of_different_data_are_not_passed_off_as_comparable(module, fields, note, tmp_path):
     write(tmp_path / "one")
     write(tmp_path / "other", module, **fields)
     html = page_of(tmp_path, "one", "other").html
-    assert (said in html) if said else ("Beware" not in html)
+    assert (note in html) if note else ("Beware" not in html)
 
 
 def test_only_fields_that_differ_are_shown_a_column_for_each_run(sweep):
@@ -160,8 +162,8 @@ def test_only_fields_that_differ_are_shown_a_column_for_each_run(sweep):
 
 
 def test_nested_fields_and_other_versions_are_differences_too(tmp_path):
-    write(tmp_path / "one", optimizer=vae.Optimizer(clip=1.0))
-    write(tmp_path / "other", optimizer=vae.Optimizer(clip=2.0))
+    write(tmp_path / "one", **{"optimizer.clip": 1.0})
+    write(tmp_path / "other", **{"optimizer.clip": 2.0})
     directory.write_json(tmp_path / "other" / "environment.json", {"command": "x", "versions": {"jax": "0.2"}})
     rows = page_of(tmp_path, "one", "other").rows
     assert rows["Differences of config"][1:] == [["optimizer.clip", "1.0", "2.0"]]
@@ -203,8 +205,8 @@ def test_groups_that_would_have_one_name_list_their_runs(tmp_path):
 
 def curves_drawn(monkeypatch, folder, *names):
     """The axes of every figure of curves on the page."""
-    made, draw = [], figures.curves_of_runs
-    monkeypatch.setattr(figures, "curves_of_runs", lambda *a, **k: made.append(draw(*a, **k)) or made[-1])
+    made, draw = [], plots.curves_of_runs
+    monkeypatch.setattr(plots, "curves_of_runs", lambda *a, **k: made.append(draw(*a, **k)) or made[-1])
     page = page_of(folder, *names)
     return page, [figure.axes[0] for figure in made]
 
@@ -223,10 +225,10 @@ def test_curves_show_the_mean_the_range_over_seeds_and_what_is_not_finished(swee
     assert "Dashed: not finished" in page.text["Held-out bound"]
 
 
-def test_a_short_run_beside_a_long_one_is_within_the_picture():
-    short = figures.Curve("short", np.array([0, 10, 20]), np.array([[-500.0, -9.0, -8.0]]))
-    long = figures.Curve("long", np.array([0, 1000, 2000]), np.array([[-500.0, -3.0, -2.0]]))
-    low, high = figures.curves_of_runs([short, long], label="bound").axes[0].get_ylim()
+def test_a_short_run_and_a_long_run_are_within_one_picture():
+    short = plots.Curve("short", np.array([0, 10, 20]), np.array([[-500.0, -9.0, -8.0]]))
+    long = plots.Curve("long", np.array([0, 1000, 2000]), np.array([[-500.0, -3.0, -2.0]]))
+    low, high = plots.curves_of_runs([short, long], label="bound").axes[0].get_ylim()
     assert -15 < low < -9
     assert -2 < high < 0
 
@@ -248,8 +250,8 @@ def test_experiments_with_a_metric_of_one_name_share_its_figure(tmp_path, monkey
     write(tmp_path / "one")
     write(tmp_path / "other", seed=5, latent=3)
     runs = read(tmp_path, "one", "other")
-    runs[1] = runs[1]._replace(experiment=vae.EXPERIMENT._replace(name="iwae"))
-    assert comparison.render(runs).count("Held-out bound</h3>") == 1
+    runs[1] = runs[1]._replace(experiment=info_vae.EXPERIMENT)
+    assert comparison.render_comparison(runs).count("Held-out bound</h3>") == 1
 
 
 def test_pictures_stand_side_by_side(tmp_path):
@@ -309,11 +311,9 @@ def test_names_are_escaped_and_runs_of_one_name_are_told_apart_by_their_paths(tm
     assert "&lt;script&gt;" in page.html
 
 
-def test_a_real_run_has_its_result_on_the_page(files, tmp_path):
-    options = "--hidden 8 --steps 4 --batch-size 10 --evaluate-every 2 --log-every 2 --warmup 0"
-    places = ["--data", str(files / "grey.npz"), "--run-dir", str(tmp_path / "real")]
-    assert main(vae.EXPERIMENT, [*options.split(), *places]) == 0
-    shutil.copytree(tmp_path / "real", tmp_path / "twin")
+def test_a_real_run_has_its_result_on_the_page(trained, tmp_path):
+    for name in ("real", "twin"):
+        shutil.copytree(trained, tmp_path / name)
     page = page_of(tmp_path, "real", "twin")
     test = json.loads((tmp_path / "real" / "result.json").read_text())["test"]
     assert page.rows["Results"][1][3] == f"{test['bound']:.2f} ± {test['bound_se']:.2f}"
@@ -322,23 +322,35 @@ def test_a_real_run_has_its_result_on_the_page(files, tmp_path):
     ]
     assert page.rows["Results"][1][6] == str(test["active_units"])
     assert "twin has config and seed of real, and the same results" in page.html
-    for title in ("Samples", "Reconstructions", "KL by dimension", "Latent space", "Learning", "Manifold"):
+    for title in ("Samples", "Reconstructions", "KL by dimension", "Latent space", "Learning"):
         assert page.images[title] == [f"{title} of real", f"{title} of twin"]
-    assert f"--run-dir {tmp_path / 'real'}" in page.html
+    assert f"--run-dir {trained}" in page.html
 
 
 DAMAGED = [
-    ([], {}, "at least one run"),
+    ([], {}, "compare needs at least one run, got none"),
+    (["seeds"], {}, "seeds: holds several runs; name one, seed_0, seed_1"),
     (["nowhere"], {}, "nowhere: holds no run"),
     (["run", "elsewhere"], {}, "elsewhere: holds no run"),
-    (["run", "./run"], {}, "given more than once"),
-    (["run", "--out", "there.html"], {}, "exists already; choose another, or replace it with --overwrite"),
+    (["run", "./run"], {}, "run and run: is given more than once"),
+    (["run", "--out", "there.html"], {}, "exists already; name another, or replace it with --overwrite"),
     (["run", "--out", "run", "--overwrite"], {}, "is a directory"),
     (["run", "--out", "link.html", "--overwrite"], {}, "is a symbolic link"),
     (["run", "--out", "there.html/page.html"], {}, "cannot be written"),
     (["run", "--outt", "page.html"], {}, "--outt"),
     (["run"], {"config.json": "{"}, "config.json: cannot be read"),
-    (["run"], {"config.json": '{"experiment": "gone", "config": {}}'}, "no experiments/gone.py"),
+    (
+        ["run"],
+        {"config.json": '{"format": 2, "experiment": "gone", "config": {}}'},
+        "experiment gone cannot be imported",
+    ),
+    (
+        ["run"],
+        {"config.json": '{"format": 2, "experiment": "../x", "config": {}}'},
+        "must be the dotted name of a module",
+    ),
+    (["run"], {"config.json": '{"format": 2, "experiment": "json", "config": {}}'}, "json holds no EXPERIMENT"),
+    (["run"], {"config.json": '{"experiment": "vae", "config": {}}'}, "was made by the old layout"),
     (["run"], {"result.json": "{"}, "result.json: cannot be read"),
     (["run"], {"result.json": "[]"}, "result.json: is damaged"),
     (["run"], {"result.json": '{"test": 3}'}, "result.json: is damaged"),
@@ -348,21 +360,18 @@ DAMAGED = [
 
 
 @pytest.mark.parametrize(("arguments", "damage", "words"), DAMAGED, ids=lambda value: str(value)[:50])
-def test_what_cannot_be_compared_is_one_line_and_exit_status_2(arguments, damage, words, tmp_path, monkeypatch, capsys):
+def test_bad_input_is_one_line(arguments, damage, words, tmp_path, monkeypatch, refused):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "run")
     (tmp_path / "there.html").write_text("mine")
     (tmp_path / "link.html").symlink_to("there.html")
+    (tmp_path / "seeds").mkdir()
+    members = {"format": 2, "experiment": "experiments.vae", "config": {}, "members": {"seed_0": {}, "seed_1": {}}}
+    (tmp_path / "seeds" / "members.json").write_text(json.dumps(members))
     for name, text in damage.items():
         (tmp_path / "run" / name).write_text(text)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    with pytest.raises(SystemExit, match="2"):
-        compare.main(arguments)
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("error: ")
-    assert err.count("\n") == 1
-    assert words in err
+    assert words in refused(compare, *arguments)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 

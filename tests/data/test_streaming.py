@@ -49,7 +49,7 @@ def folder_of(path, x):
 
 def batches(stream, first, count):
     chunk = stream.chunk(first, count, count)
-    return [Batch(*(leaf[i] for leaf in chunk)) for i in range(count)]
+    return [jax.tree.map(lambda leaf, i=i: leaf[i], chunk) for i in range(count)]
 
 
 def assert_equal(one, other):
@@ -92,7 +92,7 @@ def test_a_chunk_may_be_longer_than_the_steps_that_count(data):
     assert chunk.x.shape == (5, 8, 4, 6, 1)
     assert chunk.label.shape == (5, 8)
     assert chunk.x.dtype == np.uint8
-    assert_equal(Batch(*(leaf[:3] for leaf in chunk)), stream.chunk(2, 3, 3))
+    assert_equal(jax.tree.map(lambda leaf: leaf[:3], chunk), stream.chunk(2, 3, 3))
     unlabelled = stream_of(Batch(data.x))
     assert unlabelled.chunk(0, 1, 1).label is None
 
@@ -153,7 +153,7 @@ def test_one_chunk_is_prefetched_and_no_more(data):
             assert found == count
             assert isinstance(chunk.x, jax.Array)
             for i in range(count):
-                assert_equal(Batch(*(leaf[i] for leaf in chunk)), expected[step + i])
+                assert_equal(jax.tree.map(lambda leaf, i=i: leaf[i], chunk), expected[step + i])
             again, _ = feed(step)
             assert again is chunk
             deadline = time.monotonic() + 30

@@ -22,7 +22,7 @@ def blobs(n, centres, scale=0.3, seed=0):
 
 
 def scores(train, test, **options):
-    return {name: estimate.mean for name, estimate in probe(*train, *test, **options).items()}
+    return {name: estimate.value for name, estimate in probe(*train, *test, **options).items()}
 
 
 LINE = [(-3.0, 0.0), (0.0, 0.0), (3.0, 0.0)]
@@ -45,7 +45,7 @@ def test_overlapping_gaussians_have_the_accuracy_of_bayes():
     """Two unit Gaussians two apart: Phi(1) = 0.8413 is the most that there is, and the linear probe reaches it."""
     train, test = (blobs(n, [(-1.0,), (1.0,)], scale=1, seed=seed) for n, seed in ((4_000, 2), (20_000, 3)))
     linear = probe(*train, *test)["linear"]
-    assert abs(linear.mean - 0.8413) < 5 * linear.standard_error
+    assert abs(linear.value - 0.8413) < 5 * linear.standard_error
     assert linear.standard_error == pytest.approx((0.8413 * 0.1587 / 20_000) ** 0.5, rel=0.05)
 
 
@@ -53,7 +53,7 @@ def test_labels_that_codes_know_nothing_of_are_told_by_chance():
     train, test = blobs(1_000, LINE), blobs(2_000, LINE, seed=1)
     chance = probe(train[0], RANDOM.permutation(train[1]), test[0], RANDOM.permutation(test[1]))
     for estimate in chance.values():
-        assert abs(estimate.mean - 1 / 3) < 5 * estimate.standard_error
+        assert abs(estimate.value - 1 / 3) < 5 * estimate.standard_error
 
 
 def test_it_is_the_test_split_that_is_scored():
@@ -61,7 +61,7 @@ def test_it_is_the_test_split_that_is_scored():
     codes, labels = RANDOM.normal(size=(1_000, 2)), RANDOM.randint(2, size=1_000)
     assert scores((codes, labels), (codes, labels), neighbours=1)["nearest_neighbours"] == 1.0
     unseen = probe(codes[:500], labels[:500], codes[500:], labels[500:], neighbours=1)["nearest_neighbours"]
-    assert abs(unseen.mean - 0.5) < 5 * unseen.standard_error
+    assert abs(unseen.value - 0.5) < 5 * unseen.standard_error
 
 
 def test_dimensions_without_activity_have_no_say():
@@ -111,7 +111,7 @@ def test_latents_stand_beside_pca_of_as_many_dimensions_and_the_data():
     (train, train_codes), (test, test_codes) = data(300, 0), data(200, 1)
     table = compare_representations(train_codes, test_codes, train, test)
     assert list(table) == ["latents", "PCA", "data"]
-    means = {name: {probe: figure.mean for probe, figure in row.items()} for name, row in table.items()}
+    means = {name: {probe: figure.value for probe, figure in row.items()} for name, row in table.items()}
     assert means["latents"] == {"linear": 1.0, "nearest_neighbours": 1.0}
     assert means["PCA"]["linear"] < 0.65  # one dimension, and variance is all that it looks for
     assert means["data"]["linear"] == 1.0

@@ -9,7 +9,7 @@ import pytest
 from genjax_models.evaluation.features import PIXELS, Features, extract
 from genjax_models.evaluation.frechet_distance import frechet_distance
 from genjax_models.evaluation.samples import sample_metrics, sample_quality
-from genjax_models.runs.fit import summarised
+from genjax_models.runs.evaluation import summarised
 
 RANDOM = np.random.RandomState(0)
 DATA = RANDOM.uniform(size=(70, 4, 4, 1)).astype(np.float32)

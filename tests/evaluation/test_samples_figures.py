@@ -39,7 +39,7 @@ def test_the_bandwidth_is_that_of_the_validation_data():
     assert found.bandwidth == 1.0  # of the two test points alone it were 0.5
     assert found.at_edge
     assert found.validation == pytest.approx({h: np.mean(of) for h, of in LOG_DENSITY.items()}, rel=1e-6)
-    assert found.log_likelihood.mean == pytest.approx(np.mean(LOG_DENSITY[1.0][:2]), rel=1e-6)
+    assert found.log_likelihood.value == pytest.approx(np.mean(LOG_DENSITY[1.0][:2]), rel=1e-6)
     assert found.log_likelihood.standard_error == pytest.approx(
         np.std(LOG_DENSITY[1.0][:2], ddof=1) / np.sqrt(2), rel=1e-4
     )

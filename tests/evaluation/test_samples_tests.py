@@ -10,7 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from genjax_models.evaluation.classifier_test import classifier_two_sample_test
 from genjax_models.evaluation.neighbours import data_copying, nearest_in_parts, nearest_neighbours
-from genjax_models.evaluation.scores import Score
+from genjax_models.evaluation.estimates import Estimate
 from tests.statistics import STANDARD_ERRORS, assert_mean
 
 
@@ -146,9 +146,9 @@ def test_neighbours_that_cannot_be_are_refused(wrong, message):
 
 def test_a_score_says_on_how_many_it_rests():
     told = "0.1235 +- 0.023, 95% from 0.0767 to 0.17 (1,000 samples, 900 data)"
-    assert str(Score(0.123456, 0.0234, 1000, 900)) == told
-    assert str(Score(0.5, float("nan"), 10)) == "0.5 (10 samples)"
-    assert Score(1.0, 0.25, 4).interval == (0.5, 1.5)
+    assert Estimate(0.123456, 0.0234, 1000, 900).in_full() == told
+    assert Estimate(0.5, float("nan"), 10).in_full() == "0.5 (10 samples)"
+    assert Estimate(1.0, 0.25, 4).interval == (0.5, 1.5)
 
 
 def test_the_neighbours_are_found_inside_jit():

@@ -2,20 +2,23 @@
 
 import gc
 import itertools
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 from PIL import Image
 
-import genjax_models.runs.experiment  # noqa: F401 - so that no test pays for the import
-from experiments import autoencoder, sample, vae
-from genjax_models.runs.command_line import main
+import genjax_models.reports.final_evaluation  # noqa: F401 - so that no test pays for the import
+from experiments import autoencoder, vae
+from genjax_models.commands import sample
+from genjax_models.commands.train import main
 
 BASE = "--data images.npz --hidden 16 --steps 4 --batch-size 10 --channels 4 8 --run-dir run"
 HEAVY = ("jax", "flax", "optax", "distrax", "orbax", "matplotlib", "tensorflow", "tensorflow_datasets", "scipy")
@@ -65,7 +68,7 @@ def test_the_listener_hears_a_compilation(compiled):
     assert compiled
 
 
-@pytest.mark.parametrize("module", ["vae", "autoencoder", "sample"])
+@pytest.mark.parametrize("module", ["vae", "autoencoder"])
 def test_help_exits_0_and_imports_nothing_heavy(module):
     code = f"""
 import runpy, sys
@@ -85,7 +88,7 @@ print("imported", [name for name in {HEAVY} if name in sys.modules])
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
 def test_the_line_does_not_depend_on_the_encoding_of_the_terminal(encoding):
     command = [sys.executable, "-m", "experiments.vae", *BASE.split(), "--latent", "0"]
-    root, environment = sample.Path(vae.__file__).parent.parent, {**os.environ, "PYTHONIOENCODING": encoding}
+    root, environment = Path(vae.__file__).parent.parent, {**os.environ, "PYTHONIOENCODING": encoding}
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=root, env=environment)
     assert done.returncode == 2
     assert done.stdout == ""
@@ -176,16 +179,24 @@ def test_the_autoencoder_refuses_in_the_same_words(arguments, words, here, capsy
         ("nowhere --n 0", ["n must be", "got 0"]),
         ("nowhere --seed -1", ["seed", "-1"]),
         ("nowhere --show pixels", ["'pixels'", "images", "draws"]),
-        ("evil", ["'../vae'"]),
-        ("unknown", ["'gan'", "experiments/gan.py"]),
+        ("evil", ["'../vae'", "dotted name"]),
+        ("unknown", ["experiments.nothing", "cannot be imported"]),
+        ("old", ["old layout"]),
         ("untrained", ["holds no checkpoint"]),
     ],
 )
 def test_sampling_refuses_what_is_no_run(arguments, words, tmp_path, capsys, compiled, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name, experiment in (("evil", "../vae"), ("unknown", "gan"), ("untrained", "vae")):
+    for name, experiment in (
+        ("evil", "../vae"),
+        ("unknown", "experiments.nothing"),
+        ("untrained", "experiments.vae"),
+        ("old", "vae"),
+    ):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "config.json").write_text(f'{{"experiment": "{experiment}", "config": {{}}}}')
+        (tmp_path / name / "config.json").write_text(
+            json.dumps({"experiment": experiment, "config": {}} | ({} if name == "old" else {"format": 2}))
+        )
     assert_refused(lambda: sample.main(arguments.split()), words, tmp_path, capsys, compiled)
 
 

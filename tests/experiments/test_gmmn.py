@@ -1,4 +1,4 @@
-"""A whole small run of the GMMN: its figures by hand, its pictures, and what is refused."""
+"""The GMMN's figures by hand, and the features on which samples are judged."""
 
 import json
 
@@ -7,13 +7,17 @@ import numpy as np
 import pytest
 
 import genjax_models as gx
-from genjax_models.commands import export, gmmn
-from genjax_models.errors import InputError
+from experiments import gmmn
+from genjax_models.commands.train import main
+from genjax_models.data import load, prepare
 from genjax_models.evaluation.kernel_distance import kernel_distance
-from genjax_models.runs import directory
-from genjax_models.runs.command_line import main
-from genjax_models.runs.configuration import Training
-from genjax_models.runs.fit import evaluation_key
+from genjax_models.runs.evaluation import evaluation_key
+from genjax_models.systems.samples import (
+    default_features,
+    held_out_distances,
+    nearest_training_examples,
+    shipped_classifier,
+)
 
 OPTIONS = (
     "--hidden 16 --latent 3 --steps 40 --batch-size 20 --evaluate-every 20 --log-every 10 --learning-rate 0.01"
@@ -29,69 +33,61 @@ def run(files, tmp_path_factory):
     return folder
 
 
-def test_a_run_leaves_result_report_and_pictures(run):
-    page = (run / "report.html").read_text()
-    for words in ("Samples above the nearest of 48 training images", "permutation test", "147 +- 2"):
-        assert words in page
-    drawn = {path.stem for path in (run / "figures").iterdir()}
-    assert {"samples", "learning", "curves", "neighbours", "samples_00000040"} <= drawn
+def test_the_mmd_falls_and_the_caption_has_the_permutation_test(run):
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     squared = [row["mmd_squared_unbiased"] for row in rows if row["split"] == "validation"]
     assert squared[-1] < squared[0] - 0.5
     assert "generator/mmd_squared_biased" in rows[1]
+    page = (run / "report.html").read_text()
+    for words in ("Samples above the nearest of 48 training images", "permutation test", "147 +- 2"):
+        assert words in page
 
 
 def test_the_result_is_the_mmd_of_the_loaded_runs_samples(run):
-    objective, players = gmmn.load(run)
-    config = directory.read_config(run, gmmn.Config, "gmmn")
-    assert config.kernel_variances == (0.5, 2.0, 8.0)
-    test = gmmn.prepare(*gmmn.dataset(config)).test.x
-    samples = objective.sample(players, evaluation_key(), len(test))
-    assert samples.shape == test.shape
+    loaded = gx.load_run(run, data=True)
+    test = loaded.data.test.x
+    samples = loaded.objective.sample(loaded.players, evaluation_key(), len(test))
     result = json.loads((run / "result.json").read_text())["test"]
     kernel = gx.gaussian_kernel([0.5**0.5, 2**0.5, 8**0.5])
-    assert result["mmd_squared_unbiased"] == pytest.approx(
-        float(gx.mmd_squared_unbiased(test, samples, kernel)), abs=1e-5
-    )
+    squared = float(gx.mmd_squared_unbiased(test, samples, kernel))
+    assert result["mmd_squared_unbiased"] == pytest.approx(squared, abs=1e-5)
     distance, error = kernel_distance(*(np.reshape(x, (len(x), -1)) for x in (samples, test)))
     assert result["kernel_distance_on_pixels"] == pytest.approx(float(distance), rel=1e-3)
     assert result["kernel_distance_on_pixels_se"] == pytest.approx(float(error), rel=1e-3)
 
 
-def test_its_generator_can_be_exported(run):
-    _, players = gmmn.load(run)
-    config = directory.read_config(run, gmmn.Config, "gmmn")
-    found = export.functions(gmmn.EXPERIMENT, config, players)
-    assert set(found) == {"sampler", "generator"}
-    generator, arguments = found["generator"]
-    assert arguments == (("float32", "n", 3),)
-    assert generator(np.zeros((2, 3), np.float32)).shape == (2, 8, 8, 1)
+def test_other_data_have_no_shipped_classifier_and_are_judged_on_pixels():
+    assert shipped_classifier("photos", (-1, 1)) is None
+    assert default_features("photos", (-1, 1)).name == "pixels"
+    assert default_features("mnist10k", (-1, 1)).name == "mnist_classifier"
 
 
-@pytest.mark.parametrize("data", ["images", "colours", "vectors"])
-def test_every_shape_of_data_builds_a_step_and_an_evaluation(data, files, capsys):
-    path = str(files / f"{data}.npz")
-    assert main(gmmn.EXPERIMENT, ["--data", path, "--batch-size", "10", "--dry-run"]) == 0
-    assert "player      generator: " in capsys.readouterr().out
-    config, loaded = gmmn.dataset(gmmn.Config(data=path, hidden=(8,), training=Training(0, 10)))
-    prepared, objective = gmmn.prepare(config, loaded), gmmn.build(config)
-    train = gx.trainer(objective, {"generator": config.optimizer.build(0)})
-    state = jax.eval_shape(train.init, jax.random.key(0), prepared.example)
-    _, metrics = jax.eval_shape(train.step, state, prepared.validation)
-    assert metrics["generator/loss"].shape == ()
-    held_out = jax.eval_shape(gmmn.evaluate(config), state.variables, jax.random.key(0), prepared.validation)
-    assert {value.shape for value in held_out.values()} == {()}
+def test_the_metric_is_on_the_features_of_the_shipped_classifier():
+    x = jax.random.uniform(jax.random.key(0), (2, 40, 28, 28, 1), minval=-1)
+    values = jax.jit(lambda samples, x: held_out_distances(samples, x, "mnist10k", (-1, 1)))(*x)
+    assert values["kernel_distance"] == values["kernel_distance_on_mnist_classifier"]
+    assert values["kernel_distance_se"] == values["kernel_distance_on_mnist_classifier_se"]
+    assert values["kernel_distance"] != values["kernel_distance_on_pixels"]
 
 
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"kernel_variances": ()}, "number_of_kernel_variances must be an integer of at least 1, got 0"),
-        ({"kernel_variances": (1.0, -2.0)}, "kernel_variances must be positive and finite, got -2.0"),
-        ({"kernel_variances": (float("nan"),)}, "kernel_variances must be positive and finite, got nan"),
-        ({"latent": 0}, "latent must be an integer of at least 1, got 0"),
-    ],
-)
-def test_what_is_no_gmmn_is_refused(fields, message):
-    with pytest.raises(InputError, match=message):
-        gmmn.Config(**fields)
+def test_nearest_examples_on_disk_are_those_in_memory(tmp_path, monkeypatch):
+    """Streamed examples are read in parts of 16."""
+    import sys
+
+    from PIL import Image
+
+    pytest.importorskip("grain")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder, random = tmp_path / "images", np.random.RandomState(0)
+    for i in range(60):
+        (folder / str(i % 2)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.randint(0, 256, (8, 8), np.uint8)).save(folder / str(i % 2) / f"{i:03}.png")
+    pictures, images = [], {"size": None}
+    for stream in (False, True):
+        data = prepare(load(f"images:{folder}", images=images, stream=stream), binarise="none", range=(-1, 1))
+        draw = lambda n, data=data: data.seen(np.arange(n) % 7).x + 0.1
+        pictures.append(nearest_training_examples(draw, data, default_features("photos", (-1, 1))))
+        if not stream:
+            monkeypatch.setattr(sys.modules[prepare.__module__], "PART", 16 * 8 * 8)
+    assert len(list(data.parts())) > 2
+    assert pictures[0] == pictures[1]

@@ -7,7 +7,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from genjax_models.runs import figures, pictures
+from genjax_models.figures import plots, pictures
 
 
 def mosaic(figure):
@@ -21,7 +21,7 @@ def flat(values, height=2, width=3, channels=1):
 
 
 def test_images_fill_the_rows_from_the_left_with_a_gap_between_them():
-    shown = mosaic(figures.image_grid(flat([0.1, 0.2, 0.3, 0.4, 0.5]), columns=3))
+    shown = mosaic(plots.image_grid(flat([0.1, 0.2, 0.3, 0.4, 0.5]), columns=3))
     assert shown.shape[2] == 3
     for i, value in enumerate([0.1, 0.2, 0.3, 0.4, 0.5]):
         top, left = (i // 3) * 3, (i % 3) * 4
@@ -33,23 +33,23 @@ def test_images_fill_the_rows_from_the_left_with_a_gap_between_them():
 
 def test_an_image_keeps_its_orientation():
     image = np.linspace(0, 1, 6).reshape(1, 2, 3, 1)
-    np.testing.assert_allclose(mosaic(figures.image_grid(image))[:2, :3, 0], image[0, :, :, 0], rtol=1e-6)
+    np.testing.assert_allclose(mosaic(plots.image_grid(image))[:2, :3, 0], image[0, :, :, 0], rtol=1e-6)
 
 
 def test_the_range_decides_what_is_black_and_what_is_white():
-    shown = mosaic(figures.image_grid(flat([-1, 0, 1, 7]), columns=4, range=(-1, 1)))
+    shown = mosaic(plots.image_grid(flat([-1, 0, 1, 7]), columns=4, range=(-1, 1)))
     np.testing.assert_allclose(shown[0, [0, 4, 8, 12], 0], [0, 0.5, 1, 1])
 
 
 def test_colours_are_shown_as_they_are():
     pixel = np.array([1.0, 0.25, 0.0]).reshape(1, 1, 1, 3)
-    np.testing.assert_allclose(mosaic(figures.image_grid(pixel))[0, 0], [1, 0.25, 0])
+    np.testing.assert_allclose(mosaic(plots.image_grid(pixel))[0, 0], [1, 0.25, 0])
 
 
 @pytest.mark.parametrize("channels", [2, 4])
 def test_other_channels_are_refused(channels):
     with pytest.raises(ValueError, match=f"1 or 3 channels, got {channels}"):
-        figures.image_grid(np.zeros((1, 2, 2, channels)))
+        plots.image_grid(np.zeros((1, 2, 2, channels)))
     assert not pictures.drawable((2, 2, channels))
 
 
@@ -61,7 +61,7 @@ def test_images_with_one_or_three_channels_can_be_drawn(shape, expected):
 def test_a_png_file_is_black_where_the_image_is_black():
     images = np.zeros((2, 8, 8, 1))
     images[1] = 1
-    png = figures.png(figures.image_grid(images, columns=2))
+    png = plots.png(plots.image_grid(images, columns=2))
     assert png.startswith(b"\x89PNG")
     pixels = matplotlib.image.imread(io.BytesIO(png))[..., :3].mean(axis=-1)
     left, right = np.array_split(pixels, 2, axis=1)
@@ -72,7 +72,7 @@ def test_a_png_file_is_black_where_the_image_is_black():
 @pytest.mark.parametrize("count", [1, 3, 10, 12])
 def test_reconstructions_stand_below_their_inputs(count):
     x, back = flat(np.linspace(0.1, 0.4, count)), flat(np.linspace(0.6, 0.9, count))
-    shown, pairs = mosaic(figures.reconstructions(x, back)), min(count, 10)
+    shown, pairs = mosaic(plots.reconstructions(x, back)), min(count, 10)
     np.testing.assert_allclose(shown[0, : 4 * pairs : 4, 0], x[:pairs, 0, 0, 0], rtol=1e-6)
     np.testing.assert_allclose(shown[3, : 4 * pairs : 4, 0], back[:pairs, 0, 0, 0], rtol=1e-6)
 
@@ -80,9 +80,9 @@ def test_reconstructions_stand_below_their_inputs(count):
 def test_the_manifold_grid_is_at_equal_steps_of_probability():
     quartile = 0.6744897501960817
     corners = [(-quartile, quartile), (quartile, quartile), (-quartile, -quartile), (quartile, -quartile)]
-    np.testing.assert_allclose(figures.manifold_grid(2), corners, rtol=1e-6)
-    np.testing.assert_array_equal(figures.manifold_grid(1), [[0, 0]])
-    twenty = figures.manifold_grid(20)
+    np.testing.assert_allclose(plots.manifold_grid(2), corners, rtol=1e-6)
+    np.testing.assert_array_equal(plots.manifold_grid(1), [[0, 0]])
+    twenty = plots.manifold_grid(20)
     assert twenty.shape == (400, 2)
     assert twenty.dtype == np.float32
     assert twenty[0] == pytest.approx([-1.959963985, 1.959963985])  # the 2.5 and 97.5 percent points
@@ -91,8 +91,8 @@ def test_the_manifold_grid_is_at_equal_steps_of_probability():
 
 @pytest.mark.parametrize(("axis", "brightest"), [(0, "right"), (1, "top")])
 def test_the_first_coordinate_of_the_manifold_runs_right_and_the_second_up(axis, brightest):
-    grid = figures.manifold_grid(5)
-    shown = mosaic(figures.manifold(flat(jax.nn.sigmoid(grid[:, axis]), 2, 2)))[..., 0]
+    grid = plots.manifold_grid(5)
+    shown = mosaic(plots.manifold(flat(jax.nn.sigmoid(grid[:, axis]), 2, 2)))[..., 0]
     assert shown.shape == (10, 10)
     along = shown[4] if axis == 0 else shown[::-1, 4]
     assert np.all(np.diff(along[::2]) > 0), brightest
@@ -113,7 +113,7 @@ HISTORY = [
 
 
 def test_curves_show_the_rows_of_the_history():
-    (axes,) = figures.curves(HISTORY, "bound", label="bound (nats)").axes
+    (axes,) = plots.curves(HISTORY, "bound", label="bound (nats)").axes
     train, held_out = axes.lines
     np.testing.assert_array_equal(train.get_xydata(), [(10, -50), (20, -20)])
     np.testing.assert_array_equal(held_out.get_xydata(), [(0, -90), (20, -21)])
@@ -123,7 +123,7 @@ def test_curves_show_the_rows_of_the_history():
 
 
 def test_the_untrained_model_does_not_flatten_the_curves():
-    (axes,) = figures.curves(HISTORY, "bound", label="").axes
+    (axes,) = plots.curves(HISTORY, "bound", label="").axes
     low, high = axes.get_ylim()
     assert -60 < low < -50
     assert -20 < high < -10
@@ -134,7 +134,7 @@ def test_training_is_shown_by_what_stands_for_the_metric():
         row(1, "train", **{"autoencoder/loss": 4.0}),
         row(2, "validation", squared_error=3.0, squared_error_se=1),
     ]
-    (axes,) = figures.curves(history, "squared_error", label="").axes
+    (axes,) = plots.curves(history, "squared_error", label="").axes
     assert [line.get_xydata().tolist() for line in axes.lines] == [[[1, 4]], [[2, 3]]]
     assert axes.get_legend_handles_labels()[1] == ["training (loss)", "validation"]
 
@@ -146,7 +146,7 @@ def test_losses_of_a_game_which_are_no_measure_of_the_metric_stand_apart_each_wi
         row(10, "train", **{"discriminator/loss": 1.2, "generator/loss": 0.8, "generator/gradient_norm": 8.0}),
         row(10, "validation", kernel_distance=4.0),
     ]
-    measured, losses = figures.curves(history, "kernel_distance", label="kernel distance").axes
+    measured, losses = plots.curves(history, "kernel_distance", label="kernel distance").axes
     assert [line.get_xydata().tolist() for line in measured.lines] == [[[0, 9], [10, 4]]]
     assert measured.get_ylabel() == "kernel distance"
     lines = {line.get_label(): line.get_xydata().tolist() for line in losses.lines}
@@ -168,20 +168,20 @@ def test_losses_of_a_game_which_are_no_measure_of_the_metric_stand_apart_each_wi
     ids=["empty", "untrained", "training alone", "one", "no metric", "one example", "nan", "infinite"],
 )
 def test_any_history_can_be_drawn(history):
-    assert figures.png(figures.curves(history, "bound", label="bound")).startswith(b"\x89PNG")
+    assert plots.png(plots.curves(history, "bound", label="bound")).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("labels", [None, np.array([0, 1, 9, 1]), np.array([3, 3, 3, 3])], ids=["none", "some", "one"])
 def test_the_latent_space_shows_each_code_and_each_class(labels):
     codes = np.array([[0.0, 1], [2, 3], [4, 5], [6, 7]])
-    figure = figures.latent_space(codes, labels, names=(2, 5))
+    figure = plots.latent_space(codes, labels, names=(2, 5))
     (axes,) = figure.axes
     np.testing.assert_array_equal(axes.collections[0].get_offsets(), codes)
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("z[2]", "z[5]")
     if labels is not None:
         named = [text.get_text() for text in axes.get_legend().get_texts()]
         assert named == [str(label) for label in np.unique(labels)]
-    figures.png(figure)
+    plots.png(figure)
 
 
 def test_the_two_most_active_dimensions_are_shown(monkeypatch):
@@ -194,7 +194,7 @@ def test_the_two_most_active_dimensions_are_shown(monkeypatch):
 
 
 def test_kl_is_sorted_and_unused_dimensions_are_pale():
-    (axes,) = figures.kl_by_dimension(np.array([0.5, 2.0, 0.0]), np.array([True, True, False])).axes
+    (axes,) = plots.kl_by_dimension(np.array([0.5, 2.0, 0.0]), np.array([True, True, False])).axes
     assert [bar.get_height() for bar in axes.patches] == [2, 0.5, 0]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["z[1]", "z[0]", "z[2]"]
     used, also_used, unused = (bar.get_facecolor() for bar in axes.patches)

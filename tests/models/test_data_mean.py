@@ -44,5 +44,5 @@ def test_of_several_layers_it_is_the_lowest_that_starts_there():
 @pytest.mark.parametrize("likelihood", [gx.gaussian(SHAPE, "global"), gx.bernoulli(SHAPE)])
 def test_a_generator_without_such_a_bias_is_refused(likelihood):
     channels = gx.ConvolutionalGenerator(likelihood.outputs, (2,), ())
-    with pytest.raises(ValueError, match="the generator has no bias of the logits of 6 pixels"):
+    with pytest.raises(ValueError, match="the generator needs a bias of the logits of 6 pixels"):
         gx.starting_at_data_mean(model_of(channels, likelihood)).init(KEY, Batch(X))

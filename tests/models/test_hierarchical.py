@@ -123,5 +123,5 @@ def test_a_conditional_model_sees_the_class_in_every_network():
     assert jax.eval_shape(lambda: draw(label=label)).shape == (4, 3)
     bound = partial(gx.held_out_bound, model, variables, KEY, X, num_samples=3, form="monte_carlo")
     assert jax.eval_shape(lambda: bound(label=label))["bound"].shape == (4,)
-    with pytest.raises(ValueError, match="conditional on one of 5 classes: it wants a label"):
+    with pytest.raises(ValueError, match="a model conditional on one of 5 classes needs a label"):
         model.prior(variables).sample(seed=KEY, sample_shape=2)

@@ -13,7 +13,7 @@ from jax.random import fold_in
 from genjax_models.models.adversarial import adversarial_pair
 from genjax_models.networks import MLPGenerator
 from genjax_models.networks.discriminators import MLPDiscriminator
-from genjax_models.objectives.gan import Payoff, Penalty, gan
+from genjax_models.objectives.gan import GameLoss, Penalty, gan
 from genjax_models.training import loop_over_data, trainer
 from genjax_models.types import Batch
 
@@ -105,16 +105,16 @@ def test_a_linear_discriminator_learns_the_best_logit_of_two_gaussians():
 
 
 @pytest.mark.parametrize(
-    ("payoff", "penalty"),
-    [*((payoff, None) for payoff in get_args(Payoff)), ("wasserstein", "wasserstein"), ("non_saturating", "r1")],
+    ("loss", "penalty"),
+    [*((loss, None) for loss in get_args(GameLoss)), ("wasserstein", "wasserstein"), ("non_saturating", "r1")],
 )
-def test_every_payoff_and_penalty_makes_a_step(payoff, penalty):
-    train = trainer(gan(pair_of(dropout=0.1), payoff=payoff, penalty=penalty), SGD)
+def test_every_loss_and_penalty_makes_a_step(loss, penalty):
+    train = trainer(gan(pair_of(dropout=0.1), loss=loss, penalty=penalty), SGD)
     state = train.init(KEY, BATCH)
     after, metrics = jax.jit(train.step)(state, BATCH)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((after.variables, metrics)))
     assert ("discriminator/penalty" in metrics) == (penalty is not None)
-    assert ("discriminator/accuracy" in metrics) == (payoff != "wasserstein")
+    assert ("discriminator/accuracy" in metrics) == (loss != "wasserstein")
     for player in SGD:
         assert far_apart(state.variables[player], after.variables[player]) > 0
 
@@ -186,9 +186,9 @@ def test_a_generator_of_other_shapes_is_refused():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"loss": "saturating"}, r"payoff must be one of \('minimax', .* got 'saturating'"),
+        ({"loss": "saturating"}, r"loss must be one of \('minimax', .* got 'saturating'"),
         ({"penalty": "R1"}, r"penalty must be one of \('wasserstein', 'r1', None\), got 'R1'"),
-        ({"loss": "hinge", "label_smoothing": 0.1}, r'must be 0 where payoff is "hinge", got 0.1'),
+        ({"loss": "hinge", "label_smoothing": 0.1}, r'must be 0 for loss "hinge", got 0.1'),
     ],
 )
 def test_what_is_no_game_is_refused(options, message):

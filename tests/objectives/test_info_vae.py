@@ -82,5 +82,5 @@ def test_a_z_of_several_arrays_is_refused():
     generators = gx.MLPGenerator(x.outputs, ()), gx.MLPGenerator(lower.outputs, ())
     model = gx.hierarchical_model(encoders, (lower, upper), generators, (x, lower))
     objective = info_vae(model, KERNEL, form="monte_carlo")
-    with pytest.raises(ValueError, match="the MMD is of one array z, and the model's is a tuple"):
+    with pytest.raises(ValueError, match="the MMD needs one array z, got a tuple"):
         objective.losses["info_vae"](objective.init(KEY, Batch(X)), KEY, Batch(X), 0)

@@ -201,5 +201,5 @@ def test_missing_labels_and_what_is_no_game_are_refused():
             objective.losses[player](players, KEY, Batch(BATCH.x), 0)
     with pytest.raises(ValueError, match="conditional on one of 3 classes"):
         objective.sample(players, KEY, 2)
-    with pytest.raises(ValueError, match="payoff must be one of"):
+    with pytest.raises(ValueError, match="loss must be one of"):
         lapgan(model_of(), loss="saturating")

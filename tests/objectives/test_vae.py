@@ -81,9 +81,9 @@ def test_no_free_bits_are_the_plain_loss(model, variables, terms):
 
 
 def test_free_bits_want_a_kl_of_each_dimension(model, variables):
-    with pytest.raises(ValueError, match='free_bits are of the closed KL of each dimension: form must be "kl"'):
+    with pytest.raises(ValueError, match='free_bits needs a closed KL per dimension: use form="kl"'):
         gx.vae(model, form="entropy", free_bits=0.5)
     q, p = gx.full_covariance_gaussian(3), gx.gaussian((4,), 1.0)
     full = gx.latent_variable_model(gx.MLPEncoder((4,), q.outputs, ()), q, gx.MLPGenerator(p.outputs, ()), p)
-    with pytest.raises(ValueError, match="vectors whose dimensions are independent, not FullCovarianceNormal"):
+    with pytest.raises(ValueError, match="vectors of independent numbers, got FullCovarianceNormal"):
         loss_of(full, full.init(KEY, Batch(X)), free_bits=0.5)

@@ -10,7 +10,8 @@ import os
 import signal
 import sys
 
-from genjax_models.runs import checkpoints, command_line, feed, fit
+from genjax_models.commands import train
+from genjax_models.runs import checkpoints, feed, fit
 
 
 def at(count: int, function, number: int, *, before: bool):
@@ -42,7 +43,7 @@ def main(name: str, moment: str, count: str, *arguments: str) -> int:
         checkpoints._best = at(count, checkpoints._best, number, before=True)
     from experiments.vae import EXPERIMENT
 
-    return command_line.main(EXPERIMENT, list(arguments))
+    return train.main(EXPERIMENT, list(arguments))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ import pytest
 
 from experiments import autoencoder, iwae, vae
 from genjax_models.errors import InputError
-from genjax_models.runs.configuration import Game, Images, Optimizer, Training
+from genjax_models.runs.configuration import Training
+from genjax_models.systems.groups import Game, Likelihood, Networks, Optimizer
+from genjax_models.systems.settings import Data
 from genjax_models.types import Aux, Batch, Objective
 
 NAN, INFINITY = float("nan"), float("inf")
@@ -19,7 +21,7 @@ RATE, STEPS = 0.25, 20
 @pytest.mark.parametrize(
     ("config", "field", "bad", "accepted"),
     [
-        *((Images, "image_size", bad, "integer of at least 1") for bad in (0, -32, 1.5, True)),
+        *((Data, "image_size", bad, "integer of at least 1") for bad in (0, -32, 1.5, True)),
         *((Training, "steps", bad, "integer of at least 0") for bad in (-1, 1.5, True, 1e4)),
         *((Training, "batch_size", bad, "integer of at least 1") for bad in (0, -3, 2.0, False)),
         *((Training, "evaluate_every", bad, "integer of at least 1") for bad in (0, NAN)),
@@ -52,15 +54,15 @@ RATE, STEPS = 0.25, 20
             for bad in (0, True)
         ),
         *((vae.Config, "num_samples", bad, "integer of at least 1") for bad in (0, -1, 1.0)),
-        *((vae.Config, "hidden", bad, "integer of at least 1") for bad in ((16, 0), (1.5,))),
-        *((autoencoder.Config, "channels", bad, "integer of at least 1") for bad in ((-1,), (4, True))),
+        *((Networks, "hidden", bad, "integer of at least 1") for bad in ((16, 0), (1.5,))),
+        *((Networks, "channels", bad, "integer of at least 1") for bad in ((-1,), (4, True))),
         *(
             (vae.Config, name, bad, "at least 0")
             for name in ("kl_weight", "free_bits")
             for bad in (-1.0, NAN, INFINITY)
         ),
         *((vae.Config, "kl_warmup", bad, "integer of at least 0") for bad in (-1, 0.5)),
-        *((vae.Config, "scale", bad, "positive and finite") for bad in (0.0, -1.0, NAN)),
+        *((Likelihood, "scale", bad, "positive and finite") for bad in (0.0, -1.0, NAN)),
     ],
 )
 def test_fault_23_a_bad_field_is_one_error_with_field_value_and_what_is_accepted(config, field, bad, accepted):
@@ -78,7 +80,9 @@ def test_fault_23_a_bad_field_is_one_error_with_field_value_and_what_is_accepted
     [
         (Training, {"steps": 0, "batch_size": 1, "evaluate_every": 1, "log_every": 1}),
         (Optimizer, {"b1": 0.0, "b2": 0.0, "weight_decay": 0.0, "clip": 1e-9}),
-        (vae.Config, {"seed": 2**32 - 1, "hidden": (), "kl_weight": 0.0, "scale": 1e-3}),
+        (vae.Config, {"seed": 2**32 - 1, "kl_weight": 0.0}),
+        (Networks, {"hidden": ()}),
+        (Likelihood, {"scale": 1e-3}),
         (autoencoder.Config, {"seed": 0, "latent": 1}),
     ],
 )
@@ -119,12 +123,16 @@ def test_the_learning_rate_rises_over_the_warmup_and_falls_over_the_rest(schedul
         (
             vae.Config,
             {"free_bits": 0.5, "form": "entropy"},
-            "free_bits want form kl and posterior diagonal, got form entropy",
+            "free_bits needs form kl and posterior diagonal, got entropy",
         ),
-        (vae.Config, {"free_bits": 0.5, "posterior": "full_covariance"}, "and posterior full_covariance"),
-        (vae.Config, {"posterior": "flow"}, "posterior flow wants form monte_carlo .* got form kl and 2"),
-        (vae.Config, {"posterior": "flow", "form": "monte_carlo", "latent": 1}, "got form monte_carlo and 1"),
-        (iwae.Config, {"objective": "vae", "gradient": "sticking_the_landing"}, "gradient sticking_the_landing is of"),
+        (vae.Config, {"free_bits": 0.5, "posterior": "full_covariance"}, "got kl and full_covariance"),
+        (vae.Config, {"posterior": "flow"}, "posterior flow needs form monte_carlo .* got kl, 2"),
+        (vae.Config, {"posterior": "flow", "form": "monte_carlo", "latent": 1}, "got monte_carlo, 1"),
+        (
+            iwae.Config,
+            {"objective": "vae", "gradient": "sticking_the_landing"},
+            "need objective iwae, got None and sticking_the_landing",
+        ),
     ],
 )
 def test_fields_that_do_not_go_together_are_one_error(config, fields, message):
@@ -189,7 +197,8 @@ def played(game, optimizer, steps):
     def init(key, batch):
         return {player: {"params": {"w": jnp.float32(0)}} for player in LEVELS}
 
-    trainer = game.trainer(Objective(init, {player: loss(player) for player in LEVELS}, None), optimizer, steps)
+    losses, adversaries = {player: loss(player) for player in LEVELS}, ("discriminator_1", "discriminator_2")
+    trainer = game.trainer(Objective(init, losses, lambda *_: None, adversaries=adversaries), optimizer, steps)
     batch, seen = Batch(jnp.zeros(6)), []
     state = trainer.init(jax.random.key(0), batch)
     for _ in range(steps):
@@ -219,6 +228,6 @@ def test_by_default_all_players_have_one_optimizer_and_no_average():
 
 
 def test_a_batch_is_cut_into_equal_shares():
-    Game(3).fits(Training(batch_size=6))
+    Game(3).check_shares(Training(batch_size=6))
     with pytest.raises(InputError, match=r"batch_size must be a multiple of 3, the discriminator_moves, .* got 7"):
-        Game(3).fits(Training(batch_size=7))
+        Game(3).check_shares(Training(batch_size=7))

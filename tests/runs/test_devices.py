@@ -13,9 +13,10 @@ import pytest
 
 import genjax_models as gx
 from experiments import vae
+from genjax_models.commands.train import main
 from genjax_models.data.prepare import Prepared
-from genjax_models.runs import experiment, feed, fit
-from genjax_models.runs.command_line import main
+from genjax_models.reports import final_evaluation
+from genjax_models.runs import feed, fit
 from genjax_models.runs.configuration import Training
 from genjax_models.types import Batch
 
@@ -37,7 +38,7 @@ def asked(tmp_path_factory):
 def _without_reports():
     """Which take longer than these runs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(experiment._Run, "report", lambda *_: "")
+        patch.setattr(final_evaluation, "report", lambda trained: None)
         yield
 
 
@@ -73,7 +74,7 @@ def stopped(monkeypatch):
 
 
 def state_of(run):
-    state = experiment.restore(vae.EXPERIMENT, run, "last")[1]
+    state = gx.load_run(run, "last").state
     return state._replace(key=jax.random.key_data(state.key))
 
 
@@ -134,16 +135,16 @@ def mixture_on_four_devices():
 
 
 def in_floats(key, batch):
-    return Batch(batch.x.astype(np.float32))
+    return batch._replace(x=batch.x.astype(np.float32))
 
 
 def test_batches_of_examples_that_devices_share_are_the_same():
     """In two epochs and a half, with two rows at the end that are no examples."""
     train, state, data = mixture_on_four_devices()
-    shares = feed.shared(state, data)
-    assert [shard.data.shape for leaf in shares for shard in leaf.addressable_shards] == [(3, 3)] * 4 + [(3,)] * 4
+    shares = feed.sharded(state, data)
+    assert [shard.data.shape for leaf in jax.tree.leaves(shares) for shard in leaf.addressable_shards] == [(3, 3)] * 4 + [(3,)] * 4
     run = gx.loop_over_data(train, batch_size=4, prepare=in_floats, size=10)
-    ended = [run(jax.tree.map(jax.numpy.copy, state), placed, 5) for placed in (shares, feed.beside(state, data))]
+    ended = [run(jax.tree.map(jax.numpy.copy, state), placed, 5) for placed in (shares, feed.replicated(state, data))]
     chex.assert_trees_all_equal(ended[0][1], ended[1][1])
     chex.assert_trees_all_equal(ended[0][0].variables, ended[1][0].variables)
 
@@ -152,7 +153,7 @@ def test_devices_that_share_the_examples_send_each_other_batches_and_never_all()
     train, state, data = mixture_on_four_devices()
     data = jax.tree.map(lambda a: np.tile(a, (100, *[1] * (a.ndim - 1))), data)
     run = gx.loop_over_data(train, batch_size=4, prepare=in_floats, chunk=5)
-    told = jax.jit(run).lower(state, feed.shared(state, data), jax.numpy.int32(5)).compile().as_text()
+    told = jax.jit(run).lower(state, feed.sharded(state, data), jax.numpy.int32(5)).compile().as_text()
     sent = re.findall(r"= (\w+)\[([\d,]*)\]\S* (?:all-|collective|reduce-scatter)", told)
     shapes = [tuple(map(int, shape.split(","))) for kind, shape in sent if kind == "u8"]
     assert shapes

@@ -11,7 +11,9 @@ import pytest
 from experiments import autoencoder, vae
 from genjax_models.errors import InputError
 from genjax_models.runs import directory
-from genjax_models.runs.configuration import Images, Optimizer, Training
+from genjax_models.runs.configuration import Training
+from genjax_models.systems.groups import Likelihood, Networks, Optimizer
+from genjax_models.systems.settings import Data
 
 
 @pytest.mark.parametrize("name", ["a", "Run_1.2-b", "...", "-x", "x" * 255, "deep/er/run"])
@@ -122,25 +124,17 @@ def test_fault_47_runs_that_start_in_one_second_have_different_directories(tmp_p
 CONFIGS = {
     "defaults": vae.Config(),
     "all other": vae.Config(
-        data="some.npz",
-        data_range=(-1.0, 0.1),
-        binarise="fixed",
         seed=2**32 - 1,
-        latent=7,
         conditional=True,
-        classes=10,
+        latent=7,
         posterior="full_covariance",
-        likelihood="gaussian",
-        scale=0.1,
-        network="convolutional",
-        hidden=(3, 4, 5),
-        channels=(6,),
         form="entropy",
         num_samples=3,
         kl_weight=0.3,
         kl_warmup=11,
-        precision="bfloat16",
-        images=Images(image_size=None, image_fit="resize", skip_unreadable=True, stream=True),
+        data=Data("some.npz", (-1.0, 0.1), None, "resize", True, True, shape=(4, 5, 3), classes=10),
+        likelihood=Likelihood("gaussian", scale=0.1, binarise="fixed"),
+        networks=Networks("convolutional", hidden=(3, 4, 5), channels=(6,), precision="bfloat16"),
         training=Training(steps=1, batch_size=2, evaluate_every=3, log_every=4),
         optimizer=Optimizer(
             learning_rate=1e-5,
@@ -153,11 +147,12 @@ CONFIGS = {
             b2=0.99,
             eps=1e-7,
         ),
-        shape=(4, 5, 3),
     ),
-    "free bits, which go with few others": vae.Config(free_bits=0.1),
-    "a named scale and no layers": vae.Config(scale="diagonal", hidden=(), shape=(20,)),
-    "an autoencoder": autoencoder.Config(hidden=(9,), training=Training(steps=2)),
+    "free bits, which exclude many others": vae.Config(free_bits=0.1),
+    "a named scale and no layers": vae.Config(
+        likelihood=Likelihood(scale="diagonal"), networks=Networks(hidden=()), data=Data(shape=(20,))
+    ),
+    "an autoencoder": autoencoder.Config(networks=Networks(hidden=(9,)), training=Training(steps=2)),
 }
 
 
@@ -187,7 +182,7 @@ def edited(change):
         (edited(lambda stored: stored["config"].update(latnet=3)), "latnet"),
         (edited(lambda stored: stored["config"]["training"].update(epochs=3)), "epochs"),
         (edited(lambda stored: stored["config"].update(latent=0)), "latent must be .* got 0"),
-        (edited(lambda stored: stored.update(experiment="gan")), "'gan', not of 'vae'"),
+        (edited(lambda stored: stored.update(experiment="gan")), "is a run of gan, not of vae"),
         (edited(lambda stored: None)[:-5], r"config\.json"),
         ("{}", r"config\.json"),
         ("[]", r"config\.json"),

@@ -301,5 +301,7 @@ def test_fault_02_data_in_another_range_than_the_generators_are_refused(numbers,
         if confined in (None, stated):
             fit(trainer, data, training)
         else:
-            with pytest.raises(InputError, match=r"values are in \[.*\], and data in \["):
+            with pytest.raises(
+                InputError, match=r"data must be in the range of the generator's last layer, \[.*\], got \["
+            ):
                 fit(trainer, data, training)

@@ -11,9 +11,11 @@ from experiments import vae
 from genjax_models.data.prepare import Prepared
 from genjax_models.errors import CheckpointError, InputError, NonFiniteError
 from genjax_models.runs import checkpoints
-from genjax_models.runs.configuration import Training, replaced, unchecked
-from genjax_models.runs.fit import Member, fit_together
-from genjax_models.runs.members import asked, float_fields
+from genjax_models.runs.configuration import Training
+from genjax_models.runs.fields import float_fields, replaced, unchecked
+from genjax_models.runs.fit import fit_members
+from genjax_models.runs.logs import Member
+from genjax_models.runs.members import named_members
 from genjax_models.types import Aux, Batch, Objective
 
 SIZE = 12
@@ -40,7 +42,7 @@ def game(nan_at, shown=True):
 def test_each_member_has_batches_and_noise_of_its_own_bit_for_bit():
     training = Training(6, 4, evaluate_every=3, log_every=1)
     members = [Member(f"seed_{seed}", seed) for seed in (0, 7)]
-    together = fit_together(lambda values: game(-1), NUMBERS, training, members)
+    together = fit_members(lambda values: game(-1), NUMBERS, training, members)
     for member, fitted in zip(members, together, strict=True):
         alone = gx.fit(game(-1), NUMBERS, training, seed=member.seed)
         assert fitted.history == alone.history
@@ -54,7 +56,7 @@ def test_fault_05_a_member_that_is_not_finite_is_named_and_all_are_kept_as_they_
     training = Training(9, 4, evaluate_every=9, log_every=1)
     members = [Member(f"seed_{seed}", seed, {"nan_at": at}) for seed, at in ((0, -1.0), (7, 5.0), (8, 7.0))]
     with pytest.raises(NonFiniteError, match=r"^seed_7, step 5: .* not finite; the batch was rows") as caught:
-        fit_together(lambda values: game(values["nan_at"], shown), NUMBERS, training, members)
+        fit_members(lambda values: game(values["nan_at"], shown), NUMBERS, training, members)
     for member, progress in zip(members, caught.value.progress, strict=True):
         alone = gx.fit(game(-1, shown), NUMBERS, Training(5, 4, evaluate_every=9, log_every=1), seed=member.seed)
         assert int(progress.state.step) == 5
@@ -77,7 +79,7 @@ def test_a_counter_of_what_happens_to_a_member_alone_is_its_own():
         return gx.trainer(Objective(start, {"one": loss}, None), {"one": rule})
 
     members = [Member("a", 0, {"nan_at": -1.0}), Member("b", 0, {"nan_at": 2.0})]
-    fitted = fit_together(lambda values: train(values["nan_at"]), NUMBERS, Training(4, 4, 4, 4), members)
+    fitted = fit_members(lambda values: train(values["nan_at"]), NUMBERS, Training(4, 4, 4, 4), members)
     states = [one.state for one in fitted]
     assert [float(state.variables["one"]["params"]["w"]) for state in states] == pytest.approx([0.6, 0.7])
     assert [int(state.opt_state["one"][1].total_notfinite) for state in states] == [0, 1]
@@ -88,11 +90,11 @@ def test_a_counter_of_what_happens_to_a_member_alone_is_its_own():
     [("0:3", [0, 1, 2]), ("5", [5]), ("0,3,5", [0, 3, 5]), ("2:4,9", [2, 3, 9]), ("4294967295", [2**32 - 1])],
 )
 def test_seeds_are_ranges_and_numbers(seeds, expected):
-    assert list(asked(vae.Config(), seeds, ())) == [f"seed_{seed}" for seed in expected]
+    assert list(named_members(vae.Config(), seeds, ())) == [f"seed_{seed}" for seed in expected]
 
 
 def test_seeds_and_sweep_are_the_product():
-    members = asked(vae.Config(), "0:2", ("kl_weight=0.5,1", "optimizer.learning_rate=1e-5"))
+    members = named_members(vae.Config(), "0:2", ("kl_weight=0.5,1", "optimizer.learning_rate=1e-5"))
     assert list(members) == [
         f"kl_weight_{weight}-optimizer.learning_rate_1e-05-seed_{seed}" for weight in ("0.5", "1") for seed in (0, 1)
     ]
@@ -119,9 +121,9 @@ def test_members_go_on_from_the_newest_step_that_all_have(first, second, left, t
             checkpoints.save(folder, tiny(step), score=-step, about={"at": step})
     if left is None:
         with pytest.raises(CheckpointError, match="first and those beside it hold no checkpoint of one step"):
-            checkpoints.restore_together(folders, tiny(0), print)
+            checkpoints.restore_all(folders, tiny(0), print)
         return
-    found = checkpoints.restore_together(folders, tiny(0), print)
+    found = checkpoints.restore_all(folders, tiny(0), print)
     assert [(int(state.step), about) for state, about in found] == [(left, {"at": left})] * 2
     assert [checkpoints.steps(folder)[-1] for folder in folders] == [left, left]
 
@@ -136,4 +138,4 @@ def test_fields_are_replaced_with_and_without_a_check():
         replaced(vae.Config(), {"optimizer.learning_rate": -1.0})
     assert unchecked(vae.Config(), {"optimizer.learning_rate": -1.0}).optimizer.learning_rate == -1
     assert vae.Config() == type(vae.Config())()
-    assert "optimizer.clip" in float_fields(vae.Config())
+    assert "optimizer.clip" in [field.name for field in float_fields(vae.Config())]

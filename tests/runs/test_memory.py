@@ -18,7 +18,7 @@ LIMIT = 64 * 2**30  # of address space: a terabyte is refused whatever the machi
 RUN = f"""
 import resource, sys
 from experiments.vae import EXPERIMENT
-from genjax_models.runs.command_line import main
+from genjax_models.commands.train import main
 resource.setrlimit(resource.RLIMIT_AS, ({LIMIT}, {LIMIT}))
 sys.exit(main(EXPERIMENT, sys.argv[1:]))
 """

@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import genjax_models as gx
 from experiments import vae
-from genjax_models.runs import experiment
-from genjax_models.runs.command_line import main
+from genjax_models.commands.train import main
+from genjax_models.reports import final_evaluation
 
 pytestmark = pytest.mark.skipif(os.environ["JAX_PLATFORMS"] != "cpu", reason="processes share fake devices of a CPU")
 
@@ -40,7 +41,7 @@ def whole(asked, tmp_path_factory):
     """The run of one process with four devices, which nobody stopped."""
     run = tmp_path_factory.mktemp("runs") / "whole"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(experiment._Run, "report", lambda *_: "")  # which takes longer than the run
+        patch.setattr(final_evaluation, "report", lambda trained: None)  # which takes longer than the run
         assert main(vae.EXPERIMENT, [*asked, "--devices", "4", "--run-dir", str(run)]) == 0
     return run
 
@@ -99,7 +100,7 @@ def last_line(ended):
 
 
 def state_of(run):
-    state = experiment.restore(vae.EXPERIMENT, run, "last")[1]
+    state = gx.load_run(run, "last").state
     return state._replace(key=jax.random.key_data(state.key))
 
 
@@ -127,7 +128,7 @@ def test_two_processes_have_the_result_of_one(asked, whole, tmp_path):
 
 
 def test_each_process_streams_its_own_share_of_every_batch(tmp_path, monkeypatch):
-    monkeypatch.setattr(experiment._Run, "report", lambda *_: "")
+    monkeypatch.setattr(final_evaluation, "report", lambda trained: None)
     images, random = tmp_path / "images", np.random.RandomState(0)
     images.mkdir()
     for i in range(60):
@@ -152,12 +153,12 @@ def test_sigterm_to_one_of_them_stops_and_saves_both(stopped):
     run, ended = stopped
     for one in ended:
         assert one.returncode == 128 + signal.SIGTERM, one.stderr
-        assert last_line(one).endswith(f"and saved; go on with: python -m experiments.vae --resume {run}")
+        assert last_line(one).endswith(f"and saved; resume with: python -m experiments.vae --resume {run}")
     assert 0 < int(state_of(run).step) < 8
 
 
 def test_fault_43_two_processes_go_on_as_one_with_another_number_of_devices(stopped, whole, tmp_path, monkeypatch):
-    monkeypatch.setattr(experiment._Run, "report", lambda *_: "")
+    monkeypatch.setattr(final_evaluation, "report", lambda trained: None)
     run = shutil.copytree(stopped[0], tmp_path / "run")
     assert main(vae.EXPERIMENT, ["--resume", str(run), "--devices", "1"]) == 0
     assert int(state_of(run).step) == 8
@@ -250,7 +251,7 @@ def test_what_befalls_one_is_known_to_the_other():
         "None",
         "InputError process 1 of 2 was started with other flags, or other data, than process 0; all take the same"
         " command",
-        "ValueError devices must be a multiple of 2, the processes that give them, got 3",
+        "ValueError devices must be a multiple of 2, the number of processes, got 3",
         "ValueError devices must be between 1 and 4, which the 2 processes have, got 5",
         "True",
     ]

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from experiments import vae
-from genjax_models.runs import experiment, feed, fit
-from genjax_models.runs.command_line import main
+from genjax_models.commands.train import main
+from genjax_models.reports import final_evaluation
+from genjax_models.runs import feed, fit
 
 
 @pytest.fixture
 def asked(tmp_path, monkeypatch):
     """Arguments of a run of 24 steps on small images."""
-    monkeypatch.setattr(experiment._Run, "report", lambda *_: "")
+    monkeypatch.setattr(final_evaluation, "report", lambda trained: None)
     random = np.random.RandomState(0)
     np.savez(tmp_path / "small.npz", x=random.randint(0, 256, (60, 6, 6, 1), np.uint8))
     flags = "--hidden 8 --batch-size 12 --steps 24 --evaluate-every 24 --log-every 4"
@@ -55,8 +56,5 @@ def test_a_trace_of_ten_steps_after_the_first_is_written_and_changes_nothing(ask
 def test_a_run_with_no_step_after_the_first_is_refused(asked, tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(vae.EXPERIMENT, [*asked, "--steps", "1", "--profile", "--run-dir", str(tmp_path / "run")])
-    assert (
-        capsys.readouterr().err
-        == "error: --profile: traces steps after the first that are made, and 1 are left to make\n"
-    )
+    assert capsys.readouterr().err == "error: --profile needs a step after the first one, got 1 steps to make\n"
     assert not (tmp_path / "run").exists()

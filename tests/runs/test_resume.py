@@ -15,9 +15,10 @@ import jax
 import numpy as np
 import pytest
 
+import genjax_models as gx
 from experiments import vae
-from genjax_models.runs import checkpoints, directory, experiment
-from genjax_models.runs.command_line import main
+from genjax_models.commands.train import main
+from genjax_models.runs import checkpoints, directory, engine
 
 ROOT = Path(__file__).parent.parent.parent
 STEPS = 13
@@ -59,7 +60,7 @@ def whole(asked, cache, tmp_path_factory):
 
 
 def state_of(run, which="last"):
-    return experiment.restore(vae.EXPERIMENT, run, which)[1]
+    return gx.load_run(run, which).state
 
 
 def assert_same_run(run, whole):
@@ -181,14 +182,14 @@ def test_a_run_can_be_prolonged(whole, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--latent", "3"], "latent is 2, asked for is 3"),
+        (["--latent", "3"], "latent is 2, the flag says 3"),
         (
             ["--seed", "1", "--learning-rate", "0.5"],
-            "seed is 0, asked for is 1; optimizer.learning_rate is 0.002, asked for is 0.5",
+            "seed is 0, the flag says 1; optimizer.learning_rate is 0.002, the flag says 0.5",
         ),
-        (["--image-size", "16"], "images.image_size is 32, asked for is 16"),
-        (["--run-dir", "elsewhere"], "--run-dir and --overwrite do not go with it"),
-        (["--overwrite"], "--run-dir and --overwrite do not go with it"),
+        (["--image-size", "16"], "data.image_size is 32, the flag says 16"),
+        (["--run-dir", "elsewhere"], "--resume excludes --run-dir and --overwrite"),
+        (["--overwrite"], "--resume excludes --run-dir and --overwrite"),
     ],
 )
 def test_fault_42_resuming_as_something_else_is_refused(flags, words, whole, capsys):
@@ -201,7 +202,7 @@ def test_fault_46_a_run_that_cannot_be_written_to_is_not_resumed(whole, tmp_path
     """Permission bits do not bind root; a limit on the size of files stands for them, before anything is computed."""
     run = tmp_path / "run"
     subprocess.run(["cp", "-r", str(whole), str(run)], check=True)
-    monkeypatch.setattr(experiment, "fit_together", lambda *_, **__: pytest.fail("it was computed"))
+    monkeypatch.setattr(engine, "fit_members", lambda *_, **__: pytest.fail("it was computed"))
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
@@ -220,11 +221,11 @@ def test_resuming_on_other_data_is_refused(whole, tmp_path, capsys):
     stored = json.loads((run / "config.json").read_text())
     other = tmp_path / "other.npz"
     np.savez(other, x=np.random.RandomState(1).randint(0, 256, (60, 6, 6, 1), np.uint8))
-    stored["config"]["data"] = str(other)
+    stored["config"]["data"]["name"] = str(other)
     (run / "config.json").write_text(json.dumps(stored))
     with pytest.raises(SystemExit, match="2"):
         main(vae.EXPERIMENT, ["--resume", str(run)])
-    assert "are not those that the run began with" in capsys.readouterr().err
+    assert "is no longer the data with which the run began" in capsys.readouterr().err
 
 
 def test_fault_30_a_damaged_checkpoint_is_told_loudly_and_the_one_before_is_taken(whole, tmp_path, capsys):
@@ -238,7 +239,7 @@ def test_fault_30_a_damaged_checkpoint_is_told_loudly_and_the_one_before_is_take
     assert main(vae.EXPERIMENT, ["--resume", str(run)]) == 0
     said = capsys.readouterr().err
     assert f"warning: {victim} is damaged" in said
-    assert "going back to an older checkpoint" in said
+    assert "an older checkpoint is used" in said
     assert (run / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
 
 

@@ -10,13 +10,15 @@ import pytest
 from PIL import Image
 
 from experiments import vae
+from genjax_models.commands.train import main
 from genjax_models.data import load, prepare
 from genjax_models.data.records import Records
 from genjax_models.data.streaming import Stream
 from genjax_models.errors import InputError, NonFiniteError, StoppedError
-from genjax_models.runs import checkpoints, experiment, feed, fit
-from genjax_models.runs.command_line import main
+from genjax_models.runs import checkpoints, feed, fit
 from genjax_models.runs.configuration import Training
+from genjax_models.runs.dry_run import dry_run
+from genjax_models.systems.settings import Data
 from genjax_models.training import data_mesh, trainer
 from genjax_models.types import Aux, Objective
 from tests.runs.interrupted import at
@@ -83,7 +85,7 @@ def fitted(data, steps=STEPS, *, rows=None, fails_at=None, mesh=None, batch_size
     member = fit.Member(seed=options.pop("seed", 7), start=options.pop("start", None))
     told = {"should_stop": options.pop("should_stop", None), "profile": options.pop("profile", None)}
     training = Training(steps, batch_size, evaluate_every=5, log_every=4)
-    (ended,) = fit.fit_together(lambda values: made, data, training, [member], mesh=mesh, **told)
+    (ended,) = fit.fit_members(lambda values: made, data, training, [member], mesh=mesh, **told)
     jax.effects_barrier()
     return ended
 
@@ -158,7 +160,7 @@ def test_a_step_that_is_not_finite_names_the_rows_of_its_batch(data):
 
 
 def test_a_profile_of_fewer_steps_than_were_prefetched_changes_nothing(data, whole, monkeypatch):
-    monkeypatch.setattr(fit, "_PROFILED", 2)
+    monkeypatch.setattr(fit, "_PROFILED_STEPS", 2)
     assert number(fitted(data, profile=contextlib.nullcontext)) == number(whole)
 
 
@@ -177,7 +179,7 @@ def test_several_members_and_zero_steps(data, asked, tmp_path, capsys):
     assert number(fitted(data, steps=0)) == 0
     with pytest.raises(SystemExit, match="2"):
         main(vae.EXPERIMENT, [*asked, "--seeds", "0:2", "--run-dir", str(tmp_path / "run")])
-    assert "error: streamed data are for one run at a time, got 2" in capsys.readouterr().err
+    assert "error: streamed data need one run at a time, got 2" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
@@ -195,5 +197,5 @@ def test_training_examples_are_never_all_in_memory(data, asked, monkeypatch):
     assert Stream(data.train, batch_size=12, seed=0).longest_chunk == 2
     fitted(data, batch_size=12)
     assert max(most[1:]) == 12  # the first read is of the example with which players are initialised
-    config = vae.Config(data=asked[1], images=vae.Images(6, stream=True), training=Training(batch_size=12))
-    assert "0.0 MiB training data on disk" in experiment.dry_run(vae.EXPERIMENT, config)
+    config = vae.Config(data=Data(asked[1], image_size=6, stream=True), training=Training(batch_size=12))
+    assert "0.0 MiB training data on disk" in dry_run(vae.EXPERIMENT, config)

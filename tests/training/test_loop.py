@@ -194,14 +194,14 @@ def test_the_state_stays_as_it_was_before_the_first_step_that_is_not_finite(faul
     assert first_failure(jax.tree.map(np.asarray, none)) is None
 
 
-@pytest.mark.parametrize("wanted", [0, 1, 3, 4, 11])
-def test_rows_that_are_wanted_are_those_of_the_whole_chunk(wanted):
-    """Epochs of 4 steps from step 2 on: what lies in epochs behind the last wanted step is not permuted."""
+@pytest.mark.parametrize("used", [0, 1, 3, 4, 11])
+def test_used_rows_are_the_rows_of_the_whole_chunk(used):
+    """Epochs of 4 steps from step 2 on: what lies in epochs behind the last used step is not permuted."""
     key = jax.random.key(5)
     whole = batch_rows(key, 2, 12, 17, 4)
-    some = jax.jit(lambda wanted: batch_rows(key, 2, 12, 17, 4, wanted))(wanted)
-    np.testing.assert_array_equal(some[:wanted], whole[:wanted])
-    touched = 4 * ((2 + wanted - 1) // 4 + 1) - 2
+    some = jax.jit(lambda used: batch_rows(key, 2, 12, 17, 4, used))(used)
+    np.testing.assert_array_equal(some[:used], whole[:used])
+    touched = 4 * ((2 + used - 1) // 4 + 1) - 2
     for rows, all_rows in zip(some[touched:], whole[touched:], strict=True):
         assert np.all(np.diff(rows) == 1)
         assert np.any(rows != all_rows)

@@ -170,9 +170,9 @@ def test_pmapped_a_loss_that_gathers_is_that_of_the_whole_batch(distance):
         latent=1,
         classes=None,
         init=lambda key, batch: {"params": {"w": jnp.float32(0.5)}},
-        noise=None,
+        noise=lambda key, n: points,
         generate=None,
-        draw=lambda variables, key, n, label=None: (points + variables["params"]["w"], variables),
+        generate_in_learning=lambda variables, key, z, label=None: (z + variables["params"]["w"], variables),
     )
 
     def of_whole(w):

@@ -7,7 +7,7 @@ import pytest
 from experiments import gan_mixture
 from experiments.benchmarks import seeds
 from genjax_models.errors import InputError
-from genjax_models.runs.configuration import replaced
+from genjax_models.runs.fields import replaced
 
 SMALL = {"hidden": (4,), "training.batch_size": 8}
 

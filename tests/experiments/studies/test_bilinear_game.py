@@ -11,7 +11,16 @@ import pytest
 from PIL import Image
 
 from experiments.studies import bilinear_game
-from experiments.studies.bilinear_game import BilinearGame, circle, conserved, factors, game_from, measure, opposed, play
+from experiments.studies.bilinear_game import (
+    BilinearGame,
+    circle,
+    conserved,
+    factors,
+    game_from,
+    measure,
+    opposed,
+    play,
+)
 
 # Rate 0.1 from (1, 1): (a, b) after so many steps.
 ORACLE = {

@@ -6,7 +6,7 @@ from PIL import Image
 
 from experiments.studies import payoffs
 from experiments.studies.payoffs import PAYOFFS, Payoffs
-from genjax_models.runs.configuration import Optimizer
+from genjax_models.systems.groups import Optimizer
 
 HEAD_START = 10  # points
 

@@ -1,0 +1,195 @@
+"""Both sides of the benchmark of pythae: its models and ours, and weights carried between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+import genjax_models as gx
+from experiments.benchmarks.likelihoods import IWAE_HIDDEN, IWAE_LATENT, iwae_system
+
+if TYPE_CHECKING:
+    from experiments.benchmarks.pythae import Benchmark
+    from genjax_models.data import Prepared
+    from genjax_models.models import LatentVariableModel
+    from genjax_models.types import Shape, Variables
+
+RATE, EPS, CHUNK = 1e-3, 5e-6, 500
+SHAPE = (28, 28, 1)
+
+# A linear layer of pythae's model -> its path in our params.
+LAYERS = {
+    "encoder.hidden.0": ("encoder", "MLP_0", "Dense_0"),
+    "encoder.hidden.2": ("encoder", "MLP_0", "Dense_1"),
+    "encoder.mean": ("encoder", "mean"),
+    "encoder.log_variance": ("encoder", "log_variance"),
+    "decoder.hidden.0": ("generator", "MLP_0", "Dense_0"),
+    "decoder.hidden.2": ("generator", "MLP_0", "Dense_1"),
+    "decoder.logits": ("generator", "logits"),
+}
+
+
+class Contender(NamedTuple):
+    """`steps(n)` makes n updates; `variables()` returns the variables after them, of `model`, which gx can evaluate."""
+
+    steps: Callable[[int], None]
+    model: LatentVariableModel
+    variables: Callable[[], Variables]
+
+
+def ours(options: Benchmark, data: Prepared, seed: int) -> Contender:
+    """Returns the compiled loop that `fit` runs."""
+    import jax
+    import optax
+
+    model = iwae_system(options.num_samples).model
+    objective = gx.vae(model) if options.objective == "vae" else gx.iwae(model, num_samples=options.num_samples)
+    trainer = gx.trainer(objective, {options.objective: optax.adam(RATE, eps=EPS)})
+    run = gx.loop_over_data(trainer, batch_size=options.batch_size, prepare=data.each_step, chunk=CHUNK)
+    state = jax.jit(trainer.init)(jax.random.key(seed), data.example)
+
+    def steps(n: int) -> None:
+        nonlocal state
+        last = int(state.step) + n
+        while n:
+            state, _ = run(state, data.train, min(n, CHUNK))
+            n -= min(n, CHUNK)
+        if int(state.step) != last:  # a loss was not finite; skipped steps must not count as fast
+            raise ArithmeticError(f"the loop stopped at step {int(state.step)}, before step {last}")
+        jax.block_until_ready(state)
+
+    return Contender(steps, model, lambda: state.variables[options.objective])
+
+
+def theirs(options: Benchmark, data: Prepared, seed: int, *, compiled: bool = False) -> Contender:
+    """Returns pythae's model and its trainer's step, with our first weights and our batches."""
+    import jax
+    import torch
+
+    from genjax_models.training.loop import batch_rows
+
+    torch.manual_seed(seed)
+    model, (init_key, key) = log_variance_model(), jax.random.split(jax.random.key(seed))
+    peer = pythae_model(options)
+    first = jax.jit(model.init)(init_key, data.example)
+    peer.load_state_dict({name: torch.tensor(array) for name, array in to_torch(first).items()})
+    peer.train()
+    if compiled:  # in parts: Dynamo loses the attributes of pythae's ModelOutput
+        peer.loss_function = torch.compile(peer.loss_function)
+        for network in (peer.encoder, peer.decoder):
+            network.emit = torch.compile(network.emit)
+    optimizer = torch.optim.Adam(peer.parameters(), lr=RATE, eps=EPS, fused=True)
+
+    x = torch.tensor(np.asarray(data.train.x, np.float32).reshape(len(data.train.x), -1))
+    order = np.asarray(batch_rows(key, 0, options.updates, len(x), options.batch_size))
+    rows, count = torch.tensor(order, dtype=torch.int64), 0
+
+    def steps(n: int) -> None:
+        nonlocal count
+        for _ in range(n):
+            loss = peer({"data": x[rows[count % len(rows)]]}).loss
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            count += 1
+
+    state = lambda: {name: value.detach().numpy() for name, value in peer.state_dict().items()}
+    return Contender(steps, model, lambda: to_flax(state()))
+
+
+def pythae_model(options: Benchmark):
+    """Returns pythae's `VAE` or `IWAE` with the networks of `experiments.iwae`."""
+    import torch
+    from pythae.models import IWAE, VAE, IWAEConfig, VAEConfig
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import BaseDecoder, BaseEncoder
+    from torch import nn
+
+    pixels, latent, hidden = int(np.prod(SHAPE)), IWAE_LATENT, IWAE_HIDDEN
+
+    def two_layers(width: int) -> nn.Module:
+        return nn.Sequential(nn.Linear(width, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh())
+
+    class Encoder(BaseEncoder):
+        def __init__(self):
+            super().__init__()
+            self.hidden = two_layers(pixels)
+            self.mean, self.log_variance = nn.Linear(hidden, latent), nn.Linear(hidden, latent)
+
+        def emit(self, x):
+            h = self.hidden(x)
+            return self.mean(h), self.log_variance(h)
+
+        def forward(self, x):
+            mean, log_variance = self.emit(x)
+            return ModelOutput(embedding=mean, log_covariance=log_variance)
+
+    class Decoder(BaseDecoder):
+        def __init__(self):
+            super().__init__()
+            self.hidden, self.logits = two_layers(latent), nn.Linear(hidden, pixels)
+
+        def emit(self, z):
+            return torch.sigmoid(self.logits(self.hidden(z)))
+
+        def forward(self, z):
+            return ModelOutput(reconstruction=self.emit(z))
+
+    common = {"input_dim": (pixels,), "latent_dim": latent, "reconstruction_loss": "bce"}
+    if options.objective == "vae":
+        return VAE(VAEConfig(**common), Encoder(), Decoder())
+    return IWAE(IWAEConfig(**common, number_samples=options.num_samples), Encoder(), Decoder())
+
+
+def log_variance_model(
+    shape: Shape = SHAPE, latent: int = IWAE_LATENT, hidden: int = IWAE_HIDDEN
+) -> LatentVariableModel:
+    """Returns the model of `experiments.iwae` with one stochastic layer, whose encoder emits log-variances."""
+    import jax.numpy as jnp
+
+    from genjax_models.estimators.distributions import diagonal_normal
+    from genjax_models.models.families import Family
+    from genjax_models.networks.outputs import Output
+
+    widths, likelihood = (hidden, hidden), gx.bernoulli(shape)
+    posterior = Family(
+        event_shape=(latent,),
+        outputs={"mean": Output((latent,)), "log_variance": Output((latent,))},
+        distribution=lambda p: diagonal_normal(p["mean"], jnp.exp(p["log_variance"] / 2)),
+    )
+    encoder = gx.MLPEncoder(shape, posterior.outputs, widths, jnp.tanh)
+    generator = gx.MLPGenerator(likelihood.outputs, widths, jnp.tanh)
+    return gx.starting_at_data_mean(gx.latent_variable_model(encoder, posterior, generator, likelihood))
+
+
+def to_flax(state: Mapping[str, np.ndarray]) -> Variables:
+    """Returns variables of `log_variance_model` with the numbers of a state dict of pythae's model.
+
+    A kernel is `[in, out]`; the weight of a torch Linear is `[out, in]`.
+
+    Raises:
+      ValueError: the names in the state dict are not the names of these layers' weights and biases.
+    """
+    expected = {f"{layer}.{part}" for layer in LAYERS for part in ("weight", "bias")}
+    if set(state) != expected:
+        raise ValueError(f"the names in the state dict differ from the layers' by {sorted(set(state) ^ expected)}")
+    params = {}
+    for layer, (*path, last) in LAYERS.items():
+        place = params
+        for name in path:
+            place = place.setdefault(name, {})
+        place[last] = {"kernel": np.array(state[f"{layer}.weight"].T), "bias": np.array(state[f"{layer}.bias"])}
+    return {"params": params}
+
+
+def to_torch(variables: Variables) -> dict[str, np.ndarray]:
+    """Returns the state dict of these variables: the inverse of `to_flax`."""
+    state = {}
+    for layer, path in LAYERS.items():
+        place = variables["params"]
+        for name in path:
+            place = place[name]
+        state |= {f"{layer}.weight": np.array(place["kernel"]).T, f"{layer}.bias": np.array(place["bias"])}
+    return state

@@ -1,0 +1,53 @@
+"""The command `python -m experiments.studies.importance_sampling`."""
+
+import sys
+from collections.abc import Sequence
+
+from experiments.studies.importance_sampling.measurement import ImportanceSampling, Study, measure
+from genjax_models.runs.command_line import exit_on_error, parse
+
+
+def table(study: Study) -> str:
+    """Returns log p(x), then R / k and the spread of the logarithm for each proposal, and Pareto's k-hat."""
+    from genjax_models.estimators.importance import pareto_k_threshold
+
+    exact = "log p(x) = {:.4f} nats by quadrature {}; at twice the spacing {:.1e} away"
+    grid, on_plane = study.grid, study.on_plane
+    lines = [
+        exact.format(grid.log_likelihood, "around the posterior", grid.quadrature_error),
+        exact.format(on_plane["log_likelihood"].item(), "on the plane", on_plane["quadrature_error"].item()),
+        "",
+        f"{'proposal':12s}{'k':>7s}{'relative variance':>20s}{'log p(x): sd':>15s}{'median error':>15s}",
+    ]
+    for name, w in study.weights.items():
+        rows = zip(w.samples, w.relative_variance, w.log_spread, w.log_quantiles[:, 1], strict=True)
+        for i, (k, variance, spread, median) in enumerate(rows):
+            lines.append(f"{'' if i else name:12s}{k:>7,d}{variance:>20.2e}{spread:>15.4f}{median:>15.4f}")
+    lines += ["", f"R of the prior by quadrature: {study.prior_variance:.4g}"]
+    for name, w in study.weights.items():
+        threshold = pareto_k_threshold(len(w.log_weights))
+        reliable = w.k_hat < threshold
+        verdict = "its variance is reliable" if reliable else f"above {threshold:.1f}: its variance is not reliable"
+        lines.append(f"Pareto k-hat of the {name}: {w.k_hat:.2f}, {verdict}")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures, draws and prints. Returns the exit status."""
+    with exit_on_error():
+        program = "python -m experiments.studies.importance_sampling"
+        options = parse(ImportanceSampling, arguments, program, ImportanceSampling.__doc__)
+        study = measure(options)
+        from experiments.studies.importance_sampling.picture import picture
+        from genjax_models.figures import plots
+
+        out = options.out or options.run / "figures" / "importance_sampling.png"
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_bytes(plots.png(picture(study)))
+        print(table(study))
+        print(out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

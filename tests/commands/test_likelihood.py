@@ -1,0 +1,38 @@
+"""`likelihood` estimates log p(x) in two ways, for models with a posterior."""
+
+import json
+
+import pytest
+
+from genjax_models.commands import likelihood
+from tests.commands.conftest import NO_POSTERIOR
+
+QUICK = "--num-samples 2000 --num-temperatures 200 --num-chains 4 --num-leapfrog 3"
+
+
+def test_the_two_estimates_agree_and_are_printed_and_written(runs, capsys):
+    run = runs["conditional"].path
+    assert likelihood.main([str(run), "--n", "4", *QUICK.split()]) == 0
+    results = json.loads((run / "likelihood.json").read_text())
+    assert abs(results["annealed"] - results["negative_log_likelihood"]) < 2
+    assert results["of_own_draws_gap"] > -3 * results["of_own_draws_gap_se"]
+    assert 0 < results["acceptance"] <= 1
+    assert results["options"]["num_chains"] == "4"
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "-log p(x) in nats, 4 test examples and as many draws of the model"
+    assert lines[1].startswith("NLL(2,000)")
+    assert f"{results['annealed']:8.2f} +- {results['annealed_se']:.2f}" in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "message"),
+    [
+        ("vae", "--n 1000", "n must be at most 6, the size of the test split of {data}, got 1000"),
+        ("vae", "--n 1", "n must be an integer of at least 2, got 1 (see --help)"),
+        ("autoencoder", "", NO_POSTERIOR),
+    ],
+)
+def test_bad_input_is_one_line(kind, arguments, message, runs, refused):
+    run = runs[kind]
+    expected = message.format(run=run.path, data=run.config.data.name)
+    assert refused(likelihood, run.path, *arguments.split()) == expected

@@ -1,0 +1,293 @@
+"""What every experiment must keep: one table, one set of promises. A new experiment adds one row."""
+
+import importlib
+import json
+import math
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+import genjax_models as gx
+from genjax_models.commands.train import main
+from genjax_models.data.records import Records
+from genjax_models.figures.pictures import drawable
+from genjax_models.runs import directory
+from genjax_models.runs.evaluation import evaluation_key, summarised
+from genjax_models.runs.protocol import Experiment
+from tests.experiments.support import built, refused
+
+FOLDER = Path(__file__).parent.parent.parent / "experiments"
+IMAGES = ("--data", "images.npz", "--batch-size", "10")
+STEPS = ("--steps", "4", "--evaluate-every", "2", "--log-every", "2")
+
+# experiment -> flags of a run of seconds, and the pictures that it must leave
+RUNS = {
+    "autoencoder": (
+        (
+            *IMAGES[:1],
+            "colours.npz",
+            *IMAGES[2:],
+            *"--network convolutional --hidden 16 --channels 4 --latent 3".split(),
+        ),
+        "samples learning curves reconstructions latent_space",
+    ),
+    "classifier": (
+        (*IMAGES, *"--channels 4 --width 8 --dropout 0.1 --shift 1 --flip".split()),
+        "samples learning curves latent_space",
+    ),
+    "conditional_gan": (
+        (*IMAGES, *"--channels 4 --latent 3 --average 0.9".split()),
+        "samples learning curves neighbours",
+    ),
+    "dcgan": (
+        (*IMAGES, *"--channels 4 --latent 3 --normalisation spectral --penalty r1 --dropout 0.2".split()),
+        "samples learning curves neighbours",
+    ),
+    "gan_mixture": (
+        tuple("--hidden 16 --batch-size 40 --loss wasserstein --penalty wasserstein --discriminator-moves 4".split()),
+        "samples curves",
+    ),
+    "gmmn": (
+        (*IMAGES, *"--hidden 16 --latent 3 --kernel-variances 0.5 2 8".split()),
+        "samples learning curves neighbours",
+    ),
+    "gmmn_autoencoder": (
+        (*IMAGES, *"--hidden 16 --latent 3 --code 4 --autoencoder-hidden 16 --autoencoder-steps 2".split()),
+        "samples learning curves neighbours reconstructions",
+    ),
+    "infinite_mixture": (
+        tuple("--hidden 8 --fit finite_mixture --components 3 --batch-size 50 --warmup 0".split()),
+        "components curves",
+    ),
+    "info_vae": (
+        (*IMAGES, *"--hidden 8 --latent 2 --alpha 0.5 --mmd-weight 20 --warmup 0".split()),
+        "samples learning curves reconstructions manifold latent_space kl_by_dimension",
+    ),
+    "iwae": (
+        (*IMAGES, *"--hidden 8 4 --latent 3 2 --layers 2 --num-samples 4 --judge-samples 50".split()),
+        "samples learning curves reconstructions latent_space",
+    ),
+    "lapgan": (
+        (
+            *IMAGES,
+            *"--pad-to 12 --levels 2 --hidden 8 --latent 3 --channels 4 --discriminator-channels 4 4".split(),
+            *"--conditional --average 0.5".split(),
+        ),
+        "samples learning curves neighbours coarse_to_fine refined pyramid",
+    ),
+    "one_generator_four_objectives": (
+        (*IMAGES, *"--objective iwae --hidden 8 --latent 2 --num-samples 2".split()),
+        "samples learning curves neighbours",
+    ),
+    "vae": (
+        (*IMAGES, *"--hidden 16 --warmup 0 --learning-rate 0.03".split()),
+        "samples learning curves reconstructions manifold latent_space kl_by_dimension",
+    ),
+}
+
+
+def experiment_of(name) -> Experiment:
+    return importlib.import_module(f"experiments.{name}").EXPERIMENT
+
+
+def with_files(flags, files):
+    return [str(files / flag) if flag.endswith(".npz") else flag for flag in flags]
+
+
+def test_every_experiment_has_a_row():
+    modules = {path.stem for path in FOLDER.glob("*.py") if "EXPERIMENT = " in path.read_text()}
+    assert modules == set(RUNS)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_leaves_its_files_and_is_brought_back_as_it_was(name, files, tmp_path, capsys):
+    flags, pictures = RUNS[name]
+    experiment, run, flags = experiment_of(name), tmp_path / "run", with_files([*flags, *STEPS], files)
+    assert main(experiment, [*flags, "--run-dir", str(run)]) == 0
+    printed = capsys.readouterr().out
+
+    names = {"config.json", "environment.json", "metrics.jsonl", "result.json", "report.html", "figures", "checkpoints"}
+    assert {path.name for path in run.iterdir()} == names | {".lock"}
+    assert set(pictures.split()) == {path.stem for path in (run / "figures").glob("*.png") if "_0" not in path.stem}
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in (run / "figures").glob("*.png"))
+
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    metric = experiment.metric
+    values = {row["step"]: row[metric.name] for row in rows if row["split"] == "validation"}
+    assert list(values) == [0, 2, 4]
+    assert [row["step"] for row in rows if row["split"] == "train"] == [2, 4]
+    assert all(math.isfinite(value) for row in rows for value in row.values() if isinstance(value, float))
+    best = (max if metric.higher_is_better else min)(values, key=values.get)
+
+    test = json.loads((run / "result.json").read_text())["test"]
+    assert test["step"] == best
+    assert f"held-out {metric.name.replace('_', ' ')}: " in printed
+    page = (run / "report.html").read_text()
+    assert f"python -m experiments.{name}" in page
+    assert page.count("data:image/png;base64,") == len(pictures.split())
+
+    assert directory.read_config_json(run)["experiment"] == f"experiments.{name}"
+    loaded = gx.load_run(run, data=True)
+    assert loaded.config == built(experiment, *flags)[0]
+    assert loaded.objective is loaded.system.objective
+    values = jax.jit(loaded.system.evaluate)(loaded.players, evaluation_key(), loaded.data.test)
+    for figure, value in summarised(best, "test", values).items():
+        assert test[figure] == (value if isinstance(value, str) else pytest.approx(value, rel=1e-3, abs=1e-4)), figure
+    draws = jax.jit(lambda players, key: loaded.system.draw(players, key, 5))(loaded.players, jax.random.key(0))
+    assert len(draws) == 5
+    assert np.isfinite(draws).all()
+    last = gx.load_run(run, "last")
+    assert int(last.state.step) == 4
+    assert last.data is None
+
+
+# experiment -> flags of further choices, of which shapes are checked and nothing is computed
+CHOICES = [
+    *(("autoencoder", f"--data {data}.npz") for data in ("images", "grey", "vectors")),
+    ("autoencoder", "--data grey.npz --network convolutional --channels 4 4 --precision bfloat16"),
+    ("dcgan", "--data colours.npz --channels 4 --conditional".replace(" --conditional", "")),
+    ("dcgan", "--data images.npz --channels 4 --conditional --loss hinge --normalisation none"),
+    *(("gmmn", f"--data {data}.npz --hidden 8 --distance unbiased_squared") for data in ("colours", "vectors")),
+    ("gmmn_autoencoder", "--data vectors.npz --hidden 8 --autoencoder-hidden 8"),
+    ("infinite_mixture", "--latent 2 --hidden 8 --num-samples 10"),
+    ("infinite_mixture", "--fit vae --latent 2 --hidden 8"),
+    ("info_vae", "--data vectors.npz --likelihood gaussian --scale diagonal --hidden 8"),
+    ("iwae", "--data images.npz --objective vae --hidden 8 4 --latent 3 2 --precision bfloat16"),
+    ("iwae", "--data images.npz --hidden 8 4 --latent 3 2 --num-samples 6 --chunk 2 --gradient sticking_the_landing"),
+    ("lapgan", "--data colours.npz --pad-to None --levels 1 --discriminator-channels 4"),
+    ("lapgan", "--data colours.npz --pad-to None --levels 2 --discriminator-channels 4 --penalty r1"),
+    *(
+        ("one_generator_four_objectives", f"--data images.npz --objective {o} --hidden 8")
+        for o in ("vae", "gan", "gmmn")
+    ),
+    ("vae", "--data images.npz --posterior full_covariance --latent 3"),
+    ("vae", "--data grey.npz --likelihood gaussian --scale isotropic"),
+    ("vae", "--data vectors.npz --likelihood gaussian --scale diagonal --form entropy"),
+    ("vae", "--data colours.npz --likelihood gaussian --scale 0.3 --network convolutional --channels 4"),
+    ("vae", "--data negative.npz --data-range -1 1 --likelihood gaussian --kl-warmup 5"),
+    ("vae", "--data colours.npz --likelihood discretised_logistic --network convolutional --channels 4"),
+    ("vae", "--data images.npz --network convolutional --channels 4 8 16 32 --hidden"),
+    ("vae", "--data images.npz --form entropy --num-samples 3"),
+    ("vae", "--data images.npz --form monte_carlo --posterior flow --num-samples 2"),
+    ("vae", "--data images.npz --conditional --free-bits 0.1"),
+    ("vae", "--data images.npz --conditional --network convolutional --channels 4"),
+    ("vae", "--data images.npz --binarise fixed --latent 1"),
+    ("vae", "--data images.npz --binarise none --kl-weight 4 --kl-warmup 10"),
+]
+
+
+@pytest.mark.parametrize(("name", "flags"), CHOICES, ids=[f"{name} {flags}" for name, flags in CHOICES])
+def test_every_choice_has_a_step_an_evaluation_and_draws(name, flags, files):
+    experiment = experiment_of(name)
+    config, dataset, system = built(experiment, *with_files([*flags.split(), "--batch-size", "10"], files))
+    data = system.prepare(dataset)
+
+    def everything(key, example, batch):
+        state = system.trainer.init(key, example)
+        moved, metrics = system.trainer.step(state, data.each_step(key, batch))
+        assert jax.tree.map(np.shape, moved) == jax.tree.map(np.shape, state)
+        players = moved.variables
+        return metrics, system.evaluate(players, key, data.validation), system.draw(players, key, 5)
+
+    batch = jax.tree.map(lambda a: a[:10], data.train)
+    metrics, values, draws = jax.eval_shape(everything, jax.random.key(0), data.example, batch)
+    assert {value.shape for value in metrics.values()} == {()}
+    assert {value.shape for value in values.values()} <= {(), (len(data.validation.x),), (10_000,)}
+    assert experiment.metric.name in values
+    shape = config.data.shape if name != "lapgan" else (*config.data.size, config.data.shape[2])
+    assert draws.shape == (5, *shape)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """40 images of 32 x 32 in two classes, and a cache of their own."""
+    images, random = tmp_path_factory.mktemp("images"), np.random.RandomState(0)
+    for i in range(40):
+        (images / str(i % 2)).mkdir(exist_ok=True)
+        Image.fromarray(random.randint(0, 256, (32, 32), np.uint8)).save(images / str(i % 2) / f"{i:03}.png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield images
+
+
+OF_IMAGES = [name for name in RUNS if name not in ("gan_mixture", "infinite_mixture")]
+
+
+@pytest.mark.parametrize("name", OF_IMAGES)
+def test_streamed_training_images_stay_on_disk(name, folder):
+    pytest.importorskip("grain")
+    flags = ("--data", f"images:{folder}", "--stream", "--batch-size", "8")
+    config, dataset, system = built(experiment_of(name), *flags)
+    assert isinstance(dataset.train.x, Records)
+    assert isinstance(system.prepare(dataset).train.x, Records)
+    assert drawable(config.data.shape)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_dry_run_prints_its_players_and_writes_nothing(name, files, tmp_path, monkeypatch, capsys):
+    flags, _ = RUNS[name]
+    flags = with_files(flags, files)
+    monkeypatch.chdir(tmp_path)
+    assert main(experiment_of(name), [*flags, *STEPS, "--dry-run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines if not line.startswith(" ")][-2:] == ["memory", "steps"]
+    assert any(line.startswith("player      ") and line.endswith(" parameters") for line in lines)
+    assert not list(tmp_path.iterdir())
+
+
+REFUSED = [
+    *((name, "--seed -1", "seed must be an integer in [0, 2^32), got -1") for name in RUNS),
+    *((name, "--batch-size 999999", "batch_size must be at most") for name in RUNS if "mixture" not in name),
+    ("autoencoder", "--network convolutional --data vectors.npz", "network convolutional needs images"),
+    ("classifier", "--data grey.npz", "needs a label per example, and"),
+    ("classifier", "--data vectors.npz", ""),
+    ("classifier", "--dropout 1", "dropout must be in [0, 1), got 1.0"),
+    ("classifier", "--shift -1", "shift must be an integer of at least 0, got -1"),
+    ("dcgan", "--data grey.npz --conditional", "needs a label per example"),
+    ("dcgan", "--data images.npz --channels 4 4 4 4", "multiples of 16, got (8, 8)"),
+    ("dcgan", "--data vectors.npz", "images"),
+    ("dcgan", "--penalty r1", "penalty r1 excludes normalisation batch"),
+    ("dcgan", "--label-smoothing 1", "label_smoothing must be in [0, 1)"),
+    ("dcgan", "--discriminator-moves 3", "batch_size must be a multiple of 3"),
+    ("dcgan", "--average 1", "average must be in [0, 1)"),
+    ("gan_mixture", "--discriminator-moves 0", "discriminator_moves must be an integer of at least 1, got 0"),
+    ("gan_mixture", "--generator-learning-rate 0", "generator_learning_rate must be positive and finite, got 0.0"),
+    ("gan_mixture", "--penalty-weight -1", "penalty_weight must be at least 0, got -1.0"),
+    ("gan_mixture", "--loss minmax", "minmax"),
+    ("gan_mixture", "--data moons", "ring8"),
+    ("gan_mixture", "--batch-size 20000", "batch_size must be at most 10000"),
+    ("gmmn", "--kernel-variances", "number_of_kernel_variances must be an integer of at least 1, got 0"),
+    ("gmmn", "--kernel-variances 1 -2", "kernel_variances must be positive and finite, got -2.0"),
+    ("gmmn_autoencoder", "--steps 1000", "steps must be more than the autoencoder_steps 1000"),
+    ("gmmn_autoencoder", "--input-dropout 1", "input_dropout must be in [0, 1), got 1.0"),
+    ("infinite_mixture", "--latent 3", "latent must be 1 or 2"),
+    ("infinite_mixture", "--smallest-scale 2", "smallest_scale must be below 1"),
+    ("infinite_mixture", "--data mnist10k", ""),
+    ("info_vae", "--alpha 1.5", "alpha must be in [0, 1], got 1.5"),
+    ("info_vae", "--scale 0", "scale must be positive and finite, got 0.0"),
+    ("iwae", "--chunk 0", "chunk must be an integer of at least 1, got 0"),
+    ("iwae", "--chunk 5 --objective vae", "chunk and gradient need objective iwae, got 5 and standard for vae"),
+    ("lapgan", "--data images.npz --pad-to 9", "levels 3 needs images whose height and width are multiples of 8"),
+    ("lapgan", "--data vectors.npz", "data must be images, got examples of shape (8,)"),
+    ("lapgan", "--levels 0", "levels must be an integer of at least 1, got 0"),
+    ("lapgan", "--pad-to 0", "pad_to must be an integer of at least 1, got 0"),
+    ("lapgan", "--discriminator-channels", "discriminator_channels must name at least one layer"),
+    ("one_generator_four_objectives", "--average 0", "average must be in (0, 1), got 0.0"),
+    ("vae", "--data vectors.npz --conditional", "needs a label per example, and"),
+    ("vae", "--likelihood discretised_logistic --data grey.npz", "needs 8-bit data and binarise none, got float32"),
+    ("vae", "--optimizer.learning-rate 1 --learning-rate 2", "are one field: give it once"),
+]
+
+
+@pytest.mark.parametrize(("name", "flags", "words"), REFUSED, ids=[f"{n} {f}" for n, f, _ in REFUSED])
+def test_bad_input_is_one_line_before_anything_is_compiled(name, flags, words, files, tmp_path, monkeypatch, capsys):
+    def compile_nothing(*_, **__):
+        raise AssertionError("something was compiled")
+
+    monkeypatch.setattr(jax, "jit", compile_nothing)
+    flags = [*with_files(flags.split(), files), "--run-dir", str(tmp_path / "run")]
+    refused(experiment_of(name), flags, [words], capsys)
+    assert not (tmp_path / "run").exists()
