@@ -82,12 +82,14 @@ EXPERIMENTS = sorted(
     path.stem for path in (ROOT / "experiments").glob("*.py") if "main(EXPERIMENT)" in path.read_text()
 )
 STUDIES = sorted(
-    path.stem for path in (ROOT / "experiments" / "studies").glob("*.py") if "\ndef main(" in path.read_text()
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in (ROOT / "experiments" / "studies").rglob("*.py")
+    if "\ndef main(" in path.read_text()
 )
 CALLS = {
     **{name: f"from genjax_models.commands import main; main(['{name}', '--help'])" for name in COMMANDS},
     **{name: f"from experiments import {name} as m; m.main(m.EXPERIMENT, ['--help'])" for name in EXPERIMENTS},
-    **{name: f"from experiments.studies import {name} as m; m.main(['--help'])" for name in STUDIES},
+    **{name: f"from {name} import main; main(['--help'])" for name in STUDIES},
 }
 
 

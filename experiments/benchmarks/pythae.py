@@ -64,7 +64,7 @@ import numpy as np
 
 import genjax_models as gx
 from experiments.benchmarks.measure import by_turns, contestant, machine, table
-from experiments.benchmarks.pythae_sides import Contender, ours, theirs
+from experiments.benchmarks.pythae_sides import Contender, Setting, ours, theirs
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, seed_in_range, whole
@@ -109,13 +109,18 @@ class Benchmark:
         if self.objective == "vae" and self.num_samples != 1:
             raise InputError(f"num_samples must be 1 for objective vae, got {self.num_samples}")
 
+    @property
+    def setting(self) -> Setting:
+        """The part of the options that both sides need."""
+        return Setting(self.objective, self.num_samples, self.batch_size, self.updates)
+
 
 def speed(options: Benchmark, data: Prepared) -> str:
     """Measures steps per second in turns, and returns the table."""
     contestants = {
-        "genjax_models": lambda: ours(options, data, 0).steps,
-        "pythae": lambda: theirs(options, data, 0).steps,
-        "pythae, parts by torch.compile": lambda: theirs(options, data, 0, compiled=True).steps,
+        "genjax_models": lambda: ours(options.setting, data, 0).steps,
+        "pythae": lambda: theirs(options.setting, data, 0).steps,
+        "pythae, parts by torch.compile": lambda: theirs(options.setting, data, 0, compiled=True).steps,
     }
     started = {name: contestant(make) for name, make in contestants.items()}
     return table(by_turns(started, turns=options.turns, seconds=options.seconds), ours="genjax_models")
@@ -144,7 +149,7 @@ def likelihood(options: Benchmark, data: Prepared) -> str:
     lines = [f"{'seed':>6}   {'genjax_models':18}{'pythae':18}pythae is higher by (nats)"]
     differences = []
     for seed in options.seeds:
-        our_nll, their_nll = (nll_after_updates(side(options, data, seed)) for side in (ours, theirs))
+        our_nll, their_nll = (nll_after_updates(side(options.setting, data, seed)) for side in (ours, theirs))
         difference = estimate(their_nll - our_nll)
         lines.append(f"{seed:6}   {estimate(our_nll)!s:18}{estimate(their_nll)!s:18}{difference}")
         differences.append(difference.mean)

@@ -11,7 +11,6 @@ import genjax_models as gx
 from experiments.benchmarks.likelihoods import IWAE_HIDDEN, IWAE_LATENT, iwae_system
 
 if TYPE_CHECKING:
-    from experiments.benchmarks.pythae import Benchmark
     from genjax_models.data import Prepared
     from genjax_models.models import LatentVariableModel
     from genjax_models.types import Shape, Variables
@@ -31,6 +30,15 @@ LAYERS = {
 }
 
 
+class Setting(NamedTuple):
+    """What both sides train: "vae" or "iwae", k, examples per step, and updates."""
+
+    objective: str
+    num_samples: int
+    batch_size: int
+    updates: int
+
+
 class Contender(NamedTuple):
     """`steps(n)` makes n updates; `variables()` returns the variables after them, of `model`, which gx can evaluate."""
 
@@ -39,15 +47,15 @@ class Contender(NamedTuple):
     variables: Callable[[], Variables]
 
 
-def ours(options: Benchmark, data: Prepared, seed: int) -> Contender:
+def ours(setting: Setting, data: Prepared, seed: int) -> Contender:
     """Returns the compiled loop that `fit` runs."""
     import jax
     import optax
 
-    model = iwae_system(options.num_samples).model
-    objective = gx.vae(model) if options.objective == "vae" else gx.iwae(model, num_samples=options.num_samples)
-    trainer = gx.trainer(objective, {options.objective: optax.adam(RATE, eps=EPS)})
-    run = gx.loop_over_data(trainer, batch_size=options.batch_size, prepare=data.each_step, chunk=CHUNK)
+    model = iwae_system(setting.num_samples).model
+    objective = gx.vae(model) if setting.objective == "vae" else gx.iwae(model, num_samples=setting.num_samples)
+    trainer = gx.trainer(objective, {setting.objective: optax.adam(RATE, eps=EPS)})
+    run = gx.loop_over_data(trainer, batch_size=setting.batch_size, prepare=data.each_step, chunk=CHUNK)
     state = jax.jit(trainer.init)(jax.random.key(seed), data.example)
 
     def steps(n: int) -> None:
@@ -60,10 +68,10 @@ def ours(options: Benchmark, data: Prepared, seed: int) -> Contender:
             raise ArithmeticError(f"the loop stopped at step {int(state.step)}, before step {last}")
         jax.block_until_ready(state)
 
-    return Contender(steps, model, lambda: state.variables[options.objective])
+    return Contender(steps, model, lambda: state.variables[setting.objective])
 
 
-def theirs(options: Benchmark, data: Prepared, seed: int, *, compiled: bool = False) -> Contender:
+def theirs(setting: Setting, data: Prepared, seed: int, *, compiled: bool = False) -> Contender:
     """Returns pythae's model and its trainer's step, with our first weights and our batches."""
     import jax
     import torch
@@ -72,7 +80,7 @@ def theirs(options: Benchmark, data: Prepared, seed: int, *, compiled: bool = Fa
 
     torch.manual_seed(seed)
     model, (init_key, key) = log_variance_model(), jax.random.split(jax.random.key(seed))
-    peer = pythae_model(options)
+    peer = pythae_model(setting)
     first = jax.jit(model.init)(init_key, data.example)
     peer.load_state_dict({name: torch.tensor(array) for name, array in to_torch(first).items()})
     peer.train()
@@ -83,7 +91,7 @@ def theirs(options: Benchmark, data: Prepared, seed: int, *, compiled: bool = Fa
     optimizer = torch.optim.Adam(peer.parameters(), lr=RATE, eps=EPS, fused=True)
 
     x = torch.tensor(np.asarray(data.train.x, np.float32).reshape(len(data.train.x), -1))
-    order = np.asarray(batch_rows(key, 0, options.updates, len(x), options.batch_size))
+    order = np.asarray(batch_rows(key, 0, setting.updates, len(x), setting.batch_size))
     rows, count = torch.tensor(order, dtype=torch.int64), 0
 
     def steps(n: int) -> None:
@@ -99,7 +107,7 @@ def theirs(options: Benchmark, data: Prepared, seed: int, *, compiled: bool = Fa
     return Contender(steps, model, lambda: to_flax(state()))
 
 
-def pythae_model(options: Benchmark):
+def pythae_model(setting: Setting):
     """Returns pythae's `VAE` or `IWAE` with the networks of `experiments.iwae`."""
     import torch
     from pythae.models import IWAE, VAE, IWAEConfig, VAEConfig
@@ -138,9 +146,9 @@ def pythae_model(options: Benchmark):
             return ModelOutput(reconstruction=self.emit(z))
 
     common = {"input_dim": (pixels,), "latent_dim": latent, "reconstruction_loss": "bce"}
-    if options.objective == "vae":
+    if setting.objective == "vae":
         return VAE(VAEConfig(**common), Encoder(), Decoder())
-    return IWAE(IWAEConfig(**common, number_samples=options.num_samples), Encoder(), Decoder())
+    return IWAE(IWAEConfig(**common, number_samples=setting.num_samples), Encoder(), Decoder())
 
 
 def log_variance_model(

@@ -48,23 +48,31 @@ class Likelihood:
             return gx.gaussian(shape, self.scale)
         return {"bernoulli": gx.bernoulli, "discretised_logistic": gx.discretised_logistic}[self.family](shape)
 
+    @property
+    def binarisation(self) -> str:
+        """How pixels become binary, with "auto" resolved."""
+        if self.binarise != "auto":
+            return self.binarise
+        return "dynamic" if self.family == "bernoulli" else "none"
+
     def prepare(self, dataset: Dataset) -> Prepared:
-        """Returns the data in [0, 1], binary if the likelihood is Bernoulli or `binarise` says so.
+        """Returns the data in [0, 1], binary if the likelihood is Bernoulli or `binarise` says so."""
+        import genjax_models as gx
+
+        return gx.prepare(dataset, binarise=self.binarisation)
+
+    def check_data(self, dataset: Dataset) -> None:
+        """Refuses data that the likelihood cannot take.
 
         Raises:
           InputError: the discretised logistic likelihood, with data that do not have 8 bits or become binary.
         """
-        import genjax_models as gx
-
-        automatic = "dynamic" if self.family == "bernoulli" else "none"
-        binarise = automatic if self.binarise == "auto" else self.binarise
         stored = str(dataset.train.x.dtype), tuple(dataset.range)
-        if self.family == "discretised_logistic" and (stored != ("uint8", (0, 255)) or binarise != "none"):
+        if self.family == "discretised_logistic" and (stored != ("uint8", (0, 255)) or self.binarisation != "none"):
             raise InputError(
                 f"likelihood discretised_logistic needs 8-bit data and binarise none, got {stored[0]} in {stored[1]}"
-                f" and binarise {binarise} from {dataset.name}"
+                f" and binarise {self.binarisation} from {dataset.name}"
             )
-        return gx.prepare(dataset, binarise=binarise)
 
 
 @dataclasses.dataclass(frozen=True)

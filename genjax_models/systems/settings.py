@@ -36,9 +36,13 @@ class Settings:
         """Returns this config, completed with the shape and number of classes of the data, and the data.
 
         Raises:
-          InputError: the data cannot be loaded, or have no labels for a conditional model.
+          InputError: the data cannot be loaded, have no labels for a conditional model, or are refused by a group: by its
+            method `check_data`, if it has one.
         """
         data, dataset = self.data.load(labels=self.conditional)
+        for field in dataclasses.fields(self):
+            if check := getattr(getattr(self, field.name), "check_data", None):
+                check(dataset)
         return dataclasses.replace(self, data=data), dataset
 
     @property

@@ -185,15 +185,15 @@ def test_every_choice_has_a_step_an_evaluation_and_draws(name, flags, files):
     config, dataset, system = built(experiment, *with_files([*flags.split(), "--batch-size", "10"], files))
     data = system.prepare(dataset)
 
-    def everything(key, example, batch):
+    def everything(key, example, batch, held_out):
         state = system.trainer.init(key, example)
         moved, metrics = system.trainer.step(state, data.each_step(key, batch))
         assert jax.tree.map(np.shape, moved) == jax.tree.map(np.shape, state)
         players = moved.variables
-        return metrics, system.evaluate(players, key, data.validation), system.draw(players, key, 5)
+        return metrics, system.evaluate(players, key, held_out), system.draw(players, key, 5)
 
     batch = jax.tree.map(lambda a: a[:10], data.train)
-    metrics, values, draws = jax.eval_shape(everything, jax.random.key(0), data.example, batch)
+    metrics, values, draws = jax.eval_shape(everything, jax.random.key(0), data.example, batch, data.validation)
     assert {value.shape for value in metrics.values()} == {()}
     assert {value.shape for value in values.values()} <= {(), (len(data.validation.x),), (10_000,)}
     assert experiment.metric.name in values
@@ -241,14 +241,14 @@ def test_a_dry_run_prints_its_players_and_writes_nothing(name, files, tmp_path, 
 REFUSED = [
     *((name, "--seed -1", "seed must be an integer in [0, 2^32), got -1") for name in RUNS),
     *((name, "--batch-size 999999", "batch_size must be at most") for name in RUNS if "mixture" not in name),
-    ("autoencoder", "--network convolutional --data vectors.npz", "network convolutional needs images"),
+    ("autoencoder", "--network convolutional --data vectors.npz --batch-size 9", "network convolutional needs images"),
     ("classifier", "--data grey.npz", "needs a label per example, and"),
     ("classifier", "--data vectors.npz", ""),
     ("classifier", "--dropout 1", "dropout must be in [0, 1), got 1.0"),
     ("classifier", "--shift -1", "shift must be an integer of at least 0, got -1"),
     ("dcgan", "--data grey.npz --conditional", "needs a label per example"),
-    ("dcgan", "--data images.npz --channels 4 4 4 4", "multiples of 16, got (8, 8)"),
-    ("dcgan", "--data vectors.npz", "images"),
+    ("dcgan", "--data images.npz --channels 4 4 4 4 --batch-size 9", "multiples of 16, got (8, 8)"),
+    ("dcgan", "--data vectors.npz --batch-size 9", "images"),
     ("dcgan", "--penalty r1", "penalty r1 excludes normalisation batch"),
     ("dcgan", "--label-smoothing 1", "label_smoothing must be in [0, 1)"),
     ("dcgan", "--discriminator-moves 3", "batch_size must be a multiple of 3"),
@@ -270,14 +270,14 @@ REFUSED = [
     ("info_vae", "--scale 0", "scale must be positive and finite, got 0.0"),
     ("iwae", "--chunk 0", "chunk must be an integer of at least 1, got 0"),
     ("iwae", "--chunk 5 --objective vae", "chunk and gradient need objective iwae, got 5 and standard for vae"),
-    ("lapgan", "--data images.npz --pad-to 9", "levels 3 needs images whose height and width are multiples of 8"),
+    ("lapgan", "--data images.npz --pad-to 9 --batch-size 9", "levels 3 needs images whose height and width are multiples of 8"),
     ("lapgan", "--data vectors.npz", "data must be images, got examples of shape (8,)"),
     ("lapgan", "--levels 0", "levels must be an integer of at least 1, got 0"),
     ("lapgan", "--pad-to 0", "pad_to must be an integer of at least 1, got 0"),
     ("lapgan", "--discriminator-channels", "discriminator_channels must name at least one layer"),
     ("one_generator_four_objectives", "--average 0", "average must be in (0, 1), got 0.0"),
     ("vae", "--data vectors.npz --conditional", "needs a label per example, and"),
-    ("vae", "--likelihood discretised_logistic --data grey.npz", "needs 8-bit data and binarise none, got float32"),
+    ("vae", "--likelihood discretised_logistic --data grey.npz --batch-size 9", "needs 8-bit data and binarise none, got float32"),
     ("vae", "--optimizer.learning-rate 1 --learning-rate 2", "are one field: give it once"),
 ]
 

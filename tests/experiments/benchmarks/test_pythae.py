@@ -1,6 +1,5 @@
-"""What is carried from torch to Flax is the same model; pythae itself is not needed for that."""
+"""Weights carried from torch to Flax give the same model; these tests do not need pythae."""
 
-import dataclasses
 import importlib.util
 
 import jax
@@ -8,15 +7,15 @@ import numpy as np
 import pytest
 
 import genjax_models as gx
-from experiments import iwae
-from experiments.benchmarks import pythae
+from experiments.benchmarks import likelihoods, pythae
+from experiments.benchmarks.pythae_sides import log_variance_model, to_flax, to_torch
 from genjax_models.errors import InputError
 
-CONFIG = dataclasses.replace(iwae.Config(), shape=(3, 2, 1), latent=(100, 4), hidden=(5, 100))
+SIZES = {"shape": (3, 2, 1), "latent": 4, "hidden": 5}
 
 
 def state_dict():
-    """Weights `[out, in]` and biases `[out]`, as torch names and shapes them; the square ones tell a transpose."""
+    """Returns weights `[out, in]` and biases `[out]` with the names of torch; the square weights reveal a transpose."""
     random = np.random.RandomState(0)
     sizes = {
         "encoder.hidden.0": (5, 6),
@@ -35,7 +34,7 @@ def state_dict():
 
 
 def linear(state, name, x):
-    """A torch Linear: x W' + b."""
+    """Returns x W' + b, a torch Linear."""
     return x @ state[f"{name}.weight"].T + state[f"{name}.bias"]
 
 
@@ -49,7 +48,7 @@ def test_carried_weights_give_the_posterior_and_the_likelihood_of_torch():
     h, g = two_layers(state, "encoder.hidden", x), two_layers(state, "decoder.hidden", z)
     probability = 1 / (1 + np.exp(-linear(state, "decoder.logits", g)))
 
-    model, variables = pythae.log_variance_model(CONFIG), pythae.to_flax(state)
+    model, variables = log_variance_model(**SIZES), to_flax(state)
     posterior = model.posterior(variables, x.reshape(7, 3, 2, 1))
     np.testing.assert_allclose(posterior.mean(), linear(state, "encoder.mean", h), rtol=1e-4, atol=1e-5)
     variance = np.exp(linear(state, "encoder.log_variance", h))
@@ -59,22 +58,21 @@ def test_carried_weights_give_the_posterior_and_the_likelihood_of_torch():
 
 
 def test_first_weights_are_carried_there_and_back():
-    model, x = pythae.log_variance_model(CONFIG), np.zeros((8, 3, 2, 1), np.float32)
+    model, x = log_variance_model(**SIZES), np.zeros((8, 3, 2, 1), np.float32)
     variables = model.init(jax.random.key(0), gx.Batch(x))
-    carried = pythae.to_torch(variables)
+    carried = to_torch(variables)
     assert {name: array.shape for name, array in carried.items()} == {
         name: array.shape for name, array in state_dict().items()
     }
-    back = pythae.to_flax(carried)
+    back = to_flax(carried)
     assert jax.tree.structure(back) == jax.tree.structure(variables)
     jax.tree.map(np.testing.assert_array_equal, back, variables)
 
 
-def test_both_sides_start_from_the_same_weights_but_for_the_scale():
-    batch = gx.Batch(np.random.RandomState(0).randint(0, 2, (8, 3, 2, 1)).astype(np.float32))
-    own, other = (
-        build(CONFIG).init(jax.random.key(3), batch) for build in (iwae.build_model, pythae.log_variance_model)
-    )
+def test_both_sides_start_with_the_same_weights_except_of_the_scale():
+    batch = gx.Batch(np.random.RandomState(0).randint(0, 2, (8, 28, 28, 1)).astype(np.float32))
+    models = (likelihoods.iwae_system(1).model, log_variance_model())
+    own, other = (model.init(jax.random.key(3), batch) for model in models)
     own, other = (dict(jax.tree_util.tree_leaves_with_path(variables)) for variables in (own, other))
     shared = [path for path in own if "raw_scale" not in jax.tree_util.keystr(path)]
     assert len(shared) == len(own) - 2
@@ -89,26 +87,26 @@ def test_a_state_dict_of_another_network_is_refused(wrong):
         del state["encoder.mean.bias"]
     else:
         state["encoder.covariance.bias"] = np.zeros(4)
-    with pytest.raises(ValueError, match=r"differ by \['encoder\.(mean|covariance)\.bias'\]"):
-        pythae.to_flax(state)
+    with pytest.raises(ValueError, match=r"differ from the layers' by \['encoder\.(mean|covariance)\.bias'\]"):
+        to_flax(state)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
-        ({"objective": "vae", "num_samples": 50}, "num_samples must be 1, got 50"),
+        ({"objective": "vae", "num_samples": 50}, "num_samples must be 1 for objective vae, got 50"),
         ({"num_samples": 0}, "num_samples must be an integer of at least 1, got 0"),
         ({"threads": -1}, "threads must be an integer of at least 1, got -1"),
-        ({"seeds": ()}, "seeds must name one at least"),
+        ({"seeds": ()}, "seeds must have at least one seed"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(wrong, told):
-    with pytest.raises(InputError, match=told):
+def test_options_out_of_range_are_refused(wrong, message):
+    with pytest.raises(InputError, match=message):
         pythae.Benchmark(**wrong)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("pythae") is not None, reason="pythae is here")
-def test_without_pythae_one_line_says_how_to_get_it(capsys):
+@pytest.mark.skipif(importlib.util.find_spec("pythae") is not None, reason="pythae is installed")
+def test_without_pythae_one_line_says_how_to_install_it(capsys):
     with pytest.raises(SystemExit) as stop:
         pythae.main([])
     assert stop.value.code == 2

@@ -1,4 +1,4 @@
-"""The scaling curves are of steps that were made, on as many devices as are said."""
+"""The picture and the table have the measured times, and the command measures all curves."""
 
 import os
 
@@ -28,22 +28,23 @@ def test_the_picture_and_the_table_have_the_medians_and_their_spread():
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.four_devices
 def test_all_four_curves_are_measured(tmp_path, monkeypatch):
-    monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))  # which the command changes
+    monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))  # the command changes it
     monkeypatch.setattr(scaling, "VAE_HIDDEN", 4)
     monkeypatch.setattr(scaling, "IWAE_HIDDEN", 4)
     options = scaling.Benchmark(
         batch=(9,), num_samples=(2,), latent=(2,), devices=(4,), seconds=1e-3, to=tmp_path / "new" / "scaling.png"
     )
-    shown = scaling.benchmark(options)
+    lines = scaling.benchmark(options).splitlines()
     titles = ["VAE, by batch", "IWAE, batch 20, by k", "VAE, batch 100, by latent size", "VAE, batch 8, by devices"]
-    assert [line for line in shown.splitlines()[1:] if not line.startswith(" ")] == titles
-    assert sum(" ms  (" in line for line in shown.splitlines()) == 4
+    assert [line for line in lines[1:] if not line.startswith(" ")] == titles
+    assert sum(" ms  (" in line for line in lines) == 4
     assert options.to.read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("wrong", [{"turns": 4}, {"devices": (0,)}, {"batch": (10, 2.5)}, {"seconds": 0.0}])
-def test_what_cannot_be_measured_is_refused(wrong):
+def test_options_out_of_range_are_refused(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
         scaling.Benchmark(**wrong)

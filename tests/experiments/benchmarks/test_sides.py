@@ -1,4 +1,4 @@
-"""Both sides of every contest are one mathematics: carried parameters, fixed noise, one loss and one gradient."""
+"""Both sides of every contest have the same loss and gradient, with the same parameters and noise."""
 
 import jax
 import jax.numpy as jnp
@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import genjax_models as gx
-from experiments import autoencoder, gmmn_autoencoder, infinite_mixture, lapgan, moment_matching
-from experiments.benchmarks import dcgan, likelihoods, samplers, sides
+from experiments import autoencoder, gmmn_autoencoder, infinite_mixture
+from experiments.benchmarks import adversarial, dcgan, likelihoods, matching, sides
+from experiments.studies import moment_matching
 from genjax_models.models import implicit
 
 torch = pytest.importorskip("torch")
@@ -16,20 +17,20 @@ BATCH = 6
 
 
 def fixed(*shape, seed=0):
-    """The noise of both sides: a function of its shape alone."""
+    """Returns the noise of both sides, a function of its shape only."""
     return np.random.RandomState(seed).normal(size=shape).astype(np.float32)
 
 
 @pytest.fixture(autouse=True)
-def no_chance(monkeypatch):
-    """Normal, uniform and dropped numbers are the same ones, whoever draws them, whenever."""
+def fixed_noise(monkeypatch):
+    """Makes normal, uniform and dropped numbers the same on both sides and in every call."""
     uniform = lambda *shape: np.random.RandomState(1).uniform(size=shape).astype(np.float32)
     normal = lambda key, shape=(), dtype=None: jnp.asarray(fixed(*shape))
     monkeypatch.setattr(jax.random, "normal", normal)
     monkeypatch.setattr(jax.random, "uniform", lambda key, shape=(), *_: jnp.asarray(uniform(*shape)))
     monkeypatch.setattr(jax.random, "bernoulli", lambda key, p=0.5, shape=(): jnp.ones(shape, bool))
-    of_noise = {"normal": normal, "uniform": lambda key, shape: 2 * jnp.asarray(uniform(*shape)) - 1}
-    monkeypatch.setattr(implicit, "_NOISE", of_noise)
+    noise = {"normal": normal, "uniform": lambda key, shape: 2 * jnp.asarray(uniform(*shape)) - 1}
+    monkeypatch.setattr(implicit, "_NOISE", noise)
     monkeypatch.setattr(torch, "randn", lambda *shape, **options: torch.tensor(fixed(*shape), **options))
     monkeypatch.setattr(torch, "randn_like", lambda like: torch.tensor(fixed(*like.shape)))
     monkeypatch.setattr(torch, "rand", lambda *shape: torch.tensor(uniform(*shape)))
@@ -37,7 +38,7 @@ def no_chance(monkeypatch):
 
 
 def as_torch(tree):
-    """Leaves as PyTorch has them, in the order of our names: outputs first, channels before height and width."""
+    """Returns leaves in PyTorch's layout, in the order of our names: outputs first, then channels, height and width."""
     if not hasattr(tree, "items"):
         return [np.asarray(tree)]
     tree = dict(tree)
@@ -54,33 +55,35 @@ def as_torch(tree):
     return [leaf for name in sorted(tree) for leaf in as_torch(tree[name])]
 
 
-def compared(objective, x, theirs, of_torch, *, step=0, players=None, as_torch=as_torch):
-    """Value and gradient of each player's loss; `theirs` are PyTorch's (loss, parameters) in the players' order."""
+def assert_same_losses(objective, x, theirs, torch_x, *, step=0, players=None, as_torch=as_torch):
+    """Compares value and gradient of each player's loss.
+
+    `theirs` has PyTorch's (loss, parameters) in the order of the players.
+    """
     batch, key = gx.Batch(jnp.asarray(x)), jax.random.key(0)
     variables = objective.init(key, batch)
     players = players or list(objective.losses)
     for player, (_, parameters) in zip(players, theirs, strict=True):
-        carried(as_torch(variables[player]["params"]), parameters)
+        copy_parameters(as_torch(variables[player]["params"]), parameters)
     for player, (loss, parameters) in zip(players, theirs, strict=True):
 
         def value_of(params, player=player):
-            mine = {**variables[player], "params": params}
-            return objective.losses[player]({**variables, player: mine}, key, batch, step)[0]
+            own = {**variables[player], "params": params}
+            return objective.losses[player]({**variables, player: own}, key, batch, step)[0]
 
         value, slopes = jax.jit(jax.value_and_grad(value_of))(variables[player]["params"])
         for parameter in parameters:
             parameter.grad = None
-        of_theirs = loss(of_torch)
-        of_theirs.backward()
-        assert float(of_theirs.detach()) == pytest.approx(float(value), rel=1e-4, abs=1e-5), player
+        torch_value = loss(torch_x)
+        torch_value.backward()
+        assert float(torch_value.detach()) == pytest.approx(float(value), rel=1e-4, abs=1e-5), player
         for ours, parameter in zip(as_torch(slopes), parameters, strict=True):
             scale = float(np.abs(ours).max())
             np.testing.assert_allclose(parameter.grad, ours, rtol=1e-3, atol=1e-3 * scale + 1e-7, err_msg=player)
-    return variables
 
 
-def carried(values, parameters):
-    """Ours, put into PyTorch's."""
+def copy_parameters(values, parameters):
+    """Copies our values into PyTorch's parameters."""
     for value, parameter in zip(values, parameters, strict=True):
         assert value.shape == tuple(parameter.shape)
         parameter.data = torch.tensor(value)
@@ -96,14 +99,16 @@ def flat(x):
 
 def test_the_autoencoder():
     x = images()
-    compared(autoencoder.build(autoencoder.Config()), x, [likelihoods.torch_reconstruction()], flat(x))
+    assert_same_losses(
+        autoencoder.EXPERIMENT.build(autoencoder.Config()).objective, x, [likelihoods.torch_reconstruction()], flat(x)
+    )
 
 
 def test_info_vae():
     kernel = gx.rational_quadratic_kernel(likelihoods.VAE_LATENT**0.5)
     model = likelihoods.model_of_images(likelihoods.VAE_LATENT, (likelihoods.VAE_HIDDEN,))
     x = images().round()
-    compared(gx.info_vae(model, kernel), x, [likelihoods.torch_info_vae_loss()], flat(x))
+    assert_same_losses(gx.info_vae(model, kernel), x, [likelihoods.torch_info_vae_loss()], flat(x))
 
 
 @pytest.mark.parametrize(
@@ -115,36 +120,38 @@ def test_info_vae():
 )
 def test_the_mixtures(fit, theirs):
     x = fixed(BATCH, 2, seed=3)
-    compared(infinite_mixture.build(infinite_mixture.Config(fit=fit)), x, [theirs()], torch.tensor(x))
+    objective = infinite_mixture.EXPERIMENT.build(infinite_mixture.Config(fit=fit)).objective
+    assert_same_losses(objective, x, [theirs()], torch.tensor(x))
 
 
 def test_moments():
-    options, x = moment_matching.MomentMatching(orders=(samplers.MOMENTS,)), fixed(BATCH, 2, seed=3)
-    objective = moment_matching.objectives(options)[f"{samplers.MOMENTS} moments"]
-    compared(objective, x, [samplers.torch_moments()], torch.tensor(x))
+    options, x = moment_matching.MomentMatching(orders=(matching.MOMENTS,)), fixed(BATCH, 2, seed=3)
+    objective = moment_matching.objectives(options)[f"{matching.MOMENTS} moments"]
+    assert_same_losses(objective, x, [matching.torch_moments()], torch.tensor(x))
 
 
 def test_the_mmd_of_codes():
-    objective, x = gmmn_autoencoder.build(gmmn_autoencoder.Config(autoencoder_steps=1)), images()
-    loss, parameters, of_encoder = samplers.torch_matching_of_codes()
+    config, x = gmmn_autoencoder.Config(autoencoder_steps=1), images()
+    objective = gmmn_autoencoder.EXPERIMENT.build(config).objective
+    loss, parameters, encoder_parameters = matching.torch_matching_of_codes()
     encoder = objective.init(jax.random.key(0), gx.Batch(jnp.asarray(x)))["autoencoder"]["params"]["encoder"]
-    carried(as_torch(encoder), of_encoder)
-    compared(objective, x, [(loss, parameters)], flat(x), step=1, players=["generator"])
+    copy_parameters(as_torch(encoder), encoder_parameters)
+    assert_same_losses(objective, x, [(loss, parameters)], flat(x), step=1, players=["generator"])
 
 
 def test_the_mmd_gan():
     x = images()
-    compared(samplers.mmd_gan(), x, samplers.torch_critic_of_kernels(), flat(x))
+    assert_same_losses(adversarial.mmd_gan(), x, adversarial.torch_critic_of_kernels(), flat(x))
 
 
 def test_the_pyramid():
-    x = 2 * images(BATCH, *samplers.LAPGAN_SIZES[:1] * 2, 1) - 1
-    of_torch = torch.tensor(x.transpose(0, 3, 1, 2))
-    compared(lapgan.build(lapgan.Config()), x, samplers.torch_pyramid(), of_torch)
+    x = 2 * images(BATCH, *adversarial.LAPGAN_SIZES[:1] * 2, 1) - 1
+    torch_x = torch.tensor(x.transpose(0, 3, 1, 2))
+    assert_same_losses(adversarial.pyramid(), x, adversarial.torch_pyramid(), torch_x)
 
 
 def layers_of_dcgan(tree):
-    """As `as_torch`, in the order of PyTorch's layers: a weight, and its bias or the normalisation behind it."""
+    """Does as `as_torch`, in the order of PyTorch's layers: a weight, then its bias or the normalisation after it."""
     tree = jax.tree.map(np.asarray, tree)
     levels = sum("Convolution" in name for name in tree)
     normalised = lambda i: [tree[f"BatchNorm_{i}"]["scale"], tree[f"BatchNorm_{i}"]["bias"]]
@@ -166,12 +173,12 @@ def layers_of_dcgan(tree):
 @pytest.mark.parametrize("size", [dcgan.DIGITS, dcgan.Size((16, 16, 3), (4, 5, 6))])
 def test_the_deep_convolutional_game(size):
     x = 2 * images(BATCH, *size.shape) - 1
-    of_torch = torch.tensor(x.transpose(0, 3, 1, 2))
-    compared(dcgan.build(size), x, dcgan.torch_game(size), of_torch, as_torch=layers_of_dcgan)
+    torch_x = torch.tensor(x.transpose(0, 3, 1, 2))
+    assert_same_losses(dcgan.game(size), x, dcgan.torch_game(size), torch_x, as_torch=layers_of_dcgan)
 
 
 def test_while_one_player_moves_the_others_rest():
-    """Two play v(a, b) = a b, one down and one up: after a step, b has seen where a went, and its gradient is a's."""
+    """Two players of v(a, b) = a b: b moves after a, so its gradient is the new a."""
     a, b = (torch.nn.Parameter(torch.ones(())) for _ in range(2))
     players = [(lambda x: a * b, [a]), (lambda x: -a * b, [b])]
     run = sides.torch_training(players, None, 2, torch.zeros(4, 1), lr=0.1)

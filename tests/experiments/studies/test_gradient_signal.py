@@ -1,4 +1,4 @@
-"""The ratio is unbiased by noise, slopes are those of the theory where it holds, and the command takes either run."""
+"""Noise does not bias the ratio, slopes match theory on a small model, and the command takes runs of vae and iwae."""
 
 import jax
 import jax.numpy as jnp
@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.studies import gradient_signal, iwae, vae
+from experiments import iwae, vae
+from experiments.studies import gradient_signal
 from experiments.studies.gradient_signal import Draws, log_signal_to_noise, moments, summarise
+from genjax_models.commands.train import main
 from genjax_models.estimators.distributions import diagonal_normal
 from genjax_models.estimators.importance import iwae_bound
 from genjax_models.models import LatentVariableModel
-from genjax_models.runs.command_line import main
 from genjax_models.types import Batch
 
 # z ~ N(0, 1), x | z ~ N(z, 1), whose posterior is N(x / 2, 1 / 2).
@@ -33,24 +34,22 @@ def likelihood(variables, z, label=None):
 MODEL = LatentVariableModel(lambda key, batch: {}, posterior, lambda variables, label=None: UNIT, likelihood)
 
 
-def of_toy(encoder, k, gradient, repeats=200, batch=BATCH):
+def toy_moments(encoder, k, gradient, repeats=200, batch=BATCH):
     return moments(MODEL, {"params": {"encoder": encoder}}, batch, jax.random.key(k), k, gradient, repeats)
 
 
 def test_noise_is_no_signal():
-    """2,000 parameters of mean 0.1 and variance 1: without the correction 0.1 would be seen as 0.14."""
+    """2,000 parameters of mean 0.1 and variance 1: without the correction the ratio would be 0.14."""
     random = np.random.RandomState(0)
     g = 0.1 + random.normal(size=(20, 5, 2_000))
     mean, square = g.mean(1), (g**2).sum(2).mean(1)
     log_ratio = log_signal_to_noise(Draws(mean, square, square, 5))
     assert log_ratio.shape == (21,)
     assert np.exp(log_ratio[0]) == pytest.approx(0.1, rel=0.03)
-    assert np.all(
-        np.isnan(log_signal_to_noise(Draws(mean - mean.mean(0), square, square, 5)))
-    )  # nothing but noise is not a number
+    assert np.all(np.isnan(log_signal_to_noise(Draws(mean - mean.mean(0), square, square, 5))))  # noise only: no ratio
 
 
-def test_the_error_is_that_of_repeated_measurements():
+def test_the_error_matches_the_spread_of_repeated_measurements():
     random, ratios, errors = np.random.RandomState(0), [], []
     for _ in range(300):
         g = 0.3 + random.normal(size=(20, 5, 30))
@@ -63,7 +62,7 @@ def test_the_error_is_that_of_repeated_measurements():
     assert signal.slope == pytest.approx(0, abs=1e-9)
 
 
-def test_moments_are_those_of_the_gradients():
+def test_moments_match_the_gradients():
     def bound(encoder, key):
         q = posterior({"params": {"encoder": encoder}}, BATCH.x)
         return jnp.mean(iwae_bound(key, BATCH.x, q, UNIT, lambda z: likelihood({}, z), num_samples=3))
@@ -71,7 +70,7 @@ def test_moments_are_those_of_the_gradients():
     keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(3), i))(jnp.arange(40))
     values, g = jax.vmap(lambda key: jax.value_and_grad(bound)(OFF, key))(keys)
     g = np.stack([g["log_scale"], g["weight"]], axis=-1).reshape(20, 2, 2)  # groups, draws, parameters by name
-    draws = of_toy(OFF, 3, "standard", repeats=40)
+    draws = toy_moments(OFF, 3, "standard", repeats=40)
     assert draws.size == 2
     np.testing.assert_allclose(draws.mean, g.mean(1), atol=1e-5)
     np.testing.assert_allclose(draws.square, (g**2).sum(2).mean(1), atol=1e-5)
@@ -79,20 +78,20 @@ def test_moments_are_those_of_the_gradients():
 
 
 def test_at_the_posterior_two_gradients_have_no_noise():
-    assert np.all(of_toy(EXACT, 4, "standard").square > 0.01)
+    assert np.all(toy_moments(EXACT, 4, "standard").square > 0.01)
     for gradient in ("sticking_the_landing", "doubly_reparameterized"):
-        np.testing.assert_allclose(of_toy(EXACT, 4, gradient).square, 0, atol=1e-10)
+        np.testing.assert_allclose(toy_moments(EXACT, 4, gradient).square, 0, atol=1e-10)
 
 
 @pytest.mark.parametrize(
     ("gradient", "slope", "samples"),
     [("standard", -0.5, (8, 32, 128)), ("doubly_reparameterized", 0.5, (16, 64, 256))],
 )
-def test_slopes_are_those_of_the_theory(gradient, slope, samples):
+def test_slopes_match_theory(gradient, slope, samples):
     batch = Batch(jnp.linspace(-2, 2, 32)[:, None])
-    signal = summarise(samples, [of_toy(OFF, k, gradient, 4_000, batch) for k in samples])
+    signal = summarise(samples, [toy_moments(OFF, k, gradient, 4_000, batch) for k in samples])
     assert signal.slope_error < 0.05
-    assert abs(signal.slope - slope) < 5 * signal.slope_error + 0.03  # of the terms that the smallest k has left
+    assert abs(signal.slope - slope) < 5 * signal.slope_error + 0.03  # 0.03: higher-order terms at the smallest k
 
 
 TRAINING = "--steps 20 --batch-size 20 --evaluate-every 20"
@@ -116,7 +115,7 @@ def test_the_command_draws_and_prints(runs, name, capsys):
     assert heading.split()[4:] == ["standard", "sticking_the_landing", "doubly_reparameterized"]
     assert [row.split()[0] for row in (one, four, slope)] == ["1", "4", "slope"]
     sticking, doubly = one.split()[5:8], one.split()[8:]
-    assert sticking == doubly  # at k = 1 they are one
+    assert sticking == doubly  # at k = 1 they are equal
     with Image.open(path) as picture:
         assert min(picture.size) > 300
 
@@ -127,14 +126,14 @@ def test_the_command_draws_and_prints(runs, name, capsys):
         (["--num-samples", "4", "4"], ["num_samples", "two different k"]),
         (["--num-samples", "0", "4"], ["num_samples", "at least 1"]),
         (["--repeats", "39"], ["repeats", "40", "39"]),
-        (["--examples", "61"], ["--examples 61", "the test split has"]),
+        (["--examples", "61"], ["examples must be at most", "the test split", "61"]),
     ],
 )
-def test_what_cannot_be_measured_is_one_line(runs, arguments, words, capsys):
+def test_refused_options_give_one_line(runs, arguments, words, capsys):
     with pytest.raises(SystemExit) as stop:
         gradient_signal.main([str(runs / "vae"), *arguments])
-    said = capsys.readouterr().err
+    message = capsys.readouterr().err
     assert stop.value.code == 2
-    assert said.startswith("error: ")
-    assert said.count("\n") == 1
-    assert all(word in said for word in words)
+    assert message.startswith("error: ")
+    assert message.count("\n") == 1
+    assert all(word in message for word in words)

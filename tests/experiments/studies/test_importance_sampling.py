@@ -1,4 +1,4 @@
-"""Variances are those of closed forms, and the picture comes of any run."""
+"""Variances match closed forms, and the command draws and prints."""
 
 import jax
 import numpy as np
@@ -6,15 +6,16 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-from experiments.studies import importance_sampling, vae
-from experiments.studies.importance_sampling import draw, prior_variance, summarise
+from experiments import vae
+from experiments.studies.importance_sampling.__main__ import main
+from experiments.studies.importance_sampling.measurement import draw, prior_variance, summarise
+from genjax_models.commands import train
 from genjax_models.evaluation.posterior_grid import posterior_grid
-from genjax_models.runs.command_line import main
 from tests.evaluation.test_posterior_grid import LOG_P, PLANE, VARIANCE, B, W, X
 from tests.statistics import assert_mean
 
 
-def test_the_variance_of_the_prior_is_that_of_the_closed_form():
+def test_the_variance_of_the_prior_matches_the_closed_form():
     """p(x | z)^2 is a Gaussian in x of half the variance, times a constant."""
     second_moment = (4 * np.pi * VARIANCE) ** (-3 / 2) * stats.multivariate_normal.pdf(
         X, B, W @ W.T + np.eye(3) * VARIANCE / 2
@@ -29,12 +30,12 @@ def test_the_variance_of_the_prior_is_that_of_the_closed_form():
 
 def test_a_mean_of_k_weights_has_a_kth_of_the_variance():
     log_weights = np.random.RandomState(0).normal(-0.125, 0.5, 100_000)  # log-normal weights of mean 1
-    seen = summarise(log_weights)
-    np.testing.assert_array_equal(seen.samples, [1, 10, 100, 1_000])
-    for k, variance, rtol in zip(seen.samples, seen.relative_variance, (0.06, 0.1, 0.3, 0.9), strict=True):
+    weights = summarise(log_weights)
+    np.testing.assert_array_equal(weights.samples, [1, 10, 100, 1_000])
+    for k, variance, rtol in zip(weights.samples, weights.relative_variance, (0.06, 0.1, 0.3, 0.9), strict=True):
         assert k * variance == pytest.approx(np.expm1(0.25), rel=rtol)
-    np.testing.assert_allclose(seen.log_quantiles[0], -0.125 + 0.5 * stats.norm.ppf([0.1, 0.5, 0.9]), atol=0.02)
-    np.testing.assert_allclose(seen.log_spread[0], 0.5, atol=0.01)
+    np.testing.assert_allclose(weights.log_quantiles[0], -0.125 + 0.5 * stats.norm.ppf([0.1, 0.5, 0.9]), atol=0.02)
+    np.testing.assert_allclose(weights.log_spread[0], 0.5, atol=0.01)
 
 
 TRAINING = "--steps 60 --batch-size 20 --evaluate-every 60 --warmup 0"
@@ -44,12 +45,12 @@ TRAINING = "--steps 60 --batch-size 20 --evaluate-every 60 --warmup 0"
 def run(files, tmp_path_factory):
     folder = tmp_path_factory.mktemp("importance_sampling") / "run"
     data = ["--data", str(files / "images.npz"), "--hidden", "16", *TRAINING.split()]
-    assert main(vae.EXPERIMENT, [*data, "--run-dir", str(folder)]) == 0
+    assert train.main(vae.EXPERIMENT, [*data, "--run-dir", str(folder)]) == 0
     return folder
 
 
 def test_the_command_draws_and_prints(run, capsys):
-    assert importance_sampling.main([str(run), "--draws", "1000", "--nodes", "101"]) == 0
+    assert main([str(run), "--draws", "1000", "--nodes", "101"]) == 0
     *printed, path = capsys.readouterr().out.strip().splitlines()
     with Image.open(path) as picture:
         assert min(picture.size) > 500
@@ -67,26 +68,26 @@ def test_the_command_draws_and_prints(run, capsys):
     ("arguments", "words"),
     [
         ([], ["python -m experiments.vae --run-dir"]),
-        (["RUN", "--example", "60"], ["--example 60", "test split has"]),
+        (["RUN", "--example", "60"], ["example must be below", "test split", "60"]),
         (["RUN", "--nodes", "100"], ["nodes must be odd", "100"]),
         (["RUN", "--draws", "999"], ["draws", "1000", "999"]),
         (["nowhere"], ["nowhere"]),
     ],
 )
-def test_what_cannot_be_shown_is_one_line(run, arguments, words, capsys):
+def test_refused_options_give_one_line(run, arguments, words, capsys):
     with pytest.raises(SystemExit) as stop:
-        importance_sampling.main([str(run) if word == "RUN" else word for word in arguments])
-    said = capsys.readouterr().err
+        main([str(run) if word == "RUN" else word for word in arguments])
+    message = capsys.readouterr().err
     assert stop.value.code == 2
-    assert said.startswith("error: ")
-    assert said.count("\n") == 1
-    assert all(word in said for word in words)
+    assert message.startswith("error: ")
+    assert message.count("\n") == 1
+    assert all(word in message for word in words)
 
 
 def test_a_model_of_three_latents_is_refused(files, tmp_path, capsys):
     data = ["--data", str(files / "images.npz"), "--hidden", "4", "--latent", "3", *TRAINING.split()]
-    assert main(vae.EXPERIMENT, [*data, "--run-dir", str(tmp_path / "run")]) == 0
+    assert train.main(vae.EXPERIMENT, [*data, "--run-dir", str(tmp_path / "run")]) == 0
     with pytest.raises(SystemExit) as stop:
-        importance_sampling.main([str(tmp_path / "run")])
+        main([str(tmp_path / "run")])
     assert stop.value.code == 2
     assert "got (3,) without classes" in capsys.readouterr().err

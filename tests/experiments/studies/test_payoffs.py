@@ -1,4 +1,4 @@
-"""The generator stands still while the discriminator learns, all payoffs see the same one, and the effect is there."""
+"""During the head start the generator rests and payoffs share the discriminator; gradients vanish as in theory."""
 
 import numpy as np
 import pytest
@@ -21,25 +21,27 @@ def runs(files):
     return options, payoffs.measure(options)
 
 
-def test_during_the_head_start_all_have_the_same_discriminator(runs):
-    _, seen = runs
-    for run in seen.values():
+def test_during_the_head_start_all_payoffs_have_the_same_discriminator(runs):
+    _, by_payoff = runs
+    for run in by_payoff.values():
         np.testing.assert_array_equal(run.step, np.arange(10, 130, 10))
         assert run.gradient_norm.shape == run.accuracy.shape == (2, 12)
-        np.testing.assert_allclose(run.accuracy[:, :HEAD_START], seen["minimax"].accuracy[:, :HEAD_START], atol=1e-6)
+        np.testing.assert_allclose(
+            run.accuracy[:, :HEAD_START], by_payoff["minimax"].accuracy[:, :HEAD_START], atol=1e-6
+        )
         assert np.any(run.gradient_norm[0] != run.gradient_norm[1])  # seeds differ
         assert np.abs(run.samples).max() <= 1
 
 
-def test_the_gradient_vanishes_for_those_that_saturate_and_stays_for_the_one_that_does_not(runs):
-    _, seen = runs
-    assert seen["minimax"].accuracy[:, HEAD_START - 1].min() == 1
-    for payoff, lives in (("minimax", False), ("maximum_likelihood", False), ("non_saturating", True)):
-        first, last = seen[payoff].gradient_norm[:, [0, HEAD_START - 1]].T
-        assert np.all(last > first if lives else last < 0.05 * first), payoff
+def test_the_gradient_vanishes_for_saturating_payoffs_only(runs):
+    _, by_payoff = runs
+    assert by_payoff["minimax"].accuracy[:, HEAD_START - 1].min() == 1
+    for payoff, grows in (("minimax", False), ("maximum_likelihood", False), ("non_saturating", True)):
+        first, last = by_payoff[payoff].gradient_norm[:, [0, HEAD_START - 1]].T
+        assert np.all(last > first if grows else last < 0.05 * first), payoff
 
 
-def test_the_generator_rests_for_the_head_start_and_moves_after_it(runs, files):
+def test_the_generator_rests_during_the_head_start_and_moves_after_it(runs, files):
     import jax
 
     import genjax_models as gx
@@ -51,19 +53,19 @@ def test_the_generator_rests_for_the_head_start_and_moves_after_it(runs, files):
     state = start = trainer.init(jax.random.key(0), data.example)
     run = gx.loop_over_data(trainer, batch_size=20, prepare=data.each_step, chunk=100)
     weights = lambda state, player: np.concatenate([a.ravel() for a in jax.tree.leaves(state.variables[player])])
-    kept = {player: weights(start, player) for player in ("generator", "discriminator")}
+    initial = {player: weights(start, player) for player in ("generator", "discriminator")}
     state, _ = run(state, data.train, 100)
-    np.testing.assert_array_equal(weights(state, "generator"), kept["generator"])
-    assert np.all(weights(state, "discriminator") != kept["discriminator"])
+    np.testing.assert_array_equal(weights(state, "generator"), initial["generator"])
+    assert np.all(weights(state, "discriminator") != initial["discriminator"])
     state, _ = run(state, data.train, 1)
-    moved = np.abs(weights(state, "generator") - kept["generator"])
-    # Adam's first step is the learning rate, whatever the gradient was while it rested.
+    moved = np.abs(weights(state, "generator") - initial["generator"])
+    # Adam's first step is the learning rate: gradients of the head start have no effect.
     assert moved.max() == pytest.approx(1e-2, rel=1e-3)
 
 
 def test_the_command_draws_and_prints(runs, files, tmp_path, capsys, monkeypatch):
-    options, seen = runs
-    monkeypatch.setattr(payoffs, "play", lambda options, payoff, data: seen[payoff])
+    options, by_payoff = runs
+    monkeypatch.setattr(payoffs, "play", lambda options, payoff, data: by_payoff[payoff])
     out = tmp_path / "new" / "payoffs.png"
     arguments = f"--data {options.data} --head-start 100 --steps 20 --batch-size 20 --out {out}"
     assert payoffs.main(arguments.split()) == 0
@@ -71,7 +73,7 @@ def test_the_command_draws_and_prints(runs, files, tmp_path, capsys, monkeypatch
     assert path == str(out)
     assert heading.split() == ["at", "first", "head", "start", "at", "last"]
     assert [row.split()[0] for row in rows] == ["minimax", "non-saturating", "maximum"]
-    low, high = np.sort(seen["minimax"].gradient_norm[:, HEAD_START - 1])
+    low, high = np.sort(by_payoff["minimax"].gradient_norm[:, HEAD_START - 1])
     assert f"{(low * high) ** 0.5:.1e} ({low:.0e} to {high:.0e})" in rows[0]
     with Image.open(out) as picture:
         assert min(picture.size) > 400
@@ -80,7 +82,7 @@ def test_the_command_draws_and_prints(runs, files, tmp_path, capsys, monkeypatch
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("--data {}/negative.npz", ["negative.npz", "-1", "range"]),  # floats below 0: no range was declared
+        ("--data {}/negative.npz", ["negative.npz", "-1", "range"]),  # floats below 0 without a range
         ("--data {}/too_large.npz", ["too_large.npz"]),
         ("--data {}/vectors.npz", ["images", "(8,)", "vectors.npz"]),
         ("--data moons", ["images", "(2,)", "moons"]),
@@ -92,9 +94,7 @@ def test_the_command_draws_and_prints(runs, files, tmp_path, capsys, monkeypatch
         ("--payoff minimax", ["--payoff"]),
     ],
 )
-def test_what_cannot_be_measured_is_one_line_before_anything_is_compiled(
-    arguments, words, files, tmp_path, capsys, monkeypatch
-):
+def test_refused_options_give_one_line_before_compilation(arguments, words, files, tmp_path, capsys, monkeypatch):
     def played(*_):
         raise AssertionError("played")
 
@@ -102,11 +102,11 @@ def test_what_cannot_be_measured_is_one_line_before_anything_is_compiled(
     out = tmp_path / "payoffs.png"
     with pytest.raises(SystemExit) as stop:
         payoffs.main([*arguments.format(files).split(), "--out", str(out)])
-    said = capsys.readouterr().err
+    message = capsys.readouterr().err
     assert stop.value.code == 2
-    assert said.startswith("error: ")
-    assert said.count("\n") == 1
-    assert all(word in said for word in words), said
+    assert message.startswith("error: ")
+    assert message.count("\n") == 1
+    assert all(word in message for word in words), message
     assert not out.exists()
 
 

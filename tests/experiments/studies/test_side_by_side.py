@@ -18,7 +18,7 @@ from genjax_models.systems.groups import Adversary, Optimizer
 from genjax_models.systems.modes import sampler_of_modes
 from tests.experiments.support import built
 
-SMALL = "--hidden 16 --batch-size 40 --steps 40 --evaluate-every 40 --log-every 20".split()
+SMALL = ["--hidden", "16", "--batch-size", "40", "--steps", "40", "--evaluate-every", "40", "--log-every", "20"]
 
 
 def stored(folder, **fields):
@@ -42,7 +42,7 @@ def test_samples_over_training_are_those_of_the_run(tmp_path):
 
 
 def test_a_run_that_does_not_stay_finite_is_shown_up_to_there():
-    config, dataset, _ = built(gan_mixture.EXPERIMENT, *"--loss maximum_likelihood --hidden 16".split())
+    config, dataset, _ = built(gan_mixture.EXPERIMENT, *["--loss", "maximum_likelihood", "--hidden", "16"])
     config = dataclasses.replace(config, optimizer=Optimizer(learning_rate=100), training=Training(40, 40))
     system = gan_mixture.build(config)
     *_, last = side_by_side.samples_over_training(config, system, system.prepare(dataset))
@@ -72,7 +72,20 @@ def test_runs_of_two_data_sets_are_refused(tmp_path, monkeypatch):
 
 
 def test_mixtures_are_drawn_a_row_each(tmp_path, capsys):
-    flags = "--fit finite_mixture --components 3 --batch-size 50 --warmup 0 --steps 20 --evaluate-every 20".split()
+    flags = [
+        "--fit",
+        "finite_mixture",
+        "--components",
+        "3",
+        "--batch-size",
+        "50",
+        "--warmup",
+        "0",
+        "--steps",
+        "20",
+        "--evaluate-every",
+        "20",
+    ]
     assert main(infinite_mixture.EXPERIMENT, [*flags, "--run-dir", str(tmp_path / "run")]) == 0
     arguments = ["mixtures", "--runs", str(tmp_path / "run"), "--out", str(tmp_path / "new" / "out.png")]
     assert side_by_side.main(arguments) == 0
@@ -80,7 +93,11 @@ def test_mixtures_are_drawn_a_row_each(tmp_path, capsys):
 
 
 def test_objectives_are_rows_of_samples_under_data(files, tmp_path):
-    flags = ["--data", str(files / "images.npz"), *"--objective gmmn --hidden 8 --batch-size 10 --steps 2".split()]
+    flags = [
+        "--data",
+        str(files / "images.npz"),
+        *["--objective", "gmmn", "--hidden", "8", "--batch-size", "10", "--steps", "2"],
+    ]
     run = tmp_path / "run"
     assert main(one_generator_four_objectives.EXPERIMENT, [*flags, "--run-dir", str(run)]) == 0
     figure = side_by_side.objectives([run])
