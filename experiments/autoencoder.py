@@ -62,8 +62,8 @@ def build(config: Config) -> System:
         if config.latent > 1:
             spread, means = jnp.std(codes, axis=0), codes.mean(0)
             caption = (
-                "Codes f(x) of the test set in the two dimensions of largest standard deviation. Over all dimensions the"
-                f" standard deviation is {spread.min():.1f} to {spread.max():.1f} and the mean {means.min():.1f} to"
+                "Codes f(x) of the test set in the two dimensions of largest standard deviation. Over all dimensions"
+                f" the standard deviation is {spread.min():.1f} to {spread.max():.1f} and the mean {means.min():.1f} to"
                 f" {means.max():.1f}; N(0, I) has 1 and 0."
             )
             shown.append(pictures.latent_space(codes, test.label, spread, caption))

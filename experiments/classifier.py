@@ -9,7 +9,8 @@ python -m experiments.classifier --data fashion_mnist --flip --shift 1 --dropout
 
 held-out accuracy: 89.63 +- 0.30 %   (10,000 test images of Fashion-MNIST; it was still rising)
 
-`experiments.studies.ship_classifier` made of these runs the files that `data.features` loads as "mnist_classifier" and "fashion_classifier".
+`experiments.studies.ship_classifier` made from these runs the files that `data.features` loads as "mnist_classifier"
+and "fashion_classifier".
 """
 
 from __future__ import annotations
@@ -65,9 +66,8 @@ def build(config: Config) -> System:
     from genjax_models.objectives.classifier import classifier, cross_entropy, right
 
     config.data.needs_images()
-    network = ConvolutionalClassifier(
-        config.data.shape, config.data.classes, config.channels, config.width, config.dropout
-    )
+    sizes = config.data.shape, config.data.classes, config.channels, config.width
+    network = ConvolutionalClassifier(*sizes, config.dropout)
     objective = classifier(network)
     trainer = gx.trainer(objective, {"classifier": config.optimizer.build(config.training.steps)})
 

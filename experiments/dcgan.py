@@ -82,7 +82,7 @@ def build(config: Config) -> System:
     objective = config.adversary.build(gx.adversarial_pair(generator, discriminator, config.latent, classes=classes))
     trainer = config.game.trainer(objective, config.optimizer, config.training.steps)
     model = gx.implicit_model(generator, config.latent, classes=classes)
-    return sampler_system(config, objective, trainer, range=RANGE, model=model)
+    return sampler_system(config, objective, trainer, range=RANGE)._replace(model=model)
 
 
 EXPERIMENT = Experiment(

@@ -70,8 +70,8 @@ def build(config: Config) -> System:
     model = gx.implicit_model(network, config.latent, noise="uniform")
     objective = gx.gmmn(model, kernel, distance=config.distance)
     trainer = gx.trainer(objective, {"generator": config.optimizer.build(config.training.steps)})
-    system = sampler_system(config, objective, trainer, range=RANGE, model=model, block=None)
-    return judged_by_mmd(system, kernel)
+    system = sampler_system(config, objective, trainer, range=RANGE, block=None)
+    return judged_by_mmd(system, kernel)._replace(model=model)
 
 
 EXPERIMENT = Experiment(

@@ -57,22 +57,11 @@ from typing import Literal
 import genjax_models as gx
 from genjax_models.commands.train import main
 from genjax_models.errors import InputError
-from genjax_models.runs.configuration import Training, whole
+from genjax_models.runs.configuration import whole
 from genjax_models.runs.protocol import Experiment, Metric, System
-from genjax_models.systems.groups import Optimizer
+from genjax_models.systems.groups import Optimizer, StagedTraining
 from genjax_models.systems.precision import Precision, at_precision
 from genjax_models.systems.settings import Data, Settings
-
-
-@dataclasses.dataclass(frozen=True)
-class InStages(Training):
-    """Training for the epochs of the schedule's stages, unless a number of steps is given."""
-
-    steps: int | None = None
-    """Optimizer steps. Default: the epochs of the schedule's stages, 1 + 3 + 9 + ..."""
-
-    def __post_init__(self):
-        Training(self.steps or 0, self.batch_size, self.evaluate_every, self.log_every)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,8 +75,8 @@ class Config(Settings):
     gradient: Literal["standard", "sticking_the_landing", "doubly_reparameterized"] = "standard"
     """Estimator of the encoder's gradient, for objective iwae."""
     chunk: int | None = None
-    """Samples that the networks hold in memory at a time, for objective iwae. Default: all. A smaller chunk of thousands
-    of samples takes a quarter to a third longer."""
+    """Samples that the networks hold in memory at a time, for objective iwae. Default: all. A smaller chunk of
+    thousands of samples takes a quarter to a third longer."""
     layers: Literal[1, 2] = 1
     """Number of stochastic layers."""
     latent: tuple[int, ...] = (100, 50)
@@ -101,7 +90,7 @@ class Config(Settings):
     precision: Precision = "float32"
     """Precision of the networks; parameters and estimators are float32. For accelerators: slower on a CPU."""
     data: Data = Data()
-    training: InStages = InStages(batch_size=20, evaluate_every=4_840, log_every=484)
+    training: StagedTraining = StagedTraining(batch_size=20, evaluate_every=4_840, log_every=484)
     optimizer: Optimizer = Optimizer(schedule="stages", eps=5e-6)
 
     def __post_init__(self):
@@ -116,13 +105,10 @@ class Config(Settings):
             raise InputError(f"chunk and gradient need objective iwae, got {self.chunk} and {self.gradient} for vae")
 
     def load(self):
-        """Returns the config, completed with the steps of its epochs, and the data."""
+        """Returns the config, completed with the steps of its stages, and the data."""
         config, dataset = super().load()
-        if config.training.steps is None:
-            epochs = sum(3**stage for stage in range(config.optimizer.stages))
-            steps = epochs * (len(dataset.train.x) // config.training.batch_size)
-            config = dataclasses.replace(config, training=dataclasses.replace(config.training, steps=steps))
-        return config, dataset
+        training = config.training.of_stages(len(dataset.train.x), config.optimizer.stages)
+        return dataclasses.replace(config, training=training), dataset
 
 
 def build(config: Config) -> System:

@@ -101,7 +101,8 @@ def build(config: Config) -> System:
     trainer = gx.trainer(objective, dict.fromkeys(objective.losses, transformation), average=average)
     if not likelihood:
         draw = lambda players, key, n, label=None: model.sample(players["generator"], key, n)
-        return sampler_system(config, objective, trainer, range=(0, 1), model=model, draw=draw, block=None)
+        system = sampler_system(config, objective, trainer, range=(0, 1), draw=draw, block=None)
+        return system._replace(model=model)
     k = config.num_samples if config.objective == "iwae" else 1
     return with_likelihood(config, objective, trainer, model, bound_samples=k)
 

@@ -1,14 +1,14 @@
-"""Groups of fields that configs are composed of; each group checks its fields. Imports no jax, so that --help is quick."""
+"""Groups of fields that configs are composed of; each checks its fields. Imports no jax, so that --help is quick."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import tyro
 
 from genjax_models.errors import InputError
-from genjax_models.runs.configuration import at_least, positive, rate, whole
+from genjax_models.runs.configuration import Training, at_least, positive, rate, whole
 from genjax_models.runs.fields import unchecked
 from genjax_models.systems.precision import Precision, at_precision
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from genjax_models.data import Dataset, Prepared
     from genjax_models.models import AdversarialPair, Family
-    from genjax_models.runs.configuration import Training
     from genjax_models.systems.settings import Data
     from genjax_models.types import Objective, Trainer
 
@@ -234,7 +233,7 @@ class Game:
             )
 
     def trainer(self, objective: Objective, optimizer: Optimizer, steps: int) -> Trainer:
-        """Returns the trainer of a run of `steps` steps: the adversaries' optimizer and the generators' are one group."""
+        """Returns the trainer of a run of `steps` steps; both roles have the settings of `optimizer`."""
         from genjax_models.training import trainer
 
         generators = [player for player in objective.losses if player not in objective.adversaries]
@@ -249,3 +248,21 @@ class Game:
             updates=dict.fromkeys(objective.adversaries, self.discriminator_moves),
             average=dict.fromkeys(generators, self.average) if self.average else {},
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class StagedTraining(Training):
+    """Training for the epochs of the schedule's stages (Burda et al., 2015), unless a number of steps is given."""
+
+    steps: int | None = None
+    """Optimizer steps. Default: the epochs of the schedule's stages, 1 + 3 + 9 + ..."""
+
+    def __post_init__(self):
+        Training(self.steps or 0, self.batch_size, self.evaluate_every, self.log_every)
+
+    def of_stages(self, size: int, stages: int) -> Self:
+        """Returns this group with the steps of so many stages on `size` training examples, unless steps are given."""
+        if self.steps is not None:
+            return self
+        epochs = sum(3**stage for stage in range(stages))
+        return dataclasses.replace(self, steps=epochs * (size // self.batch_size))

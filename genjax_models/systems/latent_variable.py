@@ -7,12 +7,14 @@ import jax
 import jax.numpy as jnp
 
 import genjax_models as gx
+from genjax_models.data import Prepared
 from genjax_models.evaluation.findings import Facts
 from genjax_models.figures import pictures
+from genjax_models.figures.pictures import Picture
 from genjax_models.models import LatentVariableModel
 from genjax_models.runs.protocol import System
 from genjax_models.systems.precision import warn_if_slower
-from genjax_models.types import Array, Batch, Objective
+from genjax_models.types import Array, Batch, Objective, Variables
 
 
 def latent_variable_system(
@@ -35,7 +37,7 @@ def latent_variable_system(
       test_metrics: costlier figures of the test split.
     """
     (player,) = objective.losses
-    classes, shape = config.data.classes, config.data.shape
+    classes = config.data.classes
 
     def label_of(batch: Batch) -> Array | None:
         return batch.label if classes else None
@@ -50,35 +52,7 @@ def latent_variable_system(
         return model.sample(players[player], key, n, label=label, mean=True)
 
     def figures(players, data):
-        variables, test, label = players[player], data.test, label_of(data.test)
-        usage_of = jax.jit(
-            lambda x, label: gx.latent_usage_by_layer(model, variables, jax.random.key(0), x, label=label)
-        )
-        (usage,) = usage_of(test.x, label)
-        shown = []
-        if pictures.drawable(shape):
-            means, label = usage.means[:10], None if label is None else label[:10]
-            decoded = model.generate(variables, means, label)
-            shown.append(
-                pictures.reconstructions(test.x[:10], decoded, "E[x | z] at the posterior mean of z", data.range)
-            )
-            if usage.means.shape[1] == 2 and not classes:
-                shown.append(pictures.manifold(jax.jit(lambda z: model.generate(variables, z)), data.range))
-        if usage.means.shape[1] > 1:
-            caption = (
-                "Posterior means of the test set in the two most active dimensions, coloured by class if it is known."
-            )
-            shown.append(pictures.latent_space(usage.means, test.label, usage.activity, caption))
-        if usage.kl_by_dimension is not None:
-            shown.append(pictures.kl_by_dimension(usage))
-        family = config.likelihood.family
-        facts = Facts(
-            active=usage.active,
-            bernoulli=family == "bernoulli",
-            density=family == "gaussian",
-            values=data.validation.x,
-        )
-        return facts, shown
+        return _figures(config, model, players[player], data, label_of(data.test))
 
     def prepare(dataset):
         warn_if_slower(config.networks.precision)
@@ -86,3 +60,29 @@ def latent_variable_system(
 
     trainer = gx.trainer(objective, {player: config.optimizer.build(config.training.steps)})
     return System(objective, trainer, prepare, evaluate or bound, draw, figures, test_metrics, model=model)
+
+
+def _figures(
+    config: Any, model: LatentVariableModel, variables: Variables, data: Prepared, label: Array | None
+) -> tuple[Facts, list[Picture]]:
+    """Reconstructions, the manifold of a 2-D latent space, posterior means, and KL by dimension."""
+    test, key = data.test, jax.random.key(0)
+    usage_of = jax.jit(lambda x, label: gx.latent_usage_by_layer(model, variables, key, x, label=label))
+    (usage,) = usage_of(test.x, label)
+    latent, shown = usage.means.shape[1], []
+    if pictures.drawable(config.data.shape):
+        decoded = model.generate(variables, usage.means[:10], None if label is None else label[:10])
+        caption = "E[x | z] at the posterior mean of z"
+        shown.append(pictures.reconstructions(test.x[:10], decoded, caption, data.range))
+        if latent == 2 and label is None:
+            shown.append(pictures.manifold(jax.jit(lambda z: model.generate(variables, z)), data.range))
+    if latent > 1:
+        caption = "Posterior means of the test set in the two most active dimensions, coloured by class if it is known."
+        shown.append(pictures.latent_space(usage.means, test.label, usage.activity, caption))
+    if usage.kl_by_dimension is not None:
+        shown.append(pictures.kl_by_dimension(usage))
+    family = config.likelihood.family
+    facts = Facts(
+        active=usage.active, bernoulli=family == "bernoulli", density=family == "gaussian", values=data.validation.x
+    )
+    return facts, shown

@@ -32,7 +32,6 @@ def sampler_system(
     trainer: Trainer,
     *,
     range: tuple[float, float],
-    model: Any = None,
     draw: Callable | None = None,
     view: Callable[[Array], Array] = lambda x: x,
     block: int | None = _BLOCK,
@@ -44,7 +43,6 @@ def sampler_system(
       objective: `objective.sample` draws the samples.
       trainer: of the objective.
       range: of the generator's values, to which the data are scaled.
-      model: for `export` and the commands on latents.
       draw: (players, key, n, label=None) -> samples. Default: `objective.sample`, of a conditional model with its
         classes in turn.
       view: applied to samples and to data before they are compared (a crop, say).
@@ -78,7 +76,7 @@ def sampler_system(
         return Facts(), shown
 
     prepare = lambda dataset: gx.prepare(dataset, binarise="none", range=range)
-    return System(objective, trainer, prepare, evaluate, drawn, figures, model=model, range=range)
+    return System(objective, trainer, prepare, evaluate, drawn, figures, range=range)
 
 
 def with_likelihood(
@@ -105,7 +103,7 @@ def with_likelihood(
     def draw(players, key, n, label=None):
         return model.sample(players[player], jax.random.fold_in(key, 0), n, mean=True)
 
-    system = sampler_system(config, objective, trainer, range=(0, 1), model=model, draw=draw, block=None)
+    system = sampler_system(config, objective, trainer, range=(0, 1), draw=draw, block=None)
 
     def nll(players, key, batch, k=test_samples):
         return gx.negative_log_likelihood(model, players[player], key, batch.x, num_samples=k)
@@ -118,7 +116,7 @@ def with_likelihood(
         facts, shown = system.figures(players, data)
         return facts._replace(num_samples=test_samples), shown
 
-    return system._replace(evaluate=evaluate, figures=figures, test_metrics=nll)
+    return system._replace(evaluate=evaluate, figures=figures, test_metrics=nll, model=model)
 
 
 def _viewed(data, view):

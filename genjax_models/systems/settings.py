@@ -1,4 +1,4 @@
-"""The base of all configs, and the group of fields that says what the data are. Imports no jax, so that --help is quick."""
+"""The base of all configs, and the groups of fields of the data. Imports no jax, so that --help is quick."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def test_a_missing_label_is_one_line(ask):
     model = model_of("mlp")
     variables = model.init(KEY, Batch(X))
     arguments = {"posterior": (X,), "likelihood": (jnp.zeros((4, LATENT)),), "sample": (KEY, 4)}[ask]
-    with pytest.raises(ValueError, match=r"^the model is conditional on one of 3 classes: it wants a label for each"):
+    with pytest.raises(ValueError, match=r"^a model conditional on one of 3 classes needs a label per example"):
         getattr(model, ask)(variables, *arguments)
 
 
@@ -92,5 +92,5 @@ def test_held_out_figures_are_given_the_label(estimate):
     right, wrong = compiled(LABEL), compiled(LABEL.at[2].set(0))
     name = "bound" if "bound" in right else "negative_log_likelihood"
     np.testing.assert_array_equal(right[name] != wrong[name], [False, False, True, False])
-    with pytest.raises(ValueError, match="wants a label"):
+    with pytest.raises(ValueError, match="needs a label"):
         estimate(model, variables, KEY, X)

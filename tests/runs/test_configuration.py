@@ -10,7 +10,7 @@ import pytest
 from experiments import autoencoder, iwae, vae
 from genjax_models.errors import InputError
 from genjax_models.runs.configuration import Training
-from genjax_models.systems.groups import Game, Likelihood, Networks, Optimizer
+from genjax_models.systems.groups import Game, Likelihood, Networks, Optimizer, StagedTraining
 from genjax_models.systems.settings import Data
 from genjax_models.types import Aux, Batch, Objective
 
@@ -40,7 +40,7 @@ RATE, STEPS = 0.25, 20
             for bad in (0, 0.5)
         ),
         *((iwae.Config, name, bad, "two sizes") for name in ("latent", "hidden") for bad in ((50,), (1, 2, 3))),
-        *((iwae.InStages, "steps", bad, "integer of at least 0") for bad in (-1, 0.5)),
+        *((StagedTraining, "steps", bad, "integer of at least 0") for bad in (-1, 0.5)),
         *((Optimizer, "warmup", bad, "integer of at least 0") for bad in (-1, 2.5)),
         *((Optimizer, name, bad, r"[0, 1)") for name in ("b1", "b2") for bad in (1.0, -0.1, NAN, 2)),
         *(

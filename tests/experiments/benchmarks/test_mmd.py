@@ -28,6 +28,7 @@ def ours(x, y):
     return jax.value_and_grad(lambda y: gx.mmd_squared_biased(x, y, kernel))(y)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimate", [mmd_sides.mmd_of_matrices, mmd_sides.mmd_of_rows])
 def test_all_estimates_have_the_same_value_and_gradient(estimate, samples, monkeypatch):
     monkeypatch.setattr(mmd_sides, "ROWS", 8)
@@ -40,6 +41,7 @@ def test_all_estimates_have_the_same_value_and_gradient(estimate, samples, monke
     np.testing.assert_allclose(of_torch.grad, slope, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_gradient_by_hand_is_the_gradient_of_the_root(samples):
     x, y = samples
     value, slope = ours(x, y)

@@ -30,6 +30,7 @@ def copy_layers(parameters, layers):
         bias.data = torch.tensor(np.asarray(layer["bias"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [None, 3])
 def test_both_sides_have_the_same_loss_and_gradient(k, monkeypatch):
     """The VAE, and the IWAE with 3 samples, with the same parameters and noise."""
@@ -73,6 +74,7 @@ def test_both_sides_have_the_same_loss_and_gradient(k, monkeypatch):
         np.testing.assert_allclose(a.grad, b, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_both_sides_have_the_same_mmd_and_gradient():
     x, y = matching.mmd_samples(40)
     kernel = kernel_of_variances(variances := gmmn.Config().kernel_variances)
@@ -84,6 +86,7 @@ def test_both_sides_have_the_same_mmd_and_gradient():
     np.testing.assert_allclose(of_torch.grad, slope, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     ["autoencoder", "vae", "info_vae", "dcgan", "lapgan", "mmd_gan", "moment_matching", "gmmn", "gmmn_autoencoder"],

@@ -97,6 +97,7 @@ def flat(x):
     return torch.tensor(x.reshape(len(x), -1))
 
 
+@pytest.mark.slow
 def test_the_autoencoder():
     x = images()
     assert_same_losses(
@@ -104,6 +105,7 @@ def test_the_autoencoder():
     )
 
 
+@pytest.mark.slow
 def test_info_vae():
     kernel = gx.rational_quadratic_kernel(likelihoods.VAE_LATENT**0.5)
     model = likelihoods.model_of_images(likelihoods.VAE_LATENT, (likelihoods.VAE_HIDDEN,))
@@ -130,6 +132,7 @@ def test_moments():
     assert_same_losses(objective, x, [matching.torch_moments()], torch.tensor(x))
 
 
+@pytest.mark.slow
 def test_the_mmd_of_codes():
     config, x = gmmn_autoencoder.Config(autoencoder_steps=1), images()
     objective = gmmn_autoencoder.EXPERIMENT.build(config).objective
@@ -139,11 +142,13 @@ def test_the_mmd_of_codes():
     assert_same_losses(objective, x, [(loss, parameters)], flat(x), step=1, players=["generator"])
 
 
+@pytest.mark.slow
 def test_the_mmd_gan():
     x = images()
     assert_same_losses(adversarial.mmd_gan(), x, adversarial.torch_critic_of_kernels(), flat(x))
 
 
+@pytest.mark.slow
 def test_the_pyramid():
     x = 2 * images(BATCH, *adversarial.LAPGAN_SIZES[:1] * 2, 1) - 1
     torch_x = torch.tensor(x.transpose(0, 3, 1, 2))
@@ -170,6 +175,7 @@ def layers_of_dcgan(tree):
     return [linear, *normalised(0), *inner, kernels[-1], tree["image"]["bias"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [dcgan.DIGITS, dcgan.Size((16, 16, 3), (4, 5, 6))])
 def test_the_deep_convolutional_game(size):
     x = 2 * images(BATCH, *size.shape) - 1
