@@ -39,9 +39,9 @@ def judged_by_mmd(system: System, kernel: Kernel) -> System:
         p_value = gx.two_sample_test(jax.random.key(1), samples, test, kernel).p_value
         (neighbours,) = shown
         caption = (
-            f"{neighbours.caption} The permutation test of the MMD, {len(test):,} of each, has p = {p_value:.3f}. Li et"
-            " al. report Parzen windows on 10,000 samples of 147 +- 2 nats for a GMMN, and 282 +- 2 for a GMMN on codes,"
-            " after 55,000 training images of MNIST."
+            f"{neighbours.caption} The permutation test of the MMD, {len(test):,} of each, has p = {p_value:.3f}. Li"
+            " et al. report Parzen windows on 10,000 samples of 147 +- 2 nats for a GMMN, and 282 +- 2 for a GMMN on"
+            " codes, after 55,000 training images of MNIST."
         )
         return facts, [neighbours._replace(caption=caption)]
 

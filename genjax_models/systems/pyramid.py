@@ -1,4 +1,4 @@
-"""The system of a Laplacian pyramid of adversarial networks: samples without their margin, and pictures of its levels."""
+"""The system of a Laplacian pyramid of adversarial networks, with samples without their margin."""
 
 from collections.abc import Sequence
 from typing import Any

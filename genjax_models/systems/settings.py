@@ -36,8 +36,8 @@ class Settings:
         """Returns this config, completed with the shape and number of classes of the data, and the data.
 
         Raises:
-          InputError: the data cannot be loaded, have no labels for a conditional model, or are refused by a group: by its
-            method `check_data`, if it has one.
+          InputError: the data cannot be loaded, have no labels for a conditional model, or are refused by the method
+            `check_data` of a group.
         """
         data, dataset = self.data.load(labels=self.conditional)
         for field in dataclasses.fields(self):
