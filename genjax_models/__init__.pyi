@@ -1,5 +1,18 @@
 # The package's front door: `lazy_loader` reads this file, and so do type checkers.
-from . import data, errors, estimators, evaluation, figures, models, networks, objectives, runs, systems, training, types
+from . import (
+    data,
+    errors,
+    estimators,
+    evaluation,
+    figures,
+    models,
+    networks,
+    objectives,
+    runs,
+    systems,
+    training,
+    types,
+)
 from .data import from_arrays, load, prepare
 from .data.features import load_classifier, load_features
 from .estimators.adversarial import (

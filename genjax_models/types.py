@@ -1,11 +1,15 @@
 """The shapes that every room shares: an objective is a game between players; a trainer turns it into one pure step."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
+from jax.core import Tracer as Tracer  # a value while jax traces
 
-Array = jax.Array
+if TYPE_CHECKING:
+    Array = Any  # of jax, or of numpy on the host: distrax and chex declare unions with numpy scalars, which have no members
+else:
+    Array = jax.Array
 PRNGKey = jax.Array
 Shape = tuple[int, ...]
 Variables = Mapping[str, Any]  # Flax variables: "params", and mutable collections such as "batch_stats"
@@ -14,7 +18,7 @@ Metrics = Mapping[str, Array]
 
 
 class Batch(NamedTuple):
-    """Examples, and what is known of each.
+    """A batch of examples, with their labels, lengths and factors if known.
 
     Read fields by name and change them by `batch._replace(x=...)`, so that every other field travels with them.
 
@@ -32,7 +36,7 @@ class Batch(NamedTuple):
 
 
 class Aux(NamedTuple):
-    """The report of a loss, beside its value.
+    """The second output of a loss: its metrics, and the players as it moved them.
 
     Attributes:
       metrics: scalars, in nats if they are likelihoods. The trainer adds "loss" and, on demand, "gradient_norm".
@@ -50,7 +54,7 @@ Loss = Callable[[Players, PRNGKey, Batch, Array], tuple[Array, Aux]]  # (variabl
 class Objective(NamedTuple):
     """A game: each player lowers its own loss by its own "params".
 
-    A player may hold state in place of "params" or beside them, in a collection of its own (Markov chains, say). The
+    A player may hold state with or without "params", in a collection of its own (Markov chains, say). The
     `Aux.variables` of a loss move this state. Discrete state is int8 or int32, so that no average blurs it.
 
     Attributes:

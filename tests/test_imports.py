@@ -1,4 +1,4 @@
-"""Imports point one way, and asking for help costs nothing."""
+"""Imports point one way and in no circle, and --help imports nothing heavy."""
 
 import ast
 import subprocess
@@ -14,21 +14,12 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "genjax_models"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-# Lower rooms first. A room imports its own and those below it, never its neighbour on the same floor or one above.
-FLOORS = [
-    {"types", "errors"},
-    {"estimators", "networks"},
-    {"models"},
-    {"objectives"},
-    {"training"},
-    {"evaluation"},
-    {"data"},
-    {"figures"},
-    {"runs"},
-    {"systems", "reports"},
-    {"commands"},
-    {"__main__"},
-]
+# The order of DESIGN: a room imports its own files and lower floors, never a neighbour on its floor or a floor above.
+ORDER = (
+    "types, errors <- estimators, networks <- models <- objectives <- training <- evaluation <- data <- figures"
+    " <- runs <- systems, reports <- commands <- __main__"
+)
+FLOORS = [set(floor.split(", ")) for floor in ORDER.split(" <- ")]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 FORBIDDEN = {
     "types": {"flax", "optax", "distrax", "chex", "numpy"},
@@ -41,8 +32,16 @@ def room_of(path):
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imports_of(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+def without_type_checking(node):
+    """Yields all nodes, those in functions too, except the bodies of `if TYPE_CHECKING`."""
+    yield node
+    typing_only = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+    for child in node.orelse if typing_only else ast.iter_child_nodes(node):
+        yield from without_type_checking(child)
+
+
+def imports_of(path, nodes=ast.walk):
+    for node in nodes(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -60,6 +59,59 @@ def test_imports_point_down(path):
         if top == "genjax_models" and rest and room != "__init__":
             theirs = rest[0]
             assert theirs == room or FLOOR[theirs] < FLOOR[room], f"{path}: {room} imports {theirs}"
+
+
+def test_every_room_has_a_floor():
+    rooms = {room_of(path) for path in FILES} - {"__init__"}
+    assert rooms == set(FLOOR)
+    assert sum(map(len, FLOORS)) == len(FLOOR)  # no room has two floors
+
+
+def graph_of(modules, nodes=without_type_checking):
+    """Returns, for each module of `modules` (name -> path), the modules that it imports anywhere in its file."""
+
+    def edges(name, path):
+        for imported in imports_of(path, nodes):
+            module = imported if imported in modules else imported.rpartition(".")[0]
+            if module in modules and module != name:
+                yield module
+
+    return {name: sorted(set(edges(name, path))) for name, path in modules.items()}
+
+
+def circle_in(graph):
+    """Returns the modules of one circle of imports, the first also at the end; None if there is no circle."""
+    finished = set()
+
+    def search(trail):
+        for module in graph[trail[-1]]:
+            if module in trail:
+                return [*trail[trail.index(module) :], module]
+            if module not in finished and (circle := search([*trail, module])):
+                return circle
+        finished.add(trail[-1])
+        return None
+
+    return next((circle for name in graph if name not in finished and (circle := search([name]))), None)
+
+
+def test_no_files_import_each_other_in_a_circle_of_any_length():
+    paths = [path for top in (PACKAGE, ROOT / "experiments") for path in sorted(top.rglob("*.py"))]
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in paths]
+    graph = graph_of(dict(zip(names, paths, strict=True)))
+    assert "genjax_models.types" in graph["genjax_models.runs.fit"]
+    assert circle_in(graph) is None
+
+
+@pytest.mark.parametrize("length", [2, 3, 5])
+def test_a_circle_is_found_also_through_a_function_but_not_through_type_checking(length, tmp_path):
+    modules = {f"m{i}": tmp_path / f"m{i}.py" for i in range(length)}
+    for i in range(1, length):
+        modules[f"m{i}"].write_text(f"import m{(i + 1) % length}\n")
+    modules["m0"].write_text("def later():\n    from m1 import name\n")
+    assert circle_in(graph_of(modules)) == [*modules, "m0"]
+    modules["m0"].write_text("from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    from m1 import name\n")
+    assert circle_in(graph_of(modules)) is None
 
 
 def test_training_knows_no_objective():

@@ -103,7 +103,7 @@ def images(size: Size) -> Prepared:
 
 
 def jax_native() -> Run:
-    """Returns the same loop with the convolutions of `flax.linen`: those of `jax.lax`, differentiated by autodiff."""
+    """Returns the same loop with the convolutions of `flax.linen`, which are jax.lax convolutions and autodiff."""
     from genjax_models.networks import convolution
 
     with mock.patch.object(convolution, "_convolve", convolution._native):

@@ -20,8 +20,8 @@ SNR at k       L_k             standard  sticking_the_landing  doubly_reparamete
 slope                  -0.10 +- 0.01         +0.03 +- 0.01           -0.04 +- 0.01
 
 4 test images of mnist10k, 200 draws, in 59 s, 2 cores of AMD EPYC shared with other work (jax 0.10.2, CPU), 2026-11-21.
-On a trained model k = 256 is not large: L_k rises by 1.4 nats from k = 64 to 256, and neither slope is near the slope
-of theory. Small models have these slopes (tests/experiments/studies/test_gradient_signal.py). The doubly
+On a trained model k = 256 is not large: L_k rises by 1.4 nats from k = 64 to 256, and neither slope is near its
+theory, which holds in small models (tests/experiments/studies/test_gradient_signal.py). The doubly
 reparameterized gradient has 1.7 times the SNR of the standard gradient at k = 256, and 1.2 times at k = 1. The VAE with
 two latents (experiments.vae) has slopes of -0.08 +- 0.02, -0.00 +- 0.01 and -0.10 +- 0.01, at an SNR of 1.5 to 3.6.
 """
@@ -221,7 +221,7 @@ def picture(num_samples: Sequence[int], signals: Mapping[str, Signal]) -> Figure
     """Draws SNR over k, both in logarithms, with the slopes of theory."""
     import numpy as np
 
-    from genjax_models.figures import plots
+    from genjax_models.figures import curve_plots
 
     k = np.asarray(num_samples)
     lines = {
@@ -231,7 +231,7 @@ def picture(num_samples: Sequence[int], signals: Mapping[str, Signal]) -> Figure
     guides, end = {}, np.array([k.max() / 16, k.max()])  # theory holds for large k
     for name, power in (("standard", -0.5), ("doubly_reparameterized", 0.5)):
         guides[f"slope {power:+.1f}"] = (end, signals[name].ratio[k.argmax()] * (end / k.max()) ** power)
-    return plots.over_samples(lines, label="signal-to-noise ratio", guides=guides, logarithmic=True)
+    return curve_plots.over_samples(lines, label="signal-to-noise ratio", guides=guides, logarithmic=True)
 
 
 def _model_and_batch(options: GradientSignal) -> tuple[LatentVariableModel, Variables, Batch]:

@@ -19,7 +19,7 @@ factor of 900, and the gradient of maximum likelihood as far: for d near 0, log(
 After the head start, minimax recovers, because the size of Adam's steps does not depend on the size of the gradient;
 steps in proportion to it would be 900 times smaller than at first. Maximum likelihood does not recover: the few
 examples of which the discriminator is unsure have nearly all of its gradient (Goodfellow, 2014), near 1e8 in ten steps
-of one seed; afterwards the discriminator is always right.
+of one seed. Afterwards the discriminator is always right.
 """
 
 from __future__ import annotations

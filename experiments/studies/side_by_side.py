@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from genjax_models.data import Prepared
-    from genjax_models.figures.plots import SampledModes
+    from genjax_models.figures.mixture_plots import SampledModes
     from genjax_models.runs.loading import LoadedRun
     from genjax_models.runs.protocol import System
 
@@ -51,7 +51,7 @@ class SideBySide:
 
 def mixtures(runs: Sequence[Path]) -> Figure:
     """Returns the components of each run before training, after a twentieth of it, and at the best checkpoint."""
-    from genjax_models.figures import plots
+    from genjax_models.figures import mixture_plots
     from genjax_models.systems.mixtures import FIT_NAMES, components_over_training
 
     loaded = _loaded(runs)
@@ -59,13 +59,13 @@ def mixtures(runs: Sequence[Path]) -> Figure:
         FIT_NAMES[run.config.fit]: components_over_training(run.config, run.system, run.players, run.data)
         for run in loaded
     }
-    return plots.components(loaded[0].data.test.x, rows)
+    return mixture_plots.components(loaded[0].data.test.x, rows)
 
 
 def modes(runs: Sequence[Path]) -> Figure:
     """Returns samples of each run at several steps; a run need not have finished."""
     import genjax_models as gx
-    from genjax_models.figures import plots
+    from genjax_models.figures import mixture_plots
     from genjax_models.runs import directory
     from genjax_models.runs.loading import experiment_of
 
@@ -78,7 +78,7 @@ def modes(runs: Sequence[Path]) -> Figure:
         rows[_game_in_words(config)] = config.data.name, samples_over_training(config, system, data)
     _check_one_data_set([name for name, _ in rows.values()])
     x = gx.load(config.data.name).test.x
-    return plots.sampled_modes(x, {words: samples for words, (_, samples) in rows.items()})
+    return mixture_plots.sampled_modes(x, {words: samples for words, (_, samples) in rows.items()})
 
 
 def samples_over_training(config: Any, system: System, data: Prepared) -> list[SampledModes]:

@@ -48,10 +48,10 @@ def flat_numbers(tree: PyTree) -> np.ndarray:
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
 
 
-def exact_gradient(function: Callable[[Parameters], np.ndarray], p: Parameters) -> dict[str, np.ndarray]:
+def exact_gradient(function: Callable[[Parameters], Any], p: Parameters) -> dict[str, np.ndarray]:
     """Returns the derivatives of a scalar function in every parameter."""
 
-    def derivative(name: str, index: tuple[int, ...]) -> float:
+    def derivative(name: str, index: tuple[int, ...]) -> np.ndarray:
         stepped = np.array(p[name], complex)
         stepped[index] += 1e-30j
         return np.imag(function({**p, name: stepped})) / 1e-30

@@ -57,11 +57,11 @@ def elbo_checks() -> Iterator[Check]:
         reconstruction = np.sum(_log_normal(X_PLANE, mean, s2), axis=1) - np.sum(p["W"] ** 2 * v) / (2 * s2)
         return reconstruction - 0.5 * np.sum(v + p["m"] ** 2 - 1 - p["log_v"])
 
-    def estimate(form: str, p: Parameters, key: PRNGKey) -> Array:
+    def estimate(form: Form, p: Parameters, key: PRNGKey) -> Array:
         mean, scale = (jnp.tile(value, (3, 1)) for value in (p["m"], jnp.exp(p["log_v"] / 2)))
         return elbo(key, as_float32(X_PLANE), diagonal_normal(mean, scale), _standard(2), _linear(p), form=form)
 
-    def with_gradient(form: str, key: PRNGKey):
+    def with_gradient(form: Form, key: PRNGKey):
         bounds, vjp = jax.vjp(lambda p: estimate(form, p, key), as_float32(PLANE))
         return bounds, vjp(jnp.array([1.0, 0.0, 0.0]))
 
@@ -96,14 +96,14 @@ def iwae_checks() -> Iterator[Check]:
     k = 5
     bound, derivatives = _exact_iwae_bound(k)
 
-    def on_the_line(gradient: str, p: Parameters, key: PRNGKey, chunk: int | None = None) -> Array:
+    def on_the_line(gradient: Gradient, p: Parameters, key: PRNGKey, chunk: int | None = None) -> Array:
         q = diagonal_normal(p["m"][None, None], jnp.exp(p["log_v"] / 2)[None, None])
         scale = jnp.exp(p["log_s2"] / 2)
         likelihood = lambda z: diagonal_normal(p["w"] * z + p["b"], jnp.broadcast_to(scale, z.shape))
         options = {"num_samples": k, "gradient": gradient, "chunk": chunk}
         return iwae_bound(key, _x_line(), q, _standard(1), likelihood, **options)[0]
 
-    def along_a_direction(gradient: str, p: Parameters, key: PRNGKey) -> Array:
+    def along_a_direction(gradient: Gradient, p: Parameters, key: PRNGKey) -> Array:
         r = as_float32(DIRECTION)
         root = jnp.eye(len(r)) + (jnp.exp(p["log_v"] / 2) - 1) * jnp.outer(r, r)  # Square root of q's covariance.
         factor = jnp.linalg.cholesky(jnp.matmul(root, root, precision="highest"))

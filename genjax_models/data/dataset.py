@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,7 @@ class Split(NamedTuple):
     factors: known factors of variation, float32 `[n, f]`.
     """
 
-    x: np.ndarray
+    x: Any
     label: np.ndarray | None = None
     length: np.ndarray | None = None
     factors: np.ndarray | None = None
@@ -89,12 +89,12 @@ def from_arrays(
     splits = {"train": train, "validation": validation, "test": test}
     range = _range_of(name, train.x, range)
     checked = {split: check(f"{name}, {split} split", splits[split], range) for split in splits}
-    labelled = [split for split in splits if checked[split].label is not None]
+    labelled = {split: part.label for split, part in checked.items() if part.label is not None}
     if num_classes is None and "train" in labelled:
-        num_classes = int(checked["train"].label.max()) + 1
+        num_classes = int(labelled["train"].max()) + 1
     if num_classes is not None:
-        for split in labelled:
-            _check_classes(f"{name}, {split} split", checked[split].label, num_classes)
+        for split, label in labelled.items():
+            _check_classes(f"{name}, {split} split", label, num_classes)
     if labelled and len(labelled) < len(splits):
         raise InputError(f"{name}: only the {' and '.join(labelled)} split has labels; all must have them, or none")
     shapes = {split: checked[split].x.shape[1:] for split in checked}
@@ -105,8 +105,8 @@ def from_arrays(
             f"{name}: uint8 values in [0, {checked['train'].x.max()}] where 0..255 is declared;"
             " if they are binary, declare the range (0, 1)"
         )
-    if labelled:
-        checked = {name: split._replace(label=split.label.astype(np.int32)) for name, split in checked.items()}
+    for split, label in labelled.items():
+        checked[split] = checked[split]._replace(label=label.astype(np.int32))
     for field in ("length", "factors"):
         holders = [split for split in splits if getattr(checked[split], field) is not None]
         if holders and len(holders) < len(splits):
@@ -239,7 +239,8 @@ def checked_range(where: str, range: Range) -> Range:
     """
     if len(range) != 2 or not all(map(math.isfinite, range)) or not range[0] < range[1]:
         raise InputError(f"{where}: a range must be two finite numbers, the lower first, got {range}")
-    return tuple(range)
+    low, high = range
+    return low, high
 
 
 def _range_of(where: str, x: np.ndarray, range: Range | None) -> Range:

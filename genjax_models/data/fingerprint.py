@@ -16,5 +16,5 @@ def fingerprint(dataset: Dataset) -> str:
             if array is not None:
                 digest.update(f"{array.dtype}{array.shape}".encode())
                 of_values = array.sha256[array.rows] if isinstance(array, Records) else array
-                digest.update(np.ascontiguousarray(of_values))
+                digest.update(np.ascontiguousarray(of_values).data)
     return digest.hexdigest()

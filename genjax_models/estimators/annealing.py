@@ -34,7 +34,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from genjax_models.types import Array, PRNGKey
+from genjax_models.types import Array, PRNGKey, Tracer
 
 LogDensity = Callable[[Array], Array]  # z [chains, batch, d] -> [chains, batch], nats
 
@@ -401,7 +401,7 @@ def _check_schedule(schedule: Array) -> np.ndarray:
 
 
 def _check_step_size(step_size: Array, *, shapes: tuple) -> None:
-    known = not isinstance(step_size, jax.core.Tracer)  # what is traced has a shape, and no values yet
+    known = not isinstance(step_size, Tracer)  # what is traced has a shape, and no values yet
     values = _numbers("step_size", step_size) if known else step_size
     if values.shape not in shapes:
         raise ValueError(f"step_size must be of one of the shapes {shapes}, got {values.shape}")

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax_models.types import Array
+from genjax_models.types import Array, Tracer
 
 Kernel = Callable[[Array, Array], Array]
 Positive = float | Array | Sequence[float | Array]  # a number, or several
@@ -267,4 +267,4 @@ def _some(kernels: Sequence[Kernel]) -> None:
 
 
 def _traced(value: object) -> bool:
-    return isinstance(value, jax.core.Tracer)
+    return isinstance(value, Tracer)

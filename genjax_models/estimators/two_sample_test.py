@@ -25,7 +25,7 @@ from genjax_models.estimators.kernels import (
     gaussian_kernel,
     median_bandwidth,
 )
-from genjax_models.types import Array, PRNGKey
+from genjax_models.types import Array, PRNGKey, Tracer
 
 CANDIDATES = tuple(2.0**i for i in range(-4, 5))  # times the median distance
 
@@ -199,6 +199,6 @@ _held_out_test = partial(jax.jit, static_argnums=(4, 5))(_held_out)
 def _candidates(x: Array, y: Array, bandwidths: Array | None) -> Array:
     if bandwidths is None:
         return median_bandwidth(x, y) * jnp.asarray(CANDIDATES)
-    if not isinstance(bandwidths, jax.core.Tracer):
+    if not isinstance(bandwidths, Tracer):
         gaussian_kernel(np.ravel(bandwidths))  # refuses what is no bandwidth
     return jnp.ravel(jnp.asarray(bandwidths, jnp.float32))

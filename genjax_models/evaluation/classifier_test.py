@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.stats
 
+from genjax_models.evaluation.estimates import Estimate
 from genjax_models.evaluation.features import check_features
 from genjax_models.evaluation.neighbours import nearest_neighbours
 from genjax_models.evaluation.representations import accuracy
-from genjax_models.evaluation.estimates import Estimate
 from genjax_models.types import Array
 
 

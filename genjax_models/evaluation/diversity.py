@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from genjax_models.estimators.gram_sums import BLOCK_SIZE, row_sums
 from genjax_models.estimators.kernels import as_points, safe_sqrt, squared_distances
 from genjax_models.evaluation.features import check_features
-from genjax_models.types import Array
+from genjax_models.types import Array, Tracer
 
 
 def diversity(samples: Array, data: Array) -> tuple[Array, Array]:
@@ -24,7 +24,7 @@ def diversity(samples: Array, data: Array) -> tuple[Array, Array]:
       ValueError: too few, features of two sizes or not finite, or data that are all equal.
     """
     check_features(2, samples=samples, data=data)
-    if not isinstance(data, jax.core.Tracer) and (data == data[0]).all():
+    if not isinstance(data, Tracer) and (data == data[0]).all():
         raise ValueError(f"diversity is measured against data that differ, and all {len(data)} are equal")
     (own, own_error), (others, others_error) = _pairwise(as_points(samples)), _pairwise(as_points(data))
     ratio = own / others

@@ -4,12 +4,11 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from genjax_models.estimators.gram_sums import map_blocks
-from genjax_models.types import Array
+from genjax_models.types import Array, Tracer
 
 
 class Features(NamedTuple):
@@ -35,7 +34,7 @@ def extract(features: Features, x: Array, *, batch_size: int = 500) -> Array:
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", features.name) or features.name.endswith("_se"):
         raise ValueError(f"a name of features is of a-z, 0-9 and _, and does not end in _se, got {features.name!r}")
-    if isinstance(x, jax.core.Tracer):
+    if isinstance(x, Tracer):
         values = map_blocks(features.function, x, batch_size)
     else:
         parts = [features.function(x[i : i + batch_size]) for i in range(0, len(x), batch_size)]
@@ -63,7 +62,7 @@ def check_features(at_least: int, **values: Array) -> None:
     if len(set(sizes.values())) > 1:
         raise ValueError(f"features of one size are compared, got {sizes}")
     for name, x in values.items():
-        if not isinstance(x, jax.core.Tracer):
+        if not isinstance(x, Tracer):
             finite = np.isfinite(np.asarray(x)).all(axis=1)
             if not finite.all():
                 raise ValueError(f"{name} must be finite: {np.sum(~finite)} of {len(x)} rows are not, the first is row"

@@ -1,99 +1,64 @@
-"""What a look at the figures says, in plain words: history -> sentences. One place for the log and the report."""
+"""Findings: sentences on what deserves attention in the history of a run, for the report."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import takewhile
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from genjax_models.estimators.importance import pareto_k_threshold
 from genjax_models.evaluation.estimates import Estimate
 from genjax_models.evaluation.latents import ACTIVITY_THRESHOLD
+from genjax_models.evaluation.symptoms import Row, players_in, rows_with, symptoms
 from genjax_models.types import Array
-
-Row = Mapping[str, Any]
 
 _NEAR = 0.8  # of log n: from here on mutual information says as much about n as about the model
 _FEW = 10  # samples that count: with fewer, the error of log p(x) is no longer sqrt(R / k)
 
-# Of games. A training row is of `Training.log_every` steps.
-_LONG = 10  # training rows for which a state of the players lasts before it is told
-_SURE = 0.99  # share of examples told apart by a discriminator that has won
-_UNSURE = 0.75  # by one that the generator may well learn little from, since there is little left to learn
-_FIRST = 5  # training rows that say what a gradient is at first
-_VANISHED = 0.01  # of its first size
-_TWICE = 2  # evaluations at which samples are too few kinds before it is told
-_SWING = 0.1  # of its best value, by which a held-out figure may vary without being told
-_ALIKE = 0.5  # mean distance between samples, in that between data
+_SWING = 0.1  # of its best value, by which a held-out figure of a game may vary
 
 
 class Facts(NamedTuple):
-    """What the history does not tell. `metric` is the held-out figure by which the run is judged.
+    """What findings need beside the history.
 
-    `active` `[latent]` says which latent dimensions are used, or a tuple of such which do in each stochastic layer;
-    `density` whether the likelihood is one (and no probability), `bernoulli` whether it is Bernoulli; `values` are some
-    of the data as the model sees them. `weights` is what `negative_log_likelihood` returned for test data, with
-    `num_samples` samples of each; `mutual_information` is I(x; z) over n test examples, in nats.
+    metric: held-out figure by which the run is judged; `higher_is_better` and `unit` belong to it.
+    adversaries: players of the objective that are adversaries.
+    active: `[latent]`, the latent dimensions in use; a tuple of such arrays for several stochastic layers.
+    bernoulli: whether the likelihood is Bernoulli.
+    density: whether the likelihood is a density, not a probability.
+    values: some of the data, as the model sees them.
+    weights: result of `negative_log_likelihood` on test data, with `num_samples` samples per example.
+    mutual_information: I(x; z) over n test examples, in nats.
     """
 
     metric: str = ""
-    adversaries: tuple[str, ...] = ()
     higher_is_better: bool = True
     unit: str = "nats"
+    adversaries: tuple[str, ...] = ()
     active: Array | tuple[Array, ...] | None = None
     bernoulli: bool = False
     density: bool = False
     values: Array | None = None
     weights: Mapping[str, Array] | None = None
-    num_samples: int | None = None
+    num_samples: int = 0
     mutual_information: Estimate | None = None
 
 
 def findings(history: Sequence[Row], facts: Facts) -> list[str]:
-    """Sentences on what deserves attention, the most important first; none where nothing does.
+    """Returns sentences on what deserves attention, the most important first.
 
     Args:
       history: rows with "step", "split" and metrics, as `runs.fit` makes them.
-      facts: what the rows do not tell.
+      facts: what the rows do not hold.
     """
-    ill = [symptom.sentence for symptom in symptoms(history)]
     return [
         *_likelihood(facts),
         *_weights(facts),
         *_latents(facts),
         *_information(facts),
-        *ill,
+        *(symptom.sentence for symptom in symptoms(history, facts.adversaries)),
         *_learning(history, facts),
     ]
-
-
-class Symptom(NamedTuple):
-    """What goes wrong in a game, of which player ("" where of none), since which step, and a sentence that says so."""
-
-    name: str
-    player: str
-    since: int
-    sentence: str
-
-
-def symptoms(history: Sequence[Row]) -> list[Symptom]:
-    """What goes wrong in a game and has lasted up to the last row; none where nothing does.
-
-    Discriminators and generators are known by their names. Looked at are "accuracy" and "gradient_norm" of players, and
-    of validation rows what is called "diversity" or "diversity_on_" features, the mean distance between two samples in
-    that between two examples of the data, and "modes_covered" beside "modes_missed".
-    """
-    return [*_won(history), *_vanished(history), *_alike(history), *_modes(history)]
-
-
-def new_symptoms(history: Sequence[Row], adversaries=()) -> list[Symptom]:
-    """Those that the last evaluation has brought: what to say while it trains. A function of the history alone, so
-    that a run that was resumed says what it would have said."""
-    evaluations = [i for i, row in enumerate(history) if row["split"] == "validation"]
-    before = history[: evaluations[-2] + 1] if len(evaluations) > 1 else []
-    known = {symptom[:3] for symptom in symptoms(before)}
-    return [symptom for symptom in symptoms(history) if symptom[:3] not in known]
 
 
 def _likelihood(facts: Facts) -> Iterator[str]:
@@ -169,108 +134,15 @@ def _information(facts: Facts) -> Iterator[str]:
         )
 
 
-def _won(history: Sequence[Row]) -> Iterator[Symptom]:
-    """A discriminator that is nearly always right, for long."""
-    for player in _players(history, "discriminator"):
-        name = f"{player}/accuracy"
-        since = _since(_rows(history, "train", name), lambda row, name=name: row[name] >= _SURE, _LONG)
-        if since is not None:
-            yield Symptom(
-                "won",
-                player,
-                since,
-                f"The {_in_words(player)} has told at least {_SURE:.0%} of real and made examples apart since step"
-                f" {since:,}: it has won, and the generator may learn little from it. Let it learn more slowly, move"
-                " less often, or bound its slope (penalty r1 or wasserstein).",
-            )
-
-
-def _vanished(history: Sequence[Row]) -> Iterator[Symptom]:
-    """A generator whose gradient has gone, though it is still found out."""
-    for player in _players(history, "generator"):
-        norm, accuracy = f"{player}/gradient_norm", f"{player.replace('generator', 'discriminator')}/accuracy"
-        rows = _rows(history, "train", norm)
-        first = max((row[norm] for row in rows[:_FIRST]), default=0.0)
-
-        def gone(row, norm=norm, accuracy=accuracy, first=first):
-            return row[norm] < _VANISHED * first and row.get(accuracy, 1.0) > _UNSURE
-
-        since = _since(rows[_FIRST:], gone, _LONG)
-        if since is not None:
-            yield Symptom(
-                "vanished",
-                player,
-                since,
-                f"The gradient of the {_in_words(player)} has vanished: since step {since:,} its norm has been below"
-                f" {_VANISHED:.0%} of what it was at first ({rows[-1][norm]:.1e} now, {first:.1e} then), though its"
-                " examples are told from real ones. Take another payoff (non_saturating keeps the gradient of examples"
-                " that are found out), or a discriminator that learns more slowly.",
-            )
-
-
-def _alike(history: Sequence[Row]) -> Iterator[Symptom]:
-    """Samples that differ less from each other than data do. Before the first step they all do."""
-    keys = dict.fromkeys(key for row in history if row["split"] == "validation" for key in row)
-    for name in (key for key in keys if key.startswith("diversity") and not key.endswith("_se")):
-        rows = [row for row in _rows(history, "validation", name) if row["step"]]
-        since = _since(rows, lambda row, name=name: row[name] < _ALIKE, _TWICE)
-        if since is not None:
-            best = max((row for row in rows if row["step"] < since), key=lambda row, name=name: row[name], default=None)
-            before = f", and was {best[name]:.2f} at step {best['step']:,}" if best else ""
-            yield Symptom(
-                name,
-                "",
-                since,
-                f"Samples are too much alike since step {since:,}: the mean distance between two of them is"
-                f" {rows[-1][name]:.2f} of that between two examples of the data ({_in_words(name)}){before}. The"
-                " generator makes few kinds of examples.",
-            )
-
-
-def _modes(history: Sequence[Row]) -> Iterator[Symptom]:
-    """Modes of the data that no samples are of."""
-    rows = [row for row in _rows(history, "validation", "modes_missed") if row["step"]]
-    since = _since(rows, lambda row: row["modes_missed"] > 0, _TWICE)
-    if since is not None:
-        covered, missed = (int(rows[-1][f"modes_{what}"]) for what in ("covered", "missed"))
-        yield Symptom(
-            "modes",
-            "",
-            since,
-            f"{'Mode collapse: samples' if covered else 'Samples'} are of {covered or 'none'} of the"
-            f" {covered + missed} modes of the data, and some have been missed since step {since:,}.",
-        )
-
-
-def _since(rows: Sequence[Row], holds: Callable[[Row], bool], least: int) -> int | None:
-    """The step from which `holds` has held up to the last row, if it has for at least so many rows."""
-    steps = [row["step"] for row in takewhile(holds, reversed(rows))]
-    return steps[-1] if len(steps) >= least else None
-
-
-def _rows(history: Sequence[Row], split: str, name: str) -> list[Row]:
-    return [row for row in history if row["split"] == split and name in row]
-
-
-def _players(history: Sequence[Row], role: str) -> list[str]:
-    """Names of players of a role, as training rows have them."""
-    names = dict.fromkeys(key.split("/")[0] for row in history if row["split"] == "train" for key in row if "/" in key)
-    return [name for name in names if role in name]
-
-
-def _in_words(player: str) -> str:
-    return player.replace("_", " ")
-
-
 def _learning(history: Sequence[Row], facts: Facts) -> Iterator[str]:
-    rows = _rows(history, "validation", facts.metric)
+    rows = rows_with(history, "validation", facts.metric)
     sign = 1 if facts.higher_is_better else -1
     if len(rows) < 4:
         return
     steps = np.array([row["step"] for row in rows])
     values = np.array([row[facts.metric] for row in rows])
     error = rows[-1].get(f"{facts.metric}_se", 0.0)
-    name, in_a_game = facts.metric.replace("_", " "), bool(_players(history, "discriminator"))
+    name, in_a_game = facts.metric.replace("_", " "), any(player in facts.adversaries for player in players_in(history))
 
     def amount(value: float, decimals: int = 2) -> str:  # of a small one two digits: none improves by 0.00
         return f"{value:.{decimals}f} {facts.unit}".rstrip() if value >= 0.1 else f"{value:.2g} {facts.unit}".rstrip()

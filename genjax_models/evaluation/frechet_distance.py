@@ -19,12 +19,11 @@ compare, and two generators can trade places with n (Chong and Forsyth, 2020). N
 not at zero either: training data in place of samples show how far above it.
 """
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from genjax_models.evaluation.features import check_features
-from genjax_models.types import Array
+from genjax_models.types import Array, Tracer
 
 
 def frechet_distance(samples: Array, data: Array) -> tuple[Array, Array]:
@@ -46,7 +45,7 @@ def frechet_distance(samples: Array, data: Array) -> tuple[Array, Array]:
       ValueError: too few, or features of two sizes or not finite.
     """
     check_features(2, samples=samples, data=data)
-    if any(isinstance(x, jax.core.Tracer) for x in (samples, data)):
+    if any(isinstance(x, Tracer) for x in (samples, data)):
         return _distance(samples, data, jnp)
     return _distance(np.asarray(samples, np.float64), np.asarray(data, np.float64), np)
 

@@ -15,8 +15,8 @@ a large ball, and raises precision and recall.
 import numpy as np
 
 from genjax_models.estimators.kernels import check_size
-from genjax_models.evaluation.features import check_features
 from genjax_models.evaluation.estimates import GROUPS, Estimate, jackknife_error
+from genjax_models.evaluation.features import check_features
 from genjax_models.types import Array
 
 _BLOCK = 1024  # rows at a time, beside all others

@@ -10,8 +10,8 @@ import numpy as np
 
 from genjax_models.estimators.gram_sums import map_blocks
 from genjax_models.estimators.kernels import as_points, check_size, squared_distances
-from genjax_models.evaluation.features import check_features, flat
 from genjax_models.evaluation.estimates import Estimate
+from genjax_models.evaluation.features import check_features, flat
 from genjax_models.types import Array
 
 _BLOCK = 256  # rows at a time, beside all training examples

@@ -8,11 +8,11 @@ import math
 from genjax_models.estimators.kernels import check_size
 from genjax_models.evaluation.classifier_test import classifier_two_sample_test
 from genjax_models.evaluation.diversity import diversity
+from genjax_models.evaluation.estimates import Estimate
 from genjax_models.evaluation.features import Features, check_prepared_alike, extract
 from genjax_models.evaluation.frechet_distance import frechet_distance
 from genjax_models.evaluation.kernel_distance import kernel_distance
 from genjax_models.evaluation.manifold_coverage import manifold_coverage
-from genjax_models.evaluation.estimates import Estimate
 from genjax_models.types import Array
 
 _DISTANCES = {"kernel_distance": kernel_distance, "frechet_distance": frechet_distance, "diversity": diversity}

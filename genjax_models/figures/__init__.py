@@ -1,1 +1,1 @@
-"""Plots and captions: arrays in, PNG out."""
+"""Plots, and pictures with captions for reports: arrays in, PNG out."""

@@ -12,7 +12,7 @@ from genjax_models.models.generator import GeneratorModel
 from genjax_models.models.implicit import Noise, implicit_model
 from genjax_models.models.latent_variable import condition
 from genjax_models.models.learning import apply_in_learning
-from genjax_models.types import Array, Batch, Players, PRNGKey
+from genjax_models.types import Array, Batch, Players, PRNGKey, Tracer
 
 
 class AdversarialPair(NamedTuple):
@@ -69,7 +69,7 @@ def adversarial_pair(
       ValueError: an unknown noise, or an output noise outside [0, inf).
     """
     model = implicit_model(generator, latent, noise=noise, classes=classes)
-    without_noise = not isinstance(output_noise, jax.core.Tracer) and output_noise == 0
+    without_noise = not isinstance(output_noise, Tracer) and output_noise == 0
     density = None if without_noise else with_gaussian_noise(model, output_noise, noise=noise)
 
     def noisy(key: PRNGKey, x: Array) -> Array:

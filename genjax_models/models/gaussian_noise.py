@@ -10,7 +10,6 @@ so that the likelihood of an implicit model can be estimated.
 import math
 
 import distrax
-import jax
 import jax.numpy as jnp
 
 from genjax_models.models.generator import GeneratorModel
@@ -18,7 +17,7 @@ from genjax_models.models.implicit import ImplicitModel, Noise
 from genjax_models.models.latent_variable import standard_normal
 from genjax_models.models.learning import Learning, has_state
 from genjax_models.models.likelihoods import gaussian
-from genjax_models.types import Array, Batch, PRNGKey, Variables
+from genjax_models.types import Array, Batch, PRNGKey, Tracer, Variables
 
 
 def with_gaussian_noise(model: ImplicitModel, scale: float | Array, *, noise: Noise = "normal") -> GeneratorModel:
@@ -36,7 +35,7 @@ def with_gaussian_noise(model: ImplicitModel, scale: float | Array, *, noise: No
     Raises:
       ValueError: a scale that is not positive and finite; a traced scale is not checked.
     """
-    known = not isinstance(scale, jax.core.Tracer)
+    known = not isinstance(scale, Tracer)
     if known and (isinstance(scale, str | bool) or not 0 < scale < math.inf):
         raise ValueError(f"the scale of noise on an output must be positive and finite, got {scale!r}")
 

@@ -8,6 +8,7 @@ z is the tuple (z_1, ..., z_L), z_1 nearest to the data.
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import distrax
 import flax.linen as nn
@@ -49,35 +50,59 @@ def hierarchical_model(
     """
     sizes = _checked_sizes(encoders, posteriors, generators, likelihoods)
     layers = Layers(tuple(encoders), tuple(generators))
+    chains = _Chains(layers, tuple(posteriors), tuple(likelihoods), classes)
 
     def init(key: PRNGKey, batch: Batch) -> Variables:
         z = tuple(jnp.zeros((1, *size)) for size in sizes)
         return layers.init(key, batch.x[:1], z, *condition(classes, jnp.zeros(1, jnp.int32)))
 
-    def q(emit: Emit, layer: int, below: Array) -> distrax.Distribution:
-        return posteriors[layer].distribution(emit("encode", layer, below))
+    return LatentVariableModel(
+        init,
+        posterior=lambda variables, x, label=None: chains.posterior(chains.judging(variables, label), x),
+        prior=lambda variables, label=None: chains.prior(chains.judging(variables, label)),
+        likelihood=lambda variables, z, label=None: chains.likelihood(chains.judging(variables, label), z),
+        learning=chains.learning,
+    )
 
-    def p(emit: Emit, layer: int, above: Array) -> distrax.Distribution:
-        return likelihoods[layer].distribution(emit("generate", layer, above))
 
-    def q_of_all_layers(emit: Emit, x: Array) -> Chain:
-        return Chain(q(emit, 0, x), [partial(q, emit, layer) for layer in range(1, len(sizes))])
+class _Chains(NamedTuple):
+    """The chains p and q over all layers, of networks in either mode: an `Emit` evaluates them."""
 
-    def p_of_all_layers(emit: Emit) -> Chain:
-        down = [partial(p, emit, layer) for layer in range(len(sizes) - 1, 0, -1)]
-        return Chain(standard_normal(*sizes[-1]), down, downwards=True)
+    layers: Layers
+    posteriors: tuple[Family, ...]
+    likelihoods: tuple[Family, ...]
+    classes: int | None
 
-    def judging(variables: Variables, label: Array | None) -> Emit:
+    def posterior(self, emit: Emit, x: Array) -> Chain:
+        """Returns q(z | x)."""
+        q = lambda layer, below: self.posteriors[layer].distribution(emit("encode", layer, below))
+        return Chain(q(0, x), [partial(q, layer) for layer in range(1, len(self.posteriors))])
+
+    def prior(self, emit: Emit) -> Chain:
+        """Returns p(z), drawn from the top down."""
+        p = lambda layer, above: self.likelihoods[layer].distribution(emit("generate", layer, above))
+        down = [partial(p, layer) for layer in range(len(self.likelihoods) - 1, 0, -1)]
+        return Chain(standard_normal(*self.posteriors[-1].event_shape), down, downwards=True)
+
+    def likelihood(self, emit: Emit, z: Latent) -> distrax.Distribution:
+        """Returns p(x | z_1)."""
+        return self.likelihoods[0].distribution(emit("generate", 0, z[0]))
+
+    def judging(self, variables: Variables, label: Array | None) -> Emit:
+        """Returns the networks as they are judged."""
+
         def emit(method: str, layer: int, h: Array) -> Emitted:
-            return layers.apply(variables, layer, h, *condition(classes, label), method=method)
+            return self.layers.apply(variables, layer, h, *condition(self.classes, label), method=method)
 
         return emit
 
-    def learning(variables: Variables, key: PRNGKey, batch: Batch) -> Learning:
+    def learning(self, variables: Variables, key: PRNGKey, batch: Batch) -> Learning:
+        """Returns the model in learning mode."""
         key = dropout_key(key)
 
         def learn(before: Variables, method: str, layer: int, h: Array) -> tuple[Emitted, Variables]:
-            return apply_in_learning(layers, before, key, layer, h, *condition(classes, batch.label), method=method)
+            inputs = layer, h, *condition(self.classes, batch.label)
+            return apply_in_learning(self.layers, before, key, *inputs, method=method)
 
         def emit(method: str, layer: int, h: Array) -> Emitted:
             return learn(variables, method, layer, h)[0]
@@ -91,24 +116,17 @@ def hierarchical_model(
             return after
 
         def encoder_drops(layer: int) -> bool:
-            inputs = layer, jnp.zeros((len(batch.x), *sizes[layer - 1])), *condition(classes, batch.label)
-            return draws_dropout(layers, variables, key, *inputs, method="encode")
+            below = jnp.zeros((len(batch.x), *self.posteriors[layer - 1].event_shape))
+            inputs = layer, below, *condition(self.classes, batch.label)
+            return draws_dropout(self.layers, variables, key, *inputs, method="encode")
 
         return Learning(
-            posterior=q_of_all_layers(emit, batch.x),
-            prior=p_of_all_layers(emit),
-            likelihood=lambda z: p(emit, 0, z[0]),
+            posterior=self.posterior(emit, batch.x),
+            prior=self.prior(emit),
+            likelihood=lambda z: self.likelihood(emit, z),
             moved=moved,
-            chunked=not has_state(variables) and not any(encoder_drops(layer) for layer in range(1, len(sizes))),
+            chunked=not has_state(variables) and not any(map(encoder_drops, range(1, len(self.posteriors)))),
         )
-
-    return LatentVariableModel(
-        init,
-        posterior=lambda variables, x, label=None: q_of_all_layers(judging(variables, label), x),
-        prior=lambda variables, label=None: p_of_all_layers(judging(variables, label)),
-        likelihood=lambda variables, z, label=None: p(judging(variables, label), 0, z[0]),
-        learning=learning,
-    )
 
 
 def _checked_sizes(

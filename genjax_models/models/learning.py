@@ -51,7 +51,7 @@ class Learning(NamedTuple):
       likelihood: z, leaves `[..., batch, latent]` -> p(x | z).
       moved: z -> the variables with the batch statistics moved by x and by these z. Call it once per loss, with the z
         of the estimate. It evaluates the generator once more; compiled code joins both evaluations if they are the
-        same, and does neither if the variables are only "params".
+        same. Variables of only "params" are returned at once.
       chunked: whether samples of z may be evaluated a chunk at a time. False with batch statistics, and with dropout in
         an encoder that reads z: other chunks would then weigh z by another q than drew it.
     """
@@ -69,7 +69,7 @@ def learning_mode(model: Any, variables: Variables, key: PRNGKey, batch: Batch) 
     A model whose `learning` is None has no mode of its own: its functions for judging are used.
 
     Raises:
-      ValueError: the variables hold state beside "params", and the model has no `learning` that moves it.
+      ValueError: the variables hold more than "params", and the model has no `learning` that moves it.
     """
     if model.learning is not None:
         return model.learning(variables, key, batch)
@@ -96,7 +96,7 @@ def apply_in_learning(
 def draws_dropout(
     network: nn.Module, variables: Variables, key: PRNGKey, *inputs: Any, method: str | None = None
 ) -> bool:
-    """Returns whether a network in learning mode uses its key; the arguments are those of `apply_in_learning`."""
+    """Returns whether a network in learning mode uses its key; the arguments are as in `apply_in_learning`."""
     traced = jax.make_jaxpr(lambda key: apply_in_learning(network, variables, key, *inputs, method=method))(key)
     (key_variable,) = traced.jaxpr.invars
     return any(variable is key_variable for equation in traced.jaxpr.eqns for variable in equation.invars)

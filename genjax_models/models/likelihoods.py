@@ -5,13 +5,12 @@ from typing import Literal, get_args
 
 import chex
 import distrax
-import jax
 import jax.numpy as jnp
 
 from genjax_models.estimators.distributions import Bernoulli, DiscretisedLogistic, Shaped, Vector, flat
 from genjax_models.models.families import Family, positive
 from genjax_models.networks.outputs import Output
-from genjax_models.types import Array, Shape
+from genjax_models.types import Array, Shape, Tracer
 
 LearnedScale = Literal["global", "isotropic", "diagonal"]
 
@@ -41,7 +40,7 @@ def gaussian(shape: Shape, scale: float | Array | LearnedScale) -> Family:
     learned = isinstance(scale, str) and scale in scales
     if (
         not learned
-        and not isinstance(scale, jax.core.Tracer)
+        and not isinstance(scale, Tracer)
         and (isinstance(scale, str | bool) or not 0 < scale < math.inf)
     ):
         raise ValueError(f"scale must be positive and finite, or one of {get_args(LearnedScale)}, got {scale!r}")

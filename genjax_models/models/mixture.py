@@ -35,8 +35,8 @@ def gaussian_mixture(
 
     The likelihood of a mixture has no maximum: a component on one data point gains without end as it shrinks (Bishop,
     2006, section 9.2.1). Here the diagonal of L_m, lower triangular, is softplus(raw) + `smallest_scale`. So |L_m| is
-    at least smallest_scale^d, and no density exceeds (sqrt(2 pi) smallest_scale)^-d. Choose it well below the structure
-    of the data, and well above the distance between neighbours.
+    at least smallest_scale^d, and no density exceeds (sqrt(2 pi) smallest_scale)^-d. Choose it well below the scale of
+    structures in the data, and well above the distance between neighbours.
 
     Args:
       shape: shape of one example.

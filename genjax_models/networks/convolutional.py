@@ -14,7 +14,7 @@ import jax
 from genjax_models.networks.convolution import Convolution, TransposedConvolution
 from genjax_models.networks.mlp import MLP, Activation
 from genjax_models.networks.outputs import Emits, Emitted, dense_output, emit, named
-from genjax_models.networks.shapes import with_condition, lead_of
+from genjax_models.networks.shapes import lead_of, with_condition
 from genjax_models.types import Array, Shape
 
 _KERNEL = (4, 4)

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from genjax_models.networks.convolution import Convolution, TransposedConvolution
-from genjax_models.networks.shapes import as_rows, with_condition, lead_of
+from genjax_models.networks.shapes import as_rows, lead_of, with_condition
 from genjax_models.networks.spectral_normalisation import SpectralNormalisation
 from genjax_models.types import Array, Shape
 

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 
 from genjax_models.networks.mlp import Activation
-from genjax_models.networks.shapes import with_condition, flattened
+from genjax_models.networks.shapes import flattened, with_condition
 from genjax_models.types import Array, Shape
 
 

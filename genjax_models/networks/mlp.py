@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 
 from genjax_models.networks.outputs import Emits, Emitted, dense_output, emit
-from genjax_models.networks.shapes import as_rows, with_condition, flattened
+from genjax_models.networks.shapes import as_rows, flattened, with_condition
 from genjax_models.types import Array, Shape
 
 Activation = Callable[[Array], Array]

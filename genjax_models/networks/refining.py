@@ -7,7 +7,7 @@ import jax
 
 from genjax_models.networks.convolution import Convolution
 from genjax_models.networks.mlp import Activation
-from genjax_models.networks.shapes import with_condition, lead_of
+from genjax_models.networks.shapes import lead_of, with_condition
 from genjax_models.types import Array, Shape
 
 

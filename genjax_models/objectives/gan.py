@@ -65,17 +65,7 @@ def gan(
     Raises:
       ValueError: an unknown loss or penalty, or label smoothing with a loss without labels.
     """
-    for name, value, accepted in (
-        ("loss", loss, get_args(GameLoss)),
-        ("penalty", penalty, (*get_args(Penalty), None)),
-    ):
-        if value not in accepted:
-            raise ValueError(f"{name} must be one of {accepted}, got {value!r}")
-    losses = _LOSSES[loss]
-    if losses.discriminator is adversarial.discriminator_loss:
-        losses = losses._replace(discriminator=partial(losses.discriminator, label_smoothing=label_smoothing))
-    elif not (isinstance(label_smoothing, int | float) and label_smoothing == 0):
-        raise ValueError(f'label_smoothing must be 0 for loss "{loss}", got {label_smoothing!r}')
+    losses = _checked_losses(loss, penalty, label_smoothing)
 
     def discriminator(variables, key, batch, step):
         noise_key, real_key, fake_key, penalty_key = jax.random.split(key, 4)
@@ -105,6 +95,22 @@ def gan(
 
     losses_by_player = {"discriminator": discriminator, "generator": generator}
     return Objective(pair.init, losses_by_player, pair.sample, pair.range, adversaries=("discriminator",))
+
+
+def _checked_losses(loss: GameLoss, penalty: Penalty | None, label_smoothing: float | Array) -> _Losses:
+    """Returns the losses of both players; refuses options that are unknown or do not fit together."""
+    for name, value, accepted in (
+        ("loss", loss, get_args(GameLoss)),
+        ("penalty", penalty, (*get_args(Penalty), None)),
+    ):
+        if value not in accepted:
+            raise ValueError(f"{name} must be one of {accepted}, got {value!r}")
+    losses = _LOSSES[loss]
+    if losses.discriminator is adversarial.discriminator_loss:
+        losses = losses._replace(discriminator=partial(losses.discriminator, label_smoothing=label_smoothing))
+    elif not (isinstance(label_smoothing, int | float) and label_smoothing == 0):
+        raise ValueError(f'label_smoothing must be 0 for loss "{loss}", got {label_smoothing!r}')
+    return losses
 
 
 def _accuracy(real_logits: Array, fake_logits: Array) -> Array:

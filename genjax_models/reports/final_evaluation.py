@@ -1,4 +1,4 @@
-"""The final evaluation: the best checkpoint on the test split, as `result.json` and `report.html`."""
+"""The final evaluation: the best checkpoint on the test split, in `result.json` and `report.html`."""
 
 import dataclasses
 import json
@@ -40,15 +40,15 @@ def report(trained: Trained) -> None:
 
 
 def report_run(run: Run, data: Prepared, fit: Fit) -> str:
-    """Evaluates the best checkpoint of a run on the test split, draws, and writes `result.json` and `report.html`.
+    """Evaluates the best checkpoint of a run on the test split, and writes its pictures, `result.json`, `report.html`.
 
     Args:
-      run: after training.
-      data: its test split is evaluated.
+      run: the run after training.
+      data: the run's data; the test split is evaluated.
       fit: result of the training.
 
     Returns:
-      Findings, results and the path of the report, for the terminal.
+      Findings, results and the path of the report, as text for the terminal.
 
     Raises:
       CheckpointError: the best checkpoint is damaged.
@@ -60,18 +60,18 @@ def report_run(run: Run, data: Prepared, fit: Fit) -> str:
     sentences = findings(fit.history, facts)
     directory.write_json(folder / "result.json", {"test": test, "findings": sentences, "seconds": fit.seconds})
     curves = pictures.curves(fit.history, metric.name, metric.unit)
-    shown = [*run.samples.pictures(int(fit.state.step)), curves, *figures]
-    for picture in shown:
+    all_pictures = [*run.samples.pictures(int(fit.state.step)), curves, *figures]
+    for picture in all_pictures:
         (folder / "figures" / f"{picture.name}.png").write_bytes(picture.png)
     environment = json.loads((folder / "environment.json").read_text())
     page = Page(
         title=run.experiment.title,
         summary=f"{config.data}, {config.training.steps:,} steps of {config.training.batch_size} examples, seed"
-        f" {config.seed}. Results are of the test split at step {test['step']:,}, the best on the validation split.",
+        f" {config.seed}. Results: test split, at step {test['step']:,}, the best on the validation split.",
         command=environment.pop("command"),
         results=_results(metric, test, fit),
         findings=sentences,
-        pictures=shown,
+        pictures=all_pictures,
         config=dataclasses.asdict(config),
         environment=environment,
     )
@@ -97,7 +97,7 @@ def _evaluate(run: Run, data: Prepared, players: Players, step: int) -> tuple[Ro
 
 
 def _latent_row(facts: Facts) -> Row:
-    """Active units, of all layers and per layer, and the mutual information of x and z."""
+    """Returns the active units, in total and per layer, and the mutual information of x and z."""
     row = {}
     if facts.active is not None:
         layers = facts.active if isinstance(facts.active, tuple) else (facts.active,)
@@ -111,7 +111,7 @@ def _latent_row(facts: Facts) -> Row:
 
 
 def _results(metric: Metric, test: Row, fit: Fit) -> list[tuple[str, str, str]]:
-    """Rows of name, value and unit."""
+    """Returns rows of name, value and unit."""
     names = [name for name in test if name not in ("step", "split") and not name.endswith("_se")]
     rows = [(f"Test {words_of(name)}", _with_error(test, name), unit_of(metric, name)) for name in names]
     rate = (int(fit.state.step) - fit.first) / fit.seconds["running"]
@@ -123,7 +123,7 @@ def _results(metric: Metric, test: Row, fit: Fit) -> list[tuple[str, str, str]]:
 
 
 def _in_words(metric: Metric, test: Row, data: Prepared) -> list[str]:
-    """Lines of the terminal: the metric, and NLL(k) if it was computed."""
+    """Returns lines for the terminal: the metric, and NLL(k) if it was computed."""
     unit = f" {metric.unit} per example ({len(data.test.x):,} test examples)" if metric.unit else ""
     return [
         f"held-out {name.replace('_', ' ')}: {_with_error(test, name).replace('±', '+-')}{unit}"
@@ -137,5 +137,5 @@ def _with_error(row: Row, name: str) -> str:
         return str(row[name])
     if error is None:
         return f"{row[name]:.2f}"
-    decimals = 1 - math.floor(math.log10(error)) if 0 < error < 0.005 else 2  # never 0.00
+    decimals = 1 - math.floor(math.log10(error)) if 0 < error < 0.005 else 2  # an error never reads 0.00
     return f"{row[name]:.{decimals}f} ± {error:.{decimals}f}"

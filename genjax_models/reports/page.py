@@ -1,4 +1,4 @@
-"""`report.html`: one self-contained page with the command, the results, the findings and the pictures of a run."""
+"""`report.html`: one self-contained page with the results, findings, pictures, command and config of a run."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from genjax_models.runs.directory import flat
 
 
 class Page(NamedTuple):
-    """The content of the page. `results` are rows of name, value and unit; `command` runs it again."""
+    """The content of the page. `results` are rows of name, value and unit; `command` repeats the run."""
 
     title: str
     summary: str
@@ -25,7 +25,7 @@ class Page(NamedTuple):
 
 
 def render_page(content: Page) -> str:
-    """Returns the page as HTML; it holds its pictures and fetches nothing."""
+    """Returns the page as HTML, with its pictures inside; it loads nothing from elsewhere."""
     source = (resources.files("genjax_models.reports") / "page.html.jinja").read_text()
     page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(source)
     pictures = [{**picture._asdict(), "data": base64.b64encode(picture.png).decode()} for picture in content.pictures]

@@ -1,4 +1,4 @@
-"""What a run left in its directory, finished or not, for those who look at several."""
+"""Reads the directory of a run, finished or not, for the comparison of runs."""
 
 import json
 import re
@@ -10,14 +10,15 @@ from genjax_models.errors import InputError
 from genjax_models.runs import directory
 from genjax_models.runs.protocol import Experiment
 
-_DRAWN_ANEW = ("curves",)
+_REDRAWN = ("curves",)  # the comparison draws the curves of all runs in one figure
 NOTHING = "\N{EN DASH}"
 
 
 class StoredRun(NamedTuple):
-    """What a run left. `config` and `environment` are flat; `test` is None for a run that has not finished.
+    """The content of a run's directory.
 
-    `pictures` are PNG files by name; `drawn` says at which step the samples of an unfinished run were drawn.
+    `config` and `environment` are flat; `test` is None if the run has not finished. `pictures` are PNG files by name;
+    `samples_step` is the step of the samples of an unfinished run.
     """
 
     name: str
@@ -27,35 +28,35 @@ class StoredRun(NamedTuple):
     history: Sequence[Mapping[str, Any]]
     test: Mapping[str, Any] | None
     pictures: Mapping[str, bytes]
-    drawn: int | None
+    samples_step: int | None
 
     @property
     def seed(self) -> str:
-        """As its config has it."""
+        """The seed in its config."""
         return self.config.get("seed", NOTHING)
 
 
 def read_run(path: Path, experiment: Experiment, name: str) -> StoredRun:
-    """The run in a directory.
+    """Returns the run in a directory.
 
     Args:
-      path: of the run.
-      experiment: to which it belongs.
-      name: by which it is called.
+      path: directory of the run.
+      experiment: experiment of the run.
+      name: name of the run on the page.
 
     Raises:
-      InputError: no run there, or a file of it is damaged.
+      InputError: the directory holds no run, or a file in it is damaged.
     """
-    pictures = {file.stem: file for file in sorted((path / "figures").glob("*.png"))}
-    numbered = {stem: file for stem, file in pictures.items() if re.fullmatch(r"samples_\d+", stem)}
-    shown = {stem: file for stem, file in pictures.items() if stem == "samples" or not re.match(r"samples?_\d", stem)}
+    files = {file.stem: file for file in sorted((path / "figures").glob("*.png"))}
+    numbered = {stem: file for stem, file in files.items() if re.fullmatch(r"samples_\d+", stem)}
+    pictures = {stem: file for stem, file in files.items() if stem == "samples" or not re.match(r"samples?_\d", stem)}
     config = dict(directory.flat(directory.read_config_json(path)["config"]))
-    history, test, drawn = _rows(path / "metrics.jsonl"), _test(path / "result.json"), None
+    history, test, samples_step = _rows(path / "metrics.jsonl"), _test(path / "result.json"), None
     if history and history[-1]["step"] < int(config.get("training.steps", 0)):
-        test = None  # of before the run was resumed to go on for longer
+        test = None  # it is older than the resumed, longer run
     if test is None and numbered:
-        shown["samples"] = max(numbered.values())
-        drawn = int(shown["samples"].stem.split("_")[1])
+        pictures["samples"] = max(numbered.values())
+        samples_step = int(pictures["samples"].stem.split("_")[1])
     return StoredRun(
         name=name,
         experiment=experiment,
@@ -63,13 +64,13 @@ def read_run(path: Path, experiment: Experiment, name: str) -> StoredRun:
         environment=dict(directory.flat(_json(path / "environment.json") or {})),
         history=history,
         test=test,
-        pictures={stem: file.read_bytes() for stem, file in shown.items() if stem not in _DRAWN_ANEW},
-        drawn=drawn,
+        pictures={stem: file.read_bytes() for stem, file in pictures.items() if stem not in _REDRAWN},
+        samples_step=samples_step,
     )
 
 
 def _test(path: Path) -> dict[str, Any] | None:
-    """The results in `result.json`, None where there is no such file."""
+    """Returns the results in `result.json`; None if the file is absent."""
     result = _json(path)
     if result is None:
         return None
@@ -92,7 +93,7 @@ def _json(path: Path) -> dict[str, Any] | None:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of `metrics.jsonl`. A last line without its end is of a run that is writing it, or was killed there."""
+    """Returns the rows of `metrics.jsonl`, without a last line that is not complete yet."""
     if not path.exists():
         return []
     rows = []

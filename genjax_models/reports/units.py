@@ -1,4 +1,4 @@
-"""Units and words of figures in reports."""
+"""Units and names of metrics in reports."""
 
 from genjax_models.runs.protocol import Metric
 
@@ -12,10 +12,10 @@ _UNITS = {
 
 
 def unit_of(metric: Metric, name: str) -> str:
-    """Returns the unit of a figure: its own, or the unit of the metric."""
+    """Returns the unit of the metric `name`: its own, or the unit of the run's `metric`."""
     return next((unit for start, unit in _UNITS.items() if name.startswith(start)), metric.unit)
 
 
 def words_of(name: str) -> str:
-    """Returns the name of a figure in words."""
+    """Returns the name of a metric in words."""
     return _WORDS.get(name, name.replace("_", " "))

@@ -1,7 +1,7 @@
-"""Checkpoints that are whole or absent: Orbax writes the arrays, a manifest says what they must be.
+"""Checkpoints that are whole or absent: Orbax writes the arrays, and a manifest holds their shapes and digests.
 
-A checkpoint is a folder named by its step. It is written beside its place, its files are hashed into
-`manifest.json`, and one rename puts it there. Order is by step number, never by a clock.
+A checkpoint is a folder named by its step. It is written as `<step>.partial`, its files are hashed into
+`manifest.json`, and one rename gives it its name. Checkpoints are ordered by step, never by a clock.
 """
 
 import hashlib
@@ -21,47 +21,47 @@ from genjax_models.runs import keys
 from genjax_models.types import TrainState
 
 FORMAT = 1
-_NEWEST = 2  # kept, so that there is one to go back to
+_NEWEST = 2  # kept, so that an older one remains if the newest is damaged
 _MANIFEST = "manifest.json"
 _ARRAYS = "arrays"
 
 
 def save(folder: Path, state: TrainState, *, score: float | None, about: Mapping[str, Any]) -> Path:
-    """Writes `folder/<step>` and forgets all but the two newest and the best.
+    """Writes `folder/<step>`, and deletes all checkpoints but the two newest and the best.
 
-    It is all done when this returns: nothing is left to fail behind the run's back, and what fails stops the run here.
-    (That costs a run little: `experiments.benchmarks.runs`.)
+    The write is synchronous: the checkpoint is on disk when this returns, and an error stops the run here.
+    (`experiments.benchmarks.runs` measures the cost, which is small.)
 
     Args:
-      folder: of the run's checkpoints.
-      state: all that the run is.
-      score: by which "best" is chosen, higher is better; None where nothing was evaluated.
-      about: what the manifest says beside (experiment, config).
+      folder: the run's folder of checkpoints.
+      state: the whole state of the run.
+      score: selects the best checkpoint, higher is better; None if nothing was evaluated.
+      about: further content of the manifest (experiment, config).
 
     Returns:
       The checkpoint's folder.
 
     Raises:
-      OSError: it could not be written; the checkpoints before it stand.
+      OSError: the checkpoint cannot be written; earlier checkpoints are kept.
     """
-    folder = folder.resolve()  # Orbax wants absolute paths
+    folder = folder.resolve()  # Orbax needs absolute paths
     folder.mkdir(parents=True, exist_ok=True)
     clean(folder)
     step = int(state.step)
     place, partial = folder / f"{step:08d}", folder / f"{step:08d}.partial"
-    if place.exists():  # a step is one state: what stands is as good, and may have a score
+    if place.exists():  # a step has one state, and the stored checkpoint may have a score
         return place
     try:
         handler = orbax.checkpoint.PyTreeCheckpointHandler(
-            use_compression=False,  # little is gained, half the time lost
+            use_compression=False,  # compression saves few bytes and doubles the time
             multiprocessing_options=_this_process(),
         )
         with orbax.checkpoint.Checkpointer(handler, multiprocessing_options=_this_process()) as checkpointer:
-            # As numpy's: of several processes, none may save an array that jax has on its devices alone.
+            # As numpy arrays: one of several processes may not save a jax array that only its own devices hold.
             checkpointer.save(partial / _ARRAYS, jax.tree.map(keys.as_numbers, state))
-    except Exception as error:  # a full disk has many faces in Orbax
+    except Exception as error:  # Orbax reports a full disk by errors of many types
         reason = " ".join(str(error).split())[:200]
-        raise OSError(f"{place} could not be written, the checkpoint before it stands ({reason} ...)") from error
+        raise OSError(f"{place} cannot be written; earlier checkpoints are kept ({reason} ...)") from error
     manifest = {
         "format": FORMAT,
         "step": step,
@@ -77,29 +77,30 @@ def save(folder: Path, state: TrainState, *, score: float | None, about: Mapping
     os.rename(partial, place)
     _sync(folder)
     kept = steps(folder)
-    best = _best(folder, on_damage=lambda error: None)  # what is damaged is told when it is wanted, not when it is old
+    best = _best(folder, on_damage=lambda error: None)  # `restore` reports damage
     for other in kept:
         if other not in {*kept[-_NEWEST:], best}:
-            _forget(folder / f"{other:08d}")
+            _delete(folder / f"{other:08d}")
     return place
 
 
-def _forget(place: Path) -> None:
-    forgotten = place.with_name(f"{place.name}.partial")  # whole or absent, also when this is the last thing done
-    os.rename(place, forgotten)
-    shutil.rmtree(forgotten)
+def _delete(place: Path) -> None:
+    partial = place.with_name(f"{place.name}.partial")  # whole or absent, even if the process ends here
+    os.rename(place, partial)
+    shutil.rmtree(partial)
 
 
 def restore(folder: Path, like: TrainState, which: Literal["best", "last"] = "best") -> TrainState:
-    """The state in the best or the last checkpoint of `folder`, every byte and every shape verified.
+    """Returns the state in the best or the last checkpoint of `folder`; verifies every byte and every shape.
 
     Args:
-      folder: of the run's checkpoints.
-      like: the tree that is expected, arrays or their shapes (`jax.eval_shape(trainer.init, ...)`).
+      folder: the run's folder of checkpoints.
+      like: a state of the same structure, as arrays or shapes (`jax.eval_shape(trainer.init, ...)`).
       which: "best" by score, or "last" by step.
 
     Raises:
-      CheckpointError: none there, a newer format, a damaged or missing file, or a tree of something else.
+      CheckpointError: there is no checkpoint, its format is newer, a file is damaged or missing, or it holds another
+        model.
     """
     folder = folder.resolve()
     return _verified(folder / f"{_choose(folder, which):08d}", like)[0]
@@ -108,28 +109,29 @@ def restore(folder: Path, like: TrainState, which: Literal["best", "last"] = "be
 def restore_newest(
     folder: Path, like: TrainState, on_damage: Callable[[DamagedError], None]
 ) -> tuple[TrainState, dict[str, Any]]:
-    """The newest state that is whole, and its manifest's "about"; each newer one that is not is told to `on_damage`
-    and put aside as `<step>.damaged`.
+    """Returns the newest undamaged state, and "about" of its manifest.
+
+    Each newer checkpoint is damaged: `on_damage` gets its error, and it is renamed to `<step>.damaged`.
 
     Raises:
-      DamagedError: none is whole; the newest one's error.
-      CheckpointError: there is none, or it is of another model or of a newer format. Nothing is put aside then.
+      DamagedError: all checkpoints are damaged; the error of the newest.
+      CheckpointError: there is no checkpoint, or it has another model or a newer format. Nothing is renamed then.
     """
-    (found,) = restore_all([folder], like, on_damage)
-    return found
+    (restored,) = restore_all([folder], like, on_damage)
+    return restored
 
 
 def restore_all(
     folders: Sequence[Path], like: TrainState, on_damage: Callable[[DamagedError], None]
 ) -> list[tuple[TrainState, dict[str, Any]]]:
-    """As `restore_newest`, from each of several folders: of the newest step that is whole in all.
+    """Does as `restore_newest` for several folders, at the newest step whose checkpoints are undamaged in all of them.
 
-    What is newer in some of them is forgotten, so that they go on as one: a process may have been killed when it had
-    saved in some and not in others.
+    Newer checkpoints are deleted, so that all members resume from one step: a process may have been killed after it
+    saved some members and before it saved the others.
     """
     folders, errors = [folder.resolve() for folder in folders], []
 
-    def whole(place: Path) -> tuple[TrainState, dict[str, Any]] | None:
+    def undamaged(place: Path) -> tuple[TrainState, dict[str, Any]] | None:
         try:
             return _verified(place, like)
         except DamagedError as error:
@@ -140,46 +142,46 @@ def restore_all(
             place.rename(aside)
 
     for step in sorted(set.intersection(*(set(steps(folder)) for folder in folders)), reverse=True):
-        found = [whole(folder / f"{step:08d}") for folder in folders]
-        if None not in found:
+        restored = [undamaged(folder / f"{step:08d}") for folder in folders]
+        if None not in restored:
             for folder in folders:
                 for newer in (other for other in steps(folder) if other > step):
-                    _forget(folder / f"{newer:08d}")
-            return found
-    told = "holds no checkpoint" if len(folders) == 1 else "and those beside it hold no checkpoint of one step"
-    raise errors[0] if errors else CheckpointError(f"{folders[0]} {told}")
+                    _delete(folder / f"{newer:08d}")
+            return restored
+    reason = "holds no checkpoint" if len(folders) == 1 else "and the other members hold no checkpoint of one step"
+    raise errors[0] if errors else CheckpointError(f"{folders[0]} {reason}")
 
 
 def clean(folder: Path) -> None:
-    """Removes what a process that was killed, or a full disk, left of a save."""
+    """Deletes what an interrupted save has left: the process was killed, or the disk was full."""
     for leftover in folder.glob("*.partial"):
         shutil.rmtree(leftover)
 
 
 def _verified(place: Path, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
     manifest = read_manifest(place)
-    found = {name: _digest(place / name) for name in _files(place) if name != _MANIFEST}
+    digests = {name: _digest(place / name) for name in _files(place) if name != _MANIFEST}
     for name, digest in manifest["files"].items():
-        if found.get(name) != digest:
-            state = "is missing" if name not in found else "is damaged: its sha256 is not the one that was written"
-            raise DamagedError(f"{place / name} {state}")
+        if digests.get(name) != digest:
+            fault = "is missing" if name not in digests else "is damaged: its sha256 differs from the manifest"
+            raise DamagedError(f"{place / name} {fault}")
     expected = _leaves(like)
     if differences := [
-        f"{name}: checkpoint has {manifest['leaves'].get(name, 'nothing')}, wanted {expected.get(name, 'nothing')}"
+        f"{name}: checkpoint has {manifest['leaves'].get(name, 'nothing')}, model has {expected.get(name, 'nothing')}"
         for name in sorted({*expected, *manifest["leaves"]})
         if manifest["leaves"].get(name) != expected.get(name)
     ]:
         raise CheckpointError(f"{place} holds another model: {'; '.join(differences[:3])} ({len(differences)} in all)")
     with orbax.checkpoint.StandardCheckpointer(multiprocessing_options=_this_process()) as checkpointer:
-        found = checkpointer.restore(place / _ARRAYS, jax.tree.map(_abstract, like))
-    return jax.tree.map(keys.as_before, found, like), manifest["about"]
+        state = checkpointer.restore(place / _ARRAYS, jax.tree.map(_abstract, like))
+    return jax.tree.map(keys.from_numbers, state, like), manifest["about"]
 
 
 def read_manifest(place: Path) -> dict[str, Any]:
-    """What `place/manifest.json` says.
+    """Returns the content of `place/manifest.json`.
 
     Raises:
-      CheckpointError: it is absent, damaged or of a newer format.
+      CheckpointError: the file is absent or damaged, or its format is newer.
     """
     path = place / _MANIFEST
     try:
@@ -191,24 +193,24 @@ def read_manifest(place: Path) -> dict[str, Any]:
     if version > FORMAT:
         raise CheckpointError(f"{path} has format {version}; this version reads up to {FORMAT}")
     if digest != _digest_of(manifest):
-        raise DamagedError(f"{path} is damaged: its sha256 is not the one that was written")
+        raise DamagedError(f"{path} is damaged: its sha256 differs from its content")
     return manifest
 
 
 def steps(folder: Path) -> list[int]:
-    """Of the checkpoints in `folder`, in their order."""
+    """Returns the steps of the checkpoints in `folder`, in ascending order."""
     return sorted(int(path.name) for path in folder.glob("[0-9]*") if path.name.isdigit())
 
 
 def _choose(folder: Path, which: str) -> int:
-    found = steps(folder)
-    if not found:
+    stored = steps(folder)
+    if not stored:
         raise CheckpointError(f"{folder} holds no checkpoint")
-    return found[-1] if which == "last" else _best(folder)
+    return stored[-1] if which == "last" else _best(folder)
 
 
 def _best(folder: Path, on_damage: Callable[[DamagedError], None] | None = None) -> int:
-    """The step of the highest score, the newest one where nothing has a score."""
+    """Returns the step of the highest score; the newest step if no checkpoint has a score."""
     scores = {}
     for step in steps(folder):
         try:
@@ -229,7 +231,7 @@ def _leaves(state: TrainState) -> dict[str, str]:
 
 
 def _this_process() -> orbax.checkpoint.options.MultiprocessingOptions:
-    """Of several, one alone reads and writes: nobody is waited for."""
+    """Returns options by which this process reads and writes without waiting for others."""
     index = jax.process_index()
     return orbax.checkpoint.options.MultiprocessingOptions(
         primary_host=index, active_processes={index}, barrier_sync_key_prefix=f"process_{index}"

@@ -19,7 +19,7 @@ from genjax_models.runs.fields import with_plain_flags
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Directory, devices and processes of a run, and the runs that are one program with it."""
+    """Directory, members, devices and processes of a run."""
 
     run_dir: Path | None = None
     """Directory of the run. Default: a new directory in runs/."""
@@ -37,7 +37,7 @@ class Options:
     """Devices that share each batch, or the runs of --seeds and --sweep. Default: one; with several processes, all. A
     run resumed on another number of devices is the same run to rounding, not bit for bit."""
     processes: int | Literal["auto"] = 1
-    """Processes of this run. Start each with the same command; each gives the same number of devices. auto: SLURM, a TPU
+    """Processes of this run. Start each with the same command; each has the same number of devices. auto: SLURM, a TPU
     pod or Open MPI supply the number, the index and the coordinator."""
     process: int | None = None
     """Index of this process, from 0. Only process 0 evaluates and writes."""
@@ -49,9 +49,8 @@ class Options:
     """Write a trace of ten steps, after the first step, into profile/ in the run's directory."""
 
     def __post_init__(self):
-        given = self.process is not None or self.coordinator is not None
         if self.processes in (1, "auto"):
-            if given:
+            if self.process is not None or self.coordinator is not None:
                 raise InputError(f"--process and --coordinator need --processes N of 2 or more, got {self.processes}")
         else:
             whole(2, processes=self.processes)
@@ -64,28 +63,30 @@ class Options:
 
 @contextlib.contextmanager
 def exit_on_error() -> Iterator[None]:
-    """Turns an error that a person can mend into one line on standard error and an exit status."""
+    """Turns an expected error into one line on standard error and an exit status."""
     try:
         yield
-        sys.stdout.flush()  # in here, so that a closed pipe is caught
+        sys.stdout.flush()  # inside `try`, so that a closed pipe is caught
     except (InputError, CheckpointError) as error:
         print(f"error: {one_line(str(error))}", file=sys.stderr)
         sys.exit(2)
     except StoppedError as error:
         print(one_line(str(error)), file=sys.stderr)
         sys.exit(128 + error.signal)
-    except BrokenPipeError:  # the reader has closed the output; all files are written
+    except BrokenPipeError:  # the reader closed the output, and all files are written
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (NonFiniteError, ProcessError, OSError, MemoryError) as error:
         print(f"error: {one_line(str(error)) or 'out of memory'}", file=sys.stderr)
         sys.exit(1)
 
 
-def parse(command: Any, arguments: Sequence[str] | None, program: str, description: str, default: Any = None) -> Any:
-    """Returns what `tyro.cli` returns.
+def parse(
+    command: Any, arguments: Sequence[str] | None, program: str, description: str | None, default: Any = None
+) -> Any:
+    """Returns the result of `tyro.cli`.
 
     Raises:
-      InputError: the arguments do not fit; one line.
+      InputError: the arguments do not fit; one line from tyro's message.
     """
     errors = io.StringIO()
     try:
@@ -105,13 +106,13 @@ def parse(command: Any, arguments: Sequence[str] | None, program: str, descripti
 
 
 def parse_run(config: type, arguments: Sequence[str], program: str, default: Any = None) -> tuple[Any, Options]:
-    """Returns the config and the options that the arguments name; a field has a plain and a dotted flag.
+    """Returns the config and the options that the arguments name; every field has a plain and a dotted flag.
 
     Args:
-      config: its class.
-      arguments: of the command line.
-      program: for the help.
-      default: the config whose values stand unless a flag changes them. Default: the class's own values.
+      config: class of the config.
+      arguments: arguments of the command line.
+      program: name of the program in its help.
+      default: config whose values apply unless a flag changes them. Default: the defaults of the class.
 
     Raises:
       InputError: as `parse`; a field is given under both its names.
@@ -126,12 +127,12 @@ def parse_run(config: type, arguments: Sequence[str], program: str, default: Any
 
 
 def one_line(text: str) -> str:
-    """Returns the text with every run of white space as one space."""
+    """Returns the text on one line, with single spaces."""
     return " ".join(text.split())
 
 
 def _without_box(text: str) -> str:
-    """One line from tyro's message, which stands in a box: heading, rule, message, rule, help."""
+    """Returns one line from tyro's message, which is a box: heading, rule, message, rule, help."""
     lines = [re.sub(r"^\s*[│|]|[│|]\s*$", "", line).strip() for line in text.splitlines()]
     _heading, *lines = [line for line in lines if not re.fullmatch(r"[╭╮╰╯─|+-]*", line)] or [""]
     body = " ".join(line for line in lines if not line.startswith("For full helptext"))

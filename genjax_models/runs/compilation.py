@@ -1,4 +1,4 @@
-"""What was compiled once is kept on disk: the second start of an experiment compiles next to nothing."""
+"""The persistent compilation cache: the second start of an experiment loads its compiled programs from disk."""
 
 import importlib
 import os
@@ -14,16 +14,16 @@ _MOST_BYTES = 2**28  # a VAE's run keeps 3 MB
 def keep_compiled() -> None:
     """Turns on JAX's persistent compilation cache, in `genjax_models/compiled` in `$XDG_CACHE_HOME` or `~/.cache`.
 
-    Each start brings it back to 256 MiB, the newest files first. JAX's own settings come before these:
-    `JAX_ENABLE_COMPILATION_CACHE=false` turns the cache off, `JAX_COMPILATION_CACHE_DIR` puts it elsewhere, and
-    `JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS` says what is worth a file. Where nothing can be written there is no
-    cache, and runs take as long as they do without one.
+    Each start deletes the oldest files until 256 MiB remain. JAX's own settings take precedence:
+    `JAX_ENABLE_COMPILATION_CACHE=false` turns the cache off, `JAX_COMPILATION_CACHE_DIR` sets its folder, and
+    `JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS` sets the shortest compilation that is kept. If the folder cannot be
+    written to, there is no cache.
     """
     if not jax.config.jax_enable_compilation_cache or jax.config.jax_compilation_cache_dir is not None:
         return
     try:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genjax_models" / "compiled"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # whoever writes there has their code run by us
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # this process runs the code that it loads from there
         tempfile.TemporaryFile(dir=folder).close()
         _tidy(folder)
     except (OSError, RuntimeError):  # RuntimeError: no home
@@ -34,26 +34,25 @@ def keep_compiled() -> None:
 
 
 def _tidy(folder: Path) -> None:
-    """Removes what is too much, and what a process left that was killed within a write: JAX would stumble over it at
-    every start.
+    """Deletes the oldest files above `_MOST_BYTES`, and files that a killed process left incomplete.
 
-    JAX's own bound (`jax_compilation_cache_max_size`) takes a lock for each file that is read or written, and a process
-    that was stopped while it held it costs all others 10 s a time. Here nobody waits: a file that another process is
-    writing, or has removed, is at worst compiled again. Files that were found whole are made read-only, and not looked
-    at again.
+    JAX would warn about an incomplete file at every start. JAX's own bound (`jax_compilation_cache_max_size`) takes a
+    lock for each file that is read or written, and a process that was stopped while it held it costs all others 10 s a
+    time. This function takes no lock: if another process is writing or has deleted a file, its program is compiled
+    again. Complete files become read-only and are not checked again.
     """
-    room = _MOST_BYTES
+    bytes_left = _MOST_BYTES
     files = [(file.stat(), file) for file in folder.glob("*-cache")]
-    for stat, file in sorted(files, key=lambda of: of[0].st_mtime_ns, reverse=True):
-        room -= stat.st_size
-        if room < 0 or not (stat.st_mode & 0o200 == 0 or _whole(file)):
+    for stat, file in sorted(files, key=lambda pair: pair[0].st_mtime_ns, reverse=True):
+        bytes_left -= stat.st_size
+        if bytes_left < 0 or not (stat.st_mode & 0o200 == 0 or _complete(file)):
             file.unlink(missing_ok=True)
         else:
             file.chmod(0o400)
 
 
-def _whole(file: Path) -> bool:
-    """Whether what JAX compressed, by zstandard where Python has it, can be had back."""
+def _complete(file: Path) -> bool:
+    """Returns whether the file can be decompressed: JAX compresses by zstandard if Python has it, else by zlib."""
     data = file.read_bytes()
     try:
         if data[:4] != b"\x28\xb5\x2f\xfd":
@@ -65,6 +64,6 @@ def _whole(file: Path) -> bool:
                 return True
             except ImportError:
                 continue
-    except Exception:  # each has errors of its own
+    except Exception:  # each library has its own types of errors
         return False
     return False

@@ -15,7 +15,7 @@ def at_least(smallest: float, **fields: float) -> None:
 
 
 def whole(smallest: int, **fields) -> None:
-    """Refuses values that are no integer of at least `smallest`, alone or in a tuple; names the field."""
+    """Refuses values, or tuples of values, that are not integers of at least `smallest`; names the field."""
     for name, value in fields.items():
         for number in value if isinstance(value, tuple) else (value,):
             if isinstance(number, bool) or not isinstance(number, numbers.Integral) or number < smallest:
@@ -37,7 +37,7 @@ def rate(**fields: float) -> None:
 
 
 def seed_in_range(seed: int) -> None:
-    """Refuses seeds outside [0, 2^32): `jax.random.key(2**32 + 1)` would be `key(1)` in silence."""
+    """Refuses seeds outside [0, 2^32): JAX silently takes `key(2**32 + 1)` as `key(1)`."""
     if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**32:
         raise InputError(f"seed must be an integer in [0, 2^32), got {seed!r}")
 
@@ -53,7 +53,7 @@ class Training:
     evaluate_every: int = 1_000
     """Steps between evaluations on the validation split. Each draws samples and writes a checkpoint."""
     log_every: int = 100
-    """Steps over which training metrics are averaged into one row."""
+    """Steps per training row; the row holds the means of their metrics."""
 
     def __post_init__(self):
         whole(0, steps=self.steps)

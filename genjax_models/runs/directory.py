@@ -5,12 +5,12 @@ environment.json   command, folder, versions, devices, git revision
 metrics.jsonl      history, one row a line; no clock in it, so that equal runs write equal files
 checkpoints/       the newest checkpoints, and the best by held-out metric
 figures/           PNG
-result.json        final figures with their errors
-report.html        all of it on one page
+result.json        results of the test split, with standard errors
+report.html        results, findings and figures on one page
 export/            output of `genjax-models export`
-profile/           traces
+profile/           traces of steps
 
-Several runs that are one program (--seeds, --sweep) share a directory. It holds a directory as above per member, and
+Runs that share one program (--seeds, --sweep) share a directory. It holds one such directory per member, and
 
 members.json       the shared config, and the values of each member
 report.html        all members on one page
@@ -98,13 +98,13 @@ def _make_way(path: Path, overwrite: bool) -> None:
     if not overwrite:
         raise InputError(f"--run-dir {path}: exists already; name another, or replace it with --overwrite")
     if not ((path / "config.json").is_file() or (path / MEMBERS).is_file()):
-        raise InputError(f"--run-dir {path}: holds no run (no config.json), and --overwrite replaces runs only")
+        raise InputError(f"--run-dir {path}: holds no run (no config.json); --overwrite replaces only runs")
     with contextlib.ExitStack() as locks:
         for folder in (path, *(config.parent for config in path.glob("*/config.json"))):
             locks.enter_context(lock.locked(folder))
         for entry in path.iterdir():
             if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)  # it follows no links
+                shutil.rmtree(entry)  # rmtree follows no links
             elif entry.name != lock.NAME:
                 entry.unlink()
 
@@ -155,7 +155,7 @@ def read_config(run: Path | str, config_class: type, module: str | None = None, 
 
 
 def as_config(stored: Mapping[str, Any], config_class: type, path: Path, module: str | None = None) -> Any:
-    """Returns what `read_config_json` read at `path`, as `read_config` does.
+    """Returns `stored`, the content of the file `path`, as an instance of `config_class`.
 
     Raises:
       InputError: as `read_config`.
@@ -229,13 +229,13 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
         if isinstance(value, Mapping):
             rows += flat(value, f"{prefix}{name}.")
         else:
-            shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-            rows.append((prefix + name, shown))
+            text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+            rows.append((prefix + name, text))
     return rows
 
 
 def environment(command: str) -> dict[str, Any]:
-    """Returns the command, folder, versions, devices and git revision on which figures are measured."""
+    """Returns the command, folder, versions, devices and git revision of this process, as the record of a run."""
     import jax
 
     return {
@@ -258,15 +258,15 @@ def _version(package: str) -> str | None:
 
 
 def _git_revision() -> str | None:
-    here = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parent
     try:
-        answer = subprocess.run(
+        description = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=here,
+            cwd=package,
             capture_output=True,
             text=True,
             timeout=10,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return answer.stdout.strip() or None
+    return description.stdout.strip() or None

@@ -1,4 +1,4 @@
-"""What --dry-run prints: shapes, parameter counts, memory and steps of a run, without compute."""
+"""The output of --dry-run: shapes, parameter counts, memory and steps of a run, without compute."""
 
 import math
 from typing import Any
@@ -13,10 +13,10 @@ from genjax_models.runs.shapes import count, num_bytes, state_shape
 
 
 def dry_run(experiment: Experiment, config: Any, options: Options = Options()) -> str:  # noqa: B008 - frozen
-    """Returns the lines; `jax.eval_shape` finds the shapes.
+    """Returns the lines to print; the shapes come from `jax.eval_shape`.
 
     Raises:
-      InputError: as the run would.
+      InputError: the run would raise it too.
     """
     members = members_of(config, options)
     config, data = load_data(config)

@@ -1,4 +1,4 @@
-"""The engine: runs an experiment from its config to its checkpoints; all members of a sweep are one program."""
+"""The engine: runs an experiment from its config to its checkpoints; the members of a sweep share one program."""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -15,12 +15,13 @@ from genjax_models.errors import InputError, NonFiniteError, StoppedError
 from genjax_models.runs import directory, lock, memory, processes, profile, resuming, signals, sweep
 from genjax_models.runs.command_line import Options
 from genjax_models.runs.fields import float_fields
-from genjax_models.runs.fit import Fit, check_shares, check_streamed, fit_members
+from genjax_models.runs.fit import Fit, fit_members
 from genjax_models.runs.history import Progress
 from genjax_models.runs.members import ALONE, Members, named_members, values_of
 from genjax_models.runs.protocol import Experiment, System
 from genjax_models.runs.run import Run, Systems, runs_of
 from genjax_models.runs.shapes import batch_shape
+from genjax_models.runs.sharing import check_shares, check_streamed
 from genjax_models.training import data_mesh
 
 _MEMORY_ADVICE = "batch_size is {}: lower it, or the sizes of the networks (--dry-run prints the size of their state)"
@@ -45,20 +46,20 @@ def train(
     If there are several processes (`processes.joined`), all train, and only process 0 writes and reports.
 
     Args:
-      experiment: of the config.
-      config: checked.
+      experiment: the experiment to run.
+      config: an instance of `experiment.config`, already checked.
       options: directory, devices and members.
-      command: by which the run was started, for its record.
+      command: the command line, for `environment.json`.
       report: called after training, while the directories are locked.
 
     Returns:
       The directory of the run, or of all members.
 
     Raises:
-      InputError: before compilation.
-      ProcessError: another process failed or is gone; process 0 keeps its checkpoints.
-      NonFiniteError: the last finite state is saved first.
-      MemoryError: with the batch size and advice; earlier checkpoints stand.
+      InputError: the config, the options or the data do not fit; raised before compilation.
+      ProcessError: another process failed or has ended; process 0 keeps its checkpoints.
+      NonFiniteError: a step is not finite; the last finite state is saved first.
+      MemoryError: out of memory; names the batch size. Earlier checkpoints are kept.
     """
     members = members_of(config, options)
     config, dataset = processes.on_all(load_data, config)
@@ -87,14 +88,14 @@ def train(
 
 
 def members_of(config: Any, options: Options) -> Members:
-    """Returns the members that the options name; of a resumed run, the members in its directory."""
+    """Returns the members that the options name; for a resumed run, the members in its directory."""
     if options.resume:
         return processes.from_process_zero(lambda: dict(directory.read_members(options.resume)))
     return named_members(config, options.seeds, options.sweep)
 
 
 def load_data(config: Any) -> tuple[Any, Dataset]:
-    """Returns the config, completed by its data, and the data.
+    """Returns the data, and the config completed by their shape.
 
     Raises:
       InputError: the data cannot be loaded, or have fewer examples than a batch.
@@ -142,7 +143,7 @@ def check_members(systems: Systems, dataset: Dataset, members: Members) -> None:
 def _prepared(system: System, dataset: Dataset) -> Prepared:
     data = system.prepare(dataset)
     if jax.process_count() > 1 and isinstance(data.train.x, jax.Array):
-        # While it trains, a device holds its share of the examples (`feed.sharded`), and no device holds all.
+        # During training a device holds only its share of the examples (`feed.sharded`).
         return data._replace(train=jax.device_get(data.train))
     return data
 
@@ -185,7 +186,7 @@ def _traces(options: Options, folder: Path, config: Any, starts: list[Progress] 
 
 
 def _fit(systems: Systems, data: Prepared, folder: Path, runs: list[Run], starts, mesh: Mesh | None, traces):
-    """Trains; saves a checkpoint also if the run fails or is stopped."""
+    """Trains; saves a checkpoint also if a step is not finite or the run is stopped."""
 
     def save(error: NonFiniteError | StoppedError) -> None:
         for run, progress in zip(runs, error.progress, strict=True):

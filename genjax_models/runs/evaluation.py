@@ -1,4 +1,4 @@
-"""Evaluation while a run learns: the players that are judged, the key, and values as a row of the history."""
+"""Evaluation during training: the players that are evaluated, the key, and the row of the history."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,8 +10,8 @@ from genjax_models.evaluation.estimates import estimate
 from genjax_models.runs.history import Row
 from genjax_models.types import Array, Batch, Players, PRNGKey, TrainState
 
-# Every evaluation of every run draws the same noise, so that a curve moves only because the model does.
-# Seeds of runs are roots whose keys are split, so no run has a root folded with a large number.
+# Every evaluation of every run draws the same noise, so that a curve changes only if the model changes.
+# Runs split the key of their seed, so no key of a run equals a root key folded with a large number.
 _EVALUATION = 2**32 - 1
 
 Evaluate = Callable[[Players, PRNGKey, Batch], Mapping[str, Array]]
@@ -23,14 +23,14 @@ def evaluation_key() -> PRNGKey:
 
 
 def players_for_sampling(state: TrainState) -> Players:
-    """Returns the players that pictures, evaluation and `load_run` see: moving averages replace their players."""
+    """Returns the players for pictures, evaluation and `load_run`: moving averages replace their players."""
     return {**state.variables, **state.average}
 
 
 def block_until_ready(values: Any) -> Any:
     """Returns the tree of arrays after they are computed.
 
-    This raises if memory is not enough, whereas `np.asarray` and `int` wait for ever (jax 0.10.2 on the CPU).
+    It raises if memory is exhausted, whereas `np.asarray` and `int` wait for ever (jax 0.10.2 on the CPU).
     """
     return jax.block_until_ready(values)
 

@@ -1,4 +1,4 @@
-"""The feed of a compiled loop: batches in chunks, of examples that are in memory or come from disk."""
+"""Feeds of a compiled loop: chunks of batches, whose examples are in memory or streamed from disk."""
 
 import contextlib
 import time
@@ -22,9 +22,9 @@ CHUNK_SECONDS = 2.0
 
 
 class InMemory:
-    """The training split beside the state: the loop gathers the batches by itself.
+    """The feed of a training split in memory: the compiled loop gathers its batches.
 
-    `with feed: batches, count = feed(step)`, and then `run(state, batches, count)`.
+    Use: `with feed: batches, count = feed(step)`, then `feed.run(state, batches, count)`.
     """
 
     streams = False
@@ -43,25 +43,25 @@ class InMemory:
         pass
 
     def place(self, state: TrainState) -> None:
-        """Puts the examples where the state is; of a run by several processes each device has a share of them."""
-        alone = not state.step.ndim  # several members would send each other the batches of all
-        share = alone and not state.step.is_fully_addressable
+        """Places the examples on the devices of the state; with several processes each device holds a share."""
+        one_member = not state.step.ndim  # with shares, several members would send all batches to each other
+        share = one_member and not state.step.is_fully_addressable
         self._train = (sharded if share else replicated)(state, self._train)
 
     def __call__(self, step: int) -> tuple[Batch, int]:
-        """What the loop takes at `step`, and how many steps it is to make: in all processes as many."""
+        """Returns the input of the loop at `step`, and the number of steps, which is equal in all processes."""
         return self._train, _planned(self._training, step, min(processes.gathered(self.pace.steps())))
 
     def position(self, step: int) -> None:
-        """Nothing: the state knows its batches."""
+        """Returns None: the state determines its batches."""
 
     def rows(self, state: TrainState) -> np.ndarray:
-        """Which rows of the training split make up the batch of the next step, `[batch_size]`."""
+        """Returns the rows of the training split in the batch of the next step, `[batch_size]`."""
         return np.asarray(batch_rows(state.key, state.step, 1, self._size, self._training.batch_size))[0]
 
 
 class Streamed:
-    """Chunks read from disk ahead of the loop; as `InMemory` for who uses it."""
+    """The feed of a streamed training split, read ahead of the loop; it is used as `InMemory`."""
 
     streams = True
 
@@ -73,33 +73,33 @@ class Streamed:
         self._stream = stream
 
         def plan(step: int) -> int:
-            # What is read ahead cannot wait for what other processes would say of their pace: all plan the longest.
+            # Reading ahead cannot wait for the pace of other processes: all plan the longest chunk.
             return _planned(training, step, self.pace.steps() if jax.process_count() == 1 else longest)
 
-        # Of a chunk `[steps, batch, ...]` each device has its share of every batch.
+        # Each device holds its share of every batch of a chunk `[steps, batch, ...]`.
         sharding = None if mesh is None else NamedSharding(mesh, PartitionSpec(None, *mesh.axis_names))
-        self._arriving = Prefetch(stream, plan, longest, sharding)
+        self._prefetch = Prefetch(stream, plan, longest, sharding)
 
     def __enter__(self) -> "Streamed":
-        self._arriving.__enter__()
+        self._prefetch.__enter__()
         return self
 
     def __exit__(self, *error) -> None:
-        self._arriving.__exit__(*error)
+        self._prefetch.__exit__(*error)
 
     def place(self, state: TrainState) -> None:
-        """Nothing: chunks come to the devices one by one."""
+        """Does nothing: each chunk is placed when it is read."""
 
     def __call__(self, step: int) -> tuple[Batch, int]:
-        """The chunk that begins at `step`, and how many of its steps count.
+        """Returns the chunk that begins at `step`, and the number of its steps to run.
 
         Raises:
           InputError: names the file that cannot be read.
         """
-        return self._arriving(step)
+        return self._prefetch(step)
 
     def rows(self, state: TrainState) -> np.ndarray:
-        """As `InMemory.rows`."""
+        """Returns the same as `InMemory.rows`."""
         return self._stream.rows(int(state.step))
 
 
@@ -115,7 +115,7 @@ def feed_of(
     position: Mapping[str, Any] | None = None,
     mesh: Mesh | None = None,
 ) -> Feed:
-    """Of examples in memory, or of those on disk in the order of `seed`, which goes on from `position`.
+    """Returns the feed of the training split: in memory, or streamed in the order of `seed` from `position` on.
 
     Raises:
       InputError: as `data.streaming.Stream` and its `check`.
@@ -135,7 +135,7 @@ def feed_of(
 
 
 def replicated(state: TrainState, batch: Batch) -> Batch:
-    """The batch on every device that the state is on."""
+    """Returns the batch, copied to every device of the state."""
     sharding = state.step.sharding
     if len(sharding.device_set) == 1:
         return batch
@@ -143,38 +143,38 @@ def replicated(state: TrainState, batch: Batch) -> Batch:
 
 
 def sharded(state: TrainState, batch: Batch) -> Batch:
-    """The batch's rows, an even share of them on each device that the state is on; zeros fill up the last.
+    """Returns the batch with an equal share of its rows on each device of the state; zeros fill up the last share.
 
-    A process reads no more of the arrays than what its devices keep. The loop's batches are gathered from all of them:
-    XLA looks up on each device what it has, and adds, which sends the bytes of a batch. (By gloo, between two processes
-    of one machine, a VAE's step took 9% longer than with all examples in each.)
+    A process reads only the rows of its devices. The loop gathers a batch from all devices: XLA looks up the rows on
+    each device and adds them, which sends the bytes of a batch. (By gloo, between two processes of one machine, a VAE's
+    step took 9% longer than with all examples in each.)
     """
     mesh = state.step.sharding.mesh
     share, sharding = -(-len(batch.x) // mesh.size), NamedSharding(mesh, PartitionSpec(mesh.axis_names))
 
     def place(a: np.ndarray) -> jax.Array:
-        def own(index: tuple[slice, ...]) -> np.ndarray:
+        def shard(index: tuple[slice, ...]) -> np.ndarray:
             rows = a[index]
             return np.pad(rows, [(0, share - len(rows)), *[(0, 0)] * (a.ndim - 1)])
 
-        return jax.make_array_from_callback((share * mesh.size, *a.shape[1:]), sharding, own)
+        return jax.make_array_from_callback((share * mesh.size, *a.shape[1:]), sharding, shard)
 
     return jax.tree.map(place, batch)
 
 
 def longest_chunk(training: Training, size: int) -> int:
-    """Steps in a call of the loop, for which it permutes all the epochs that they may touch: ten at most."""
+    """Returns the steps of the longest call of the loop, which permutes each epoch in it: at most ten epochs."""
     epochs = 10 * (size // training.batch_size)
     return max(1, min(LONGEST_CHUNK, training.evaluate_every, training.steps, epochs))
 
 
 def _planned(training: Training, step: int, most: int) -> int:
-    """Steps of the chunk that begins at `step`: up to the next evaluation, and `most` at most."""
+    """Returns the steps of the chunk that begins at `step`: up to the next evaluation, at most `most`."""
     return min(most, training.evaluate_every - step % training.evaluate_every, training.steps - step)
 
 
 class _Pace:
-    """How many steps fit into a chunk's time: one at first, then as the last chunk tells."""
+    """The number of steps that fit into `CHUNK_SECONDS`: one at first, then measured on the last chunk."""
 
     def __init__(self, longest: int):
         self.longest = longest

@@ -23,7 +23,7 @@ class Field(NamedTuple):
 
 
 def fields_of(config: Any, prefix: str = "") -> Iterator[Field]:
-    """Yields the fields of a config and of its groups, in their order; fields that --help hides are left out."""
+    """Yields the fields of a config and of its groups, in their order, without fields that --help hides."""
     hints = typing.get_type_hints(type(config), include_extras=True)
     for field in dataclasses.fields(config):
         hint, value = hints[field.name], getattr(config, field.name)
@@ -39,7 +39,7 @@ def fields_of(config: Any, prefix: str = "") -> Iterator[Field]:
 
 
 def float_fields(config: Any) -> list[Field]:
-    """Returns the fields that hold a floating-point number, or may hold one."""
+    """Returns the fields whose type is or includes float."""
     return [
         field
         for field in fields_of(config)
@@ -54,7 +54,7 @@ def with_plain_flags(config: Any, arguments: list[str]) -> list[str]:
       InputError: a field is set under two names at once; names both.
     """
     flags = {field.name.replace("_", "-"): field.flag for field in fields_of(config)}
-    given: dict[str, str] = {}
+    used: dict[str, str] = {}  # field -> the name that sets it
     plain = []
     for argument in arguments:
         name, equals, value = argument.partition("=")
@@ -70,8 +70,8 @@ def with_plain_flags(config: Any, arguments: list[str]) -> list[str]:
             plain.append(argument)
             continue
         field = flag.removeprefix("no-") if "." not in dotted else flag
-        if given.setdefault(field, name) != name and "." in given[field] + name:
-            raise InputError(f"{given[field]} and {name} are one field: give it once")
+        if used.setdefault(field, name) != name and "." in used[field] + name:
+            raise InputError(f"{used[field]} and {name} are one field: give it once")
         plain.append(f"--{no}{flag}{equals}{value}" if "." in dotted else argument)
     return plain
 
@@ -90,10 +90,10 @@ def replaced(config: Any, values: Mapping[str, Any]) -> Any:
 
 
 def unchecked(config: Any, values: Mapping[str, Any]) -> Any:
-    """Returns the same as `replaced` without checks, for tracers of numbers that were checked before."""
+    """Returns the same as `replaced`, without checks, for tracers of numbers that are already checked."""
     config = copy.copy(config)
     for name, value in values.items():
         first, _, rest = name.partition(".")
         inner = unchecked(getattr(config, first), {rest: value}) if rest else value
-        object.__setattr__(config, first, inner)  # the config is frozen, but nobody else holds this copy
+        object.__setattr__(config, first, inner)  # the config is frozen, but this copy is not shared yet
     return config

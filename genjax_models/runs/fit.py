@@ -1,4 +1,4 @@
-"""`fit`: trains, evaluates and shows progress, for scripts and notebooks alike. It writes nothing to disk."""
+"""`fit`: trains, evaluates and shows progress, in scripts and notebooks. It writes nothing to disk."""
 
 import contextlib
 import sys
@@ -12,9 +12,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from tqdm.auto import tqdm
 
-from genjax_models.data.dataset import Range, Split
+from genjax_models.data.dataset import Range
 from genjax_models.data.prepare import Prepared
-from genjax_models.data.records import Records
 from genjax_models.errors import InputError, NonFiniteError, StoppedError
 from genjax_models.runs import processes
 from genjax_models.runs.configuration import Training, seed_in_range
@@ -22,8 +21,8 @@ from genjax_models.runs.evaluation import Evaluate, block_until_ready
 from genjax_models.runs.feed import Feed, feed_of, replicated
 from genjax_models.runs.history import BestEffortStream, Listeners, Log, Progress, Row, prefix, summary
 from genjax_models.runs.logs import Logs, Member, split_members, split_metrics
+from genjax_models.runs.sharing import check_shares, check_streamed
 from genjax_models.training import data_parallel, first_failure, loop_over_data, vmapped
-from genjax_models.training.parallel import check_divides
 from genjax_models.types import Batch, Metrics, Trainer, TrainState
 
 _PROFILED_STEPS = 10
@@ -35,10 +34,10 @@ class Fit(NamedTuple):
     """The result of `fit`.
 
     state: after the last step.
-    history: rows with "step", "split" and metrics by name; `pandas.DataFrame(history)` takes it as it is. Rows of
-      split "train" are means over the steps since the last row. Rows of split "validation" are means over examples,
-      with the standard error of "name" as "name_se".
-    seconds: "compiling" (with one evaluation), "running" and, if data are streamed, "waiting" as a part of running.
+    history: rows with "step", "split" and metrics by name, which `pandas.DataFrame` accepts. Rows of split "train" are
+      means over the steps since the last row. Rows of split "validation" are means over examples, with the standard
+      error of "name" as "name_se".
+    seconds: "compiling" (with one evaluation), "running" and, for streamed data, "waiting" as a part of "running".
     first: the step from which this call resumed.
     """
 
@@ -63,18 +62,18 @@ def fit(
     """Trains for `training.steps` steps in compiled chunks of about two seconds.
 
     Standard error shows a progress bar and, after each evaluation, the new symptoms of a game
-    (`evaluation.findings.symptoms`). If `jax.distributed` has several processes, all call `fit` alike; only process 0
-    evaluates, calls back and has the history.
+    (`evaluation.findings.symptoms`). If `jax.distributed` has several processes, all call `fit` with equal arguments;
+    only process 0 evaluates, calls the callbacks and has the history.
 
     Args:
       trainer: from `training.trainer`.
       data: from `data.prepare`.
       training: steps, batch size and intervals.
       seed: random seed, in [0, 2^32).
-      evaluate: pure, jitted here: (players, key, validation split) -> per-example values `[n]`, which become mean and
-        standard error, or scalars. It runs before the first step, every `evaluate_every` steps and after the last
-        step. The players are those of `players_for_sampling`.
-      start: progress from which the run resumes, bit for bit as if it had not stopped; `seed` is not used then.
+      evaluate: pure, jitted here: (players, key, validation split) -> scalars, or per-example values `[n]`, whose mean
+        and standard error are stored. It runs before the first step, every `evaluate_every` steps and after the last
+        step. The players come from `players_for_sampling`.
+      start: progress from which the run resumes, bit for bit as if it had not stopped; `seed` is then ignored.
       on_metrics: called with each new row of the history (for TensorBoard, W&B, a file).
       on_evaluation: called with the progress and the validation row at each evaluation. Copy the state to keep it: the
         next chunk donates its arrays.
@@ -105,19 +104,19 @@ def fit_members(
     should_stop: Callable[[], bool] | None = None,
     profile: Callable[[], contextlib.AbstractContextManager] | None = None,
 ) -> list[Fit]:
-    """Does as `fit`, for several members that walk in step in one compiled program (`training.vmapped`).
+    """Does as `fit`, for several members that take their steps together in one compiled program (`training.vmapped`).
 
-    A member is the run of its seed and values on its own, to rounding; an only member is that run, bit for bit.
+    Each member equals a single run of its seed and values, to rounding; an only member equals it bit for bit.
 
     Args:
       trainer_of: values -> trainer; the values are tracers if there are several members.
-      data: shared by all members; each has batches of its own. Training examples on disk (`data.records`) are streamed,
+      data: shared by all members; each draws its own batches. Training examples on disk (`data.records`) are streamed,
         to an only member, in chunks of at most 32 MiB; two chunks are in memory.
-      training: of each member.
+      training: steps, batch size and intervals of every member.
       members: differ in seeds and values; all start, or all resume from one step.
-      mesh: from `data_mesh`: its devices share the members, or the batches of an only member.
+      mesh: from `data_mesh`; its devices share the members, or the batches of an only member.
       should_stop: called after each chunk.
-      profile: makes a context in which ten steps run once, after the first step (a trace, say).
+      profile: makes a context, such as a trace, in which ten steps run once, after the first step.
 
     Returns:
       A `Fit` per member.
@@ -144,8 +143,8 @@ def fit_members(
         feed.place(state)
 
         def log(member: Member) -> Log:
-            options = stream, trainer.adversaries, feed.position
-            return Log(member.name, training.log_every, member.start, member.listeners, *options)
+            start, listeners = member.start, member.listeners
+            return Log(member.name, training.log_every, start, listeners, stream, trainer.adversaries, feed.position)
 
         loop = _Loop(state, training, feed, Logs(members, data.validation, state, log), bar)
         loop.compile(evaluate=not members[0].start)
@@ -170,7 +169,7 @@ class _Loop:
         self._started = time.monotonic()
 
     def compile(self, evaluate: bool) -> None:
-        """Compiles the step and the evaluation; with `evaluate` its row opens the history."""
+        """Compiles the step and the evaluation; with `evaluate`, its row is the first of the history."""
         self.state, _ = block_until_ready(self.feed.run(self.state, self.feed(self.step)[0], 0))
         local = processes.to_local(self.state)
         rows = processes.on_process_zero(self.logs.validate, local)
@@ -183,11 +182,11 @@ class _Loop:
             processes.on_process_zero(self.logs.append, processes.to_local(self.state), rows)
 
     def advance(self, profile: Callable[[], contextlib.AbstractContextManager] | None) -> Metrics | None:
-        """Runs a chunk, and evaluates if it is time. Returns its metrics if a step failed, else None."""
-        waiting = time.monotonic()
+        """Runs a chunk, and evaluates at the intervals. Returns the chunk's metrics if a step failed, else None."""
+        requested = time.monotonic()
         batches, count = self.feed(self.step)
         if self.feed.streams:
-            self.seconds["waiting"] += time.monotonic() - waiting
+            self.seconds["waiting"] += time.monotonic() - requested
         with profile() if profile else contextlib.nullcontext():
             count = min(count, _PROFILED_STEPS) if profile else count
             self.state, metrics = _timed_chunk(self.feed, self.state, batches, count)
@@ -213,48 +212,19 @@ class _Loop:
         ]
 
 
-def check_streamed(train: Batch | Split, members: int) -> None:
-    """Refuses several members if data are streamed: each would read batches of its own.
-
-    Raises:
-      InputError: there are several members.
-    """
-    if members > 1 and isinstance(train.x, Records):
-        raise InputError(
-            f"streamed data need one run at a time, got {members}: leave out --stream, or --seeds and --sweep"
-        )
-
-
-def check_shares(members: int, batch_size: int, mesh: Mesh | None) -> None:
-    """Refuses members, or the batch of an only member, that the devices of `mesh` cannot share evenly.
-
-    Raises:
-      InputError: with sizes that they can share.
-    """
-    if mesh is None:
-        return
-    if members > 1 and members % mesh.size:
-        raise InputError(f"members must be a multiple of {mesh.size}, the devices that share them, got {members}")
-    if members == 1:
-        try:
-            check_divides(batch_size, mesh.size)
-        except ValueError as error:
-            raise InputError(f"batch_size: {error}") from None
-
-
 def _trainer(trainer_of, members: Sequence[Member], batch_size: int, mesh: Mesh | None, data_range: Range) -> Trainer:
-    """The trainer of all members; an only member has no axis of members, and no cost of one."""
+    """Returns the trainer of all members; for an only member it has no axis of members."""
     check_shares(len(members), batch_size, mesh)
-    alone = trainer_of(members[0].values)
-    if alone.range not in (None, data_range):
+    trainer = trainer_of(members[0].values)
+    if trainer.range not in (None, data_range):
         raise InputError(
-            f"data must be in the range of the generator's last layer, {list(alone.range)}, got {list(data_range)}:"
-            f" pass range={tuple(alone.range)} to `prepare`, or change the last layer"
+            f"data must be in the range of the generator's last layer, {list(trainer.range)}, got {list(data_range)}:"
+            f" pass range={tuple(trainer.range)} to `prepare`, or change the last layer"
         )
     if len(members) > 1:
-        several = vmapped(trainer_of, _stacked([dict(member.values) for member in members]))
-        return several._replace(range=alone.range, adversaries=alone.adversaries)
-    return alone if mesh is None else data_parallel(alone, mesh)
+        batched = vmapped(trainer_of, _stacked([dict(member.values) for member in members]))
+        return batched._replace(range=trainer.range, adversaries=trainer.adversaries)
+    return trainer if mesh is None else data_parallel(trainer, mesh)
 
 
 def _initial_state(trainer: Trainer, example: Batch, members: Sequence[Member], mesh: Mesh | None) -> TrainState:
@@ -268,7 +238,7 @@ def _initial_state(trainer: Trainer, example: Batch, members: Sequence[Member], 
 
 
 def _stacked(trees: Sequence[Any]) -> Any:
-    """One tree with a leading axis `[members]`; of an only member its own."""
+    """Returns one tree with a leading axis `[members]`; for an only member its own tree."""
     return trees[0] if len(trees) == 1 else jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
@@ -288,9 +258,9 @@ def _timed_chunk(feed: Feed, state: TrainState, batches: Batch, count: int) -> t
 def _non_finite(
     trainer_of: TrainerOf, data: Prepared, batch_size: int, members: Sequence[Member], loop: _Loop, metrics: Metrics
 ) -> NonFiniteError:
-    """The error of the first member whose metrics are not finite, else of the first whose next step fails on its own."""
-    kept = loop.logs.progress(loop.state)
-    failures = [first_failure(own) for own in split_metrics(metrics, len(members))]
+    """Returns the error, which names the first member whose metrics, else whose own next step, are not finite."""
+    progress = loop.logs.progress(loop.state)
+    failures = [first_failure(values) for values in split_metrics(metrics, len(members))]
 
     def fails(member: Member, state: TrainState) -> bool:
         run = loop_over_data(trainer_of(member.values), batch_size=batch_size, prepare=data.each_step, chunk=1)
@@ -298,20 +268,20 @@ def _non_finite(
 
     index = next((i for i, failure in enumerate(failures) if failure), None if len(members) > 1 else 0)
     if index is None:
-        index = next((i for i, member in enumerate(members) if fails(member, kept[i].state)), None)
+        index = next((i for i, member in enumerate(members) if fails(member, progress[i].state)), None)
     if index is None:
         return NonFiniteError(
-            f"one of the members, step {_step(kept[0].state)}: an updated variable is not finite, but is finite when"
+            f"one of the members, step {_step(progress[0].state)}: an updated variable is not finite, but is finite if"
             " each member takes the step on its own",
-            kept,
+            progress,
         )
-    state, failure = kept[index].state, failures[index]
+    state, failure = progress[index].state, failures[index]
     names = failure[1] if failure else ["one of the updated variables"]
     rows = loop.feed.rows(state)
     listed = ", ".join(map(str, rows[:8])) + (", ..." if len(rows) > 8 else "")
-    culprits = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
+    subject = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
     return NonFiniteError(
-        f"{prefix(members[index].name)}step {int(state.step)}: {culprits} not finite;"
+        f"{prefix(members[index].name)}step {int(state.step)}: {subject} not finite;"
         f" the batch was rows {listed} of the training split; the state before that step is kept",
-        kept,
+        progress,
     )

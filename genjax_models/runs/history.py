@@ -1,4 +1,4 @@
-"""The history of a run: rows that do not depend on the chunks of the loop, and the progress from which a run resumes."""
+"""The history of a run, whose rows do not depend on the chunks of the loop, and the progress from which it resumes."""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -7,14 +7,14 @@ from typing import Any, NamedTuple, TextIO
 import numpy as np
 from tqdm.auto import tqdm
 
-from genjax_models.evaluation.findings import new_symptoms
+from genjax_models.evaluation.symptoms import new_symptoms
 from genjax_models.types import Metrics, TrainState
 
 Row = dict[str, Any]
 
 
 class Progress(NamedTuple):
-    """All from which `fit` resumes as if it had never stopped.
+    """All that `fit` needs to resume as if it had never stopped.
 
     state: after the last step.
     history: all rows so far.
@@ -29,13 +29,13 @@ class Progress(NamedTuple):
 
 
 class BestEffortStream:
-    """A text stream whose reader may go away: text that cannot be written is lost, and training goes on."""
+    """A text stream that drops text that cannot be written, so that training continues if the reader ends."""
 
     def __init__(self, stream: TextIO):
         self.stream = stream
 
     def write(self, text: str) -> int:
-        """Writes the text if the stream takes it."""
+        """Writes the text if the stream accepts it."""
         with contextlib.suppress(OSError, ValueError):
             self.stream.write(text)
         return len(text)
@@ -57,7 +57,7 @@ class Listeners(NamedTuple):
 
 
 class Log:
-    """The history of one member, and the metrics of single steps on their way into it."""
+    """The history of one member, and the metrics of the steps since its last training row."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Log:
           log_every: steps per training row.
           start: the progress from which the member resumes; None at the beginning.
           listeners: callbacks.
-          stream: takes the symptoms.
+          stream: receives the symptoms.
           adversaries: names of the players that are adversaries.
           position: step -> place in the stream of the data.
         """
@@ -102,7 +102,7 @@ class Log:
         self.append(row)
         for symptom in new_symptoms(self.history, self.adversaries):
             message = f"{prefix(self.name)}step {row['step']:,}: {symptom.sentence}"
-            tqdm.write(message, file=self.stream)  # the stream of the progress bar, which makes way
+            tqdm.write(message, file=self.stream)  # prints above the progress bar, which uses this stream
         if self.listeners.on_evaluation:
             self.listeners.on_evaluation(self.progress(state), row)
 

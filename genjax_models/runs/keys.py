@@ -1,4 +1,4 @@
-"""Keys as numbers, for where jax's own type of them cannot go: files, and other processes."""
+"""Keys as arrays of integers, for files and for other processes, which cannot hold JAX's key type."""
 
 from typing import Any
 
@@ -7,18 +7,18 @@ import numpy as np
 
 
 def as_numbers(leaf: jax.Array) -> np.ndarray:
-    """An array on the host; of a key, its numbers."""
+    """Returns the array on the host; of a key, its integers."""
     return np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
 
 
 def zeros(shape: jax.ShapeDtypeStruct) -> np.ndarray:
-    """As many as `as_numbers` gives of an array of this shape."""
+    """Returns zeros of the shape and dtype that `as_numbers` gives for `shape`."""
     numbers = jax.eval_shape(jax.random.key_data, shape) if _is_key(shape) else shape
     return np.zeros(numbers.shape, numbers.dtype)
 
 
-def as_before(numbers: jax.Array, like: Any) -> jax.Array:
-    """A key again where `like`, an array or its shape, is one."""
+def from_numbers(numbers: jax.Array, like: Any) -> jax.Array:
+    """Returns the inverse of `as_numbers`: a key if `like`, an array or its shape, is a key."""
     return jax.random.wrap_key_data(numbers) if _is_key(like) and not _is_key(numbers) else numbers
 
 

@@ -1,4 +1,4 @@
-"""A finished run, brought back: its config, system, model and players."""
+"""Loads a finished run: its config, system, model and players."""
 
 import importlib
 import os
@@ -19,14 +19,14 @@ from genjax_models.types import Objective, Players, TrainState, Variables
 class LoadedRun(NamedTuple):
     """A run, for notebooks and commands.
 
-    config: as the run had it.
-    system: all that the config determines.
+    config: the run's config.
+    system: the functions that the config determines.
     objective: `objective.sample(players, key, n)` draws from p(x).
     model: `system.model`; None if the experiment has none.
-    players: as they are sampled from: moving averages replace players that keep one.
-    state: of the checkpoint, whole.
+    players: players for sampling: moving averages replace players that keep one.
+    state: the full state in the checkpoint.
     experiment: title, metric and caption.
-    data: as the system prepares them; None unless asked for.
+    data: the prepared data; None unless `load_run` was called with `data=True`.
     """
 
     config: Any
@@ -53,9 +53,9 @@ def load_run(path: Path | str, checkpoint: Literal["best", "last"] = "best", *, 
     The run's `config.json` holds the dotted name of the experiment's module, which must be importable here.
 
     Args:
-      path: directory of the run, or of one member of several.
+      path: directory of a run, or of one member.
       checkpoint: the best on held-out data, or the last.
-      data: whether to load and prepare the run's data too.
+      data: whether to load and prepare the run's data.
 
     Raises:
       InputError: no run is there, its experiment cannot be imported, or `checkpoint` is neither.
@@ -85,7 +85,7 @@ def experiment_of(path: Path) -> Experiment:
     main = sys.modules["__main__"]
     if getattr(getattr(main, "__spec__", None), "name", None) == name and hasattr(main, "EXPERIMENT"):
         return main.EXPERIMENT
-    if os.getcwd() not in sys.path and "" not in sys.path:  # as `python -m` does; a console script does not
+    if os.getcwd() not in sys.path and "" not in sys.path:  # as `python -m` does, unlike a console script
         sys.path.insert(0, os.getcwd())
     try:
         module = importlib.import_module(name)

@@ -1,4 +1,4 @@
-"""One run directory belongs to one process."""
+"""Locks a run directory, so that only one process uses it."""
 
 import contextlib
 import fcntl
@@ -14,10 +14,10 @@ NAME = ".lock"
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Holds `folder` for this process; the system lets go of it however the process ends, SIGKILL included.
+    """Locks `folder` inside the block. The operating system releases the lock if the process ends, even by SIGKILL.
 
     Raises:
-      InputError: another process holds it; names that process.
+      InputError: another process holds the lock; names that process.
     """
     with (folder / NAME).open("a+") as file:
         try:

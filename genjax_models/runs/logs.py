@@ -1,4 +1,4 @@
-"""The logs of several members that learn in one program: states and metrics taken apart, member by member."""
+"""The logs of members that train in one program. Their states and metrics are split by member."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -13,13 +13,13 @@ from genjax_models.types import Batch, Metrics, TrainState
 
 
 class Member(NamedTuple):
-    """One of several runs that are one program.
+    """One of several runs that share one program.
 
-    name: for messages; "" if it is the only one.
+    name: name in messages; "" for an only member.
     seed: random seed.
-    values: numbers by which its trainer is built.
+    values: numbers from which its trainer is built.
     evaluate: as in `fit`.
-    start: the progress from which it resumes.
+    start: progress from which it resumes; None at the beginning.
     listeners: callbacks.
     """
 
@@ -32,7 +32,7 @@ class Member(NamedTuple):
 
 
 def split_members(state: TrainState) -> Iterator[TrainState]:
-    """Yields the state of each member; of an only member, whose state has no axis of members, the state itself."""
+    """Yields the state of each member; for an only member, whose state has no axis of members, the state itself."""
     if not state.step.ndim:
         yield state
     else:
@@ -41,7 +41,7 @@ def split_members(state: TrainState) -> Iterator[TrainState]:
 
 
 def split_metrics(metrics: Metrics, members: int) -> list[Metrics]:
-    """Returns leaves `[steps]` per member, from leaves `[steps, members]`, or `[steps]` of an only member."""
+    """Returns leaves `[steps]` per member, from leaves `[steps, members]`, or `[steps]` for an only member."""
     return [metrics if members == 1 else {name: m[:, i] for name, m in metrics.items()} for i in range(members)]
 
 
@@ -49,7 +49,7 @@ class Logs:
     """The logs of all members."""
 
     def __init__(self, members: Sequence[Member], validation: Batch, state: TrainState, make: Callable[[Member], Log]):
-        """Compiles nothing yet; members with one function `evaluate` share its compiled form."""
+        """Compiles nothing yet; members with the same function `evaluate` share its compiled form."""
         local = replicated(processes.to_local(state), validation)
         compiled = {evaluate: validator(evaluate, local) for evaluate in {m.evaluate for m in members}}
         self._validators = [compiled[m.evaluate] for m in members]
@@ -62,21 +62,21 @@ class Logs:
 
     def validate(self, state: TrainState) -> list[Row]:
         """Returns the validation row of each member."""
-        return [validate(own) for validate, own in zip(self._validators, split_members(state), strict=True)]
+        return [validate(member) for validate, member in zip(self._validators, split_members(state), strict=True)]
 
     def append(self, state: TrainState, rows: Sequence[Row]) -> None:
         """Appends a validation row to each history."""
-        for log, own, row in zip(self._logs, split_members(state), rows, strict=True):
-            log.append_evaluation(own, row)
+        for log, member, row in zip(self._logs, split_members(state), rows, strict=True):
+            log.append_evaluation(member, row)
 
     def evaluate(self, state: TrainState) -> None:
         """Evaluates each member, and appends its row."""
         self.append(state, self.validate(state))
 
     def add(self, metrics: Metrics, count: int, last: bool) -> None:
-        """Adds the first `count` steps of a chunk; the last chunk of a run ends the pending training row."""
-        for log, own in zip(self._logs, split_metrics(metrics, len(self._logs)), strict=True):
-            log.add(own, count)
+        """Adds the first `count` steps of a chunk; the last chunk of a run completes the pending training row."""
+        for log, values in zip(self._logs, split_metrics(metrics, len(self._logs)), strict=True):
+            log.add(values, count)
         if last:
             for log in self._logs:
                 log.flush()
@@ -84,4 +84,4 @@ class Logs:
     def progress(self, state: TrainState) -> list[Progress]:
         """Returns the progress of each member."""
         local = processes.to_local(state)
-        return [log.progress(own) for log, own in zip(self._logs, split_members(local), strict=True)]
+        return [log.progress(member) for log, member in zip(self._logs, split_members(local), strict=True)]

@@ -9,7 +9,7 @@ from genjax_models.errors import InputError
 from genjax_models.runs.configuration import seed_in_range
 from genjax_models.runs.fields import float_fields, replaced
 
-Members = Mapping[str, Mapping[str, float]]  # directory of a member -> its own values, by dotted name
+Members = Mapping[str, Mapping[str, float]]  # directory of a member -> its values, by dotted name
 ALONE: Members = {"": {}}
 _MOST = 1_000
 
@@ -18,13 +18,13 @@ def named_members(config: Any, seeds: str | None, sweep: Sequence[str]) -> Membe
     """Returns the members that `--seeds` and `--sweep` name: each value of each swept field with each seed.
 
     Args:
-      config: shared by all; fields that members set must have their default values in it.
+      config: shared config, in which the fields that members set must have their defaults.
       seeds: "0:8" or "0,3,5", or both; None for the seed of the config.
-      sweep: "field=value,value,..." each, with the field's dotted name or its flag.
+      sweep: texts "field=value,value,...", with the field's dotted name or its flag.
 
     Raises:
-      InputError: seeds that are malformed, repeat, or are out of range; a field that holds no number, or a value that
-        it refuses; more than 1,000 members.
+      InputError: seeds are malformed, repeated or out of range; a field holds no number or refuses a value; there are
+        more than 1,000 members.
     """
     if seeds is None and not sweep:
         return ALONE
@@ -41,7 +41,7 @@ def named_members(config: Any, seeds: str | None, sweep: Sequence[str]) -> Membe
 
 
 def values_of(member: Mapping[str, float]) -> dict[str, float]:
-    """Returns the numbers by which a member's trainer is built: all but the seed."""
+    """Returns the numbers from which a member's trainer is built: all but the seed."""
     return {name: value for name, value in member.items() if name != "seed"}
 
 
@@ -66,7 +66,7 @@ def _seeds(text: str) -> list[int]:
 
 def _swept(config: Any, sweep: Sequence[str]) -> dict[str, list[Any]]:
     """Returns dotted name -> values."""
-    swept, given = {}, {}
+    swept, names = {}, {}
     for text in sweep:
         name, equals, values = text.partition("=")
         if not equals:
@@ -74,11 +74,11 @@ def _swept(config: Any, sweep: Sequence[str]) -> dict[str, list[Any]]:
                 f"--sweep {text!r}: accepted is field=value,value,... such as optimizer.learning_rate=0.01,0.1"
             )
         field = _float_field(config, name, text)
-        if field in given:
-            other = given[field]
+        if field in names:
+            other = names[field]
             both = f"{other} and {name} are one field" if other != name else f"{name} is given twice"
             raise InputError(f"--sweep {' '.join(sweep)}: {both}; give all its values at once")
-        given[field], swept[field] = name, _numbers(values, text)
+        names[field], swept[field] = name, _numbers(values, text)
     return swept
 
 
@@ -88,8 +88,8 @@ def _float_field(config: Any, name: str, text: str) -> str:
     plain = name.replace("-", "_")
     match = [field.name for field in fields if plain in (field.name, field.flag.replace("-", "_"))]
     if not match:
-        names = ", ".join(field.name for field in fields)
-        raise InputError(f"--sweep {text!r}: {name} holds no floating-point number; the fields that do are {names}")
+        accepted = ", ".join(field.name for field in fields)
+        raise InputError(f"--sweep {text!r}: {name} holds no floating-point number; the fields that do are {accepted}")
     return match[0]
 
 
@@ -114,6 +114,6 @@ def _check_defaults(config: Any, fields: Mapping[str, Any]) -> None:
 
 
 def _name(member: Mapping[str, float]) -> str:
-    """The directory of a member, of letters, digits, '.', '_' and '-'."""
+    """Returns the directory's name of a member, which has only letters, digits, '.', '_' and '-'."""
     parts = (f"{name}_{repr(value).removesuffix('.0').replace('+', '')}" for name, value in member.items())
     return "-".join(parts)

@@ -1,8 +1,8 @@
-"""One run of several processes: they meet, do everything alike, and process 0 alone evaluates, draws and writes.
+"""One run of several processes: all compute the same, and only process 0 evaluates, draws and writes.
 
-Every process calls what stands here at the same places, and a process alone may call it too: it is then process 0 of 1,
-and nothing is sent. What one process does while the others wait stands between two such calls, so that a failure of it
-is known to all, and they leave together.
+Every process calls these functions in the same order. A single process may call them too: it is process 0 of 1, and
+nothing is sent. If one process works while the others wait, the work is passed to `on_all` or `on_process_zero`: a
+failure then reaches all processes, and they stop together.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from genjax_models.errors import InputError, ProcessError
 from genjax_models.runs import keys
 
-_PATIENCE = 10  # seconds for which a process that has ended waits for the others to end
+_EXIT_SECONDS = 10  # longest wait of a finished process for the others
 _LOST = r"Gloo|NCCL|UNAVAILABLE|DEADLINE_EXCEEDED|closed by peer|Connection|Socket|coordination"
 
 Value = TypeVar("Value")
@@ -34,42 +34,44 @@ Value = TypeVar("Value")
 
 @contextlib.contextmanager
 def joined(count: int | Literal["auto"], index: int | None, coordinator: str | None, timeout: float) -> Iterator[None]:
-    """Within, this process is one of several that see each other's devices. To be entered before jax has any.
+    """Connects this process to the others inside the block; all see the devices of all.
 
-    SIGTERM stays what it is in a process alone: jax's preemption service, which would swallow it, is off. However the
-    process ends, it waits for the others for ten seconds at most.
+    Enter the block before JAX initialises its devices. SIGTERM acts as in a single process: JAX's preemption service,
+    which would catch it, is off. At its end the process waits at most ten seconds for the others.
 
     Args:
-      count: of processes; "auto" where jax can tell it, and the rest, from SLURM, a TPU pod or Open MPI.
-      index: of this process, 0 to count - 1.
-      coordinator: HOST:PORT of process 0, at which all meet.
-      timeout: seconds to wait for all to come. Then this process ends, in one line and with exit status 1: jax's own
-        limit would end it in a stack trace.
+      count: number of processes; "auto" if JAX can read all settings from SLURM, a TPU pod or Open MPI.
+      index: index of this process, 0 to count - 1.
+      coordinator: HOST:PORT of process 0, where all processes connect.
+      timeout: seconds to wait for all processes. Then this process ends with one line and exit status 1; JAX's own
+        limit would end it with a stack trace.
 
     Raises:
       InputError: no cluster is found, or the address cannot be used.
     """
     jax.config.update("jax_enable_preemption_service", False)
-    given = {} if count == "auto" else {"coordinator_address": coordinator, "num_processes": count, "process_id": index}
+    settings = (
+        {} if count == "auto" else {"coordinator_address": coordinator, "num_processes": count, "process_id": index}
+    )
     watch = threading.Timer(timeout, _give_up, (coordinator, index, count, timeout))
     watch.daemon = True
     watch.start()
     try:
         jax.distributed.initialize(
-            **given,
+            **settings,
             cluster_detection_method=None if count == "auto" else "deactivate",
-            initialization_timeout=math.ceil(timeout) + 60,  # it is `watch` that gives up
+            initialization_timeout=math.ceil(timeout) + 60,  # `watch` ends the process earlier
         )
     except (ValueError, RuntimeError) as error:
         if count == "auto":
-            told = "--processes auto: jax finds no cluster here; say --processes N --process I --coordinator HOST:PORT"
+            message = "--processes auto: JAX finds no cluster; use --processes N --process I --coordinator HOST:PORT"
         else:
-            told = f"--coordinator {coordinator}: process {index} of {count} cannot start"
-        raise InputError(f"{told} ({_first_sentence(error)})") from error
+            message = f"--coordinator {coordinator}: process {index} of {count} cannot start"
+        raise InputError(f"{message} ({_first_sentence(error)})") from error
     finally:
         watch.cancel()
     try:
-        gathered(0)  # the first talk waits 30 s for the others and no longer (gloo): now all are here
+        gathered(0)  # gloo's first message waits at most 30 s: send it while all processes have just connected
         yield
     except SystemExit as stop:
         _end(stop.code if isinstance(stop.code, int) else int(stop.code is not None))
@@ -81,20 +83,22 @@ def joined(count: int | Literal["auto"], index: int | None, coordinator: str | N
 
 
 def leave() -> None:
-    """Ends what `joined` began: all come here, and from then on each is on its own, and may go."""
+    """Disconnects the processes that `joined` connected: all call this, and afterwards each may end on its own."""
     jax.distributed.shutdown()
 
 
 def is_process_zero() -> bool:
-    """Whether this is process 0, the one that writes."""
+    """Returns whether this is process 0, which writes."""
     return jax.process_index() == 0
 
 
 def on_all(work: Callable[..., Value], *arguments: Any) -> Value:
-    """What `work(*arguments)` returns, when it is done in every process. It must not compute with others.
+    """Returns the result of `work(*arguments)` after it is done in every process.
+
+    `work` must not communicate with other processes.
 
     Raises:
-      ProcessError: another process failed. A process that failed itself raises its own error.
+      ProcessError: `work` failed in another process. A process in which it failed raises its own error.
     """
     if jax.process_count() == 1:
         return work(*arguments)
@@ -107,17 +111,17 @@ def on_all(work: Callable[..., Value], *arguments: Any) -> Value:
     if error:
         raise error
     if any(failed):
-        raise ProcessError(f"{_who()} stops, since process {failed.index(1)} failed, which says why")
+        raise ProcessError(f"{_who()} stops because process {failed.index(1)} failed; see the error of that process")
     return value
 
 
 def on_process_zero(work: Callable[..., Value], *arguments: Any) -> Value | None:
-    """As `on_all`, but process 0 alone works; the others wait and get None."""
+    """Does as `on_all`, but only process 0 works; the others wait and get None."""
     return on_all(work if is_process_zero() else lambda *_: None, *arguments)
 
 
 def from_process_zero(work: Callable[..., Any], *arguments: Any) -> Any:
-    """As `on_process_zero`, but all get what process 0 got: anything that JSON can say."""
+    """Does as `on_process_zero`, but all processes get the result of process 0, which must be JSON-serialisable."""
     value = on_process_zero(work, *arguments)
     if jax.process_count() == 1:
         return value
@@ -128,36 +132,39 @@ def from_process_zero(work: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def arrays_from_process_zero(tree: Any, like: Any) -> Any:
-    """The arrays of `tree` in process 0, bit for bit, in all; `like` has their shapes, and `tree` is None elsewhere."""
+    """Returns in all processes, bit for bit, the arrays of `tree` in process 0.
+
+    `like` has their shapes; `tree` is None in other processes.
+    """
     if jax.process_count() == 1:
         return tree
 
-    def sent(leaf: jax.Array | None, shape: jax.ShapeDtypeStruct) -> jax.Array:
+    def broadcast(leaf: jax.Array | None, shape: jax.ShapeDtypeStruct) -> jax.Array:
         numbers = keys.zeros(shape) if leaf is None else keys.as_numbers(leaf)
-        got = multihost_utils.broadcast_one_to_all(np.frombuffer(numbers.tobytes(), np.uint8))
-        numbers = np.frombuffer(got.tobytes(), numbers.dtype).reshape(numbers.shape)
-        return keys.as_before(jax.numpy.asarray(numbers), shape)
+        sent_bytes = multihost_utils.broadcast_one_to_all(np.frombuffer(numbers.tobytes(), np.uint8))
+        numbers = np.frombuffer(sent_bytes.tobytes(), numbers.dtype).reshape(numbers.shape)
+        return keys.from_numbers(jax.numpy.asarray(numbers), shape)
 
     shapes, structure = jax.tree.flatten(like)
     leaves = jax.tree.leaves(tree) if is_process_zero() else [None] * len(shapes)
-    return jax.tree.unflatten(structure, map(sent, leaves, shapes))
+    return jax.tree.unflatten(structure, map(broadcast, leaves, shapes))
 
 
 def gathered(number: int) -> list[int]:
-    """The number of each process, in their order."""
+    """Returns the numbers of all processes, in the order of the processes."""
     if jax.process_count() == 1:
         return [number]
     return multihost_utils.process_allgather(np.int32(number)).tolist()
 
 
 def check_alike(value: Any) -> None:
-    """Refuses processes that were told different things, and would wait for each other for ever.
+    """Refuses processes with different values, which would wait for each other for ever.
 
     Args:
-      value: that must be the same in all; anything that JSON can say.
+      value: must be equal in all processes and JSON-serialisable.
 
     Raises:
-      InputError: names a process that is told otherwise than process 0.
+      InputError: names a process whose value differs from the value of process 0.
     """
     if jax.process_count() == 1:
         return
@@ -166,13 +173,16 @@ def check_alike(value: Any) -> None:
     different = np.flatnonzero(np.any(digests != digests[0], axis=1))
     if different.size:
         raise InputError(
-            f"process {different[0]} of {jax.process_count()} was started with other flags, or other data, than process"
-            " 0; all take the same command"
+            f"process {different[0]} of {jax.process_count()} has other flags or other data than process 0; start all"
+            " processes with the same command"
         )
 
 
 def spread(tree: Any, sharding: NamedSharding) -> Any:
-    """The arrays, which every process has whole, on the devices of `sharding`: each puts its part on its own."""
+    """Returns arrays, of which every process has a full copy, on the devices of `sharding`.
+
+    Each process places the shards of its own devices.
+    """
     if sharding.is_fully_addressable:
         return jax.device_put(tree, sharding)
 
@@ -180,53 +190,54 @@ def spread(tree: Any, sharding: NamedSharding) -> Any:
         if not leaf.is_fully_addressable:
             return jax.device_put(leaf, sharding)
         numbers = keys.as_numbers(leaf)
-        return keys.as_before(jax.make_array_from_process_local_data(sharding, numbers, numbers.shape), leaf)
+        return keys.from_numbers(jax.make_array_from_process_local_data(sharding, numbers, numbers.shape), leaf)
 
     return jax.tree.map(place, tree)
 
 
 def to_local(tree: Any) -> Any:
-    """The arrays whole on the first device of this process, where they are spread over several processes.
+    """Returns arrays that are spread over several processes as full copies on this process's first device.
 
-    It computes with the others, unless each device has all. What is on devices of this process alone stays as it is.
+    All processes must call this, unless the arrays are fully replicated. Arrays on devices of this process only are
+    returned unchanged.
     """
 
-    def own(leaf: jax.Array) -> jax.Array:
+    def gather(leaf: jax.Array) -> jax.Array:
         if leaf.is_fully_addressable:
             return leaf
         if not leaf.is_fully_replicated:
             leaf = jax.jit(_same, out_shardings=NamedSharding(leaf.sharding.mesh, PartitionSpec()))(leaf)
         return leaf.addressable_data(0)
 
-    return jax.tree.map(own, tree)
+    return jax.tree.map(gather, tree)
 
 
 @contextlib.contextmanager
 def lost_process_as_error() -> Iterator[None]:
-    """Within, other processes that are gone raise a ProcessError.
+    """Turns JAX's error about a lost process, inside the block, into a ProcessError of one line.
 
     Raises:
-      ProcessError: one line.
+      ProcessError: another process has ended.
     """
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
         if jax.process_count() == 1 or not re.search(_LOST, str(error)):
             raise
-        told = f"{_who()} lost another, go on with --resume ({_first_sentence(error)})"
-        raise ProcessError(told) from error
+        message = f"{_who()} lost another process; continue with --resume ({_first_sentence(error)})"
+        raise ProcessError(message) from error
 
 
-def _end(status: int, told: str = "") -> None:
-    """Says goodbye; where the others do not, goes all the same, since jax would end the process in a stack trace."""
+def _end(status: int, message: str = "") -> None:
+    """Disconnects; after `_EXIT_SECONDS` exits with `message`, because JAX would end the process with a stack trace."""
 
-    def go() -> None:
-        print(told, end="", file=sys.stderr, flush=True)
+    def stop() -> None:
+        print(message, end="", file=sys.stderr, flush=True)
         os._exit(status)
 
     if jax.distributed.is_initialized():
         sys.stdout.flush()
-        watch = threading.Timer(_PATIENCE, go)
+        watch = threading.Timer(_EXIT_SECONDS, stop)
         watch.daemon = True
         watch.start()
         jax.distributed.shutdown()
@@ -234,14 +245,18 @@ def _end(status: int, told: str = "") -> None:
 
 
 def _give_up(coordinator: str | None, index: int | None, count: int | str, timeout: float) -> None:
-    """Ends a process that waits within jax, from another thread."""
-    if coordinator is None:  # jax found the others by itself, and tells it to nobody
-        from jax._src.distributed import global_state as found
+    """Ends a process that waits inside JAX; called in another thread."""
+    if coordinator is None:  # JAX has detected the cluster, and its public interface does not say the address
+        from jax._src.distributed import global_state
 
-        coordinator, index, count = found.coordinator_address, found.process_id, found.num_processes
-    seen = "not all have come" if _answers(coordinator) else "nobody answers there"
+        coordinator, index, count = (
+            global_state.coordinator_address,
+            global_state.process_id,
+            global_state.num_processes,
+        )
+    reason = "some are missing" if _answers(coordinator) else "no process answers there"
     print(
-        f"error: process {index} of {count} waited {timeout:g} s at {coordinator} for the others: {seen}",
+        f"error: process {index} of {count} waited {timeout:g} s at {coordinator} for the others: {reason}",
         file=sys.stderr,
         flush=True,
     )
@@ -257,7 +272,7 @@ def _answers(address: str | None) -> bool:
     return True
 
 
-def _same(a: jax.Array) -> jax.Array:  # one function, so that it is compiled once for each shape
+def _same(a: jax.Array) -> jax.Array:  # a named function, so that it is compiled once per shape
     return a
 
 

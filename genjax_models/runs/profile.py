@@ -1,4 +1,4 @@
-"""A trace of a few steps: what the machine did when."""
+"""Traces of a few steps by JAX's profiler."""
 
 import contextlib
 import sys
@@ -13,18 +13,20 @@ _TRACES = "*.trace.json.gz"
 
 
 def traces(folder: Path) -> Callable[[], contextlib.AbstractContextManager]:
-    """Makes contexts within which JAX's profiler writes a trace into `folder`; each ends in a line that says how to
-    open it."""
+    """Returns a factory of contexts in which JAX's profiler writes a trace into `folder`.
+
+    At its end each context prints the path of the trace, and how to open it.
+    """
 
     @contextlib.contextmanager
     def trace() -> Iterator[None]:
         options = jax.profiler.ProfileOptions()
-        options.python_tracer_level = 0  # Python waits for the steps, and has thousands of events to say so
+        options.python_tracer_level = 0  # Python only waits for the steps, but would write thousands of events
         before = set(folder.rglob(_TRACES))
         with jax.profiler.trace(folder, profiler_options=options):
             yield
         for path in set(folder.rglob(_TRACES)) - before:
-            how = f"open it at https://ui.perfetto.dev, or by: pip install xprof; xprof --logdir {folder}"
-            print(f"\ntrace: {path}\n{how}", file=BestEffortStream(sys.stderr))
+            advice = f"open it at https://ui.perfetto.dev, or by: pip install xprof; xprof --logdir {folder}"
+            print(f"\ntrace: {path}\n{advice}", file=BestEffortStream(sys.stderr))
 
     return trace

@@ -1,4 +1,4 @@
-"""The two shapes that an experiment fills in. Imports no jax, so that --help is quick."""
+"""The types that an experiment fills in. Imports no jax, so that --help is quick."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 
 class System(NamedTuple):
-    """All that a config determines. Every function but `figures` is pure and may be jitted.
+    """The functions that a config determines. Every function except `figures` is pure and may be jitted.
 
     objective: players, losses and `sample`.
     trainer: turns the objective into `init` and `step`.
     prepare(dataset) -> Prepared: scales and binarises.
-    evaluate(players, key, batch) -> values by name, `[n]` per example or scalars: the held-out figures.
-    draw(players, key, n, label=None) -> `[n, *shape]`: what pictures of samples show.
+    evaluate(players, key, batch) -> held-out metrics by name, `[n]` per example or scalars.
+    draw(players, key, n, label=None) -> `[n, *shape]`: content of the pictures of samples.
     figures(players, prepared) -> (Facts, list of Picture): facts for the findings, and pictures for the report.
-    test_metrics(players, key, batch) -> values as in `evaluate`: costlier figures, computed on the test split only.
+    test_metrics(players, key, batch) -> metrics as in `evaluate`, computed on the test split only, for their cost.
     model: the model that `export`, `encode` and the commands on latents take; None if there is none.
-    range: lowest and highest value of what `draw` returns, for pictures.
+    range: lowest and highest value of `draw`, for pictures.
 
-    The players are those of `runs.evaluation.players_for_sampling`: moving averages replace players that keep one.
+    The players come from `runs.evaluation.players_for_sampling`: moving averages replace players that keep one.
     """
 
     objective: Objective
@@ -41,7 +41,7 @@ class System(NamedTuple):
 
 
 class Metric(NamedTuple):
-    """The held-out figure that selects the best checkpoint: its name in `System.evaluate`, and its unit."""
+    """The held-out metric that selects the best checkpoint: its name in `System.evaluate`, and its unit."""
 
     name: str
     unit: str = ""
@@ -49,13 +49,13 @@ class Metric(NamedTuple):
 
 
 class Experiment(NamedTuple):
-    """What the file of an experiment states: a class of configs and the function that builds a `System` from one.
+    """The content of an experiment's file: a class of configs, and the function that builds a `System` from a config.
 
     title: heading of the report.
     config: subclass of `systems.groups.Settings`.
-    build(config) -> System: the shape of the data is known in `config.data`. Raises InputError for what does not fit.
+    build(config) -> System: `config.data` knows the shape of the data. Raises InputError if the config does not fit.
     metric: selects the best checkpoint.
-    caption: what the pictures of samples show.
+    caption: content of the pictures of samples.
     """
 
     title: str
@@ -66,7 +66,7 @@ class Experiment(NamedTuple):
 
     @property
     def module(self) -> str:
-        """Dotted name of the module that holds this experiment, by which its runs find it."""
+        """Dotted name of the module that holds this experiment; runs store it."""
         name = self.config.__module__
         if name != "__main__":
             return name
@@ -76,7 +76,7 @@ class Experiment(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Last part of the dotted name, by which run directories are called."""
+        """Last part of the dotted name; names of run directories begin with it."""
         return self.module.rpartition(".")[2]
 
     @property

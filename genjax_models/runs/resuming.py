@@ -1,4 +1,4 @@
-"""How a run resumes: its own config with the flags that may change, and its newest whole checkpoint."""
+"""Resumes a run from its stored config and its newest undamaged checkpoint."""
 
 import dataclasses
 import sys
@@ -23,10 +23,10 @@ _MAY_CHANGE = {"training.steps", "training.evaluate_every", "training.log_every"
 def resumed_config(
     experiment: Experiment, arguments: Sequence[str], options: Options, from_process_zero: Callable
 ) -> Any:
-    """Returns the config of the run, with the flags that may change.
+    """Returns the stored config of the run, changed by the flags that may change.
 
     Raises:
-      InputError: no run is there, or a flag changes another field; says how they differ.
+      InputError: no run is there, or a flag changes another field; names the field and both values.
     """
     if options.run_dir or options.overwrite:
         raise InputError("--resume excludes --run-dir and --overwrite: a run resumes in its own directory")
@@ -55,21 +55,21 @@ def resumed_config(
 
 
 def starts(runs: list[Run], mesh: Mesh | None) -> list[Progress] | None:
-    """Returns the progress of each run, as `_newest` says. Other processes than 0 get the states only."""
-    found = processes.on_process_zero(_newest, runs, mesh)
-    if not processes.from_process_zero(lambda: found is not None):
+    """Returns the progress of each run, from `_newest`; processes other than 0 get only the states."""
+    progress = processes.on_process_zero(_newest, runs, mesh)
+    if not processes.from_process_zero(lambda: progress is not None):
         return None
     like = [state_shape(runs[0].system.trainer, runs[0].config.data.shape)] * len(runs)
-    states = processes.arrays_from_process_zero(found and [start.state for start in found], like)
-    if found is None:
+    states = processes.arrays_from_process_zero(progress and [start.state for start in progress], like)
+    if progress is None:
         return [Progress(state, [], {}) for state in states]
-    return [start._replace(state=state) for start, state in zip(found, states, strict=True)]
+    return [start._replace(state=state) for start, state in zip(progress, states, strict=True)]
 
 
 def _newest(runs: list[Run], mesh: Mesh | None) -> list[Progress] | None:
-    """Returns the progress at the newest step of which every run has a whole checkpoint, and cuts the metrics there.
+    """Returns the progress at the newest step at which every run has an undamaged checkpoint; cuts the metrics there.
 
-    None if the runs were killed before their first checkpoint: they start again.
+    Returns None if the runs were killed before their first checkpoint; they then start again.
     """
     folders = [run.folder / "checkpoints" for run in runs]
     for folder in folders:
@@ -86,7 +86,7 @@ def _newest(runs: list[Run], mesh: Mesh | None) -> list[Progress] | None:
     progress = []
     for run, (state, about) in zip(runs, checkpoints.restore_all(folders, shape, warn), strict=True):
         if about["data"] != run.about["data"]:
-            raise InputError(f"--resume {run.folder}: {run.config.data} is no longer the data with which the run began")
+            raise InputError(f"--resume {run.folder}: {run.config.data} has changed since the run began")
         if mesh is not None and not mesh.is_multi_process:
             state = jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
         rows = directory.cut_rows(run.folder / "metrics.jsonl", int(state.step))

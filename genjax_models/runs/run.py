@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from genjax_models.runs import checkpoints, directory
 from genjax_models.runs.evaluation import Evaluate
 from genjax_models.runs.fields import replaced, unchecked
@@ -16,15 +14,14 @@ from genjax_models.runs.logs import Member
 from genjax_models.runs.members import Members, values_of
 from genjax_models.runs.protocol import Experiment, System
 from genjax_models.runs.sample_history import SampleHistory, fixed_noise_draw
-from genjax_models.types import Trainer
+from genjax_models.types import Tracer, Trainer
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A member of an experiment; the only member is called "".
+    """A member of an experiment; an only member has the name "".
 
-    `values` are the numbers of a sweep. `about` is what manifests say of the run: experiment, config and digest of the
-    data.
+    `values` are the numbers of a sweep. `about` is stored in manifests: experiment, config and digest of the data.
     """
 
     experiment: Experiment
@@ -43,7 +40,7 @@ class Run:
             directory.write_json(self.folder / "environment.json", directory.environment(command))
 
     def save(self, progress: Progress, row: Row) -> None:
-        """Writes a checkpoint, whose score is the metric of the row."""
+        """Writes a checkpoint; its score is the metric in the row, negated if lower is better."""
         metric = self.experiment.metric
         value = row.get(metric.name)
         score = value if value is None or metric.higher_is_better else -value
@@ -77,7 +74,7 @@ class Systems:
 
     def trainer(self, values: Mapping[str, Any]) -> Trainer:
         """Returns the trainer of these values, which may be tracers."""
-        if any(isinstance(value, jax.core.Tracer) for value in values.values()):
+        if any(isinstance(value, Tracer) for value in values.values()):
             return self.experiment.build(unchecked(self.config, values)).trainer
         return self(values).trainer
 
@@ -86,7 +83,7 @@ class Systems:
 
 
 def runs_of(systems: Systems, members: Members, folder: Path, data_digest: str) -> list[Run]:
-    """Returns the run of each member; `folder` holds the only one, or a directory per member."""
+    """Returns the run of each member; `folder` is the directory of an only member, or holds a directory per member."""
     experiment, shape = systems.experiment, systems.config.data.shape
     draw = functools.cache(lambda values: fixed_noise_draw(systems(dict(values)), shape))
     runs = []

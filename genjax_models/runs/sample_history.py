@@ -1,4 +1,4 @@
-"""Samples from fixed noise at each evaluation, which show how a run learns. They are on disk, so that a resumed run has all."""
+"""Samples from the same noise at each evaluation, stored on disk, so that a resumed run has all of them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,13 +13,13 @@ from genjax_models.runs.protocol import System
 from genjax_models.types import Array, Players, Shape, TrainState
 
 _SAMPLES = 64
-_NOISE = 2**32 - 3  # no key of a run or of an evaluation: the same noise at every evaluation
+_NOISE = 2**32 - 3  # the noise of every evaluation; no key of a run or of an evaluation is folded with it
 
 Draw = Callable[[Players], Array]
 
 
 def fixed_noise_draw(system: System, shape: Shape) -> Draw | None:
-    """Returns players -> samples `[64, *shape]`, compiled; None if examples of this shape are no images."""
+    """Returns a compiled function, players -> samples `[64, *shape]`; None if examples of this shape are not images."""
     if not pictures.drawable(shape):
         return None
     key = lambda: jax.random.fold_in(jax.random.key(0), np.uint32(_NOISE))
@@ -27,7 +27,7 @@ def fixed_noise_draw(system: System, shape: Shape) -> Draw | None:
 
 
 class SampleHistory:
-    """The samples of a run, in `folder`."""
+    """The stored samples of a run, in `folder`."""
 
     def __init__(self, draw: Draw | None, folder: Path, caption: str, range: tuple[float, float]):
         self.draw, self.folder, self.caption, self.range = draw, folder, caption, range

@@ -1,4 +1,4 @@
-"""Shapes of states and batches, found without compute."""
+"""Shapes and sizes of states and batches, without compute."""
 
 import math
 from typing import Any
@@ -17,7 +17,7 @@ def state_shape(trainer: Trainer, shape: Shape) -> TrainState:
 
 
 def batch_shape(split: Split | Batch, batch_size: int) -> Batch:
-    """Returns a batch of the split, as a step sees it, as shapes: x in float32, other fields as they are stored."""
+    """Returns the shapes of a step's batch: x in float32, other fields in their stored dtypes."""
 
     def field(values: Any, dtype: Any = None) -> jax.ShapeDtypeStruct | None:
         if values is None:
@@ -28,7 +28,7 @@ def batch_shape(split: Split | Batch, batch_size: int) -> Batch:
 
 
 def count(tree: Any) -> int:
-    """Returns the number of numbers in a tree of arrays or shapes."""
+    """Returns the number of elements in a tree of arrays or shapes."""
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
 
 

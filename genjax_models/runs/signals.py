@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT ask a run to stop; they do not break it."""
+"""Signals: the first SIGTERM or SIGINT asks a run to stop at the end of its chunk."""
 
 import contextlib
 import signal
@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 
 @contextlib.contextmanager
 def listening() -> Iterator[Callable[[], int]]:
-    """Within, the first SIGTERM or SIGINT only leaves its number, which the function given returns (0 before).
+    """Records the first SIGTERM or SIGINT inside the block; yields a function that returns its number, 0 before it.
 
-    A second one acts as if nobody listened: it stops the process at once. Outside the main thread, where Python allows
-    no handlers, nothing is changed.
+    A second signal has its default effect: it stops the process at once. Outside the main thread, where Python allows
+    no handlers, signals keep their effect.
     """
     received = [0]
     if threading.current_thread() is not threading.main_thread():
@@ -23,13 +23,13 @@ def listening() -> Iterator[Callable[[], int]]:
         for number, handler in before.items():
             signal.signal(number, handler)
 
-    def note(number: int, _) -> None:
+    def record(number: int, _) -> None:
         received[0] = number
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     for number in before:
-        signal.signal(number, note)
+        signal.signal(number, record)
     try:
         yield lambda: received[0]
     finally:

@@ -1,4 +1,4 @@
-"""Whether members that differ in fields of their config can be one program."""
+"""Checks whether members that differ in fields of their config can share one compiled program."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,21 +13,22 @@ TrainerOf = Callable[[Mapping[str, Any]], Trainer]
 
 
 def check(trainer_of: TrainerOf, batch: Batch, names: Sequence[str], others: Sequence[str]) -> None:
-    """Refuses fields that do not enter the step as numbers: that choose what is computed, or are not read by it.
+    """Refuses fields that do not enter the step as numbers: it must read them, and they must not select computations.
 
     Args:
       trainer_of: values by name -> trainer.
-      batch: of the shapes of a step's; nothing is computed.
-      names: of the fields that are to be swept.
-      others: of those that might be: which of them can is found out by trial, where one must be told.
+      batch: shapes of a step's batch; nothing is computed.
+      names: fields to sweep.
+      others: candidates for the error message, which lists the fields that can be swept.
 
     Raises:
-      InputError: names the field, and those that can be swept.
+      InputError: names the field, and the fields that can be swept.
     """
     for name in names:
         if reason := _fault(trainer_of, batch, name):
-            can = [other for other in others if not _fault(trainer_of, batch, other)]
-            raise InputError(f"--sweep {name}: {reason}; fields that can be swept here: {', '.join(can) or 'none'}")
+            accepted = [other for other in others if not _fault(trainer_of, batch, other)]
+            listed = ", ".join(accepted) or "none"
+            raise InputError(f"--sweep {name}: {reason}; fields that can be swept here: {listed}")
 
 
 def _fault(trainer_of: TrainerOf, batch: Batch, name: str) -> str | None:
@@ -37,7 +38,7 @@ def _fault(trainer_of: TrainerOf, batch: Batch, name: str) -> str | None:
 
     try:
         traced = jax.make_jaxpr(step)(1.0, batch)
-    except (TypeError, ValueError):  # of code that asks a tracer for a number, and of a check that cannot read it
-        return "it is no number of the step alone, but decides what is computed"
+    except (TypeError, ValueError):  # raised by code that needs the number of a tracer, such as a check
+        return "it selects what is computed, and is not only a number in the step"
     _, used = dce_jaxpr(traced.jaxpr, [True] * len(traced.jaxpr.outvars))
     return None if used[0] else "the step does not read it"

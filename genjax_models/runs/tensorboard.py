@@ -1,4 +1,4 @@
-"""TensorBoard beside `metrics.jsonl`: the same rows, as scalars."""
+"""TensorBoard files with the rows of `metrics.jsonl`, as scalars."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -10,16 +10,16 @@ from genjax_models.runs.history import Row
 
 @contextlib.contextmanager
 def tensorboard(folder: Path | str, *, resumed_at: int | None = None) -> Iterator[Callable[[Row], None]]:
-    """A callback for `fit` that writes each row's metrics as scalars "split/name" at the row's step.
+    """Yields a callback for `fit` that writes each row's metrics as scalars "split/name" at the row's step.
 
         with tensorboard("runs/demo/tensorboard") as on_metrics:
             fit(trainer, data, training, on_metrics=on_metrics)
 
-    All is on disk when the block is left, however it is left.
+    All rows are on disk at the end of the block, also after an error.
 
     Args:
-      folder: of the event files; made where it is not there. What is there already stays.
-      resumed_at: the step at which a run that was stopped goes on: TensorBoard forgets what it logged after it.
+      folder: folder of the event files; created if it is absent. Existing files are kept.
+      resumed_at: step from which a stopped run resumes; TensorBoard then hides rows of later steps in earlier files.
 
     Raises:
       InputError: tensorboardX is not installed.
@@ -28,9 +28,9 @@ def tensorboard(folder: Path | str, *, resumed_at: int | None = None) -> Iterato
         from tensorboardX import SummaryWriter
     except ImportError as error:
         raise InputError(
-            "tensorboard: tensorboardX writes its files and is not installed; pip install 'genjax_models[tensorboard]'"
+            "tensorboard needs tensorboardX, which is not installed; pip install 'genjax_models[tensorboard]'"
         ) from error
-    # A name is made of the second; a second writer within it would empty the first one's file.
+    # A file's name holds the second; without the suffix, a second writer would overwrite the file.
     earlier = len(list(Path(folder).glob("events.out.tfevents.*")))
     purge_step = None if resumed_at is None else resumed_at + 1
     with SummaryWriter(str(folder), purge_step=purge_step, filename_suffix=f".{earlier:04d}") as writer:

@@ -14,7 +14,7 @@ from genjax_models.evaluation.estimates import estimate
 from genjax_models.evaluation.findings import Facts
 from genjax_models.evaluation.quadrature import quadrature_log_likelihood
 from genjax_models.figures import pictures, plots
-from genjax_models.figures.plots import Components
+from genjax_models.figures.mixture_plots import Components
 from genjax_models.models import GeneratorModel, LatentVariableModel, MixtureModel
 from genjax_models.runs.evaluation import evaluation_key
 from genjax_models.runs.fit import fit

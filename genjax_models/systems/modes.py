@@ -11,8 +11,8 @@ from genjax_models.data import synthetic
 from genjax_models.evaluation.findings import Facts
 from genjax_models.evaluation.modes import mode_coverage
 from genjax_models.figures import plots
+from genjax_models.figures.mixture_plots import SampledModes, sampled_modes
 from genjax_models.figures.pictures import Picture
-from genjax_models.figures.plots import SampledModes
 from genjax_models.runs.evaluation import evaluation_key
 from genjax_models.runs.protocol import System
 from genjax_models.types import Objective, Players, Trainer
@@ -46,7 +46,7 @@ def modes_system(data: str, objective: Objective, trainer: Trainer, model: Any =
             f"{_SHOWN:,} samples over the test points. A sample is good within three standard deviations of a centre; a"
             " mode is covered if it has a tenth of its share of the samples, good ones only."
         )
-        picture = plots.sampled_modes(data.test.x, {"": [sampled]})
+        picture = sampled_modes(data.test.x, {"": [sampled]})
         return Facts(), [Picture("samples", "Samples", caption, plots.png(picture))]
 
     prepare = lambda dataset: gx.prepare(dataset, binarise="none", range=dataset.range)

@@ -164,7 +164,7 @@ def _while_finite(step: Callable, start: TrainState, num_steps: Array | int, chu
         guards = jnp.array([jnp.isfinite(m) for name, m in metrics.items() if _guards(name)])
         finite = jnp.all(guards.reshape(len(guards), chunk, -1), axis=(0, 2))
         healthy = jnp.min(jnp.where(finite, count, jnp.arange(chunk)))  # steps before the first bad loss
-        # A step can fail in its variables alone: then suspect the step before the first loss that is not finite.
+        # Only the variables of a step may fail: then suspect the step before the first loss that is not finite.
         sound = (healthy >= count) & _finite(state.variables)
         return jnp.where(sound, count, jnp.minimum(healthy, count - 1)), sound | (count == 0), state, metrics
 

@@ -110,7 +110,7 @@ def pmapped(
       step takes a batch `[batch, ...]`. The step is compiled, and donates nothing.
 
     Raises:
-      ValueError: as `trainer` and `data_mesh`; from `init`, a player with integer state beside "params" (Markov
+      ValueError: as `trainer` and `data_mesh`; from `init`, a player with integer state next to "params" (Markov
         chains), of which devices cannot take a mean; from `step`, a batch that the devices do not divide.
     """
     chosen = list(data_mesh(devices).devices.flat)
@@ -156,7 +156,7 @@ def check_divides(batch_size: int, devices: int) -> None:
 
 
 def _check_averages(players: Players) -> None:
-    """Raises ValueError for a player with state beside "params" that is not floating point."""
+    """Raises ValueError for a player with state outside "params" that is not floating point."""
     for player, variables in players.items():
         for name, values in variables.items():
             types = {str(leaf.dtype) for leaf in jax.tree.leaves(values) if not jnp.issubdtype(leaf.dtype, jnp.inexact)}

@@ -25,7 +25,7 @@ def trainer(
     """Turns an objective into `init` and a pure `step`.
 
     In a step every player moves, in the order of `objective.losses`. A move follows the gradient of the player's own
-    loss with respect to its own "params" alone. Later players see the earlier players after their moves.
+    loss with respect only to its own "params". Later players see the earlier players after their moves.
 
     A player may have no "params", only state (Markov chains, say). The `Aux.variables` of the losses are all that moves
     it, and its optimizer sees the empty tree {}.

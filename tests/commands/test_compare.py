@@ -11,7 +11,7 @@ import pytest
 
 from experiments import autoencoder, info_vae, vae
 from genjax_models.commands import compare
-from genjax_models.figures import plots
+from genjax_models.figures import curve_plots, plots
 from genjax_models.reports import comparison
 from genjax_models.reports.stored_run import read_run
 from genjax_models.runs import directory
@@ -132,11 +132,11 @@ def test_seeds_become_a_mean_with_its_standard_deviation_and_runs_keep_their_sta
 
 
 def test_the_page_warns_of_what_would_mislead(sweep):
-    warnings = page_of(sweep, *SWEEP).text["Beware"]
-    assert "half has not finished; it got to step 10 of 20. It has no result" in warnings
-    assert "large-again has config and seed of large, and other results" in warnings
+    warnings = page_of(sweep, *SWEEP).text["Notes"]
+    assert "half has not finished: it reached step 10 of 20. It has no result" in warnings
+    assert "large-again has the config and the seed of large, and other results" in warnings
     assert "small" not in warnings
-    assert "Beware" not in page_of(sweep, "small-seed1", "small-seed2").html
+    assert "Notes" not in page_of(sweep, "small-seed1", "small-seed2").html
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_figures_of_different_data_are_not_passed_off_as_comparable(module, fiel
     write(tmp_path / "one")
     write(tmp_path / "other", module, **fields)
     html = page_of(tmp_path, "one", "other").html
-    assert (note in html) if note else ("Beware" not in html)
+    assert (note in html) if note else ("Notes" not in html)
 
 
 def test_only_fields_that_differ_are_shown_a_column_for_each_run(sweep):
@@ -205,8 +205,8 @@ def test_groups_that_would_have_one_name_list_their_runs(tmp_path):
 
 def curves_drawn(monkeypatch, folder, *names):
     """The axes of every figure of curves on the page."""
-    made, draw = [], plots.curves_of_runs
-    monkeypatch.setattr(plots, "curves_of_runs", lambda *a, **k: made.append(draw(*a, **k)) or made[-1])
+    made, draw = [], curve_plots.curves_of_runs
+    monkeypatch.setattr(curve_plots, "curves_of_runs", lambda *a, **k: made.append(draw(*a, **k)) or made[-1])
     page = page_of(folder, *names)
     return page, [figure.axes[0] for figure in made]
 
@@ -226,9 +226,9 @@ def test_curves_show_the_mean_the_range_over_seeds_and_what_is_not_finished(swee
 
 
 def test_a_short_run_and_a_long_run_are_within_one_picture():
-    short = plots.Curve("short", np.array([0, 10, 20]), np.array([[-500.0, -9.0, -8.0]]))
-    long = plots.Curve("long", np.array([0, 1000, 2000]), np.array([[-500.0, -3.0, -2.0]]))
-    low, high = plots.curves_of_runs([short, long], label="bound").axes[0].get_ylim()
+    short = curve_plots.Curve("short", np.array([0, 10, 20]), np.array([[-500.0, -9.0, -8.0]]))
+    long = curve_plots.Curve("long", np.array([0, 1000, 2000]), np.array([[-500.0, -3.0, -2.0]]))
+    low, high = curve_plots.curves_of_runs([short, long], label="bound").axes[0].get_ylim()
     assert -15 < low < -9
     assert -2 < high < 0
 
@@ -262,7 +262,7 @@ def test_pictures_stand_side_by_side(tmp_path):
     assert page.images["Samples"] == ["Samples of one", "Samples of two", "Samples of three"]
     assert "three, at step 10" in page.text["Samples"]
     assert page.images["Reconstructions"] == ["Reconstructions of one"]
-    assert page.text["Reconstructions"].count("not drawn") == 2
+    assert page.text["Reconstructions"].count("absent") == 2
     assert page.images["Latent space"] == ["Latent space of one", "Latent space of two"]
     assert "Manifold" not in page.html  # that not all have
     assert "Curves of" not in page.html  # that are drawn anew
@@ -279,7 +279,7 @@ def test_a_run_that_has_just_begun_or_is_being_written_is_shown(left, tmp_path):
         (begun / name).write_text(text)
     page = page_of(tmp_path, "done", "begun")
     assert ("no metrics yet" in page.html) is not bool(left)
-    assert ("got to step 0 of 20" in page.html) is bool(left)
+    assert ("reached step 0 of 20" in page.html) is bool(left)
     assert page.rows["Results"][-1] == ["begun", "1", "not finished", "\N{EN DASH}"]
 
 
@@ -289,7 +289,7 @@ def test_a_result_from_before_a_run_was_resumed_is_not_taken_for_its_own(tmp_pat
     config["config"]["training"]["steps"] = 40
     directory.write_json(resumed / "config.json", config)
     page = page_of(tmp_path, "resumed")
-    assert "resumed has not finished; it got to step 20 of 40." in page.text["Beware"]
+    assert "resumed has not finished: it reached step 20 of 40." in page.text["Notes"]
     assert page.rows["Results"][1] == ["resumed", "0", "not finished", "\N{EN DASH}"]
     assert "resumed, at step 30" in page.text["Samples"]
 
@@ -321,7 +321,7 @@ def test_a_real_run_has_its_result_on_the_page(trained, tmp_path):
         *("run", "seed", "step", "boundnats", "KLnats", "reconstructionnats", "active unitslatent dimensions"),
     ]
     assert page.rows["Results"][1][6] == str(test["active_units"])
-    assert "twin has config and seed of real, and the same results" in page.html
+    assert "twin has the config and the seed of real, and the same results" in page.html
     for title in ("Samples", "Reconstructions", "KL by dimension", "Latent space", "Learning"):
         assert page.images[title] == [f"{title} of real", f"{title} of twin"]
     assert f"--run-dir {trained}" in page.html

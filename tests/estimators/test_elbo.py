@@ -8,6 +8,7 @@ import pytest
 
 from genjax_models.estimators.distributions import Bernoulli, FullCovarianceNormal, diagonal_normal
 from genjax_models.estimators.elbo import elbo, elbo_terms
+from genjax_models.estimators.importance import iwae_bound
 from tests.statistics import assert_mean
 
 FORMS = ("kl", "entropy", "monte_carlo")
@@ -135,6 +136,74 @@ def test_z_may_be_any_pytree():
     for form in ("kl", "entropy"):
         with pytest.raises(ValueError, match=r'use form=.*"monte_carlo"'):
             elbo(jax.random.key(0), X, posterior, prior, likelihood, form=form)
+
+
+class OneEvaluation(distrax.Distribution):
+    """A diagonal Gaussian that draws and weighs in one evaluation, and counts all of them."""
+
+    event_shape = (2,)
+
+    def __init__(self, mean, scale):
+        super().__init__()
+        self.normal, self.calls = diagonal_normal(mean, scale), []
+
+    def log_prob(self, value):
+        self.calls.append("log_prob")
+        return self.normal.log_prob(value)
+
+    def _sample_n(self, key, n):
+        self.calls.append("sample")
+        return self.normal._sample_n(key, n)
+
+    def _sample_n_and_log_prob(self, key, n):
+        self.calls.append("both")
+        z = self.normal._sample_n(key, n)
+        return z, self.normal.log_prob(z)
+
+
+@pytest.mark.parametrize("estimator", ["elbo", "iwae"])
+def test_a_posterior_that_draws_and_weighs_at_once_is_evaluated_once(estimator):
+    def estimate(posterior):
+        arguments = (
+            jax.random.key(0),
+            X,
+            posterior,
+            standard_normal(2),
+            likelihood_of(PARAMETERS["W"], PARAMETERS["b"], 0.5),
+        )
+        if estimator == "elbo":
+            return elbo(*arguments, form="monte_carlo", num_samples=4)
+        return iwae_bound(*arguments, num_samples=4, zero_weights=False)
+
+    def value_and_gradient(make):
+        made = []
+
+        def total(p):
+            made.append(make(jnp.tile(p["m"], (3, 1)), jnp.tile(jnp.exp(p["log_v"] / 2), (3, 1))))
+            return jnp.sum(estimate(made[-1]))
+
+        return jax.jit(jax.value_and_grad(total))(PARAMETERS), made[-1]
+
+    fused, posterior = value_and_gradient(OneEvaluation)
+    apart, _ = value_and_gradient(diagonal_normal)
+    # Beside this evaluation, "sample" is only traced for shapes and types.
+    assert [call for call in posterior.calls if call != "sample"] == ["both"]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), fused, apart)
+
+
+@pytest.mark.parametrize(
+    "make", [diagonal_normal, lambda mean, scale: FullCovarianceNormal(mean, jax.vmap(jnp.diag)(scale))]
+)
+def test_distributions_of_two_evaluations_keep_their_numbers(make):
+    """Bit for bit those of a draw and its log-density."""
+    posterior = make(jnp.tile(PARAMETERS["m"], (3, 1)), jnp.tile(jnp.exp(PARAMETERS["log_v"] / 2), (3, 1)))
+    likelihood = likelihood_of(PARAMETERS["W"], PARAMETERS["b"], 0.5)
+    terms = elbo_terms(
+        jax.random.key(0), X, posterior, standard_normal(2), likelihood, form="monte_carlo", num_samples=4
+    )
+    z = posterior.sample(seed=jax.random.key(0), sample_shape=4)
+    expected = jnp.mean(posterior.log_prob(z) - standard_normal(2).log_prob(z), axis=0)
+    np.testing.assert_array_equal(terms.kl, expected)
 
 
 def test_where_there_is_no_closed_kl_the_error_says_what_there_is():

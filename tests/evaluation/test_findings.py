@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
+from genjax_models.evaluation import symptoms as games
 from genjax_models.evaluation.estimates import Estimate
-from genjax_models.evaluation.findings import Facts, findings, new_symptoms, symptoms
+from genjax_models.evaluation.findings import Facts, findings
 
 GREY, BINARY = np.array([0.0, 0.4, 1.0]), np.array([[0.0, 1.0], [1.0, 1.0]])
-BOUND = Facts(metric="bound")
+ADVERSARIES = ("discriminator", "discriminator_1", "discriminator_2")
+BOUND = Facts(metric="bound", adversaries=ADVERSARIES)
 ERROR = Facts(metric="squared_error", higher_is_better=False, unit="squared pixels")
 
 
@@ -49,7 +51,7 @@ def test_memorising_is_told_where_training_is_far_ahead(ahead, told):
         (True, False, None, None),
     ],
 )
-def test_a_likelihood_that_does_not_suit_the_data_is_told(bernoulli, density, values, said):
+def test_a_likelihood_that_does_not_suit_the_data_is_names(bernoulli, density, values, said):
     sentences = findings([], BOUND._replace(bernoulli=bernoulli, density=density, values=values))
     assert len(sentences) == (said is not None)
     assert all(said in sentence for sentence in sentences)
@@ -122,7 +124,7 @@ HEAVY, FEW = (
         ([0.1, 0.1, 0.1], [np.nan, 900, 900], [("1 of 3 test", FEW.format("nan"))]),
     ],
 )
-def test_a_likelihood_that_cannot_be_trusted_is_told(k_hat, sizes, said):
+def test_a_likelihood_that_cannot_be_trusted_is_names(k_hat, sizes, said):
     sentences = findings([], weights(k_hat, sizes))
     assert len(sentences) == len(said)
     for sentence, parts in zip(sentences, said, strict=True):
@@ -137,7 +139,7 @@ def test_fewer_samples_must_have_lighter_tails():
     assert "above 0.50" in sentence
 
 
-def test_a_likelihood_whose_tail_is_not_known_is_told():
+def test_a_likelihood_whose_tail_is_not_known_is_names():
     facts = BOUND._replace(weights={"effective_sample_size": np.array([9.0, 2.0])}, num_samples=10)
     assert findings([], facts) == [
         "Whether the NLL(10) can be trusted cannot be told: Pareto k-hat wants 25 samples or more."
@@ -145,7 +147,7 @@ def test_a_likelihood_whose_tail_is_not_known_is_told():
 
 
 @pytest.mark.parametrize(("information", "told"), [(3.0, False), (5.5, False), (5.6, True), (6.9, True)])
-def test_mutual_information_that_the_examples_cap_is_told(information, told):
+def test_mutual_information_that_the_examples_cap_is_names(information, told):
     sentences = findings([], BOUND._replace(mutual_information=Estimate(information, 0.1, 1_000)))
     assert sentences == told * [
         f"The mutual information I(x; z), {information:.2f} nats, is close to log n = 6.91, the most that 1,000"
@@ -209,7 +211,15 @@ def game(*training, evaluations=()):
     return sorted(rows, key=lambda row: row["step"])
 
 
-def told(history):
+def symptoms(history):
+    return games.symptoms(history, ADVERSARIES)
+
+
+def new_symptoms(history):
+    return games.new_symptoms(history, ADVERSARIES)
+
+
+def names(history):
     return [(symptom.name, symptom.player, symptom.since) for symptom in symptoms(history)]
 
 
@@ -237,18 +247,18 @@ def test_nothing_is_said_of_a_game_that_goes_well():
         ([0.98] * 30, None),
     ],
 )
-def test_a_discriminator_that_has_won_is_told(values, since):
-    assert told(accuracies(*values)) == ([] if since is None else [("won", "discriminator", since)])
+def test_a_discriminator_that_has_won_is_names(values, since):
+    assert names(accuracies(*values)) == ([] if since is None else [("won", "discriminator", since)])
 
 
 def test_who_has_won_and_since_when_is_said():
     (sentence,) = findings(accuracies(*[0.5] * 2, *[1.0] * 10), BOUND)
     assert sentence.startswith(
-        "The discriminator has told at least 99% of real and made examples apart since step 300: it has won"
+        "The discriminator has told at least 99% of real and generated examples apart since step 300: it has won"
     )
     (of_level,) = symptoms(accuracies(*[1.0] * 10, player="discriminator_2"))
     assert "The discriminator 2 has told" in of_level.sentence
-    assert symptoms(accuracies(*[1.0] * 30, player="classifier")) == []  # an accuracy that is to be wished for
+    assert symptoms(accuracies(*[1.0] * 30, player="classifier")) == []  # a high accuracy is good
 
 
 @pytest.mark.parametrize(
@@ -264,16 +274,16 @@ def test_who_has_won_and_since_when_is_said():
         ([0.0] * 30, 0.9, None),
     ],
 )
-def test_a_gradient_that_has_vanished_is_told(norms, accuracy, since):
+def test_a_gradient_that_has_vanished_is_names(norms, accuracy, since):
     history = game(*({"generator/gradient_norm": norm, "discriminator/accuracy": accuracy} for norm in norms))
     for row in history:
         if accuracy is None:
             del row["discriminator/accuracy"]
-    assert told(history) == ([] if since is None else [("vanished", "generator", since)])
+    assert names(history) == ([] if since is None else [("vanished", "generator", since)])
     for sentence in findings(history, BOUND):
         assert sentence.startswith(
-            "The gradient of the generator has vanished: since step 600 its norm has been below 1% of what it was at"
-            " first (2.9e-03 now, 3.0e-01 then)"
+            "The gradient of the generator has vanished: since step 600 its norm has been below 1% of its first"
+            " size (2.9e-03 now, 3.0e-01 then)"
         )
 
 
@@ -283,7 +293,7 @@ def test_each_generator_is_judged_beside_its_own_discriminator():
     history = game(*({f"generator_{level}/gradient_norm": norm for level in (1, 2)} for norm in gone))
     for row in history:
         row |= {"discriminator_1/accuracy": 0.95, "discriminator_2/accuracy": 0.5}
-    assert told(history) == [("vanished", "generator_1", 600)]
+    assert names(history) == [("vanished", "generator_1", 600)]
 
 
 @pytest.mark.parametrize(
@@ -292,18 +302,22 @@ def test_each_generator_is_judged_beside_its_own_discriminator():
         (
             [0.0, 0.9, 0.8, 0.49, 0.3],
             3000,
-            "0.30 of that between two examples of the data (diversity on F), and was 0.90",
+            "0.30 of the distance between two examples of the data (diversity on F), and was 0.90",
         ),
-        ([0.0, 0.1, 0.2], 1000, "0.20 of that between two examples of the data (diversity on F). The generator"),
+        (
+            [0.0, 0.1, 0.2],
+            1000,
+            "0.20 of the distance between two examples of the data (diversity on F). The generator",
+        ),
         ([0.0, 0.9, 0.8, 0.3], None, None),  # once
         ([0.0, 0.9, 0.3, 0.2, 0.6], None, None),  # no more
         ([0.0, 0.1], None, None),  # before the first step all samples are alike
         ([0.0, 0.51, 0.51, 0.51], None, None),
     ],
 )
-def test_samples_that_are_alike_are_told(values, since, words):
+def test_samples_that_are_alike_are_names(values, since, words):
     history = game(evaluations=[{"diversity_on_F": value, "diversity_on_F_se": 0.0} for value in values])
-    assert told(history) == ([] if since is None else [("diversity_on_F", "", since)])
+    assert names(history) == ([] if since is None else [("diversity_on_F", "", since)])
     for sentence in findings(history, BOUND):
         assert sentence.startswith(f"Samples are too much alike since step {since:,}: the mean distance between two")
         assert words in sentence
@@ -315,16 +329,16 @@ def test_samples_that_are_alike_are_told(values, since, words):
 )
 def test_modes_that_samples_miss_are_counted(missed, since):
     history = game(evaluations=[{"modes_covered": 8.0 - n, "modes_missed": float(n)} for n in missed])
-    assert told(history) == ([] if since is None else [("modes", "", since)])
+    assert names(history) == ([] if since is None else [("modes", "", since)])
     assert findings(history, BOUND) == (since is not None) * [
-        f"Mode collapse: samples are of {8 - missed[-1]} of the 8 modes of the data, and some have been missed since"
+        f"Mode collapse: samples cover {8 - missed[-1]} of the 8 modes of the data, and have missed some since"
         f" step {since or 0:,}."
     ]
 
 
 def test_samples_of_no_mode_are_no_collapse():
     (sentence,) = findings(game(evaluations=[{"modes_covered": 0.0, "modes_missed": 8.0}] * 3), BOUND)
-    assert sentence == "Samples are of none of the 8 modes of the data, and some have been missed since step 1,000."
+    assert sentence == "Samples cover none of the 8 modes of the data, and have missed some since step 1,000."
 
 
 def test_a_symptom_is_new_once_and_again_when_it_comes_back():
@@ -353,10 +367,21 @@ def test_a_symptom_of_training_rows_is_new_at_the_evaluation_after_it():
     ],
 )
 def test_a_game_that_has_not_settled_does_not_overfit(values, error, said):
-    facts = Facts(metric="total_variation", higher_is_better=False, unit="")
+    facts = Facts(metric="total_variation", higher_is_better=False, unit="", adversaries=ADVERSARIES)
     rows = game({}, evaluations=[{"total_variation": v, "total_variation_se": error} for v in values])
     sentences = findings(rows, facts)
     assert len(sentences) == (said is not None)
     assert all(said in sentence for sentence in sentences)
     alone = findings([row for row in rows if row["split"] == "validation"], facts)
     assert all("game" not in sentence for sentence in alone)
+
+
+def test_the_only_adversary_is_that_of_every_generator_and_names_mean_nothing():
+    """Players of other names: "critic" judges "a" and "b", of which only the gradient of "b" vanishes."""
+    norms = [1.0] * 5 + [1e-3] * 10
+    history = [
+        {"step": 100 * i, "split": "train", "critic/accuracy": 0.9, "a/gradient_norm": 1.0, "b/gradient_norm": norm}
+        for i, norm in enumerate(norms, start=1)
+    ]
+    assert [symptom.player for symptom in games.symptoms(history, ("critic",))] == ["b"]
+    assert games.symptoms(history, ()) == []

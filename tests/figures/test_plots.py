@@ -1,4 +1,4 @@
-"""Pictures show what they are given, where they say."""
+"""Plots show their arrays at the right places."""
 
 import io
 
@@ -7,7 +7,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from genjax_models.figures import plots, pictures
+from genjax_models.figures import curve_plots, latent_plots, pictures, plots
 
 
 def mosaic(figure):
@@ -16,19 +16,19 @@ def mosaic(figure):
 
 
 def flat(values, height=2, width=3, channels=1):
-    """One image of each value."""
+    """Returns one image per value."""
     return np.broadcast_to(np.reshape(values, (-1, 1, 1, 1)), (len(values), height, width, channels)).astype(float)
 
 
 def test_images_fill_the_rows_from_the_left_with_a_gap_between_them():
-    shown = mosaic(plots.image_grid(flat([0.1, 0.2, 0.3, 0.4, 0.5]), columns=3))
-    assert shown.shape[2] == 3
+    pixels = mosaic(plots.image_grid(flat([0.1, 0.2, 0.3, 0.4, 0.5]), columns=3))
+    assert pixels.shape[2] == 3
     for i, value in enumerate([0.1, 0.2, 0.3, 0.4, 0.5]):
         top, left = (i // 3) * 3, (i % 3) * 4
-        np.testing.assert_allclose(shown[top : top + 2, left : left + 3], value, rtol=1e-6)
-    assert np.all(shown[:, 3] == 1)
-    assert np.all(shown[2] == 1)
-    assert np.all(shown[3:5, 8:11] == 1)  # where no sixth image is
+        np.testing.assert_allclose(pixels[top : top + 2, left : left + 3], value, rtol=1e-6)
+    assert np.all(pixels[:, 3] == 1)
+    assert np.all(pixels[2] == 1)
+    assert np.all(pixels[3:5, 8:11] == 1)  # there is no sixth image
 
 
 def test_an_image_keeps_its_orientation():
@@ -37,8 +37,8 @@ def test_an_image_keeps_its_orientation():
 
 
 def test_the_range_decides_what_is_black_and_what_is_white():
-    shown = mosaic(plots.image_grid(flat([-1, 0, 1, 7]), columns=4, range=(-1, 1)))
-    np.testing.assert_allclose(shown[0, [0, 4, 8, 12], 0], [0, 0.5, 1, 1])
+    pixels = mosaic(plots.image_grid(flat([-1, 0, 1, 7]), columns=4, range=(-1, 1)))
+    np.testing.assert_allclose(pixels[0, [0, 4, 8, 12], 0], [0, 0.5, 1, 1])
 
 
 def test_colours_are_shown_as_they_are():
@@ -72,9 +72,9 @@ def test_a_png_file_is_black_where_the_image_is_black():
 @pytest.mark.parametrize("count", [1, 3, 10, 12])
 def test_reconstructions_stand_below_their_inputs(count):
     x, back = flat(np.linspace(0.1, 0.4, count)), flat(np.linspace(0.6, 0.9, count))
-    shown, pairs = mosaic(plots.reconstructions(x, back)), min(count, 10)
-    np.testing.assert_allclose(shown[0, : 4 * pairs : 4, 0], x[:pairs, 0, 0, 0], rtol=1e-6)
-    np.testing.assert_allclose(shown[3, : 4 * pairs : 4, 0], back[:pairs, 0, 0, 0], rtol=1e-6)
+    pixels, pairs = mosaic(plots.reconstructions(x, back)), min(count, 10)
+    np.testing.assert_allclose(pixels[0, : 4 * pairs : 4, 0], x[:pairs, 0, 0, 0], rtol=1e-6)
+    np.testing.assert_allclose(pixels[3, : 4 * pairs : 4, 0], back[:pairs, 0, 0, 0], rtol=1e-6)
 
 
 def test_the_manifold_grid_is_at_equal_steps_of_probability():
@@ -92,11 +92,11 @@ def test_the_manifold_grid_is_at_equal_steps_of_probability():
 @pytest.mark.parametrize(("axis", "brightest"), [(0, "right"), (1, "top")])
 def test_the_first_coordinate_of_the_manifold_runs_right_and_the_second_up(axis, brightest):
     grid = plots.manifold_grid(5)
-    shown = mosaic(plots.manifold(flat(jax.nn.sigmoid(grid[:, axis]), 2, 2)))[..., 0]
-    assert shown.shape == (10, 10)
-    along = shown[4] if axis == 0 else shown[::-1, 4]
+    pixels = mosaic(plots.manifold(flat(jax.nn.sigmoid(grid[:, axis]), 2, 2)))[..., 0]
+    assert pixels.shape == (10, 10)
+    along = pixels[4] if axis == 0 else pixels[::-1, 4]
     assert np.all(np.diff(along[::2]) > 0), brightest
-    across = shown[:, 4] if axis == 0 else shown[4]
+    across = pixels[:, 4] if axis == 0 else pixels[4]
     assert np.ptp(across) == 0
 
 
@@ -113,7 +113,7 @@ HISTORY = [
 
 
 def test_curves_show_the_rows_of_the_history():
-    (axes,) = plots.curves(HISTORY, "bound", label="bound (nats)").axes
+    (axes,) = curve_plots.curves(HISTORY, "bound", label="bound (nats)").axes
     train, held_out = axes.lines
     np.testing.assert_array_equal(train.get_xydata(), [(10, -50), (20, -20)])
     np.testing.assert_array_equal(held_out.get_xydata(), [(0, -90), (20, -21)])
@@ -123,30 +123,30 @@ def test_curves_show_the_rows_of_the_history():
 
 
 def test_the_untrained_model_does_not_flatten_the_curves():
-    (axes,) = plots.curves(HISTORY, "bound", label="").axes
+    (axes,) = curve_plots.curves(HISTORY, "bound", label="").axes
     low, high = axes.get_ylim()
     assert -60 < low < -50
     assert -20 < high < -10
 
 
-def test_training_is_shown_by_what_stands_for_the_metric():
+def test_a_metric_that_training_does_not_compute_has_its_counterpart_in_training():
     history = [
         row(1, "train", **{"autoencoder/loss": 4.0}),
         row(2, "validation", squared_error=3.0, squared_error_se=1),
     ]
-    (axes,) = plots.curves(history, "squared_error", label="").axes
+    (axes,) = curve_plots.curves(history, "squared_error", label="").axes
     assert [line.get_xydata().tolist() for line in axes.lines] == [[[1, 4]], [[2, 3]]]
     assert axes.get_legend_handles_labels()[1] == ["training (loss)", "validation"]
 
 
-def test_losses_of_a_game_which_are_no_measure_of_the_metric_stand_apart_each_with_a_line():
+def test_the_losses_of_a_game_have_axes_of_their_own_and_a_line_each():
     history = [
         row(0, "validation", kernel_distance=9.0),
         row(5, "train", **{"discriminator/loss": 1.3, "generator/loss": 0.7, "generator/gradient_norm": 8.0}),
         row(10, "train", **{"discriminator/loss": 1.2, "generator/loss": 0.8, "generator/gradient_norm": 8.0}),
         row(10, "validation", kernel_distance=4.0),
     ]
-    measured, losses = plots.curves(history, "kernel_distance", label="kernel distance").axes
+    measured, losses = curve_plots.curves(history, "kernel_distance", label="kernel distance").axes
     assert [line.get_xydata().tolist() for line in measured.lines] == [[[0, 9], [10, 4]]]
     assert measured.get_ylabel() == "kernel distance"
     lines = {line.get_label(): line.get_xydata().tolist() for line in losses.lines}
@@ -165,16 +165,16 @@ def test_losses_of_a_game_which_are_no_measure_of_the_metric_stand_apart_each_wi
         [*HISTORY, row(30, "validation", bound=float("nan"), bound_se=float("nan"))],
         [*HISTORY, row(30, "validation", bound=float("-inf"), bound_se=float("nan"))],
     ],
-    ids=["empty", "untrained", "training alone", "one", "no metric", "one example", "nan", "infinite"],
+    ids=["empty", "untrained", "training only", "one", "no metric", "one example", "nan", "infinite"],
 )
 def test_any_history_can_be_drawn(history):
-    assert plots.png(plots.curves(history, "bound", label="bound")).startswith(b"\x89PNG")
+    assert plots.png(curve_plots.curves(history, "bound", label="bound")).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("labels", [None, np.array([0, 1, 9, 1]), np.array([3, 3, 3, 3])], ids=["none", "some", "one"])
 def test_the_latent_space_shows_each_code_and_each_class(labels):
     codes = np.array([[0.0, 1], [2, 3], [4, 5], [6, 7]])
-    figure = plots.latent_space(codes, labels, names=(2, 5))
+    figure = latent_plots.latent_space(codes, labels, names=(2, 5))
     (axes,) = figure.axes
     np.testing.assert_array_equal(axes.collections[0].get_offsets(), codes)
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("z[2]", "z[5]")
@@ -185,16 +185,18 @@ def test_the_latent_space_shows_each_code_and_each_class(labels):
 
 
 def test_the_two_most_active_dimensions_are_shown(monkeypatch):
-    seen = {}
-    monkeypatch.setattr(figures, "latent_space", lambda codes, labels, names: seen.update(codes=codes, names=names))
-    monkeypatch.setattr(figures, "png", lambda figure: b"")
-    pictures.latent_space(np.arange(8.0).reshape(2, 4), None, np.array([0.1, 5.0, 0.2, 3.0]), "what")
-    assert seen["names"] == (1, 3)
-    np.testing.assert_array_equal(seen["codes"], [[1, 3], [5, 7]])
+    drawn = {}
+    monkeypatch.setattr(
+        latent_plots, "latent_space", lambda codes, labels, names: drawn.update(codes=codes, names=names)
+    )
+    monkeypatch.setattr(plots, "png", lambda figure: b"")
+    pictures.latent_space(np.arange(8.0).reshape(2, 4), None, np.array([0.1, 5.0, 0.2, 3.0]), "caption")
+    assert drawn["names"] == (1, 3)
+    np.testing.assert_array_equal(drawn["codes"], [[1, 3], [5, 7]])
 
 
 def test_kl_is_sorted_and_unused_dimensions_are_pale():
-    (axes,) = plots.kl_by_dimension(np.array([0.5, 2.0, 0.0]), np.array([True, True, False])).axes
+    (axes,) = latent_plots.kl_by_dimension(np.array([0.5, 2.0, 0.0]), np.array([True, True, False])).axes
     assert [bar.get_height() for bar in axes.patches] == [2, 0.5, 0]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["z[1]", "z[0]", "z[2]"]
     used, also_used, unused = (bar.get_facecolor() for bar in axes.patches)
@@ -203,12 +205,12 @@ def test_kl_is_sorted_and_unused_dimensions_are_pale():
 
 def test_learning_shows_first_and_last_step_from_the_same_noise(monkeypatch):
     made = []
-    monkeypatch.setattr(figures, "png", lambda figure, **_: made.append(figure) or b"")
-    seen = [(step, flat(np.full(12, step / 20))) for step in range(21)]
-    pictures.learning(seen, "what", (0, 1))
+    monkeypatch.setattr(plots, "png", lambda figure, **_: made.append(figure) or b"")
+    stored = [(step, flat(np.full(12, step / 20))) for step in range(21)]
+    pictures.learning(stored, "draws of x", (0, 1))
     (axes,) = made[0].axes
     titles = [label.get_text() for label in axes.get_yticklabels()]
     assert (len(titles), titles[0], titles[-1]) == (8, "step 0", "step 20")
-    shown = mosaic(made[0])
-    assert shown.shape[1] == 10 * 4
-    assert (shown[0, 0, 0], shown[-2, 0, 0]) == (0, 1)
+    pixels = mosaic(made[0])
+    assert pixels.shape[1] == 10 * 4
+    assert (pixels[0, 0, 0], pixels[-2, 0, 0]) == (0, 1)

@@ -1,4 +1,4 @@
-"""Dropout and batch normalisation act while an objective learns, their statistics move, and judging is deterministic."""
+"""Dropout and batch normalisation act while an objective learns; statistics move, and judging is deterministic."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from genjax_models.networks.classifier import ConvolutionalClassifier
 from genjax_models.networks.outputs import dense_output, emit
 from genjax_models.objectives.classifier import classifier
 from genjax_models.objectives.lapgan import lapgan
-from genjax_models.types import Aux, Batch, Objective
+from genjax_models.types import Batch, Objective
 
 SHAPE, LATENT = (4, 4, 1), 2
 KEY = jax.random.key(3)
@@ -102,14 +102,8 @@ KERNEL = gx.gaussian_kernel(1.0)
 BOTH, GENERATOR = ("encoder", "generator"), ("generator",)
 TABLE = {
     "vae": Row(lambda *a: gx.vae(latent_variable(*a)), BOTH, "vae"),
-    "vae, free bits, three samples": Row(
-        lambda *a: gx.vae(latent_variable(*a), num_samples=3, free_bits=0.1), BOTH, "vae"
-    ),
     "vae, two layers": Row(lambda *a: gx.vae(two_layers(*a), form="monte_carlo"), BOTH, "vae"),
     "iwae": Row(lambda *a: gx.iwae(latent_variable(*a), num_samples=3), BOTH, "iwae"),
-    "iwae, doubly reparameterized": Row(
-        lambda *a: gx.iwae(latent_variable(*a), num_samples=3, gradient="doubly_reparameterized"), BOTH, "iwae"
-    ),
     "iwae, two layers": Row(lambda *a: gx.iwae(two_layers(*a), num_samples=3), BOTH, "iwae"),
     "info vae": Row(lambda *a: gx.objectives.info_vae(latent_variable(*a), KERNEL), BOTH, "info_vae"),
     "autoencoder": Row(lambda *a: gx.autoencoder(coder(*a)), BOTH, "autoencoder"),
@@ -122,7 +116,6 @@ TABLE = {
         "infinite_mixture",
     ),
     "gmmn": Row(lambda *a: gx.objectives.gmmn(implicit(*a), KERNEL), GENERATOR, "generator"),
-    "moment matching": Row(lambda *a: gx.objectives.moment_matching(implicit(*a)), GENERATOR, "generator"),
     "gmmn on codes": Row(
         lambda *a: gx.objectives.gmmn_autoencoder(
             coder(*a), implicit(None, "plain", (LATENT,)), KERNEL, autoencoder_steps=9
@@ -152,11 +145,6 @@ def one_loss(objective, player, variables, key=KEY):
     return jax.jit(lambda v: objective.losses[player](v, key, BATCH, jnp.int32(0)))(variables)
 
 
-def without_mode(objective, objective_plain, player, variables):
-    """The loss of the same params in networks that learn as they are judged."""
-    return one_loss(objective_plain, player, variables)[0]
-
-
 @pytest.mark.parametrize(("name", "place"), CASES)
 def test_dropout_acts_while_learning(name, place):
     row = TABLE[name]
@@ -164,7 +152,7 @@ def test_dropout_acts_while_learning(name, place):
     player = row.player or place
     variables = objective.init(jax.random.key(0), BATCH)
     chex.assert_trees_all_equal(variables, plain.init(jax.random.key(0), BATCH))
-    with_dropout, aux = one_loss(objective, player, variables)
+    with_dropout, _ = one_loss(objective, player, variables)
     assert abs(with_dropout - one_loss(plain, player, variables)[0]) > 1e-4
     assert with_dropout == one_loss(objective, player, variables)[0]  # a function of its key
     assert np.isfinite(with_dropout)
@@ -175,21 +163,17 @@ def test_batch_normalisation_is_by_the_batch_and_its_statistics_move(name, place
     row = TABLE[name]
     objective = row.objective(place, "batch normalisation")
     player = row.player or place
-    variables = objective.init(jax.random.key(0), BATCH)
     train = gx.trainer(objective, dict.fromkeys(objective.losses, optax.sgd(0.01)))
-    data = jax.tree.map(lambda a: jnp.concatenate([a, a]), BATCH)
-    state = train.init(KEY, BATCH)
-    before = jax.tree.map(np.asarray, state.variables[player]["batch_stats"])
-    after, metrics = gx.loop_over_data(train, batch_size=12, chunk=3)(state, data, 3)
-    moved = jax.tree.map(lambda a, b: not np.array_equal(a, b), before, after.variables[player]["batch_stats"])
-    assert all(jax.tree.leaves(moved))
+    state, step = train.init(KEY, BATCH), jax.jit(train.step)
+    before = state.variables[player]
+    after, metrics = step(state, BATCH)
+    moved = jax.tree.map(np.array_equal, before["batch_stats"], after.variables[player]["batch_stats"])
+    assert not any(jax.tree.leaves(moved))
     chex.assert_tree_all_finite((after.variables, metrics))
-    # Moments of the batch: running averages do not enter the loss.
-    other = {**variables[player], "batch_stats": jax.tree.map(lambda a: a + 3.0, variables[player]["batch_stats"])}
-    losses = [
-        one_loss(objective, player, players)[0] for players in (variables, {**variables, player: other})
-    ]
-    np.testing.assert_allclose(*losses, rtol=1e-5)
+    # The moments are the batch's: running averages do not enter the loss.
+    other = {**before, "batch_stats": jax.tree.map(lambda a: a + 3.0, before["batch_stats"])}
+    _, same = step(state._replace(variables={**state.variables, player: other}), BATCH)
+    np.testing.assert_allclose(same[f"{player}/loss"], metrics[f"{player}/loss"], rtol=1e-5)
 
 
 @pytest.mark.parametrize("mode", ["dropout", "batch normalisation"])
@@ -231,7 +215,7 @@ def test_the_statistics_of_a_vae_are_the_moments_of_the_batch():
     np.testing.assert_allclose(moved["var"], 0.5 + 0.5 * h.var(0), rtol=1e-4)
 
 
-def test_encoder_and_generator_drop_other_units_and_a_key_that_draws_z_is_not_shared():
+def test_another_key_drops_other_units():
     model = latent_variable("encoder", "dropout")
     variables = model.init(jax.random.key(0), BATCH)
     means = [model.learning(variables, jax.random.key(seed), BATCH).posterior.mean() for seed in (0, 1)]
@@ -264,7 +248,7 @@ def test_iwae_in_chunks_learns_with_dropout(gradient):
 )
 def test_chunks_that_would_change_the_network_are_refused(model, where, mode):
     objective = gx.iwae(model(where, mode), num_samples=4, chunk=2)
-    with pytest.raises(ValueError, match="chunk must be None for batch normalisation.* got 2"):
+    with pytest.raises(ValueError, match=r"chunk must be None for batch normalisation.* got 2"):
         one_loss(objective, "iwae", objective.init(KEY, BATCH))
 
 
@@ -291,7 +275,7 @@ def hand_made(state):
 def test_a_model_without_a_learning_mode_learns_as_it_is_judged():
     objective = gx.vae(hand_made({}))
     loss, _ = one_loss(objective, "vae", objective.init(KEY, BATCH))
-    np.testing.assert_allclose(loss, 16 * np.log(2), rtol=1e-6)
+    np.testing.assert_allclose(loss, 16 * np.log(2), rtol=1e-5)
 
 
 def test_a_model_with_batch_statistics_and_no_learning_mode_is_refused():
@@ -316,7 +300,3 @@ def test_adversaries_are_named_by_the_objective(name):
     assert set(objective.adversaries) <= set(objective.losses)
     train = gx.trainer(objective, dict.fromkeys(objective.losses, optax.sgd(0.1)))
     assert train.adversaries == objective.adversaries
-
-
-def test_aux_holds_no_variables_unless_something_moved():
-    assert Aux().variables is None

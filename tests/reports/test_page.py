@@ -1,4 +1,4 @@
-"""The report is one page that carries all it shows."""
+"""The report is one self-contained page."""
 
 import base64
 import re
@@ -7,13 +7,13 @@ from html.parser import HTMLParser
 import pytest
 
 from genjax_models.figures.pictures import Picture
-from genjax_models.reports.page import Report, render
+from genjax_models.reports.page import Page, render_page
 
 PNG = bytes(range(256))
 EVIL = "<script>alert('x')</script> & \"quoted\""
-REPORT = Report(
+CONTENT = Page(
     title="A title",
-    summary="What was run.",
+    summary="A summary.",
     command="python -m experiments.vae --data 'my data.npz'",
     results=[("Test bound", "-98.76 ± 0.54", "nats"), ("Speed", "1,234", "steps per second")],
     findings=["2 of 8 latent dimensions are unused.", "The loss was still falling."],
@@ -23,7 +23,7 @@ REPORT = Report(
 )
 
 
-class Page(HTMLParser):
+class ParsedPage(HTMLParser):
     """Tags with their attributes, and all text."""
 
     void = ("meta", "img")
@@ -51,19 +51,19 @@ class Page(HTMLParser):
 
 
 def test_the_page_fetches_nothing():
-    html = render(REPORT)
+    html = render_page(CONTENT)
     assert not re.search(r"https?:|file:|url\(|@import|//", html)
-    tags = Page(html).tags
+    tags = ParsedPage(html).tags
     assert not {"script", "link", "iframe", "object", "base"} & {tag for tag, _ in tags}
     sources = [
         value for _, attributes in tags for name, value in attributes.items() if name in ("src", "href", "srcset")
     ]
-    assert len(sources) == len(REPORT.pictures)
+    assert len(sources) == len(CONTENT.pictures)
     assert all(source.startswith("data:image/png;base64,") for source in sources)
 
 
-def test_the_pictures_are_inside_byte_for_byte_with_their_captions():
-    page = Page(render(REPORT))
+def test_the_page_holds_the_pictures_byte_for_byte_with_their_captions():
+    page = ParsedPage(render_page(CONTENT))
     images = [attributes for tag, attributes in page.tags if tag == "img"]
     assert [base64.b64decode(image["src"].split(",")[1]) for image in images] == [PNG, b"\x89PNG"]
     assert [image["alt"] for image in images] == ["Samples", "Curves"]
@@ -71,19 +71,19 @@ def test_the_pictures_are_inside_byte_for_byte_with_their_captions():
 
 
 def test_results_findings_and_the_command_are_shown():
-    shown = Page(render(REPORT)).text
-    for name, value, unit in REPORT.results:
-        assert {name, value, unit} <= set(shown)
-    assert {*REPORT.findings, REPORT.command, REPORT.title, REPORT.summary} <= set(shown)
+    text = ParsedPage(render_page(CONTENT)).text
+    for name, value, unit in CONTENT.results:
+        assert {name, value, unit} <= set(text)
+    assert {*CONTENT.findings, CONTENT.command, CONTENT.title, CONTENT.summary} <= set(text)
 
 
-def test_without_findings_the_page_says_so():
-    assert "Nothing looked wrong" in render(REPORT._replace(findings=[]))
-    assert "Nothing looked wrong" not in render(REPORT)
+def test_a_page_without_findings_says_so():
+    assert "The checks found no problem" in render_page(CONTENT._replace(findings=[]))
+    assert "The checks found no problem" not in render_page(CONTENT)
 
 
 def test_every_nested_field_has_a_row():
-    cells = Page(render(REPORT)).cells
+    cells = ParsedPage(render_page(CONTENT)).cells
     rows = dict(zip(cells[::2], cells[1::2], strict=True))
     assert rows == {
         "latent": "2",
@@ -96,23 +96,23 @@ def test_every_nested_field_has_a_row():
 
 
 @pytest.mark.parametrize(
-    "report",
+    "content",
     [
-        REPORT._replace(config={"data": EVIL}),
-        REPORT._replace(config={EVIL: 1}),
-        REPORT._replace(config={"data": [EVIL]}),
-        REPORT._replace(environment={"versions": {"jax": EVIL}}),
-        REPORT._replace(title=EVIL),
-        REPORT._replace(summary=EVIL),
-        REPORT._replace(command=EVIL),
-        REPORT._replace(findings=[EVIL]),
-        REPORT._replace(results=[(EVIL, "1", "nats")]),
-        REPORT._replace(pictures=[Picture("name", EVIL, EVIL, PNG)]),
+        CONTENT._replace(config={"data": EVIL}),
+        CONTENT._replace(config={EVIL: 1}),
+        CONTENT._replace(config={"data": [EVIL]}),
+        CONTENT._replace(environment={"versions": {"jax": EVIL}}),
+        CONTENT._replace(title=EVIL),
+        CONTENT._replace(summary=EVIL),
+        CONTENT._replace(command=EVIL),
+        CONTENT._replace(findings=[EVIL]),
+        CONTENT._replace(results=[(EVIL, "1", "nats")]),
+        CONTENT._replace(pictures=[Picture("name", EVIL, EVIL, PNG)]),
     ],
 )
-def test_what_looks_like_html_is_shown_and_not_obeyed(report):
-    html = render(report)
+def test_text_that_looks_like_html_is_escaped(content):
+    html = render_page(content)
     assert "<script" not in html
-    page = Page(html)
+    page = ParsedPage(html)
     assert EVIL in "".join(page.text)
-    assert {tag for tag, _ in page.tags} <= {tag for tag, _ in Page(render(REPORT)).tags}
+    assert {tag for tag, _ in page.tags} <= {tag for tag, _ in ParsedPage(render_page(CONTENT)).tags}

@@ -266,7 +266,7 @@ def test_fault_34_names_in_a_manifest_are_never_followed(folder, trained):
 def test_a_model_with_more_players_is_refused(trained, tmp_path):
     trainer = game(frozen=False)
     checkpoints.save(tmp_path, trainer.init(jax.random.key(0), BATCH), score=None, about={})
-    with pytest.raises(CheckpointError, match=r"checkpoint has nothing, wanted bfloat16\[2\]"):
+    with pytest.raises(CheckpointError, match=r"checkpoint has nothing, model has bfloat16\[2\]"):
         checkpoints.restore(tmp_path, shape_of(trained[0]))
 
 

@@ -120,7 +120,7 @@ def test_members_go_on_from_the_newest_step_that_all_have(first, second, left, t
         for step in steps:
             checkpoints.save(folder, tiny(step), score=-step, about={"at": step})
     if left is None:
-        with pytest.raises(CheckpointError, match="first and those beside it hold no checkpoint of one step"):
+        with pytest.raises(CheckpointError, match="first and the other members hold no checkpoint of one step"):
             checkpoints.restore_all(folders, tiny(0), print)
         return
     found = checkpoints.restore_all(folders, tiny(0), print)

@@ -83,8 +83,8 @@ def two(*commands, port=None, slurm=False):
     ]
     try:
         return [
-            subprocess.CompletedProcess(one.args, one.returncode, *told)
-            for told, one in [(one.communicate(timeout=300), one) for one in started]
+            subprocess.CompletedProcess(one.args, one.returncode, *outputs)
+            for outputs, one in [(one.communicate(timeout=300), one) for one in started]
         ]
     finally:
         for one in started:
@@ -123,7 +123,7 @@ def test_two_processes_have_the_result_of_one(asked, whole, tmp_path):
     assert_close(mine, whole)
     assert "held-out bound" in first.stdout
     assert (mine / "report.html").exists()
-    assert not others.exists()  # process 0 alone writes, and speaks
+    assert not others.exists()  # only process 0 writes and prints
     assert "bound" not in second.stdout + second.stderr
 
 
@@ -143,7 +143,7 @@ def test_each_process_streams_its_own_share_of_every_batch(tmp_path, monkeypatch
 
 @pytest.fixture(scope="module")
 def stopped(asked, tmp_path_factory):
-    """A run of two processes of which process 1 alone got SIGTERM, after four steps; and how they ended."""
+    """A run of two processes, of which only process 1 got SIGTERM, after four steps; and how both ended."""
     run = tmp_path_factory.mktemp("stopped") / "run"
     arguments = [*asked, "--run-dir", str(run)]
     return run, two(interrupted("never", 0, arguments), interrupted("chunk", 2, arguments))
@@ -175,7 +175,7 @@ def test_two_processes_go_on_though_one_alone_has_the_run(stopped, whole, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("missing", "slurm", "words"), [(0, False, "nobody answers there"), (1, True, "not all have come")]
+    ("missing", "slurm", "words"), [(0, False, "no process answers there"), (1, True, "some are missing")]
 )
 def test_a_process_that_does_not_come_is_waited_for_in_vain(missing, slurm, words, asked, tmp_path):
     command = ["-m", "experiments.vae", *asked, "--process-timeout", "2", "--run-dir", str(tmp_path / "run")]
@@ -188,7 +188,7 @@ def test_a_process_that_does_not_come_is_waited_for_in_vain(missing, slurm, word
     assert not list(tmp_path.iterdir())
 
 
-# What processes are told by each other. In the end one is killed, and the other must notice.
+# Calls of every function that communicates. At the end one process is killed, and the other must notice.
 COMPANY = """
 import os, signal, sys
 import jax, numpy as np
@@ -205,14 +205,14 @@ def fail(which):
     if which == jax.process_index():
         raise InputError(f"shard {which} cannot be read")
 
-def told(work, *arguments):
+def report(work, *arguments):
     try:
         with processes.lost_process_as_error():
             print(work(*arguments), flush=True)
     except (InputError, ProcessError, ValueError) as error:
         print(type(error).__name__, error, flush=True)
 
-# What of the rows 10 ... 19 this process has on each of its devices.
+# The rows of 10 ... 19 on each device of this process.
 def own_examples():
     rows = Batch(np.arange(10, 20))
     feed = InMemory(None, Prepared(rows, rows, rows, lambda key, batch: batch, (0, 1)), Training(1, 4, 1, 1))
@@ -221,42 +221,42 @@ def own_examples():
     return [shard.data.tolist() for shard in feed(0)[0].x.addressable_shards]
 
 with processes.joined(2, int(sys.argv[6]), sys.argv[4], 60):
-    here = jax.process_index()
-    told(processes.on_all, fail, 0)
-    told(processes.on_all, fail, 1)
-    told(own_examples)
-    told(processes.on_process_zero, lambda: "on 0")
-    told(processes.from_process_zero, lambda: {"process": here, "float": 0.1})
-    told(processes.check_alike, ["the same"])
-    told(processes.check_alike, ["batch_size", here])
-    told(data_mesh, 3)
-    told(data_mesh, 5)
+    index = jax.process_index()
+    report(processes.on_all, fail, 0)
+    report(processes.on_all, fail, 1)
+    report(own_examples)
+    report(processes.on_process_zero, lambda: "on 0")
+    report(processes.from_process_zero, lambda: {"process": index, "float": 0.1})
+    report(processes.check_alike, ["the same"])
+    report(processes.check_alike, ["batch_size", index])
+    report(data_mesh, 3)
+    report(data_mesh, 5)
     signs = {"key": jax.random.key(7), "x": jax.numpy.array([-0.0, jax.numpy.nan, 1e-40])}
-    got = processes.arrays_from_process_zero(signs if here == 0 else None, jax.eval_shape(lambda: signs))
-    bits = [[np.asarray(a).tobytes() for a in (tree["x"], jax.random.key_data(tree["key"]))] for tree in (signs, got)]
+    received = processes.arrays_from_process_zero(signs if index == 0 else None, jax.eval_shape(lambda: signs))
+    bits = [[np.asarray(a).tobytes() for a in (tree["x"], jax.random.key_data(tree["key"]))] for tree in (signs, received)]
     print(bits[0] == bits[1], flush=True)
-    if here == 1:
+    if index == 1:
         os.kill(os.getpid(), signal.SIGKILL)
-    told(processes.gathered, 1)
+    report(processes.gathered, 1)
 """
 
 
 def test_what_befalls_one_is_known_to_the_other():
     first, second = two(["-c", COMPANY], ["-c", COMPANY])
     assert (first.returncode, second.returncode) == (0, -signal.SIGKILL), first.stderr + second.stderr
-    said = [[line for line in one.stdout.splitlines() if not line.startswith("[Gloo]")] for one in (first, second)]
-    stops = "ProcessError process {} of 2 stops, since process {} failed, which says why"
+    printed = [[line for line in one.stdout.splitlines() if not line.startswith("[Gloo]")] for one in (first, second)]
+    stops = "ProcessError process {} of 2 stops because process {} failed; see the error of that process"
     same = [
         "{'process': 0, 'float': 0.1}",
         "None",
-        "InputError process 1 of 2 was started with other flags, or other data, than process 0; all take the same"
+        "InputError process 1 of 2 has other flags or other data than process 0; start all processes with the same"
         " command",
         "ValueError devices must be a multiple of 2, the number of processes, got 3",
         "ValueError devices must be between 1 and 4, which the 2 processes have, got 5",
         "True",
     ]
-    *before, lost = said[0]
+    *before, lost = printed[0]
     shares = ["[[10, 11, 12], [13, 14, 15]]", "[[16, 17, 18], [19, 0, 0]]"]
     assert before == ["InputError shard 0 cannot be read", stops.format(0, 1), shares[0], "on 0", *same]
-    assert said[1] == [stops.format(1, 0), "InputError shard 1 cannot be read", shares[1], "None", *same]
-    assert lost.startswith("ProcessError process 0 of 2 lost another, go on with --resume (")
+    assert printed[1] == [stops.format(1, 0), "InputError shard 1 cannot be read", shares[1], "None", *same]
+    assert lost.startswith("ProcessError process 0 of 2 lost another process; continue with --resume (")

@@ -16,6 +16,7 @@ import genjax_models as gx
 from genjax_models.models.laplacian_pyramid_gan import laplacian_pyramid_gan, refining_pair
 from genjax_models.networks.classifier import ConvolutionalClassifier
 from genjax_models.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from genjax_models.networks.outputs import dense_output, emit
 from genjax_models.networks.refining import RefiningGenerator
 from genjax_models.objectives.classifier import classifier
 from genjax_models.objectives.lapgan import lapgan
@@ -104,6 +105,26 @@ def gmmn_on_codes() -> Objective:
     return gx.objectives.gmmn_autoencoder(coder, implicit((2,)), kernel, autoencoder_steps=3)
 
 
+class Learned(nn.Module):
+    """A network that learns otherwise than it is judged, by dropout and by batch statistics."""
+
+    emits: object
+    axes: int = 1  # of one input
+
+    @nn.compact
+    def __call__(self, x):
+        lead = x.shape[: x.ndim - self.axes]
+        h = nn.Dense(8, use_bias=False)(x.reshape(*lead, -1))
+        h = nn.relu(nn.BatchNorm(use_running_average=not self.is_mutable_collection("batch_stats"))(h))
+        h = nn.Dropout(0.2, deterministic=not self.has_rng("dropout"))(h)
+        return emit(self, self.emits, lead, lambda name, shape: dense_output(h, name, shape))
+
+
+def learned_vae() -> Objective:
+    q, p = gx.diagonal_gaussian(2), gx.bernoulli(SHAPE)
+    return gx.vae(gx.latent_variable_model(Learned(q.outputs, 3), q, Learned(p.outputs), p), num_samples=2)
+
+
 class Row(NamedTuple):
     """`options` are the trainer's; where nothing is drawn, shards agree with one device in every bit that counts."""
 
@@ -121,6 +142,7 @@ TABLE = {
     ),
     "vae, discretised logistic": Row(vae_of(gx.diagonal_gaussian, gx.discretised_logistic)),
     "vae, convolutional": Row(convolutional_vae),
+    "vae, dropout and batch statistics, an average": Row(learned_vae, {"average": {"vae": 0.9}}),
     "iwae": Row(lambda: gx.iwae(model_of(gx.diagonal_gaussian, gx.bernoulli), num_samples=3)),
     "iwae, doubly reparameterized": Row(
         lambda: gx.iwae(

@@ -146,7 +146,7 @@ def test_pmapped_refuses_chains(with_params):
         init=lambda key, batch: {k: v for k, v in spins(with_params).init(key, batch).items() if k != "frozen"}
     )
     train = pmapped(objective, dict.fromkeys(objective.losses, optax.sgd(0.1)), devices=2)
-    with pytest.raises(ValueError, match="cannot average the state 'chains' of player 'sampler'.*int8.*data_parallel"):
+    with pytest.raises(ValueError, match=r"cannot average the state 'chains' of player 'sampler'.*int8.*data_parallel"):
         train.init(KEY, DATA)
 
 

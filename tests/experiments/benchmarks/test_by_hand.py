@@ -12,6 +12,7 @@ from experiments.benchmarks import by_hand, likelihoods, sides
 from genjax_models.errors import InputError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [None, 1, 3])
 def test_both_have_the_same_loss_and_gradient(k):
     """With the same parameters and noise."""
@@ -80,6 +81,7 @@ def test_the_table_has_the_ratios_of_times(monkeypatch):
         assert float(row.split(" x ")[0].split()[-1]) == pytest.approx(2, rel=0.4)
 
 
+@pytest.mark.slow
 def test_the_loop_makes_the_right_number_of_steps_over_the_border_of_a_chunk(monkeypatch):
     states = []
     monkeypatch.setattr(jax, "block_until_ready", states.append)

@@ -34,6 +34,7 @@ def test_the_table_has_the_throughput_of_all_members(monkeypatch):
     assert throughput == pytest.approx(2, rel=0.5)  # four members in twice the time
 
 
+@pytest.mark.slow
 def test_each_member_learns_from_its_own_seed(monkeypatch):
     results = []
     loop_over_data = seeds.gx.loop_over_data

@@ -11,7 +11,7 @@ from experiments import gan_mixture, infinite_mixture, one_generator_four_object
 from experiments.studies import side_by_side
 from genjax_models.commands.train import main
 from genjax_models.errors import InputError
-from genjax_models.figures.plots import SampledModes
+from genjax_models.figures.mixture_plots import SampledModes
 from genjax_models.runs import directory
 from genjax_models.runs.configuration import Training
 from genjax_models.systems.groups import Adversary, Optimizer
