@@ -7,7 +7,8 @@ import jax
 from jax.core import Tracer as Tracer  # a value while jax traces
 
 if TYPE_CHECKING:
-    Array = Any  # of jax, or of numpy on the host: distrax and chex declare unions with numpy scalars, which have no members
+    # An array of jax, or of numpy on the host. The unions of distrax and chex hold numpy scalars, without members.
+    Array = Any
 else:
     Array = jax.Array
 PRNGKey = jax.Array

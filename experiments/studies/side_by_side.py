@@ -4,7 +4,8 @@ python -m experiments.studies.side_by_side mixtures --runs runs/prior runs/vae r
 python -m experiments.studies.side_by_side modes --runs runs/minimax runs/non_saturating --out gan_mixture_ring8.png
 python -m experiments.studies.side_by_side objectives --runs runs/vae runs/iwae runs/gan runs/gmmn --out four.png
 
-mixtures: components over training (experiments.infinite_mixture). modes: samples over training (experiments.gan_mixture).
+mixtures: components over training (experiments.infinite_mixture).
+modes: samples over training (experiments.gan_mixture).
 objectives: samples under test images, and a table (experiments.one_generator_four_objectives).
 """
 

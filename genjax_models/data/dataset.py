@@ -1,4 +1,4 @@
-"""A data set: three splits of arrays that are what they are declared to be, or an error that says what is not."""
+"""A data set: three splits of arrays, checked against their declaration."""
 
 import hashlib
 import math
@@ -35,7 +35,7 @@ class Split(NamedTuple):
 
 
 class Dataset(NamedTuple):
-    """Checked arrays. `range` is that of the values as stored; `num_classes` is None where there are no labels."""
+    """Checked arrays. `range` has the lowest and highest stored value; `num_classes` is None without labels."""
 
     name: str
     train: Split
@@ -47,7 +47,7 @@ class Dataset(NamedTuple):
 
     @property
     def shape(self) -> Shape:
-        """Of one example."""
+        """Shape of one example."""
         return self.train.x.shape[1:]
 
 
@@ -62,15 +62,15 @@ def from_arrays(
     provenance: str = "given as arrays",
     overlap: Literal["refuse", "report"] = "refuse",
 ) -> Dataset:
-    """A data set of three splits, each checked against its declaration, the held-out ones disjoint from training.
+    """Returns a checked data set of three splits; held-out splits share no example with training.
 
     Images `[n, height, width]` get a channel axis; `[n, height, width, channels]` and vectors `[n, d]` stay. Values are
     uint8, bool or floating point (kept as float32).
 
     Args:
-      train: what is learned from.
-      validation: what runs are compared on.
-      test: what is reported.
+      train: the split for training.
+      validation: the split on which runs are compared.
+      test: the split for reported figures.
       name: for messages and reports.
       range: lowest and highest value; by default (0, 255) for uint8 and (0, 1) for the others. Values outside, or
         uint8 that never passes 1 where 255 is declared, are refused: nothing is ever rescaled in silence.
@@ -119,13 +119,11 @@ def from_arrays(
     return Dataset(name, **checked, range=range, num_classes=num_classes, provenance=provenance)
 
 
-def split_at_random(
-    split: Split, sizes: tuple[int, ...], seed: int = 0, *, where: str = "data"
-) -> list[Split]:
-    """Splits of the first `sum(sizes)` rows of one fixed shuffle that share no example.
+def split_at_random(split: Split, sizes: tuple[int, ...], seed: int = 0, *, where: str = "data") -> list[Split]:
+    """Returns splits of the first `sum(sizes)` rows of a fixed shuffle; they share no example.
 
-    Copies of one example, byte for byte, stay together in the split to which the first of them falls, so that what is
-    held out is new to training. Where there are copies, sizes differ by some; without, they are exact. `RandomState` is
+    Copies of one example, byte for byte, stay together in the split of the first copy. So held-out examples are new to
+    training. Copies change the sizes a little; without copies the sizes are exact. `RandomState` is
     numpy's frozen generator: the same rows on every version.
 
     Raises:
@@ -148,7 +146,7 @@ def split_at_random(
 
 
 def split_in_ten(where: str, split: Split) -> tuple[list[Split], str]:
-    """Training, validation and test, 80, 10 and 10 percent of one fixed shuffle, and a note on how they were made."""
+    """Returns training, validation and test (80, 10, 10 percent of a fixed shuffle) and a note for the provenance."""
     size = _at_least_ten(where, split.x)
     sizes = size - 2 * (size // 10), size // 10, size // 10
     splits = split_at_random(split, sizes, where=where)
@@ -156,7 +154,7 @@ def split_in_ten(where: str, split: Split) -> tuple[list[Split], str]:
 
 
 def hold_out_tenth(where: str, train: Split) -> tuple[list[Split], str]:
-    """Training and validation, 90 and 10 percent of one fixed shuffle of what was given for training, and a note."""
+    """Returns training and validation, 90 and 10 percent of a fixed shuffle of the training split, and a note."""
     size = _at_least_ten(where, train.x)
     sizes = size - size // 10, size // 10
     splits = split_at_random(train, sizes, where=where)
@@ -164,13 +162,13 @@ def hold_out_tenth(where: str, train: Split) -> tuple[list[Split], str]:
 
 
 def copies_note(x: np.ndarray) -> str:
-    """How many examples `split_at_random` kept together with their like, for a provenance; empty if none."""
+    """Returns a note for the provenance: the number of copies that `split_at_random` kept together; empty if none."""
     count = len(x) - len(set(_digests(x)))
     return f"; {count} of {len(x)} examples are copies, each kept in the split of its like" if count else ""
 
 
 def in_common(xs: dict[str, np.ndarray]) -> dict[str, list[tuple[int, int]]]:
-    """Rows of each held-out split, with the row of the first split, training, that holds the same bytes.
+    """Returns the rows of each held-out split, with the row of training (the first split) that holds the same bytes.
 
     Splits that share nothing with training are not listed.
     """
@@ -181,7 +179,7 @@ def in_common(xs: dict[str, np.ndarray]) -> dict[str, list[tuple[int, int]]]:
 
 
 def refuse_overlap(where: str, xs: dict[str, np.ndarray], *, advice: str = "") -> None:
-    """Nothing, if the held-out splits share no example with the first, which is training.
+    """Refuses held-out splits that share an example with training, the first split.
 
     Raises:
       InputError: names how many they share, and one row of each.
@@ -195,7 +193,7 @@ def refuse_overlap(where: str, xs: dict[str, np.ndarray], *, advice: str = "") -
 
 
 def overlap_note(xs: dict[str, np.ndarray]) -> str:
-    """How many examples of each held-out split training holds too, for a provenance; empty if none."""
+    """Returns a note for the provenance: the number of held-out examples that training holds too; empty if none."""
     shared = in_common(xs)
     return "".join(
         f"; {len(shared[split])} of {len(xs[split])} {split} examples are in training too" for split in shared
@@ -203,7 +201,7 @@ def overlap_note(xs: dict[str, np.ndarray]) -> str:
 
 
 def _in_memory(name: str, split: Split) -> tuple[Split, str]:
-    """A held-out split as arrays, of records as many as are to be in memory; and a note where they are not all."""
+    """A held-out split as arrays, and a note; of records, a part that fits in memory."""
     if not isinstance(split.x, Records):
         return split, ""
     size, most = len(split.x), max(1, _HELD_OUT_BYTES // split.x[:1].nbytes)
@@ -215,7 +213,7 @@ def _in_memory(name: str, split: Split) -> tuple[Split, str]:
 
 
 def _digests(x: np.ndarray | Records) -> list[bytes]:
-    """Of each example's bytes: 60,000 images of 28 x 28 take 50 ms, and no copy is kept."""
+    """sha256 of each example's bytes: 60,000 images of 28 x 28 take 50 ms, and no copy is kept."""
     if isinstance(x, Records):
         return x.digests
     x = np.ascontiguousarray(x)
@@ -232,7 +230,7 @@ def _at_least_ten(where: str, x: np.ndarray) -> int:
 
 
 def checked_range(where: str, range: Range) -> Range:
-    """Two finite numbers, the lower first.
+    """Returns the range as two finite numbers, the lower first.
 
     Raises:
       InputError: they are not.
@@ -250,7 +248,7 @@ def _range_of(where: str, x: np.ndarray, range: Range | None) -> Range:
 
 
 def check(where: str, split: Split, range: Range | None = None) -> Split:
-    """One split as `from_arrays` keeps it; `where` heads the errors.
+    """Returns a split as `from_arrays` keeps it; `where` begins the errors.
 
     Raises:
       InputError: names the row and the value of what contradicts the declaration.
@@ -330,7 +328,9 @@ def _checked_factors(where: str, factors: np.ndarray | None, n: int) -> np.ndarr
     factors = factors.astype(np.float32)
     finite = np.isfinite(factors).all(axis=1)
     if not finite.all():
-        raise InputError(f"{where}: factors must be finite, got {factors[np.argmin(finite)]} in row {np.argmin(finite)}")
+        raise InputError(
+            f"{where}: factors must be finite, got {factors[np.argmin(finite)]} in row {np.argmin(finite)}"
+        )
     return factors
 
 

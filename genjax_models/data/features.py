@@ -2,9 +2,9 @@
 
 A file holds float16 parameters by their paths in the network and nothing else; a digest of it stands here.
 
-Such features see what tells the classes apart, and little else: images that are none of them (noise, for one) have
-features close together, in the midst of those of data, and so a high precision, while every distance is large. Figures
-on "pixels" beside them see the rest.
+Such features see what tells the classes apart, and little else: other images (noise, for example) have
+features close together among the features of data, so their precision is high while every distance is large. Figures on
+"pixels" see the rest.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from genjax_models.types import Array, Variables
 
 
 class Shipped(NamedTuple):
-    """A trained network: where from, and how good. `accuracy` is that of the file on the test split of `data`."""
+    """A trained network: its file, and its `accuracy` on the test split of `data`."""
 
     network: ConvolutionalClassifier
     data: str
@@ -68,13 +68,12 @@ def load_classifier(name: str, *, range: Range = (0, 1)) -> Classifier:
     """A classifier that the package ships.
 
     Args:
-      name: "mnist_classifier" or "fashion_classifier", for images `[28, 28, 1]` like those of mnist10k and
-        Fashion-MNIST.
-      range: of the images that it will be given, (-1, 1) for those of a generator that ends in tanh; they are not
-        looked at, so the wrong one gives wrong features.
+      name: "mnist_classifier" or "fashion_classifier", for images `[28, 28, 1]` like mnist10k and Fashion-MNIST.
+      range: of its input images, (-1, 1) for a generator that ends in tanh. The images are not checked: a wrong range
+        gives wrong features.
 
     Raises:
-      InputError: no such classifier, no range, or a file that is not what was shipped.
+      InputError: the classifier is unknown, the range is no range, or the file is not the shipped one.
     """
     if name not in SHIPPED:
         raise InputError(f"no classifier {name!r}; accepted are {', '.join(SHIPPED)}")
@@ -93,7 +92,7 @@ def load_classifier(name: str, *, range: Range = (0, 1)) -> Classifier:
 def load_features(name: str, *, range: Range = (0, 1)) -> Features:
     """The features of a shipped classifier, its last hidden layer; or "pixels", the values themselves.
 
-    Arguments and errors are those of `load_classifier`; pixels are scaled from `range` to [0, 1].
+    The arguments and errors of `load_classifier` apply; pixels are scaled from `range` to [0, 1].
     """
     if name == PIXELS.name:
         low, high = checked_range(name, range)

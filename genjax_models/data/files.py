@@ -25,9 +25,8 @@ def load_file(path: Path, *, range: Range | None = None) -> Dataset:
     """A data set from one file: `.npy` holds x alone; `.npz` holds x and perhaps labels y.
 
     With keys `x` (or `images`) and `y` (or `labels`) one fixed shuffle makes splits of 80, 10 and 10 percent. With
-    `x_train`, `x_test` the splits are the file's own, and validation, where it is not there, is a tenth of training.
-    Copies of one example stay in one split where the splits are made here, and are refused in several where the file
-    makes them.
+    `x_train`, `x_test` the splits are the file's own; a missing validation split is a tenth of training. Copies of one
+    example stay in one split if the splits are made here, and are refused if the file puts them in several splits.
 
     Raises:
       InputError: another kind of file, truncated, other keys, pickled objects, data that contradict `range`, or

@@ -50,8 +50,8 @@ def load_folder(
 ) -> Dataset:
     """The four files of MNIST's format: validation is a twelfth of the training images, by one fixed shuffle.
 
-    Test images that are training images too are refused, or counted in the provenance (`overlap="report"`); copies
-    of one training image stay together, in training or in validation.
+    Test images that training holds too are refused, or counted in the provenance (`overlap="report"`). Copies of a
+    training image stay together, in training or in validation.
     """
     arrays = {what: read(_find(folder, name)) for what, name in _FILES.items()}
     for split in ("train", "test"):

@@ -39,7 +39,7 @@ def require_pillow() -> None:
 
 
 def decode(file: IO[bytes], *, size: int | None, fit: Fit = "crop", max_pixels: int) -> np.ndarray:
-    """Turned upright as its EXIF says, on white where it is transparent, then fitted to `size` x `size`.
+    """Returns the image, upright by its EXIF, transparent parts on white, fitted to `size` x `size`.
 
     One channel if it is stored as grey (1 or 8 bits, alpha or not), else red, green and blue; a palette is colour. With
     `fit="crop"` the largest centred square is cut out first, with "resize" the proportions change. Pixels are averaged
@@ -61,7 +61,7 @@ def decode(file: IO[bytes], *, size: int | None, fit: Fit = "crop", max_pixels: 
 
 
 def decode_as(file: IO[bytes], mode: str, *, max_pixels: int) -> np.ndarray:
-    """Every pixel as it is stored, in Pillow's `mode`; errors as those of `decode`."""
+    """Returns every pixel as stored, in Pillow's `mode`; raises the errors of `decode`."""
     with _opened(file, max_pixels) as image:
         return _array(image.convert(mode))
 

@@ -28,7 +28,7 @@ Rule = dict[str, Any]  # the options of `image.decode`
 
 
 class Entry(NamedTuple):
-    """A file: names are bytes, which sort the same under every locale. `label` is b"" where there are no classes."""
+    """A file. Names are bytes, which sort the same under every locale. `label` is b"" without classes."""
 
     split: str
     label: bytes
@@ -42,7 +42,7 @@ class Entry(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """`x` uint8 `[n, height, width, channels]` of all files but those of the rows `skipped`, in their order."""
+    """`x` uint8 `[n, height, width, channels]` of all files in their order, without the rows `skipped`."""
 
     x: np.ndarray
     skipped: np.ndarray
@@ -150,7 +150,7 @@ def cleaned(cache: Path | None) -> Path:
 
 
 def default_folder() -> Path | None:
-    """`genjax_models/images` in `$XDG_CACHE_HOME` or `~/.cache`; None where there is no home."""
+    """Returns `genjax_models/images` in `$XDG_CACHE_HOME` or `~/.cache`; None without a home."""
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genjax_models" / "images"
     except RuntimeError:
@@ -251,7 +251,7 @@ def _opened(path: bytes):
 
 
 def _from_cache(file: Path, files: int) -> Decoded | None:
-    """None where it is not there, or is damaged: the checksums of the archive tell."""
+    """The cached images; None if the file is absent or damaged, by the checksums of the archive."""
     try:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             decoded = Decoded(arrays["x"], arrays["skipped"])

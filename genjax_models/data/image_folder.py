@@ -37,17 +37,17 @@ def load_folder(
 ) -> Dataset:
     """Images of any size as one data set, uint8 `[size, size, 1 or 3]`.
 
-    The rule: an image is turned upright as its EXIF says, put on white where it is transparent, cut to the largest
+    The rule: an image is turned upright by its EXIF, its transparent parts become white, it is cropped to the largest
     centred square (`fit="crop"`; "resize" leaves that out and changes proportions), and resized to `size` x `size`, by
     the mean over each area, or bicubically where a side has to grow. One channel if all are stored as grey, else three.
     Files are those that end in .png, .jpg, .jpeg, .bmp, .gif, .webp, .tif, .tiff, .ppm, .pgm, .pbm or .pnm, in small or
     capital letters; others, and hidden ones, are ignored and counted. Links are followed.
 
-    The layout: images in subfolders have these for classes, numbered in the order of their bytes; images at the top
-    have no labels. Where there are subfolders `train` and `test`, each of this layout, these are the splits; so is
-    `validation` (or `valid`, `val`), or else it is a tenth of training. Where there are not, one fixed shuffle makes
-    splits of 80, 10 and 10 percent. Images that come out the same stay in one split where splits are made here, and are
-    refused in training and beside it where the folder makes them.
+    The layout: subfolders are classes, numbered in the order of their bytes; images at the top have no labels.
+    Subfolders `train` and `test`, each of this layout, are the splits, and so is `validation` (or `valid`, `val`); a
+    missing validation split is a tenth of training. Without them one fixed shuffle makes splits of 80, 10 and 10
+    percent. Equal decoded images stay in one split if the splits are made here. Two splits of the folder may not share
+    an image.
 
     Args:
       folder: with images in one of these layouts.
@@ -106,7 +106,7 @@ def listing(root: bytes) -> tuple[list[Entry], int]:
     """The images under `root`, sorted by the bytes of split, class and name, and how many other files there are.
 
     Raises:
-      InputError: a layout that is none of those of `load_folder`.
+      InputError: the layout is none that `load_folder` accepts.
     """
     images, folders, others = _scan(root)
     splits = {folder: _SPLITS.get(folder.lower()) for folder in folders}

@@ -1,4 +1,4 @@
-"""A margin around images, for networks that want another size."""
+"""A margin around images, for networks that need another size."""
 
 from functools import partial
 
@@ -11,10 +11,10 @@ from genjax_models.types import Array
 
 
 def padded(dataset: Dataset, size: int) -> Dataset:
-    """Images of fewer than `size` pixels in height or width, with a margin of the range's lowest value around them.
+    """Returns images smaller than `size` in height or width with a margin of the range's lowest value around them.
 
-    The image stays in the middle; of an odd margin the larger part is below and on the right. Images that are large
-    enough are left as they are, and so is the order of the examples. The provenance says what was done.
+    The image stays in the middle; the larger part of an odd margin is below and on the right. Images that are large
+    enough stay as they are, in the same order. The provenance names the margin.
 
     Raises:
       InputError: the examples are no images, or training images are on disk and smaller.
@@ -38,7 +38,7 @@ def padded(dataset: Dataset, size: int) -> Dataset:
 
 
 def without_margin(x: Array, height: int, width: int) -> Array:
-    """The middle of images `[..., height', width', channels]`, where `padded` leaves an image of this size."""
+    """Returns the middle of images `[..., height', width', channels]`, where `padded` puts an image of this size."""
     top, left = ((side - small) // 2 for side, small in zip(x.shape[-3:-1], (height, width), strict=True))
     return x[..., top : top + height, left : left + width, :]
 

@@ -1,4 +1,4 @@
-"""From stored values to what a model sees: scaled to its range and, where its likelihood wants it, binarised."""
+"""Preparation of data: stored values are scaled to the range of a model, and binarised if its likelihood needs it."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ class Prepared(NamedTuple):
     """`train` as it lives on the device, or on disk where its `x` is `Records`, to be passed through
     `each_step(key, batch)`; held-out data as they are used.
 
-    `shape` and `range` are those of one prepared example.
+    `range` has the lowest and highest value of prepared examples.
     """
 
     train: Batch
@@ -37,40 +37,40 @@ class Prepared(NamedTuple):
 
     @property
     def example(self) -> Batch:
-        """What players are initialised with: the first of `parts`."""
+        """The examples with which players are initialised: the first of `parts`."""
         return next(self.parts())
 
     def parts(self) -> Iterator[Batch]:
-        """All training examples as a step sees them, as many at a time as 2^23 numbers hold."""
+        """Yields all training examples as a step sees them, at most 2^23 numbers at a time."""
         size = max(1, PART // math.prod(self.train.x.shape[1:]))
         for start in range(0, len(self.train.x), size):
             yield self.seen(slice(start, start + size))
 
     def seen(self, rows: slice | np.ndarray) -> Batch:
-        """The training examples of these rows as a step sees them; binary ones are drawn with one key."""
+        """Returns the training examples of these rows as a step sees them; all binary pixels are drawn with one key."""
         some = jax.tree.map(lambda a: a[rows], self.train)
         some = some._replace(x=np.asarray(some.x)) if isinstance(some.x, Records) else some
         return self.each_step(jax.random.fold_in(jax.random.key(0), np.uint32(_BINARISATION)), some)
 
 
 def prepare(dataset: Dataset, *, binarise: Binarisation = "dynamic", range: Range = (0, 1)) -> Prepared:
-    """Scales every split to `range`, float32, and binarises.
+    """Returns every split scaled to `range`, float32, and binarised.
 
     Args:
       dataset: as stored.
       binarise: "dynamic": fresh Bernoulli draws at each step, on the device, with the grey value as probability (Burda
         et al., 2015). "fixed": drawn once. "threshold": 1 from one half on. "none": grey values stay. Held-out
         splits are binarised once, seeded, whichever way training is.
-      range: that the model wants, (0, 1) where data are binarised.
+      range: of the model; (0, 1) if data are binarised.
 
     Raises:
-      InputError: `binarise` is none of the above, or another range is wanted of binary data; "fixed", of training data
-        that are on disk: what was drawn would have to be kept.
+      InputError: `binarise` is unknown, `range` is not (0, 1) for binary data, or `binarise` is "fixed" for data on
+        disk, whose draws would have to be kept.
     """
     if binarise not in get_args(Binarisation):
         raise InputError(f"binarise must be one of {', '.join(get_args(Binarisation))}, got {binarise!r}")
     if binarise != "none" and tuple(range) != (0, 1):
-        raise InputError(f"binary data lie in (0, 1), so the range {range} cannot be had with binarise={binarise!r}")
+        raise InputError(f"range must be (0, 1) with binarise={binarise!r}, got {range}")
     range = checked_range("prepare", range)
     scale = partial(_scaled, stored=dataset.range, wanted=range)
     binary = _BINARY[binarise]
@@ -81,7 +81,7 @@ def prepare(dataset: Dataset, *, binarise: Binarisation = "dynamic", range: Rang
 
     on_disk = isinstance(dataset.train.x, Records)
     if on_disk and binarise == "fixed":
-        raise InputError("binarise fixed keeps what it draws, which streamed data do not; accepted are the others")
+        raise InputError("binarise must be dynamic, threshold or none for streamed data, got fixed")
 
     def each_step(key: PRNGKey, batch: Batch) -> Batch:
         if binarise == "dynamic" or (binarise == "threshold" and on_disk):

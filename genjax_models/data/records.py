@@ -41,17 +41,17 @@ class Records:
 
     @property
     def shape(self) -> Shape:
-        """As that of an array."""
+        """Shape `[m, *shape_of_one]`."""
         return len(self.rows), *self.shape_of_one
 
     @property
     def ndim(self) -> int:
-        """As that of an array."""
+        """Number of axes."""
         return len(self.shape)
 
     @property
     def dtype(self) -> np.dtype:
-        """As that of an array."""
+        """Always uint8."""
         return np.dtype(np.uint8)
 
     @property
@@ -82,7 +82,7 @@ class Records:
         A read that fails is an error with a name; of a file that is mapped into memory it would end the process.
 
         Raises:
-          InputError: names the file and the example that cannot be read, or are not what was written.
+          InputError: names the file and the example that cannot be read or is damaged.
         """
         wanted = self.rows[rows]
         x = np.empty((len(wanted), *self.shape_of_one), np.uint8)
@@ -101,7 +101,7 @@ class Records:
 
 
 def kept(file: Path) -> tuple[Records, dict[str, np.ndarray]] | None:
-    """What `keep` wrote; None where it is not there, or is not whole."""
+    """Returns the records that `keep` wrote, and their columns; None if the file is absent or incomplete."""
     try:
         with _index(file).open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             columns = dict(arrays)
@@ -120,7 +120,7 @@ def keep(file: Path, examples: Iterable[np.ndarray], columns: Mapping[str, list[
     Args:
       file: to be written.
       examples: uint8 of one shape.
-      columns: integers to keep beside them by name; lists that may grow as the examples come.
+      columns: name -> integers, stored with the examples; lists that may grow as the examples come.
 
     Raises:
       InputError: they cannot be kept there, and what would help.

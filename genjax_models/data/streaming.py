@@ -58,7 +58,7 @@ class Stream:
         self._batches = iter(grain.MapDataset.source(self).to_iter_dataset(options))
 
     def __len__(self) -> int:
-        """As many batches as grain can count: there is no last one."""
+        """The largest number that grain can count: the stream has no end."""
         return sys.maxsize
 
     def __getitem__(self, step: int) -> Batch:
@@ -81,8 +81,8 @@ class Stream:
         return self._order(epoch)[batch * self.batch_size :][: self.batch_size]
 
     def chunk(self, step: int, num_steps: int, length: int) -> Batch:
-        """The batches of steps `step ... step + num_steps - 1`, leaves `[length, batch_size / count, ...]` on the host;
-        what stands behind them in a longer chunk is to be left alone.
+        """Returns the batches of steps `step ... step + num_steps - 1`, leaves `[length, batch_size / count, ...]`,
+        on the host. Entries of a longer chunk behind them have no meaning.
 
         Raises:
           InputError: names the file that cannot be read.

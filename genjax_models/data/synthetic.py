@@ -2,7 +2,7 @@
 
     p(x) = E_c N(x; c, scale^2 I)
 
-is a sum where there are a few points, and an integral along the curve where there is one.
+is a sum for a few points, and an integral along a curve.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,7 @@ class Curves(NamedTuple):
     scale: float
 
     def draw(self, random: np.random.RandomState, n: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """n centres `[n, 2]`, and the curve that each is on, `[n]`, where there are several."""
+        """Returns n centres `[n, 2]`, and the index of each one's curve, `[n]`, if there are several curves."""
         which = random.randint(self.count, size=n)
         return self.curve(random.uniform(size=n), which), which if self.count > 1 else None
 
@@ -106,8 +106,8 @@ def synthetic(name: str) -> Dataset:
 def log_density(name: str, x: np.ndarray) -> np.ndarray:
     """log p(x) of the set's own distribution, `[n]`, nats, in float64, for points `[n, 2]` within its range.
 
-    Its mean over held-out data is what no model can pass but by luck. Closed for "ring8" and "grid25"; along the curves
-    of the other two it is a quadrature, good to 1e-9.
+    A model exceeds its mean over held-out data only by luck. The density is closed for "ring8" and "grid25"; for the
+    two curves it is a quadrature with an error of 1e-9.
     """
     source = SOURCES[name]
     points, weights = source.rule()

@@ -29,7 +29,7 @@ _FORMAT = "array_record"
 _MODES = {1: "L", 3: "RGB"}
 
 
-class Prepared(NamedTuple):
+class PreparedVersion(NamedTuple):
     """A folder of prepared data, `DATA_DIR/name[/config]/version`."""
 
     name: str
@@ -44,7 +44,7 @@ class Prepared(NamedTuple):
 
 
 def load(spec: str, *, stream: bool = False) -> Dataset:
-    """The images and, where there are any, the labels of a prepared data set.
+    """Returns the images of a prepared data set, and its labels if it has any.
 
     With `NAME:SPLIT`, as in `mnist:train[:1000]`, one fixed shuffle makes splits of 80, 10 and 10 percent. With `NAME`
     the splits are the data set's own `train`, `validation` and `test`: where `validation` is not there it is a tenth of
@@ -81,16 +81,16 @@ def load(spec: str, *, stream: bool = False) -> Dataset:
     )
 
 
-def prepared(data_dir: Path) -> list[Prepared]:
-    """What is on disk, oldest versions first; nothing is imported and no network is asked."""
+def prepared(data_dir: Path) -> list[PreparedVersion]:
+    """Returns the prepared data sets on disk, oldest versions first, without imports and network."""
     found = []
     for name in _folders(data_dir):
         for folder in _folders(name):
             if _VERSION.fullmatch(folder.name):
-                found.append(Prepared(name.name, "", folder.name, folder))
+                found.append(PreparedVersion(name.name, "", folder.name, folder))
             else:
                 found += [
-                    Prepared(name.name, folder.name, version.name, version)
+                    PreparedVersion(name.name, folder.name, version.name, version)
                     for version in _folders(folder)
                     if _VERSION.fullmatch(version.name)
                 ]

@@ -1,1 +1,1 @@
-"""Judging what was learned: pure functions whose figures do not depend on how the work was chunked."""
+"""Evaluation: pure functions whose figures do not depend on chunks or batch sizes."""

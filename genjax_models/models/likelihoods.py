@@ -38,11 +38,7 @@ def gaussian(shape: Shape, scale: float | Array | LearnedScale) -> Family:
     """
     scales = {"global": Output((), of_input=False), "isotropic": Output(()), "diagonal": Output(shape)}
     learned = isinstance(scale, str) and scale in scales
-    if (
-        not learned
-        and not isinstance(scale, Tracer)
-        and (isinstance(scale, str | bool) or not 0 < scale < math.inf)
-    ):
+    if not learned and not isinstance(scale, Tracer) and (isinstance(scale, str | bool) or not 0 < scale < math.inf):
         raise ValueError(f"scale must be positive and finite, or one of {get_args(LearnedScale)}, got {scale!r}")
 
     def distribution(p):

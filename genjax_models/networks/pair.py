@@ -24,7 +24,7 @@ class EncoderGenerator(nn.Module):
         return self.generator(z, *condition)
 
     def __call__(self, x: Array, z: Array, *condition: Array) -> tuple[Emitted, Emitted]:
-        """Both, which is what `init` needs."""
+        """Calls both networks, as `init` needs."""
         return self.encode(x, *condition), self.generate(z, *condition)
 
 
@@ -46,7 +46,7 @@ class Layers(nn.Module):
         return self.generators[layer](above, *condition)
 
     def __call__(self, x: Array, z: tuple[Array, ...], *condition: Array) -> None:
-        """All of them, which is what `init` needs."""
+        """Calls all networks, as `init` needs."""
         for layer, (below, above) in enumerate(zip((x, *z), z, strict=False)):
             self.encode(layer, below, *condition)
             self.generate(layer, above, *condition)

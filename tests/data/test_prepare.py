@@ -106,8 +106,8 @@ def test_labels_and_the_shape_of_an_example_pass_through():
     ("options", "message"),
     [
         ({"binarise": "stochastic"}, "binarise must be one of dynamic, fixed, threshold, none, got 'stochastic'"),
-        ({"range": (-1, 1)}, r"binary data lie in \(0, 1\), so the range \(-1, 1\) .* binarise='dynamic'"),
-        ({"binarise": "threshold", "range": (0, 255)}, r"the range \(0, 255\) cannot be had with binarise='threshold'"),
+        ({"range": (-1, 1)}, r"range must be \(0, 1\) with binarise='dynamic', got \(-1, 1\)"),
+        ({"binarise": "threshold", "range": (0, 255)}, "range must be .* with binarise='threshold', got"),
     ],
 )
 def test_what_cannot_be_prepared_is_refused(options, message):

@@ -161,7 +161,7 @@ def test_one_chunk_is_prefetched_and_no_more(data):
                 time.sleep(0.01)
             assert len(stream.asked) == asked
         elsewhere, _ = feed(3)  # not what was planned
-        assert_equal(Batch(*(leaf[0] for leaf in elsewhere)), expected[3])
+        assert_equal(jax.tree.map(lambda leaf: leaf[0], elsewhere), expected[3])
 
 
 @pytest.mark.four_devices
@@ -333,7 +333,7 @@ def test_fault_an_unreadable_shard_is_named(prepared, tmp_path):
     [
         ("mnist10k", "none", "data set 'mnist10k' is held in memory: what can be streamed are"),
         ("{folder}/x.npz", "none", "is held in memory: what can be streamed are"),
-        ("{folder}/images", "fixed", "binarise fixed keeps what it draws, which streamed data do not"),
+        ("{folder}/images", "fixed", "binarise must be dynamic, threshold or none for streamed data, got fixed"),
     ],
 )
 def test_what_cannot_be_streamed_is_refused(name, binarise, words, tmp_path):

@@ -9,8 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from genjax_models.evaluation.classifier_test import classifier_two_sample_test
-from genjax_models.evaluation.neighbours import data_copying, nearest_in_parts, nearest_neighbours
 from genjax_models.evaluation.estimates import Estimate
+from genjax_models.evaluation.neighbours import data_copying, nearest_in_parts, nearest_neighbours
 from tests.statistics import STANDARD_ERRORS, assert_mean
 
 

@@ -1,4 +1,4 @@
-"""The compilation cache of experiments: where it is, that it is used, and that nothing fails for want of it."""
+"""The compilation cache of experiments: its folder, its use, and runs without it."""
 
 import os
 import subprocess
@@ -22,16 +22,16 @@ CHILD = """
 import jax
 from genjax_models.runs.compilation import keep_compiled
 keep_compiled()
-seen = []
-jax.monitoring.register_event_listener(lambda event, **_: seen.append(event.rsplit("/")[-1]))
+events = []
+jax.monitoring.register_event_listener(lambda event, **_: events.append(event.rsplit("/")[-1]))
 jax.jit(lambda x: 3 * x + 1)(1.0)
-print(seen.count("cache_hits"), seen.count("cache_misses"))
+print(events.count("cache_hits"), events.count("cache_misses"))
 """
 
 
 @pytest.fixture
 def settings():
-    """Of JAX as they are before anyone sets one; as they were after the test."""
+    """JAX's default settings of the cache; the test's changes are undone afterwards."""
     before = {name: getattr(jax.config, name) for name in NAMES}
     for name, value in zip(NAMES, (None, -1, 1.0, True), strict=True):
         jax.config.update(name, value)

@@ -93,12 +93,12 @@ def test_values_at_the_edge_are_accepted(config, good):
 
 def rates(config, count):
     """Adam under a constant gradient moves by the learning rate: what it is at steps 0 ... count - 1."""
-    optimizer, params, found = config.build(STEPS), jnp.zeros(1), []
+    optimizer, params, changes = config.build(STEPS), jnp.zeros(1), []
     state = optimizer.init(params)
     for _ in range(count):
         change, state = optimizer.update(jnp.ones(1), state, params)
-        found.append(-float(change[0]))
-    return np.array(found)
+        changes.append(-float(change[0]))
+    return np.array(changes)
 
 
 @pytest.mark.parametrize("warmup", [0, 4])
@@ -111,8 +111,8 @@ def rates(config, count):
     ],
 )
 def test_the_learning_rate_rises_over_the_warmup_and_falls_over_the_rest(schedule, left, warmup):
-    found = rates(Optimizer(RATE, schedule, warmup), STEPS + 3)
-    for step, rate in enumerate(found):
+    changes = rates(Optimizer(RATE, schedule, warmup), STEPS + 3)
+    for step, rate in enumerate(changes):
         done = min((step - warmup) / (STEPS - warmup), 1)
         assert rate == pytest.approx(RATE * (step / warmup if step < warmup else left(done)), abs=1e-5), step
 
@@ -166,8 +166,8 @@ def first_change(gradient, params=(0.0, 0.0), **fields):
 def test_a_gradient_is_clipped_by_its_global_norm(gradient, clipped):
     # With eps = 1 the first move of Adam is g / (|g| + 1), so that the size of g shows.
     clipped = np.array(clipped)
-    found = first_change(gradient, clip=1.0, eps=1.0)
-    np.testing.assert_allclose(found, -RATE * clipped / (clipped + 1), rtol=1e-5)
+    changes = first_change(gradient, clip=1.0, eps=1.0)
+    np.testing.assert_allclose(changes, -RATE * clipped / (clipped + 1), rtol=1e-5)
 
 
 def test_weight_decay_is_decoupled_from_the_gradient():
@@ -199,31 +199,31 @@ def played(game, optimizer, steps):
 
     losses, adversaries = {player: loss(player) for player in LEVELS}, ("discriminator_1", "discriminator_2")
     trainer = game.trainer(Objective(init, losses, lambda *_: None, adversaries=adversaries), optimizer, steps)
-    batch, seen = Batch(jnp.zeros(6)), []
+    batch, positions = Batch(jnp.zeros(6)), []
     state = trainer.init(jax.random.key(0), batch)
     for _ in range(steps):
         state, _ = trainer.step(state, batch)
-        seen.append({player: float(state.variables[player]["params"]["w"]) for player in LEVELS})
-    return seen, {player: float(variables["params"]["w"]) for player, variables in state.average.items()}
+        positions.append({player: float(state.variables[player]["params"]["w"]) for player in LEVELS})
+    return positions, {player: float(variables["params"]["w"]) for player, variables in state.average.items()}
 
 
 def test_discriminators_move_more_often_and_generators_at_a_rate_of_their_own():
     """With gradients of one, Adam moves by the learning rate, which falls to zero over all moves of a player."""
-    seen, average = played(Game(3, generator_learning_rate=0.1, average=0.5), Optimizer(RATE, "linear"), 2)
+    positions, average = played(Game(3, generator_learning_rate=0.1, average=0.5), Optimizer(RATE, "linear"), 2)
     rates = {"discriminator": RATE * (1 - np.arange(6) / 6), "generator": 0.1 * (1 - np.arange(2) / 2)}
-    for step, places in enumerate(seen, start=1):
+    for step, places in enumerate(positions, start=1):
         moves = {"discriminator": 3 * step, "generator": step}
         for player, place in places.items():
             role, _ = player.split("_")
             assert place == pytest.approx(-rates[role][: moves[role]].sum(), rel=1e-4), player
-    first, second = (places["generator_1"] for places in seen)
+    first, second = (places["generator_1"] for places in positions)
     expected = pytest.approx((0.5 * first + second) / 1.5, rel=1e-5)
     assert average == {"generator_1": expected, "generator_2": expected}
 
 
 def test_by_default_all_players_have_one_optimizer_and_no_average():
-    seen, average = played(Game(), Optimizer(RATE), 2)
-    assert seen[1] == dict.fromkeys(LEVELS, pytest.approx(-2 * RATE, rel=1e-4))
+    positions, average = played(Game(), Optimizer(RATE), 2)
+    assert positions[1] == dict.fromkeys(LEVELS, pytest.approx(-2 * RATE, rel=1e-4))
     assert average == {}
 
 

@@ -23,11 +23,11 @@ from genjax_models.types import Batch
 pytestmark = pytest.mark.four_devices
 
 FLAGS = "--hidden 8 --batch-size 12 --steps 8 --evaluate-every 5 --log-every 4 --schedule constant --warmup 0"
-TOLERANCE = {"rtol": 1e-5, "atol": 1e-6}  # sums in another order; 3e-8 were seen after these 8 steps
+TOLERANCE = {"rtol": 1e-5, "atol": 1e-6}  # sums in another order; the error was 3e-8 after these 8 steps
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory):
+def base_flags(tmp_path_factory):
     """Arguments of a short run on small images, evaluated at 0, 5 and 8."""
     path, random = tmp_path_factory.mktemp("data") / "small.npz", np.random.RandomState(0)
     np.savez(path, x=random.randint(0, 256, (60, 6, 6, 1), np.uint8))
@@ -43,11 +43,13 @@ def _without_reports():
 
 
 @pytest.fixture(scope="module")
-def whole(asked, tmp_path_factory):
+def whole(base_flags, tmp_path_factory):
     """Runs that nobody stopped, on one device and on four."""
     folder = tmp_path_factory.mktemp("runs")
     for devices in (1, 4):
-        assert main(vae.EXPERIMENT, [*asked, "--devices", str(devices), "--run-dir", str(folder / str(devices))]) == 0
+        assert (
+            main(vae.EXPERIMENT, [*base_flags, "--devices", str(devices), "--run-dir", str(folder / str(devices))]) == 0
+        )
     return {devices: folder / str(devices) for devices in (1, 4)}
 
 
@@ -97,21 +99,21 @@ def test_a_run_on_four_devices_is_that_on_one(whole):
 @pytest.fixture
 def placed(monkeypatch):
     """(devices of the step's counter, of a weight's shards) after each chunk."""
-    timed, seen = fit._timed_chunk, []
+    timed, shardings = fit._timed_chunk, []
 
     def chunk(run, state, data, *rest):
         state, metrics = timed(run, state, data, *rest)
         weight = max(jax.tree.leaves(state.variables), key=lambda leaf: leaf.size)
         shard = weight.addressable_shards[0].data.shape
-        seen.append((len(state.step.sharding.device_set), len(data.x.sharding.device_set), shard == weight.shape))
+        shardings.append((len(state.step.sharding.device_set), len(data.x.sharding.device_set), shard == weight.shape))
         return state, metrics
 
     monkeypatch.setattr(fit, "_timed_chunk", chunk)
-    return seen
+    return shardings
 
 
-def test_state_and_data_are_on_every_device(asked, placed, tmp_path):
-    main(vae.EXPERIMENT, [*asked, "--devices", "4", "--run-dir", str(tmp_path / "run")])
+def test_state_and_data_are_on_every_device(base_flags, placed, tmp_path):
+    main(vae.EXPERIMENT, [*base_flags, "--devices", "4", "--run-dir", str(tmp_path / "run")])
     assert set(placed) == {(4, 4, True)}
 
 
@@ -142,7 +144,9 @@ def test_batches_of_examples_that_devices_share_are_the_same():
     """In two epochs and a half, with two rows at the end that are no examples."""
     train, state, data = mixture_on_four_devices()
     shares = feed.sharded(state, data)
-    assert [shard.data.shape for leaf in jax.tree.leaves(shares) for shard in leaf.addressable_shards] == [(3, 3)] * 4 + [(3,)] * 4
+    assert [shard.data.shape for leaf in jax.tree.leaves(shares) for shard in leaf.addressable_shards] == [
+        (3, 3)
+    ] * 4 + [(3,)] * 4
     run = gx.loop_over_data(train, batch_size=4, prepare=in_floats, size=10)
     ended = [run(jax.tree.map(jax.numpy.copy, state), placed, 5) for placed in (shares, feed.replicated(state, data))]
     chex.assert_trees_all_equal(ended[0][1], ended[1][1])
@@ -153,16 +157,16 @@ def test_devices_that_share_the_examples_send_each_other_batches_and_never_all()
     train, state, data = mixture_on_four_devices()
     data = jax.tree.map(lambda a: np.tile(a, (100, *[1] * (a.ndim - 1))), data)
     run = gx.loop_over_data(train, batch_size=4, prepare=in_floats, chunk=5)
-    told = jax.jit(run).lower(state, feed.sharded(state, data), jax.numpy.int32(5)).compile().as_text()
-    sent = re.findall(r"= (\w+)\[([\d,]*)\]\S* (?:all-|collective|reduce-scatter)", told)
+    program = jax.jit(run).lower(state, feed.sharded(state, data), jax.numpy.int32(5)).compile().as_text()
+    sent = re.findall(r"= (\w+)\[([\d,]*)\]\S* (?:all-|collective|reduce-scatter)", program)
     shapes = [tuple(map(int, shape.split(","))) for kind, shape in sent if kind == "u8"]
     assert shapes
     assert all(np.prod(shape) <= 4 * 3 for shape in shapes)  # a batch's bytes
 
 
-def test_devices_share_the_members(asked, whole, placed, tmp_path):
+def test_devices_share_the_members(base_flags, whole, placed, tmp_path):
     flags = ["--devices", "2", "--seeds", "0,3", "--run-dir", str(tmp_path / "run")]
-    main(vae.EXPERIMENT, [*asked, *flags])
+    main(vae.EXPERIMENT, [*base_flags, *flags])
     assert set(placed) == {(2, 2, False)}
     assert_close(tmp_path / "run" / "seed_0", whole[1])
 
@@ -176,26 +180,28 @@ def test_devices_share_the_members(asked, whole, placed, tmp_path):
         ("--devices 4 --seeds 0:6", "members must be a multiple of 4, the devices that share them, got 6"),
     ],
 )
-def test_fault_08_what_devices_cannot_share_is_refused_before_anything_is_made(flags, words, asked, tmp_path, capsys):
+def test_fault_08_what_devices_cannot_share_is_refused_before_anything_is_made(
+    flags, words, base_flags, tmp_path, capsys
+):
     with pytest.raises(SystemExit, match="2"):
-        main(vae.EXPERIMENT, [*asked, *flags.split(), "--run-dir", str(tmp_path / "run")])
+        main(vae.EXPERIMENT, [*base_flags, *flags.split(), "--run-dir", str(tmp_path / "run")])
     assert capsys.readouterr() == ("", f"error: {words}\n")
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("before", "after"), [(4, 1), (1, 4)])
-def test_fault_43_a_run_goes_on_with_another_number_of_devices(before, after, asked, whole, stopped, tmp_path):
+def test_fault_43_a_run_resumes_on_another_number_of_devices(before, after, base_flags, whole, stopped, tmp_path):
     run = tmp_path / "run"
-    stopped([*asked, "--devices", str(before), "--run-dir", str(run)])
+    stopped([*base_flags, "--devices", str(before), "--run-dir", str(run)])
     assert int(state_of(run).step) == 4
     assert main(vae.EXPERIMENT, ["--resume", str(run), "--devices", str(after)]) == 0
     assert int(state_of(run).step) == 8
     assert_close(run, whole[1])
 
 
-def test_on_the_same_number_of_devices_it_goes_on_bit_for_bit(asked, whole, stopped, tmp_path):
+def test_a_run_resumes_on_the_same_number_of_devices_bit_for_bit(base_flags, whole, stopped, tmp_path):
     run = tmp_path / "run"
-    stopped([*asked, "--devices", "4", "--run-dir", str(run)])
+    stopped([*base_flags, "--devices", "4", "--run-dir", str(run)])
     assert main(vae.EXPERIMENT, ["--resume", str(run), "--devices", "4"]) == 0
     chex.assert_trees_all_equal(state_of(run), state_of(whole[4]))
     assert (run / "metrics.jsonl").read_bytes() == (whole[4] / "metrics.jsonl").read_bytes()

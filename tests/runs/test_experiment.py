@@ -1,4 +1,4 @@
-"""From a config to a report: which players are judged, shown and handed out."""
+"""From a config to a report: which players are evaluated, drawn and returned."""
 
 import dataclasses
 import json
@@ -107,8 +107,8 @@ def test_a_moving_average_takes_the_place_of_its_player_alone():
 
 def test_evaluation_judges_the_moving_average(run):
     history = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    seen = {row["step"]: (row["w"], row["other"]) for row in history if row["split"] == "validation"}
-    assert seen == {step: pytest.approx((AVERAGE[step], NOW[step]), rel=1e-6) for step in (0, 3, 6)}
+    metrics = {row["step"]: (row["w"], row["other"]) for row in history if row["split"] == "validation"}
+    assert metrics == {step: pytest.approx((AVERAGE[step], NOW[step]), rel=1e-6) for step in (0, 3, 6)}
     test = json.loads((run / "result.json").read_text())["test"]
     assert (test["step"], test["w"], test["other"]) == pytest.approx((STEPS, AVERAGE[STEPS], NOW[STEPS]), rel=1e-6)
 

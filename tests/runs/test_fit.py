@@ -119,9 +119,9 @@ def test_no_row_of_the_history_depends_on_how_the_run_was_cut_into_chunks(
 ):
     monkeypatch.setattr(feed, "LONGEST_CHUNK", longest)
     monkeypatch.setattr(feed, "CHUNK_SECONDS", seconds)
-    found = fit(sgd(quadratic()), numbers, RAGGED)
-    assert found.history == fitted_numbers.history
-    assert_same(found.state, fitted_numbers.state)
+    fitted = fit(sgd(quadratic()), numbers, RAGGED)
+    assert fitted.history == fitted_numbers.history
+    assert_same(fitted.state, fitted_numbers.state)
 
 
 VAE_TRAINING = Training(10, 8, evaluate_every=5, log_every=4)
@@ -156,17 +156,17 @@ def test_a_vae_with_another_seed_differs_in_every_row_and_weight(images, fitted_
     ("steps", "every", "expected"), [(17, 5, [0, 5, 10, 15, 17]), (10, 5, [0, 5, 10]), (3, 5, [0, 3]), (0, 5, [0])]
 )
 def test_evaluation_is_at_the_start_at_every_interval_and_once_at_the_end(steps, every, expected, numbers):
-    seen, rows = [], []
+    evaluations, rows = [], []
 
-    def look(progress, row):
+    def on_evaluation(progress, row):
         state = progress.state
         w = float(state.variables["first"]["params"]["w"])
         assert w == pytest.approx(W0 * (1 - RATE) ** row["step"], rel=1e-5)
-        seen.append((int(state.step), row["step"], row["split"]))
+        evaluations.append((int(state.step), row["step"], row["split"]))
 
     training = Training(steps, BATCH, evaluate_every=every, log_every=2)
-    fitted = fit(sgd(quadratic()), numbers, training, on_evaluation=look, on_metrics=rows.append)
-    assert seen == [(step, step, "validation") for step in expected]
+    fitted = fit(sgd(quadratic()), numbers, training, on_evaluation=on_evaluation, on_metrics=rows.append)
+    assert evaluations == [(step, step, "validation") for step in expected]
     assert rows == fitted.history
     assert int(fitted.state.step) == steps
 
@@ -238,9 +238,9 @@ def test_fault_05_a_loss_that_is_not_finite_stops_the_run_with_the_state_before_
     assert_same(state, stopped)
     assert np.isfinite(state.variables["second"]["params"]["w"])
     # Step 5 ends the second epoch, which holds each row once: its batch is what steps 3 and 4 left.
-    seen = {row["step"]: int(row["first/rows"]) for row in rows if row["split"] == "train"}
-    assert sorted(seen) == [1, 2, 3, 4, 5]
-    left = [i for i in range(EXAMPLES) if not (seen[4] | seen[5]) >> i & 1]
+    rows_by_step = {row["step"]: int(row["first/rows"]) for row in rows if row["split"] == "train"}
+    assert sorted(rows_by_step) == [1, 2, 3, 4, 5]
+    left = [i for i in range(EXAMPLES) if not (rows_by_step[4] | rows_by_step[5]) >> i & 1]
     named = message.split("rows ")[1].split(" of the")[0]
     assert sorted(map(int, named.split(", "))) == left
 
@@ -263,18 +263,18 @@ def won_from(step_of_victory):
 
 def test_what_goes_wrong_in_a_game_is_said_once_while_it_trains_and_not_again_when_resumed(numbers, capsys):
     """Rows of one step: accuracy is 1 from row 4 on, and for long at row 13."""
-    said = lambda: [line for line in capsys.readouterr().err.splitlines() if "has told" in line]
+    symptoms = lambda: [line for line in capsys.readouterr().err.splitlines() if "has told" in line]
     training, trainer = Training(25, BATCH, evaluate_every=5, log_every=1), won_from(3)
     kept = {}
     fit(trainer, numbers, training, on_evaluation=lambda progress, row: kept.update({row["step"]: copied(progress)}))
-    (line,) = said()
+    (line,) = symptoms()
     assert line.startswith("step 15: The discriminator has told at least 99% of real and made examples apart since ")
     assert "since step 4:" in line
     for step, lines in ((10, [line]), (15, []), (20, [])):
         fit(trainer, numbers, training, start=kept[step])
-        assert said() == lines
+        assert symptoms() == lines
     fit(won_from(100), numbers, training)
-    assert said() == []
+    assert symptoms() == []
 
 
 def copied(progress):

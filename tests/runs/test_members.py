@@ -22,16 +22,16 @@ SIZE = 12
 NUMBERS = Prepared(*[Batch(jnp.arange(SIZE, dtype=jnp.float32))] * 3, lambda key, batch: batch, (0, 1))
 
 
-def game(nan_at, shown=True):
-    """Loss w^2 / 2 by SGD; at step `nan_at` the loss is no number, or where it is not `shown` its gradient alone.
+def game(nan_at, in_loss=True):
+    """Loss w^2 / 2 by SGD; at step `nan_at` the loss is NaN; without `in_loss`, only its gradient is.
 
     "rows" is the set of rows in the batch, as bits.
     """
 
     def loss(players, key, batch, step):
         w, fails = players["one"]["params"]["w"], step == nan_at
-        value = jnp.where(fails, jnp.nan, 1.0) * w**2 / 2 if shown else w**2 / 2
-        return value + (0 if shown else jnp.sqrt(jnp.where(fails, 0.0, 1.0) * w**2)), Aux(
+        value = jnp.where(fails, jnp.nan, 1.0) * w**2 / 2 if in_loss else w**2 / 2
+        return value + (0 if in_loss else jnp.sqrt(jnp.where(fails, 0.0, 1.0) * w**2)), Aux(
             {"rows": jnp.sum(2.0**batch.x), "noise": jax.random.normal(key)}
         )
 
@@ -51,18 +51,18 @@ def test_each_member_has_batches_and_noise_of_its_own_bit_for_bit():
     assert drawn[0] != drawn[1]
 
 
-@pytest.mark.parametrize("shown", [True, False])
-def test_fault_05_a_member_that_is_not_finite_is_named_and_all_are_kept_as_they_were_before(shown):
+@pytest.mark.parametrize("in_loss", [True, False])
+def test_fault_05_a_member_that_is_not_finite_is_named_and_all_are_kept_as_they_were_before(in_loss):
     training = Training(9, 4, evaluate_every=9, log_every=1)
     members = [Member(f"seed_{seed}", seed, {"nan_at": at}) for seed, at in ((0, -1.0), (7, 5.0), (8, 7.0))]
     with pytest.raises(NonFiniteError, match=r"^seed_7, step 5: .* not finite; the batch was rows") as caught:
-        fit_members(lambda values: game(values["nan_at"], shown), NUMBERS, training, members)
+        fit_members(lambda values: game(values["nan_at"], in_loss), NUMBERS, training, members)
     for member, progress in zip(members, caught.value.progress, strict=True):
-        alone = gx.fit(game(-1, shown), NUMBERS, Training(5, 4, evaluate_every=9, log_every=1), seed=member.seed)
+        alone = gx.fit(game(-1, in_loss), NUMBERS, Training(5, 4, evaluate_every=9, log_every=1), seed=member.seed)
         assert int(progress.state.step) == 5
         chex.assert_trees_all_close(progress.state.variables, alone.state.variables, rtol=1e-6)
-        seen = [row for row in progress.history if row["split"] == "train"]
-        assert [row["step"] for row in seen] == [1, 2, 3, 4, 5]
+        rows = [row for row in progress.history if row["split"] == "train"]
+        assert [row["step"] for row in rows] == [1, 2, 3, 4, 5]
 
 
 def test_a_counter_of_what_happens_to_a_member_alone_is_its_own():
@@ -123,8 +123,8 @@ def test_members_go_on_from_the_newest_step_that_all_have(first, second, left, t
         with pytest.raises(CheckpointError, match="first and the other members hold no checkpoint of one step"):
             checkpoints.restore_all(folders, tiny(0), print)
         return
-    found = checkpoints.restore_all(folders, tiny(0), print)
-    assert [(int(state.step), about) for state, about in found] == [(left, {"at": left})] * 2
+    restored = checkpoints.restore_all(folders, tiny(0), print)
+    assert [(int(state.step), about) for state, about in restored] == [(left, {"at": left})] * 2
     assert [checkpoints.steps(folder)[-1] for folder in folders] == [left, left]
 
 

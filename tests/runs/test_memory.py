@@ -1,4 +1,4 @@
-"""Memory that is not enough is one line that says what to lower, and never a wait without end."""
+"""Exhausted memory is an error of one line with advice, and never an endless wait."""
 
 import os
 import subprocess
@@ -12,9 +12,9 @@ import pytest
 from genjax_models.runs import memory
 
 ROOT = Path(__file__).parent.parent.parent
-LIMIT = 64 * 2**30  # of address space: a terabyte is refused whatever the machine has, and nothing is ever touched
+LIMIT = 64 * 2**30  # of address space, so that a terabyte is refused on every machine
 
-# A run as the command line makes it, in a process that cannot have a terabyte.
+# A run of the command line, in a process with limited address space.
 RUN = f"""
 import resource, sys
 from experiments.vae import EXPERIMENT
@@ -23,8 +23,8 @@ resource.setrlimit(resource.RLIMIT_AS, ({LIMIT}, {LIMIT}))
 sys.exit(main(EXPERIMENT, sys.argv[1:]))
 """
 
-# Each of those who can be out of memory, for real.
-ALONE = f"""
+# Python, numpy, eager JAX and compiled JAX out of memory.
+ALLOCATIONS = f"""
 import resource
 import jax, jax.numpy as jnp, numpy as np
 from genjax_models.runs import memory
@@ -52,24 +52,24 @@ def child(code, *arguments):
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "sizes",
     [["--hidden", "1000000", "1000000"], ["--num-samples", "100000000", "--hidden", "1000"]],
     ids=["no room for the parameters", "no room for a step"],
 )
-def test_fault_50_out_of_memory_is_one_line_with_the_batch_size_and_what_to_lower(asked, tmp_path):
+def test_fault_50_out_of_memory_is_one_line_with_the_batch_size_and_what_to_lower(sizes, tmp_path):
     np.savez(tmp_path / "images.npz", x=np.random.RandomState(0).randint(0, 256, (60, 8, 8), np.uint8))
     flags = ["--data", str(tmp_path / "images.npz"), "--batch-size", "12", "--steps", "4"]
-    ended = child(RUN, *flags, *asked, "--run-dir", str(tmp_path / "run"))
+    ended = child(RUN, *flags, *sizes, "--run-dir", str(tmp_path / "run"))
     assert ended.returncode == 1, ended.stderr[-2000:]
-    *bar, line = ended.stderr.splitlines()  # the bar is drawn over itself
+    *bar, line = ended.stderr.splitlines()  # redrawn lines of the progress bar
     assert all(drawn.startswith("compiling: ") for drawn in bar if drawn)
     assert line.startswith("error: out of memory (Out of memory allocating ")
     assert "batch_size is 12: lower it, or the sizes of the networks" in line
     assert ended.stdout == ""
 
 
-def test_fault_50_python_numpy_and_xla_are_told_of_in_the_same_words():
-    ended = child(ALONE)
+def test_fault_50_python_numpy_and_xla_have_the_same_message():
+    ended = child(ALLOCATIONS)
     assert ended.returncode == 0, ended.stderr[-2000:]
     python, numpy, eager, compiled = ended.stdout.splitlines()
     assert python == "out of memory; buy less"
@@ -78,7 +78,7 @@ def test_fault_50_python_numpy_and_xla_are_told_of_in_the_same_words():
     assert compiled == eager
 
 
-def test_other_errors_of_xla_are_not_taken_for_it():
+def test_other_errors_of_xla_pass_unchanged():
     other = jax.errors.JaxRuntimeError("INTERNAL: a division by zero")
     with pytest.raises(jax.errors.JaxRuntimeError) as caught, memory.with_advice("buy less"):
         raise other

@@ -29,7 +29,7 @@ TOLERANCE = {"rtol": 1e-5, "atol": 1e-6}  # as where devices are of one process
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory):
+def base_flags(tmp_path_factory):
     """Arguments of a short run on small images, evaluated at 0, 5 and 8."""
     path, random = tmp_path_factory.mktemp("data") / "small.npz", np.random.RandomState(0)
     np.savez(path, x=random.randint(0, 256, (60, 6, 6, 1), np.uint8))
@@ -37,12 +37,12 @@ def asked(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def whole(asked, tmp_path_factory):
+def whole(base_flags, tmp_path_factory):
     """The run of one process with four devices, which nobody stopped."""
     run = tmp_path_factory.mktemp("runs") / "whole"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(final_evaluation, "report", lambda trained: None)  # which takes longer than the run
-        assert main(vae.EXPERIMENT, [*asked, "--devices", "4", "--run-dir", str(run)]) == 0
+        assert main(vae.EXPERIMENT, [*base_flags, "--devices", "4", "--run-dir", str(run)]) == 0
     return run
 
 
@@ -91,8 +91,8 @@ def two(*commands, port=None, slurm=False):
             one.kill()
 
 
-def interrupted(moment, count, asked):
-    return ["-m", "tests.runs.interrupted", "SIGTERM", moment, str(count), *asked]
+def interrupted(moment, count, base_flags):
+    return ["-m", "tests.runs.interrupted", "SIGTERM", moment, str(count), *base_flags]
 
 
 def last_line(ended):
@@ -116,9 +116,9 @@ def assert_close(run, other):
             assert value == (another[name] if isinstance(value, str) else pytest.approx(another[name], rel=1e-5))
 
 
-def test_two_processes_have_the_result_of_one(asked, whole, tmp_path):
+def test_two_processes_have_the_result_of_one(base_flags, whole, tmp_path):
     mine, others = tmp_path / "mine", tmp_path / "others"
-    first, second = two(*(["-m", "experiments.vae", *asked, "--run-dir", str(run)] for run in (mine, others)))
+    first, second = two(*(["-m", "experiments.vae", *base_flags, "--run-dir", str(run)] for run in (mine, others)))
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     assert_close(mine, whole)
     assert "held-out bound" in first.stdout
@@ -133,19 +133,19 @@ def test_each_process_streams_its_own_share_of_every_batch(tmp_path, monkeypatch
     images.mkdir()
     for i in range(60):
         Image.fromarray(random.randint(0, 256, (6, 6), np.uint8)).save(images / f"{i}.png")
-    asked = ["--data", str(images), "--image-size", "6", "--stream", *FLAGS.split()]
-    assert main(vae.EXPERIMENT, [*asked, "--devices", "4", "--run-dir", str(tmp_path / "one")]) == 0
-    command = ["-m", "experiments.vae", *asked, "--run-dir", str(tmp_path / "two")]
+    base_flags = ["--data", str(images), "--image-size", "6", "--stream", *FLAGS.split()]
+    assert main(vae.EXPERIMENT, [*base_flags, "--devices", "4", "--run-dir", str(tmp_path / "one")]) == 0
+    command = ["-m", "experiments.vae", *base_flags, "--run-dir", str(tmp_path / "two")]
     for ended in two(command, command):
         assert ended.returncode == 0, ended.stderr
     assert_close(tmp_path / "one", tmp_path / "two")
 
 
 @pytest.fixture(scope="module")
-def stopped(asked, tmp_path_factory):
+def stopped(base_flags, tmp_path_factory):
     """A run of two processes, of which only process 1 got SIGTERM, after four steps; and how both ended."""
     run = tmp_path_factory.mktemp("stopped") / "run"
-    arguments = [*asked, "--run-dir", str(run)]
+    arguments = [*base_flags, "--run-dir", str(run)]
     return run, two(interrupted("never", 0, arguments), interrupted("chunk", 2, arguments))
 
 
@@ -177,8 +177,8 @@ def test_two_processes_go_on_though_one_alone_has_the_run(stopped, whole, tmp_pa
 @pytest.mark.parametrize(
     ("missing", "slurm", "words"), [(0, False, "no process answers there"), (1, True, "some are missing")]
 )
-def test_a_process_that_does_not_come_is_waited_for_in_vain(missing, slurm, words, asked, tmp_path):
-    command = ["-m", "experiments.vae", *asked, "--process-timeout", "2", "--run-dir", str(tmp_path / "run")]
+def test_a_process_that_does_not_come_is_waited_for_in_vain(missing, slurm, words, base_flags, tmp_path):
+    command = ["-m", "experiments.vae", *base_flags, "--process-timeout", "2", "--run-dir", str(tmp_path / "run")]
     commands, port = [command, command], free_port()
     commands[missing] = None
     (ended,) = two(*commands, port=port, slurm=slurm)
@@ -233,7 +233,8 @@ with processes.joined(2, int(sys.argv[6]), sys.argv[4], 60):
     report(data_mesh, 5)
     signs = {"key": jax.random.key(7), "x": jax.numpy.array([-0.0, jax.numpy.nan, 1e-40])}
     received = processes.arrays_from_process_zero(signs if index == 0 else None, jax.eval_shape(lambda: signs))
-    bits = [[np.asarray(a).tobytes() for a in (tree["x"], jax.random.key_data(tree["key"]))] for tree in (signs, received)]
+    trees = [(tree["x"], jax.random.key_data(tree["key"])) for tree in (signs, received)]
+    bits = [[np.asarray(a).tobytes() for a in tree] for tree in trees]
     print(bits[0] == bits[1], flush=True)
     if index == 1:
         os.kill(os.getpid(), signal.SIGKILL)

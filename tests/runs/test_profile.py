@@ -15,7 +15,7 @@ from genjax_models.runs import feed, fit
 
 
 @pytest.fixture
-def asked(tmp_path, monkeypatch):
+def base_flags(tmp_path, monkeypatch):
     """Arguments of a run of 24 steps on small images."""
     monkeypatch.setattr(final_evaluation, "report", lambda trained: None)
     random = np.random.RandomState(0)
@@ -24,7 +24,7 @@ def asked(tmp_path, monkeypatch):
     return ["--data", str(tmp_path / "small.npz"), *flags.split()]
 
 
-def test_a_trace_of_ten_steps_after_the_first_is_written_and_changes_nothing(asked, tmp_path, monkeypatch, capsys):
+def test_a_trace_of_ten_steps_after_the_first_is_written_and_changes_nothing(base_flags, tmp_path, monkeypatch, capsys):
     timed, trace, within, counts = fit._timed_chunk, jax.profiler.trace, [], []
 
     @contextlib.contextmanager
@@ -42,19 +42,19 @@ def test_a_trace_of_ten_steps_after_the_first_is_written_and_changes_nothing(ask
     monkeypatch.setattr(fit, "_timed_chunk", chunk)
     monkeypatch.setattr(feed, "CHUNK_SECONDS", 1e9)
     run = tmp_path / "run"
-    assert main(vae.EXPERIMENT, [*asked, "--profile", "--run-dir", str(run)]) == 0
+    assert main(vae.EXPERIMENT, [*base_flags, "--profile", "--run-dir", str(run)]) == 0
     assert counts == [(1, False), (10, True), (13, False)]
     (path,) = (run / "profile").rglob("*.trace.json.gz")
-    told = capsys.readouterr().err
-    assert f"trace: {path}\nopen it at https://ui.perfetto.dev, or by: pip install xprof; xprof --logdir" in told
+    stderr = capsys.readouterr().err
+    assert f"trace: {path}\nopen it at https://ui.perfetto.dev, or by: pip install xprof; xprof --logdir" in stderr
     events = json.loads(gzip.decompress(path.read_bytes()))["traceEvents"]
     assert sum("dot" in event.get("name", "") for event in events) >= 10  # a matrix product of each step, at the least
-    assert main(vae.EXPERIMENT, [*asked, "--run-dir", str(tmp_path / "other")]) == 0
+    assert main(vae.EXPERIMENT, [*base_flags, "--run-dir", str(tmp_path / "other")]) == 0
     assert (run / "metrics.jsonl").read_bytes() == (tmp_path / "other" / "metrics.jsonl").read_bytes()
 
 
-def test_a_run_with_no_step_after_the_first_is_refused(asked, tmp_path, capsys):
+def test_a_run_with_no_step_after_the_first_is_refused(base_flags, tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
-        main(vae.EXPERIMENT, [*asked, "--steps", "1", "--profile", "--run-dir", str(tmp_path / "run")])
+        main(vae.EXPERIMENT, [*base_flags, "--steps", "1", "--profile", "--run-dir", str(tmp_path / "run")])
     assert capsys.readouterr().err == "error: --profile needs a step after the first one, got 1 steps to make\n"
     assert not (tmp_path / "run").exists()

@@ -25,7 +25,7 @@ STEPS = 13
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory):
+def base_flags(tmp_path_factory):
     """Arguments of a short run on small images: evaluations at 0, 5, 10, 13; rows every 4 steps."""
     folder = tmp_path_factory.mktemp("data")
     random_ = np.random.RandomState(0)
@@ -51,10 +51,10 @@ def child(name, moment, count, arguments, cache):
 
 
 @pytest.fixture(scope="module")
-def whole(asked, cache, tmp_path_factory):
+def whole(base_flags, cache, tmp_path_factory):
     """The run that nobody stopped."""
     run = tmp_path_factory.mktemp("runs") / "whole"
-    done = child("SIGUSR1", "never", 0, [*asked, "--run-dir", str(run)], cache)
+    done = child("SIGUSR1", "never", 0, [*base_flags, "--run-dir", str(run)], cache)
     assert done.returncode == 0, done.stderr
     return run
 
@@ -78,9 +78,9 @@ def assert_same_run(run, whole):
     assert results[0]["test"] == results[1]["test"]
 
 
-def stop_and_go(stops, asked, cache, run):
+def stop_and_go(stops, base_flags, cache, run):
     """Runs, is stopped as `stops` say (signal, moment, count, exit status), and is resumed after each until it ends."""
-    arguments = [*asked, "--run-dir", str(run)]
+    arguments = [*base_flags, "--run-dir", str(run)]
     for name, moment, count, status in stops:
         ended = child(name, moment, count, arguments, cache)
         assert ended.returncode == status, (name, moment, count, ended.stderr[-2000:])
@@ -91,38 +91,38 @@ def stop_and_go(stops, asked, cache, run):
 
 
 @pytest.mark.parametrize(("name", "status", "times"), [("SIGTERM", 143, 4), ("SIGINT", 130, 1)])
-def test_fault_39_stopped_after_a_chunk_it_is_the_same_run(name, status, times, asked, cache, whole, tmp_path):
+def test_fault_39_stopped_after_a_chunk_the_run_is_the_same(name, status, times, base_flags, cache, whole, tmp_path):
     """Four times: each call makes one chunk and is stopped, a run cut into as many processes as it has chunks."""
     stops = [(name, "chunk", 1, status)] * times
-    stop_and_go(stops, asked, cache, tmp_path / "run")
+    stop_and_go(stops, base_flags, cache, tmp_path / "run")
     assert_same_run(tmp_path / "run", whole)
 
 
-def test_fault_41_killed_at_chunks_it_is_the_same_run(asked, cache, whole, tmp_path):
+def test_fault_41_killed_at_chunks_the_run_is_the_same(base_flags, cache, whole, tmp_path):
     """SIGKILL leaves the last evaluation's checkpoint: after 5 steps come those up to 10 again, and so on."""
     stops = [("SIGKILL", "chunk", count, -signal.SIGKILL) for count in (4, 2, 4, 1)]
-    stop_and_go(stops, asked, cache, tmp_path / "run")
+    stop_and_go(stops, base_flags, cache, tmp_path / "run")
     assert_same_run(tmp_path / "run", whole)
 
 
-def test_fault_38_killed_within_saves_it_is_the_same_run(asked, cache, whole, tmp_path):
+def test_fault_38_killed_within_saves_the_run_is_the_same(base_flags, cache, whole, tmp_path):
     stops = [
         ("SIGKILL", moment, count, -signal.SIGKILL)
         for moment, count in (("arrays", 1), ("rename", 2), ("arrays", 2), ("prune", 1))
     ]
-    stop_and_go(stops, asked, cache, tmp_path / "run")
+    stop_and_go(stops, base_flags, cache, tmp_path / "run")
     assert_same_run(tmp_path / "run", whole)
     assert not list((tmp_path / "run" / "checkpoints").glob("*.partial"))
 
 
 @pytest.mark.slow
-def test_killed_two_hundred_times_at_random_moments_it_is_the_same_run(asked, cache, whole, tmp_path):
+def test_killed_two_hundred_times_at_random_moments_the_run_is_the_same(base_flags, cache, whole, tmp_path):
     """200 kills at random times after the start, spread over runs that each go on until they end."""
     random_, kills, runs = random.Random(0), 0, 0
-    seen = {"before the first checkpoint": 0, "later": 0, "ended first": 0}
+    outcomes = {"before the first checkpoint": 0, "later": 0, "ended first": 0}
     while kills < 200:
         run = tmp_path / f"run{runs}"
-        arguments = [*asked, "--run-dir", str(run)]
+        arguments = [*base_flags, "--run-dir", str(run)]
         while True:
             command = [
                 sys.executable,
@@ -142,29 +142,29 @@ def test_killed_two_hundred_times_at_random_moments_it_is_the_same_run(asked, ca
             process.kill()
             status = process.wait()
             if status == 0:
-                seen["ended first"] += 1
+                outcomes["ended first"] += 1
                 break
             kills += 1
             if list((run / "checkpoints").glob("????????/manifest.json")):
-                seen["later"] += 1
+                outcomes["later"] += 1
                 arguments = ["--resume", str(run)]
             else:
-                seen["before the first checkpoint"] += 1
+                outcomes["before the first checkpoint"] += 1
                 arguments = [
-                    *asked,
+                    *base_flags,
                     "--run-dir",
                     str(run),
                     *(["--overwrite"] if (run / "config.json").exists() else []),
                 ]
                 if run.exists() and not (run / "config.json").exists():
                     run = tmp_path / f"run{runs}-{kills}"
-                    arguments = [*asked, "--run-dir", str(run)]
+                    arguments = [*base_flags, "--run-dir", str(run)]
         assert_same_run(run, whole)
         runs += 1
-    print(f"{kills} kills over {runs} runs, all the same run at the end: {seen}")
+    print(f"{kills} kills over {runs} runs, all the same run at the end: {outcomes}")
 
 
-def test_a_run_that_ended_resumes_to_nothing_more(whole, asked, cache, tmp_path):
+def test_a_run_that_ended_resumes_to_nothing_more(whole, base_flags, cache, tmp_path):
     run = tmp_path / "run"
     subprocess.run(["cp", "-r", str(whole), str(run)], check=True)
     assert main(vae.EXPERIMENT, ["--resume", str(run)]) == 0
@@ -228,7 +228,7 @@ def test_resuming_on_other_data_is_refused(whole, tmp_path, capsys):
     assert "has changed since the run began" in capsys.readouterr().err
 
 
-def test_fault_30_a_damaged_checkpoint_is_told_loudly_and_the_one_before_is_taken(whole, tmp_path, capsys):
+def test_fault_30_a_damaged_checkpoint_is_reported_and_an_older_one_is_used(whole, tmp_path, capsys):
     run = tmp_path / "run"
     subprocess.run(["cp", "-r", str(whole), str(run)], check=True)
     newest = sorted((run / "checkpoints").glob("????????"))[-1]
@@ -237,18 +237,18 @@ def test_fault_30_a_damaged_checkpoint_is_told_loudly_and_the_one_before_is_take
     damaged[len(damaged) // 2] ^= 1
     victim.write_bytes(damaged)
     assert main(vae.EXPERIMENT, ["--resume", str(run)]) == 0
-    said = capsys.readouterr().err
-    assert f"warning: {victim} is damaged" in said
-    assert "an older checkpoint is used" in said
+    stderr = capsys.readouterr().err
+    assert f"warning: {victim} is damaged" in stderr
+    assert "an older checkpoint is used" in stderr
     assert (run / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
 
 
 @pytest.fixture
-def endless(asked, cache, tmp_path):
+def endless(base_flags, cache, tmp_path):
     """A process in the midst of a run that would take hours, and the run's directory."""
     run = tmp_path / "run"
     flags = ["--steps", "1000000", "--evaluate-every", "1000000", "--run-dir", str(run)]
-    command = [sys.executable, "-W", "ignore", "-m", "experiments.vae", *asked, *flags]
+    command = [sys.executable, "-W", "ignore", "-m", "experiments.vae", *base_flags, *flags]
     silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen(command, cwd=ROOT, env=os.environ | cache, **silent)
     deadline = time.monotonic() + 120
@@ -260,9 +260,9 @@ def endless(asked, cache, tmp_path):
     process.wait()
 
 
-def test_fault_44_a_run_in_use_is_refused_and_a_killed_one_frees_it(endless, asked, cache):
+def test_fault_44_a_run_in_use_is_refused_and_a_killed_one_frees_it(endless, base_flags, cache):
     process, run = endless
-    for flags in (["--resume", str(run)], [*asked, "--run-dir", str(run), "--overwrite"]):
+    for flags in (["--resume", str(run)], [*base_flags, "--run-dir", str(run), "--overwrite"]):
         refused = child("SIGUSR1", "never", 0, flags, cache)
         assert refused.returncode == 2
         assert f"is in use by process {process.pid} on " in refused.stderr
@@ -279,7 +279,7 @@ def test_fault_39_a_second_interrupt_exits_at_once(endless):
 
 
 def test_fault_37_fault_40_a_full_disk_ends_the_run_at_once_and_leaves_the_checkpoint_before(
-    asked, cache, tmp_path, whole
+    base_flags, cache, tmp_path, whole
 ):
     """A file size limit stands for a full disk: the write fails, the exit status says so, resuming works."""
     run = tmp_path / "run"
@@ -297,7 +297,7 @@ def test_fault_37_fault_40_a_full_disk_ends_the_run_at_once_and_leaves_the_check
         "from tests.runs.interrupted import main\n"
         "sys.exit(main('SIGUSR1', 'never', '0', *sys.argv[1:]))\n"
     )
-    command = [sys.executable, "-W", "ignore", "-c", code, *asked, "--run-dir", str(run)]
+    command = [sys.executable, "-W", "ignore", "-c", code, *base_flags, "--run-dir", str(run)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | cache, timeout=300)
     assert ended.returncode == 1, ended.stderr[-2000:]
     # Writes of orbax that were under way may complain after it, from threads of their own and in the midst of a line.

@@ -41,7 +41,7 @@ def images(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def asked(images):
+def base_flags(images):
     """Arguments of a short streamed run: 4 batches an epoch; evaluations at 0, 5, 10, 13; rows every 4 steps."""
     return [
         *("--data", f"images:{images}", "--image-size", "6", "--stream", "--hidden", "8", "--batch-size", "12"),
@@ -49,14 +49,14 @@ def asked(images):
     ]
 
 
-def test_fault_39_stopped_by_a_signal_and_resumed_it_is_the_same_run(asked, tmp_path, monkeypatch):
+def test_fault_39_stopped_by_a_signal_and_resumed_it_is_the_same_run(base_flags, tmp_path, monkeypatch):
     whole, run = tmp_path / "whole", tmp_path / "run"
     monkeypatch.setattr(feed, "LONGEST_CHUNK", 3)
-    assert main(vae.EXPERIMENT, [*asked, "--run-dir", str(whole)]) == 0
+    assert main(vae.EXPERIMENT, [*base_flags, "--run-dir", str(whole)]) == 0
     with monkeypatch.context() as patched:
         patched.setattr(fit, "_timed_chunk", at(2, fit._timed_chunk, signal.SIGTERM, before=False))
         with pytest.raises(SystemExit, match="143"):
-            main(vae.EXPERIMENT, [*asked, "--run-dir", str(run)])
+            main(vae.EXPERIMENT, [*base_flags, "--run-dir", str(run)])
     position = lambda: checkpoints.read_manifest(max((run / "checkpoints").glob("????????")))["about"]["position"]
     assert position()["next_index"] == 2  # one step to set the pace, and one that was planned before it was known
     assert main(vae.EXPERIMENT, ["--resume", str(run)]) == 0
@@ -69,9 +69,9 @@ def recorder(rows, fails_at=None):
 
     def loss(players, key, batch, step):
         jax.debug.callback(lambda step, x: rows.append((int(step), np.asarray(x))), step, batch.x, ordered=False)
-        seen = (batch.x.astype(float).mean() + 1) * (step + 1)
-        seen = seen if fails_at is None else jax.numpy.where(step == fails_at, jax.numpy.nan, seen)
-        return players["sum"]["params"]["at"] * seen, Aux()
+        value = (batch.x.astype(float).mean() + 1) * (step + 1)
+        value = value if fails_at is None else jax.numpy.where(step == fails_at, jax.numpy.nan, value)
+        return players["sum"]["params"]["at"] * value, Aux()
 
     return Objective(
         init=lambda key, batch: {"sum": {"params": {"at": jax.numpy.zeros(())}}},
@@ -83,9 +83,9 @@ def recorder(rows, fails_at=None):
 def fitted(data, steps=STEPS, *, rows=None, fails_at=None, mesh=None, batch_size=12, **options):
     made = trainer(recorder([] if rows is None else rows, fails_at), {"sum": optax.sgd(0.1)})
     member = fit.Member(seed=options.pop("seed", 7), start=options.pop("start", None))
-    told = {"should_stop": options.pop("should_stop", None), "profile": options.pop("profile", None)}
+    controls = {"should_stop": options.pop("should_stop", None), "profile": options.pop("profile", None)}
     training = Training(steps, batch_size, evaluate_every=5, log_every=4)
-    (ended,) = fit.fit_members(lambda values: made, data, training, [member], mesh=mesh, **told)
+    (ended,) = fit.fit_members(lambda values: made, data, training, [member], mesh=mesh, **controls)
     jax.effects_barrier()
     return ended
 
@@ -154,8 +154,8 @@ def test_devices_share_each_batch_and_the_result(data, whole):
 def test_a_step_that_is_not_finite_names_the_rows_of_its_batch(data):
     with pytest.raises(NonFiniteError) as failed:
         fitted(data, fails_at=7)
-    shown = ", ".join(map(str, Stream(data.train, batch_size=12, seed=7).rows(7)[:8]))
-    assert f"the batch was rows {shown}, ... of the training split" in str(failed.value)
+    listed = ", ".join(map(str, Stream(data.train, batch_size=12, seed=7).rows(7)[:8]))
+    assert f"the batch was rows {listed}, ... of the training split" in str(failed.value)
     assert failed.value.progress[0].position["next_index"] == 7
 
 
@@ -175,15 +175,15 @@ def test_examples_that_become_unreadable_stop_the_run_and_are_named(data, images
         file.write_bytes(content)
 
 
-def test_several_members_and_zero_steps(data, asked, tmp_path, capsys):
+def test_several_members_and_zero_steps(data, base_flags, tmp_path, capsys):
     assert number(fitted(data, steps=0)) == 0
     with pytest.raises(SystemExit, match="2"):
-        main(vae.EXPERIMENT, [*asked, "--seeds", "0:2", "--run-dir", str(tmp_path / "run")])
+        main(vae.EXPERIMENT, [*base_flags, "--seeds", "0:2", "--run-dir", str(tmp_path / "run")])
     assert "error: streamed data need one run at a time, got 2" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
-def test_training_examples_are_never_all_in_memory(data, asked, monkeypatch):
+def test_training_examples_are_never_all_in_memory(data, base_flags, monkeypatch):
     most = []
     read = Records.read
 
@@ -197,5 +197,5 @@ def test_training_examples_are_never_all_in_memory(data, asked, monkeypatch):
     assert Stream(data.train, batch_size=12, seed=0).longest_chunk == 2
     fitted(data, batch_size=12)
     assert max(most[1:]) == 12  # the first read is of the example with which players are initialised
-    config = vae.Config(data=Data(asked[1], image_size=6, stream=True), training=Training(batch_size=12))
+    config = vae.Config(data=Data(base_flags[1], image_size=6, stream=True), training=Training(batch_size=12))
     assert "0.0 MiB training data on disk" in dry_run(vae.EXPERIMENT, config)
