@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from genjax_models.types import Array, PRNGKey
 
@@ -27,7 +28,7 @@ class Check(NamedTuple):
 
     name: str
     estimate: Callable[[int], Array]
-    exact: np.ndarray
+    exact: ArrayLike
     products: float = 0.0
 
 

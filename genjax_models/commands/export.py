@@ -128,7 +128,7 @@ def exported_functions(run: LoadedRun) -> dict[str, ExportedFunction]:
 
         return jax.vmap(draw)(index, *label)
 
-    exported = {"sampler": (sampler, (("uint32",), ("uint32", "n"), *labels))}
+    exported: dict[str, ExportedFunction] = {"sampler": (sampler, (("uint32",), ("uint32", "n"), *labels))}
     model, shape = run.model, run.config.data.shape
     if isinstance(model, AutoencoderModel | ImplicitModel):
         exported["generator"] = (partial(model.generate, run.variables), (("float32", "n", model.latent), *labels))

@@ -6,7 +6,7 @@ Values are closed forms or quadrature in float64.
 import math
 from collections.abc import Callable, Iterator
 from functools import cache, partial
-from typing import get_args
+from typing import Any, get_args
 
 import distrax
 import jax
@@ -211,6 +211,6 @@ def _x_line() -> Array:
     return jnp.full((1, 1), X_LINE, jnp.float32)
 
 
-def _ratio(estimate: Callable[[PRNGKey], Array], log_p: np.ndarray) -> Callable[[PRNGKey], Array]:
+def _ratio(estimate: Callable[[PRNGKey], Array], log_p: Any) -> Callable[[PRNGKey], Array]:
     """Returns key -> estimate of p(x) / exact p(x), whose mean is 1."""
     return lambda key: jnp.exp(estimate(key) - log_p)

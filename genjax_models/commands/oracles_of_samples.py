@@ -53,7 +53,7 @@ def loss_checks() -> Iterator[Check]:
 def mmd_checks() -> Iterator[Check]:
     """Yields kernels and MMD far from the origin, where distances from an imprecise matrix product would be lost."""
     random = np.random.RandomState(0)
-    x, y = (np.float32(100 + shift + random.randn(n, 8)) for shift, n in ((0, 300), (0.3, 200)))
+    x, y = ((100 + shift + random.randn(n, 8)).astype(np.float32) for shift, n in ((0, 300), (0.3, 200)))
     u, v = x.astype(np.float64), y.astype(np.float64)
     squares = lambda a, b: np.sum((a[:, None] - b) ** 2, axis=-1)
     d2 = squares(u, v)

@@ -241,7 +241,7 @@ def checked_range(where: str, range: Range) -> Range:
     return low, high
 
 
-def _range_of(where: str, x: np.ndarray, range: Range | None) -> Range:
+def _range_of(where: str, x: np.ndarray | Records, range: Range | None) -> Range:
     if range is None:
         range = (0, 255) if isinstance(x, Records) or np.asarray(x).dtype == np.uint8 else (0, 1)
     return checked_range(where, range)
@@ -253,7 +253,7 @@ def check(where: str, split: Split, range: Range | None = None) -> Split:
     Raises:
       InputError: names the row and the value of what contradicts the declaration.
     """
-    x = split.x if isinstance(split.x, Records) else _with_channels(where, np.asarray(split.x))
+    x: Any = split.x if isinstance(split.x, Records) else _with_channels(where, np.asarray(split.x))
     if x.dtype == np.bool_:
         x = x.astype(np.uint8)
     if np.issubdtype(x.dtype, np.floating):

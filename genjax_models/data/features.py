@@ -81,7 +81,7 @@ def load_classifier(name: str, *, range: Range = (0, 1)) -> Classifier:
     network, data, accuracy, digest = SHIPPED[name]
     variables = _variables(name, digest)
 
-    def apply(method, x):
+    def apply(method, x) -> Array:
         return network.apply(variables, (x - low) / (high - low), method=method)
 
     features = Features(name, jax.jit(partial(apply, network.features)))

@@ -79,5 +79,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 def _same_length(path: Path, key: str, arrays) -> None:
     x, y = arrays.get(f"x{key[1:]}"), arrays[key]
-    if x is None or np.shape(x)[:1] != np.shape(y)[:1]:
+    if x is None:
+        raise InputError(f"{path}: {key} needs x{key[1:]} beside it")
+    if np.shape(x)[:1] != np.shape(y)[:1]:
         raise InputError(f"{path}: {key} has shape {np.shape(y)}, but x{key[1:]} has {np.shape(x)}")

@@ -62,9 +62,10 @@ def load_folder(
     sizes = size - size // 12, size // 12
     if overlap == "refuse":  # before rows are shuffled, so that an error names the files' own
         refuse_overlap(str(folder), {what: arrays[what] for what in ("train images", "test images")})
-    splits = split_at_random(Split(arrays["train images"], arrays["train labels"]), sizes, where=str(folder))
+    train, validation = split_at_random(Split(arrays["train images"], arrays["train labels"]), sizes, where=str(folder))
     return from_arrays(
-        *splits,
+        train,
+        validation,
         Split(arrays["test images"], arrays["test labels"]),
         name=folder.name,
         range=range,

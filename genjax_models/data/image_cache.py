@@ -7,7 +7,7 @@ import os
 import stat
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -121,7 +121,7 @@ def _written(
     return records.keep(file, examples(), {"skipped": skipped}), np.array(skipped, np.int64)
 
 
-def in_parallel(function: Callable, items: Sequence, what: str) -> Iterator:
+def in_parallel(function: Callable, items: Sequence, what: str) -> Generator:
     """Results in the order of `items`, with a progress bar.
 
     Threads: Pillow and hashlib let go of the interpreter, and processes would have to be spawned.
@@ -175,7 +175,7 @@ def _decoded(entries: list[Entry], digests: list[bytes], rule: Rule, skip_unread
 
 def _readable(
     entries: list[Entry], digests: list[bytes], rule: Rule, skip_unreadable: bool, skipped: list[int]
-) -> Iterator[tuple[int, np.ndarray]]:
+) -> Generator[tuple[int, np.ndarray]]:
     """Rows and images, in their order; the rows of those that cannot be read are added to `skipped`."""
     limit = max(1, len(entries) // 100)
     decode = partial(_decode, rule=rule)

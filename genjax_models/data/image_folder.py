@@ -3,13 +3,14 @@
 import os
 import warnings
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 
 from genjax_models.data import image, image_cache
 from genjax_models.data.dataset import Dataset, Range, Split, from_arrays, hold_out_tenth, in_common, split_in_ten
 from genjax_models.data.image_cache import Entry, shown
+from genjax_models.data.records import Records
 from genjax_models.errors import InputError
 
 _SPLITS = {
@@ -127,7 +128,7 @@ def listing(root: bytes) -> tuple[list[Entry], int]:
     return sorted(entry for entries, _ in parts for entry in entries), sum(ignored for _, ignored in parts)
 
 
-def _classes(root: bytes, split: str) -> tuple[list[Entry], int]:
+def _classes(root: bytes, split: Any) -> tuple[list[Entry], int]:
     images, folders, ignored = _scan(root)
     if images and folders:
         raise InputError(
@@ -169,7 +170,7 @@ def holds_images(folder: Path) -> bool:
     return bool(images or folders)
 
 
-def _split(where: str, entries: list[Entry], x: np.ndarray, classes: list[bytes]) -> tuple[list[Split], str]:
+def _split(where: str, entries: list[Entry], x: np.ndarray | Records, classes: list[bytes]) -> tuple[list[Split], str]:
     rows = {
         split: [i for i, entry in enumerate(entries) if entry.split == split] for split in (_ONE, *_SPLITS.values())
     }

@@ -125,12 +125,12 @@ def keep(file: Path, examples: Iterable[np.ndarray], columns: Mapping[str, list[
     Raises:
       InputError: they cannot be kept there, and what would help.
     """
-    sha256, low, high, shape = bytearray(), bytearray(), bytearray(), None
+    sha256, low, high, shape = bytearray(), bytearray(), bytearray(), ()
     try:
         with _whole(file) as opened:
             for x in examples:
                 shape = x.shape
-                sha256 += hashlib.sha256(x).digest()
+                sha256 += hashlib.sha256(x).digest()  # pyright: ignore[reportArgumentType]
                 low.append(x.min())
                 high.append(x.max())
                 opened.write(x)
@@ -141,7 +141,7 @@ def keep(file: Path, examples: Iterable[np.ndarray], columns: Mapping[str, list[
         }
         beside = {name: np.array(column, np.int64) for name, column in columns.items()}
         with _whole(_index(file)) as opened:
-            np.savez(opened, shape=np.array(shape), **of_each, **beside)
+            np.savez(opened, shape=np.array(shape), **of_each, **beside)  # pyright: ignore[reportArgumentType]
     except OSError as error:
         raise InputError(
             f"{file.parent}: decoded images cannot be kept there ({error.strerror or error}), and streaming reads"

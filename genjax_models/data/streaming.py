@@ -161,16 +161,17 @@ class Prefetch:
           InputError: names the file that cannot be read.
         """
         if self._now is None or self._now[0] != step:
-            if self._next is None or self._next[0] != step:
-                self._ask(step)
+            future = self._next[1] if self._next and self._next[0] == step else self._ask(step)
             self._now = None  # the chunk that was: it goes when its user lets go of it
-            self._now = step, *self._next[1].result()
+            self._now = step, *future.result()
             if self._plan(step + self._now[2]):
                 self._ask(step + self._now[2])
         return self._now[1:]
 
-    def _ask(self, step: int) -> None:
-        self._next = step, self._pool.submit(self._placed, step, self._plan(step))
+    def _ask(self, step: int) -> Future:
+        future = self._pool.submit(self._placed, step, self._plan(step))
+        self._next = step, future
+        return future
 
     def _placed(self, step: int, num_steps: int) -> tuple[Batch, int]:
         chunk = self._stream.chunk(step, num_steps, self._length)

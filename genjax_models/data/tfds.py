@@ -7,10 +7,10 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -75,7 +75,7 @@ def load(spec: str, *, stream: bool = False) -> Dataset:
     return from_arrays(
         *splits,
         name=where,
-        num_classes=builder.info.features[keys[1]].num_classes if keys[1] else None,
+        num_classes=cast(Any, builder.info.features)[keys[1]].num_classes if keys[1] else None,
         provenance=f"{builder.info.full_name} of TensorFlow Datasets, prepared in {path}{note}",
         overlap="report",
     )
@@ -191,7 +191,7 @@ def _keys(where: str, info) -> tuple[str, str | None]:
     chosen_labels = [key for key in supervised if key in labels][:1] or labels
     if len(chosen_images) != 1:
         raise InputError(f"{where}: has {len(images)} images among its features {sorted(features)}; accepted is one")
-    feature = features[chosen_images[0]]
+    feature: Any = features[chosen_images[0]]
     if feature.np_dtype != np.uint8 or feature.shape[-1] not in _MODES:
         raise InputError(
             f"{where}: the image {chosen_images[0]!r} is {np.dtype(feature.np_dtype)} of shape {feature.shape};"
@@ -244,7 +244,7 @@ def _read(where: str, builder, split: str, image_key: str, label_key: str | None
             ) from error
         return x, record[label_key] if label_key else None
 
-    labels, shape = [], None
+    labels, shape = cast(Any, []), None
 
     def images() -> Iterator[np.ndarray]:
         nonlocal shape
@@ -268,7 +268,7 @@ def _read(where: str, builder, split: str, image_key: str, label_key: str | None
     return Split(x, np.array(labels, np.int32) if label_key else None)
 
 
-def _on_disk(key: str, images: Iterator[np.ndarray], labels: list[int] | None) -> tuple[Records, Sequence[int] | None]:
+def _on_disk(key: str, images: Iterator[np.ndarray], labels: list[int] | None) -> tuple[Records, Any]:
     """Records of images that were decoded before, or are now, and the labels that they had then; `labels` are filled
     as images come."""
     file = image_cache.cleaned(image_cache.default_folder()) / f"{key}.records"

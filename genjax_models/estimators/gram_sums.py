@@ -196,11 +196,11 @@ def _is_primal(leaf: Any) -> bool:
 
 
 def _sum_between_forward(kernel, rows, columns, *arguments):
-    return _between(kernel, rows, columns, *_values(arguments), tuple(_perturbed(a) for a in arguments))
+    return _between(kernel, rows, columns, *_values(arguments), tuple(_perturbed(a) for a in arguments))  # pyright: ignore[reportCallIssue]
 
 
 def _sum_within_forward(kernel, blocks, *arguments):
-    return _within(kernel, blocks, *_values(arguments), tuple(_perturbed(a) for a in arguments))
+    return _within(kernel, blocks, *_values(arguments), tuple(_perturbed(a) for a in arguments))  # pyright: ignore[reportCallIssue]
 
 
 def _scaled(*arguments):

@@ -11,7 +11,7 @@ that a bandwidth can be learned or vmapped.
 import math
 import numbers
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -250,7 +250,7 @@ def _features(x: Array, y: Array) -> tuple[Array, Array]:
     return x.reshape(len(x), -1), y.reshape(len(y), -1)
 
 
-def _positive(name: str, values: Positive) -> list[float | Array]:
+def _positive(name: str, values: Any) -> list[float | Array]:
     """`values` as a list of positive numbers; those on hand are Python's."""
     values = list(values) if isinstance(values, Sequence) or np.ndim(values) else [values]
     if not values:

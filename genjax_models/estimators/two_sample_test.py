@@ -157,12 +157,12 @@ def _permutation_test(key, x, y, kernel, num_permutations, block_size):
     of_x = jnp.concatenate([observed[None], shuffled]).astype(z.dtype)  # [1 + B, n + m]: ones where a point is called x
     columns = jnp.concatenate([of_x, jnp.ones((1, n + m), z.dtype)]).T  # and all ones, for the sums of rows
 
-    def sums(rows):
+    def sums_of(rows):
         index, points = rows
         gram = jnp.where(index[:, None] == jnp.arange(n + m), 0, kernel(points, z))
         return jnp.matmul(gram, columns, precision=PRECISION)
 
-    sums = map_blocks(sums, (jnp.arange(n + m), z), block_size)  # [n + m, 2 + B]
+    sums = map_blocks(sums_of, (jnp.arange(n + m), z), block_size)  # [n + m, 2 + B]
     with_x, with_all = sums[:, :-1], sums[:, -1]
     xx = jnp.sum(of_x.T * with_x, axis=0)
     x_all = jnp.matmul(of_x, with_all, precision=PRECISION)

@@ -81,7 +81,7 @@ class PosteriorGrid(NamedTuple):
     @property
     def spacing(self) -> np.ndarray:
         """Steps from node to node, `[latent]`."""
-        return _spacing(self.axes)
+        return np.array(_spacing(self.axes))
 
     @property
     def posterior(self) -> PiecewiseConstant:
@@ -130,7 +130,7 @@ def posterior_grid(
         return jax.lax.map(lambda z: prior.log_prob(z) + model.likelihood(variables, z).log_prob(x), z)
 
     (latent,) = prior.event_shape
-    window = [(-reach, reach)] * latent
+    window, axes, log_joint, highest = [(-reach, reach)] * latent, (), np.zeros(()), 0.0
     for _ in range(3):
         axes = tuple(np.linspace(low, high, nodes, dtype=np.float32) for low, high in window)
         log_joint = np.asarray(joint(nodes_at(axes)), np.float64)
@@ -144,5 +144,5 @@ def posterior_grid(
     return PosteriorGrid(axes, log_joint, float(highest + value), float(error))
 
 
-def _spacing(axes: tuple[np.ndarray, ...]) -> np.ndarray:
-    return np.array([(axis[-1] - axis[0]) / (len(axis) - 1) for axis in axes])
+def _spacing(axes: tuple[np.ndarray, ...]) -> list[float]:
+    return [float((axis[-1] - axis[0]) / (len(axis) - 1)) for axis in axes]

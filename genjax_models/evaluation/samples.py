@@ -70,7 +70,10 @@ def sample_quality(
     n, m = len(x), len(y)
     of_points = manifold_coverage(x, y, neighbours=neighbours)
     test = classifier_two_sample_test(x, y)
-    distances = {name: Estimate(*map(float, figure(x, y)), n, m) for name, figure in _DISTANCES.items()}
+    distances = {}
+    for name, figure in _DISTANCES.items():
+        value, standard_error = figure(x, y)
+        distances[name] = Estimate(float(value), float(standard_error), n, m)
     found = distances | of_points
     found |= {"two_sample_accuracy": test.accuracy, "two_sample_p_value": Estimate(test.p_value, math.nan, n, m)}
     return {f"{name}_on_{features.name}": score for name, score in found.items()}

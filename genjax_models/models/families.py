@@ -1,7 +1,7 @@
 """A family of distributions whose parameters a network emits."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import distrax
 import jax
@@ -24,7 +24,7 @@ class Family(NamedTuple):
 
     event_shape: Shape
     outputs: Mapping[str, Output]
-    distribution: Callable[[Mapping[str, Array]], distrax.Distribution]
+    distribution: Callable[[Any], distrax.Distribution]
 
 
 def positive(raw: Array) -> Array:

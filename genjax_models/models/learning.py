@@ -77,10 +77,11 @@ def learning_mode(model: Any, variables: Variables, key: PRNGKey, batch: Batch) 
         state = sorted(set(variables) - {"params"})
         raise ValueError(f"a model with the state {state} needs `learning`, which moves it: see `models.learning`")
     posterior = getattr(model, "posterior", None)
+    label = {} if batch.label is None else {"label": batch.label}  # a model by hand may have no such argument
     return Learning(
-        posterior=None if posterior is None else posterior(variables, batch.x, batch.label),
-        prior=model.prior(variables, batch.label),
-        likelihood=lambda z: model.likelihood(variables, z, label=batch.label),
+        posterior=None if posterior is None else posterior(variables, batch.x, **label),
+        prior=model.prior(variables, **label),
+        likelihood=lambda z: model.likelihood(variables, z, **label),
         moved=lambda z: variables,
     )
 

@@ -49,7 +49,7 @@ def gaussian(shape: Shape, scale: float | Array | LearnedScale) -> Family:
         sigma = flat(sigma, shape) if scale == "diagonal" else sigma[..., None]
         return _over(shape, distrax.Normal(mean, jnp.broadcast_to(sigma, mean.shape)))
 
-    outputs = {"mean": Output(shape), **({"raw_scale": scales[scale]} if learned else {})}
+    outputs = {"mean": Output(shape), **({"raw_scale": scales[str(scale)]} if learned else {})}
     return Family(shape, outputs, distribution)
 
 

@@ -17,7 +17,7 @@ kernel in turn, since the convolution in groups that `jax.lax` makes of that is 
 import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -183,7 +183,7 @@ def _forward(x: Array, kernel: Array, axes: _Axes) -> tuple[Array, tuple[Array, 
     return _canonical(x, kernel, axes), (x, kernel)
 
 
-def _backward(axes: _Axes, saved: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
+def _backward(axes: _Axes, saved: Any, dy: Array) -> tuple[Array, Array]:
     x, kernel = saved
     of_x, of_kernel = [], []
     for axis, pixels, weights, outputs in zip(axes, x.shape[1:3], kernel.shape[:2], dy.shape[1:3], strict=True):
@@ -193,7 +193,7 @@ def _backward(axes: _Axes, saved: tuple[Array, Array], dy: Array) -> tuple[Array
         of_x.append(_Axis(image_dilation, last - before, before - longer, stride, kernel_dilation))
         of_kernel.append(_Axis(kernel_dilation, before, last - before + longer, image_dilation, stride))
     dx = _canonical(dy, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), tuple(of_x))
-    dk = _canonical(x.transpose(3, 1, 2, 0), dy.transpose(1, 2, 0, 3), tuple(of_kernel))
+    dk: Any = _canonical(x.transpose(3, 1, 2, 0), dy.transpose(1, 2, 0, 3), tuple(of_kernel))
     return dx, dk.transpose(1, 2, 0, 3)
 
 
@@ -215,7 +215,9 @@ def _growing(padding: str, width: int, stride: int) -> Pair:
 
 
 def _pairs(padding: Padding, named: Callable[[str], Iterable[Pair]]) -> tuple[Pair, Pair]:
-    pairs = tuple(map(tuple, named(padding) if padding in ("SAME", "VALID") else padding))
+    pairs: Any = tuple(
+        map(tuple, named(padding) if isinstance(padding, str) and padding in ("SAME", "VALID") else padding)
+    )
     if [len(pair) for pair in pairs] != [2, 2]:
         raise ValueError(f'padding must be "SAME", "VALID" or two pairs of numbers, got {padding!r}')
     return pairs

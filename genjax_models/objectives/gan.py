@@ -18,7 +18,7 @@ Penalty = Literal["wasserstein", "r1"]
 class _Losses(NamedTuple):
     """Losses of logits. Logits above `boundary` mean real; None if the loss has no boundary."""
 
-    discriminator: Callable[[Array, Array], Array]
+    discriminator: Callable[..., Array]
     generator: Callable[[Array], Array]
     boundary: float | None
 

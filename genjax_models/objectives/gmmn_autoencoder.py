@@ -9,6 +9,7 @@ count in Adam's bias correction and in a schedule. `in_two_stages` gives the pla
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -75,9 +76,11 @@ def in_two_stages(
     autoencoder: optax.GradientTransformation, generator: optax.GradientTransformation, *, autoencoder_steps: int
 ) -> dict[str, optax.GradientTransformation]:
     """Returns an optimizer per player. It stands still with its state in the other stage and counts its own steps."""
+    in_first_stage: Any = lambda step: jnp.less(step, autoencoder_steps)
+    in_second_stage: Any = lambda step: jnp.greater_equal(step, autoencoder_steps)
     return {
-        "autoencoder": optax.conditionally_mask(autoencoder, lambda step: step < autoencoder_steps),
-        "generator": optax.conditionally_mask(generator, lambda step: step >= autoencoder_steps),
+        "autoencoder": optax.conditionally_mask(autoencoder, in_first_stage),
+        "generator": optax.conditionally_mask(generator, in_second_stage),
     }
 
 

@@ -40,7 +40,7 @@ def lapgan(model: LaplacianPyramidGAN, **options: Any) -> Objective:
     def at_level(level: int, loss: Loss) -> Loss:
         def loss_of_all_players(variables, key, batch, step):
             value, aux = loss(model.at(variables, level), key, halved(batch, level), step)
-            return value, Aux(aux.metrics, model.named(aux.variables, level))
+            return value, Aux(aux.metrics, aux.variables and model.named(aux.variables, level))
 
         return loss_of_all_players
 

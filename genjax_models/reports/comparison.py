@@ -168,7 +168,7 @@ def _results(groups: Sequence[Group], names: Sequence[str]) -> list[dict[str, An
     rows = []
     for label, runs in groups:
         if len(runs) > 1:
-            pairs = [_over_seeds([run.test.get(name) for run in runs]) for name in names]
+            pairs = [_over_seeds([(run.test or {}).get(name) for run in runs]) for name in names]
             rows.append({"label": label, "seed": f"{len(runs)} seeds", "step": "", "pairs": pairs, "member": False})
         for run in runs:
             test = run.test or {}
@@ -177,15 +177,18 @@ def _results(groups: Sequence[Group], names: Sequence[str]) -> list[dict[str, An
             rows.append({"label": run.name, "seed": run.seed, "step": step, "pairs": pairs, "member": len(runs) > 1})
     decimals = [_decimals([row["pairs"][i][1] for row in rows]) for i in range(len(names))]
     for row in rows:
-        row["cells"] = [_text(*pair, places) for pair, places in zip(row["pairs"], decimals, strict=True)]
+        row["cells"] = [
+            _text(value, error, places) for (value, error), places in zip(row["pairs"], decimals, strict=True)
+        ]
     return rows
 
 
 def _over_seeds(values: Sequence[float | None]) -> tuple[float | None, float | None]:
     """Returns mean and standard deviation over runs; None for both if a run has no value."""
-    if None in values:
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
         return None, None
-    return float(np.mean(values)), float(np.std(values, ddof=1))
+    return float(np.mean(known)), float(np.std(known, ddof=1))
 
 
 def _decimals(errors: Sequence[float | None]) -> int:

@@ -142,8 +142,8 @@ def restore_all(
             place.rename(aside)
 
     for step in sorted(set.intersection(*(set(steps(folder)) for folder in folders)), reverse=True):
-        restored = [undamaged(folder / f"{step:08d}") for folder in folders]
-        if None not in restored:
+        restored = [found for folder in folders if (found := undamaged(folder / f"{step:08d}"))]
+        if len(restored) == len(folders):
             for folder in folders:
                 for newer in (other for other in steps(folder) if other > step):
                     _delete(folder / f"{newer:08d}")
@@ -222,7 +222,7 @@ def _best(folder: Path, on_damage: Callable[[DamagedError], None] | None = None)
             continue
         if score is not None:
             scores[step] = score
-    return max(scores, key=scores.get) if scores else steps(folder)[-1]
+    return max(scores, key=scores.__getitem__) if scores else steps(folder)[-1]
 
 
 def _leaves(state: TrainState) -> dict[str, str]:

@@ -19,7 +19,7 @@ def keep_compiled() -> None:
     `JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS` sets the shortest compilation that is kept. If the folder cannot be
     written to, there is no cache.
     """
-    if not jax.config.jax_enable_compilation_cache or jax.config.jax_compilation_cache_dir is not None:
+    if not jax.config.jax_enable_compilation_cache or jax.config.jax_compilation_cache_dir is not None:  # pyright: ignore[reportAttributeAccessIssue]
         return
     try:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genjax_models" / "compiled"

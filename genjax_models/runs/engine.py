@@ -90,7 +90,8 @@ def train(
 def members_of(config: Any, options: Options) -> Members:
     """Returns the members that the options name; for a resumed run, the members in its directory."""
     if options.resume:
-        return processes.from_process_zero(lambda: dict(directory.read_members(options.resume)))
+        run = options.resume
+        return processes.from_process_zero(lambda: dict(directory.read_members(run)))
     return named_members(config, options.seeds, options.sweep)
 
 

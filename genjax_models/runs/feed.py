@@ -153,7 +153,7 @@ def sharded(state: TrainState, batch: Batch) -> Batch:
     share, sharding = -(-len(batch.x) // mesh.size), NamedSharding(mesh, PartitionSpec(mesh.axis_names))
 
     def place(a: np.ndarray) -> jax.Array:
-        def shard(index: tuple[slice, ...]) -> np.ndarray:
+        def shard(index: Any) -> np.ndarray:
             rows = a[index]
             return np.pad(rows, [(0, share - len(rows)), *[(0, 0)] * (a.ndim - 1)])
 

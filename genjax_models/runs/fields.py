@@ -10,7 +10,7 @@ import tyro
 
 from genjax_models.errors import InputError
 
-_HIDDEN = tyro.conf.Suppress[int].__metadata__[0]
+_HIDDEN = typing.get_args(tyro.conf.Suppress[int])[1]
 
 
 class Field(NamedTuple):

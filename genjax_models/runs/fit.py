@@ -62,7 +62,7 @@ def fit(
     """Trains for `training.steps` steps in compiled chunks of about two seconds.
 
     Standard error shows a progress bar and, after each evaluation, the new symptoms of a game
-    (`evaluation.findings.symptoms`). If `jax.distributed` has several processes, all call `fit` with equal arguments;
+    (`evaluation.symptoms`). If `jax.distributed` has several processes, all call `fit` with equal arguments;
     only process 0 evaluates, calls the callbacks and has the history.
 
     Args:
@@ -228,8 +228,9 @@ def _trainer(trainer_of, members: Sequence[Member], batch_size: int, mesh: Mesh 
 
 
 def _initial_state(trainer: Trainer, example: Batch, members: Sequence[Member], mesh: Mesh | None) -> TrainState:
-    if members[0].start:
-        state = _stacked([jax.tree.map(jnp.copy, member.start.state) for member in members])
+    starts = [member.start.state for member in members if member.start]
+    if starts:
+        state = _stacked([jax.tree.map(jnp.copy, start) for start in starts])
     else:
         state = jax.jit(trainer.init)(_stacked([jax.random.key(member.seed) for member in members]), example)
     if mesh is not None:

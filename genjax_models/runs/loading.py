@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from genjax_models.data.prepare import Prepared
 from genjax_models.errors import InputError
 from genjax_models.runs import checkpoints, directory
 from genjax_models.runs.evaluation import players_for_sampling
@@ -26,7 +25,7 @@ class LoadedRun(NamedTuple):
     players: players for sampling: moving averages replace players that keep one.
     state: the full state in the checkpoint.
     experiment: title, metric and caption.
-    data: the prepared data; None unless `load_run` was called with `data=True`.
+    data: the data, `data.Prepared`; None unless `load_run` was called with `data=True`.
     """
 
     config: Any
@@ -36,7 +35,7 @@ class LoadedRun(NamedTuple):
     players: Players
     state: TrainState
     experiment: Experiment
-    data: Prepared | None = None
+    data: Any = None
 
     @property
     def variables(self) -> Variables:

@@ -16,7 +16,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import jax
 import numpy as np
@@ -102,7 +102,8 @@ def on_all(work: Callable[..., Value], *arguments: Any) -> Value:
     """
     if jax.process_count() == 1:
         return work(*arguments)
-    value, error = None, None
+    value: Any = None
+    error = None
     try:
         value = work(*arguments)
     except Exception as caught:
@@ -206,7 +207,8 @@ def to_local(tree: Any) -> Any:
         if leaf.is_fully_addressable:
             return leaf
         if not leaf.is_fully_replicated:
-            leaf = jax.jit(_same, out_shardings=NamedSharding(leaf.sharding.mesh, PartitionSpec()))(leaf)
+            mesh = cast(NamedSharding, leaf.sharding).mesh
+            leaf = jax.jit(_same, out_shardings=NamedSharding(mesh, PartitionSpec()))(leaf)
         return leaf.addressable_data(0)
 
     return jax.tree.map(gather, tree)

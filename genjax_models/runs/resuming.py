@@ -3,7 +3,8 @@
 import dataclasses
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -32,7 +33,7 @@ def resumed_config(
         raise InputError("--resume excludes --run-dir and --overwrite: a run resumes in its own directory")
     if options.seeds is not None or options.sweep:
         raise InputError("--resume excludes --seeds and --sweep: a run resumes with its own members")
-    run = options.resume
+    run = cast(Path, options.resume)
     file = from_process_zero(lambda: directory.MEMBERS if (run / directory.MEMBERS).exists() else "config.json")
     stored = directory.as_config(
         from_process_zero(lambda: directory.read_config_json(run, file)),

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from genjax_models.data.dataset import Split
@@ -38,6 +39,6 @@ def num_bytes(tree: Any) -> int:
 
 
 def _item_size(leaf: Any) -> int:
-    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return 8  # two uint32 of a threefry key
     return np.dtype(leaf.dtype).itemsize

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import optax
 
     from genjax_models.data import Dataset, Prepared
+    from genjax_models.data.prepare import Binarisation
     from genjax_models.models import AdversarialPair, Family
     from genjax_models.systems.settings import Data
     from genjax_models.types import Objective, Trainer
@@ -48,7 +49,7 @@ class Likelihood:
         return {"bernoulli": gx.bernoulli, "discretised_logistic": gx.discretised_logistic}[self.family](shape)
 
     @property
-    def binarisation(self) -> str:
+    def binarisation(self) -> Binarisation:
         """How pixels become binary, with "auto" resolved."""
         if self.binarise != "auto":
             return self.binarise

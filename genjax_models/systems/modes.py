@@ -1,7 +1,7 @@
 """Samplers of points in the plane, judged by the modes of the data that they cover."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -33,7 +33,7 @@ def modes_system(data: str, objective: Objective, trainer: Trainer, model: Any =
       trainer: of the objective.
       model: for `export`.
     """
-    known = synthetic.SOURCES[data]
+    known = cast(synthetic.Modes, synthetic.SOURCES[data])
     share = _JUDGED // (10 * len(known.centres))
 
     def evaluate(players, key, batch):

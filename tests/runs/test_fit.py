@@ -251,24 +251,24 @@ def test_long_batches_are_named_by_their_first_rows(numbers):
 
 
 def won_from(step_of_victory):
-    """A discriminator that is right from some step on, and a generator."""
+    """Returns the trainer of a discriminator that is right from a step on, and of a generator."""
 
     def discriminator(variables, key, batch, step):
         return jnp.float32(0), Aux({"accuracy": jnp.where(step >= step_of_victory, 1.0, 0.5)})
 
     players = {player: {"params": {"w": jnp.float32(0)}} for player in ("discriminator", "generator")}
     losses = {"discriminator": discriminator, "generator": lambda *_: (jnp.float32(0), Aux())}
-    return sgd(Objective(lambda key, batch: players, losses, lambda *_: None))
+    return sgd(Objective(lambda key, batch: players, losses, lambda *_: None, adversaries=("discriminator",)))
 
 
-def test_what_goes_wrong_in_a_game_is_said_once_while_it_trains_and_not_again_when_resumed(numbers, capsys):
-    """Rows of one step: accuracy is 1 from row 4 on, and for long at row 13."""
+def test_a_symptom_of_a_game_is_printed_once_during_training_and_not_again_when_resumed(numbers, capsys):
+    """Each row is one step: the accuracy is 1 from row 4 on, and has lasted ten rows at row 13."""
     symptoms = lambda: [line for line in capsys.readouterr().err.splitlines() if "has told" in line]
     training, trainer = Training(25, BATCH, evaluate_every=5, log_every=1), won_from(3)
     kept = {}
     fit(trainer, numbers, training, on_evaluation=lambda progress, row: kept.update({row["step"]: copied(progress)}))
     (line,) = symptoms()
-    assert line.startswith("step 15: The discriminator has told at least 99% of real and made examples apart since ")
+    assert line.startswith("step 15: The discriminator has told at least 99% of real and generated examples apart since ")
     assert "since step 4:" in line
     for step, lines in ((10, [line]), (15, []), (20, [])):
         fit(trainer, numbers, training, start=kept[step])
@@ -278,7 +278,7 @@ def test_what_goes_wrong_in_a_game_is_said_once_while_it_trains_and_not_again_wh
 
 
 def copied(progress):
-    """What is lent is donated by the next chunk."""
+    """Copies the state, whose arrays the next chunk donates."""
     return progress._replace(state=jax.tree.map(jnp.copy, progress.state))
 
 
