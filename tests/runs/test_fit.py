@@ -268,7 +268,7 @@ def test_a_symptom_of_a_game_is_printed_once_during_training_and_not_again_when_
     kept = {}
     fit(trainer, numbers, training, on_evaluation=lambda progress, row: kept.update({row["step"]: copied(progress)}))
     (line,) = symptoms()
-    assert line.startswith("step 15: The discriminator has told at least 99% of real and generated examples apart since ")
+    assert line.startswith("step 15: The discriminator has told at least 99% of real and generated examples apart")
     assert "since step 4:" in line
     for step, lines in ((10, [line]), (15, []), (20, [])):
         fit(trainer, numbers, training, start=kept[step])
