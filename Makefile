@@ -6,8 +6,10 @@ BIN := $(VENV)/bin
 CONSTRAINTS ?= constraints.txt
 INSTALLED := $(VENV)/.installed
 PINNED := $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
-# For `make quick`: the rooms where a test takes milliseconds to seconds.
-QUICK ?= tests/test_imports.py tests/test_packaging.py tests/estimators tests/networks tests/objectives tests/training
+# For `make quick`; while working in one room: make quick QUICK=tests/models
+QUICK ?= tests/test_imports.py tests/test_packaging.py tests/networks/test_networks.py tests/training/test_trainer.py \
+	tests/objectives/test_vae.py tests/objectives/test_gan.py \
+	$(addprefix tests/estimators/test_,adversarial.py distributions.py elbo.py laplacian_pyramid.py mmd.py moments.py)
 # For `make accelerator`; on a TPU: make accelerator ON=tpu EXTRA=tpu PRECISIONS="float32 bfloat16"
 ON ?= cuda
 EXTRA ?= cuda13

@@ -1,7 +1,8 @@
-"""One way in: `load(name)` -> splits of checked arrays, `prepare` -> what training and evaluation see."""
+"""Data: `load(name)` -> splits of checked arrays; `prepare` -> batches for training and evaluation."""
 
-from genjax_models.data.dataset import Dataset, Split, from_arrays
+from genjax_models.data.dataset import Dataset, from_arrays
 from genjax_models.data.load import load
 from genjax_models.data.prepare import Prepared, prepare
+from genjax_models.data.splits import Split
 
 __all__ = ["Dataset", "Prepared", "Split", "from_arrays", "load", "prepare"]

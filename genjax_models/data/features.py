@@ -1,10 +1,10 @@
-"""Classifiers that the package ships, for features and probabilities of classes: `experiments.classifier` trained them.
+"""Classifiers that the package ships, for features and probabilities of classes; `experiments.classifier` trained them.
 
-A file holds float16 parameters by their paths in the network and nothing else; a digest of it stands here.
+A file holds float16 parameters by their paths in the network, and nothing else; its digest stands here.
 
-Such features see what tells the classes apart, and little else: other images (noise, for example) have
-features close together among the features of data, so their precision is high while every distance is large. Figures on
-"pixels" see the rest.
+Such features measure what tells the classes apart, and little else. Other images (noise, for example) have features
+close together among the features of data, so their precision is high while every distance is large. Figures on "pixels"
+show the other differences.
 """
 
 import hashlib
@@ -52,9 +52,14 @@ SHIPPED = {
 
 
 class Classifier(NamedTuple):
-    """`features` of images, `[n, 128]`, and `log_probabilities(images)` of their classes, `[n, classes]`, nats.
+    """A trained classifier of images.
 
-    `accuracy` on the test split of the data set called `data`.
+    Attributes:
+      features: features of images, `[n, 128]`.
+      log_probabilities: images -> log-probabilities of their classes, `[n, classes]`, nats.
+      classes: number of classes.
+      accuracy: accuracy on the test split of `data`.
+      data: name of the data set.
     """
 
     features: Features
@@ -65,15 +70,15 @@ class Classifier(NamedTuple):
 
 
 def load_classifier(name: str, *, range: Range = (0, 1)) -> Classifier:
-    """A classifier that the package ships.
+    """Returns a classifier that the package ships.
 
     Args:
       name: "mnist_classifier" or "fashion_classifier", for images `[28, 28, 1]` like mnist10k and Fashion-MNIST.
-      range: of its input images, (-1, 1) for a generator that ends in tanh. The images are not checked: a wrong range
-        gives wrong features.
+      range: range of its input images, (-1, 1) for a generator that ends in tanh. The images are not checked: a wrong
+        range gives wrong features.
 
     Raises:
-      InputError: the classifier is unknown, the range is no range, or the file is not the shipped one.
+      InputError: the classifier is unknown, `range` is invalid, or the file is damaged.
     """
     if name not in SHIPPED:
         raise InputError(f"no classifier {name!r}; accepted are {', '.join(SHIPPED)}")
@@ -90,7 +95,7 @@ def load_classifier(name: str, *, range: Range = (0, 1)) -> Classifier:
 
 
 def load_features(name: str, *, range: Range = (0, 1)) -> Features:
-    """The features of a shipped classifier, its last hidden layer; or "pixels", the values themselves.
+    """Returns the features of a shipped classifier, its last hidden layer; or "pixels", the values themselves.
 
     The arguments and errors of `load_classifier` apply; pixels are scaled from `range` to [0, 1].
     """
@@ -106,7 +111,7 @@ def _variables(name: str, digest: str) -> Variables:
     file = resources.files("genjax_models.data") / "files" / f"{name}.npz"
     content = file.read_bytes()
     if hashlib.sha256(content).hexdigest() != digest:
-        raise InputError(f"{file}: is damaged (its sha256 is not {digest[:12]}...); install the package again")
+        raise InputError(f"{file}: is damaged (its sha256 is not {digest[:12]}...). Install the package again")
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         params = {path: jnp.asarray(arrays[path], jnp.float32) for path in arrays.files}
     return {"params": unflatten_dict(params, sep="/")}

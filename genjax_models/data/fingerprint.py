@@ -1,4 +1,4 @@
-"""A digest of a data set, by which a resumed run knows its data again."""
+"""A digest of a data set, by which a resumed run recognises its data."""
 
 import hashlib
 
@@ -9,7 +9,7 @@ from genjax_models.data.records import Records
 
 
 def fingerprint(dataset: Dataset) -> str:
-    """sha256 over values, labels and declared range of all splits; of records, over the digests of their values."""
+    """Returns the sha256 over the range and all fields of all splits; of records, over the digests of the examples."""
     digest = hashlib.sha256(repr(tuple(map(float, dataset.range))).encode())
     for split in (dataset.train, dataset.validation, dataset.test):
         for array in split:

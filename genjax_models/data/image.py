@@ -1,4 +1,4 @@
-"""One encoded image -> uint8 `[height, width, 1 or 3]`, by a stated rule; or an error that says why not."""
+"""Decodes one image to uint8 `[height, width, 1 or 3]`, by a stated rule; or raises an error with the reason."""
 
 import re
 from collections.abc import Iterator
@@ -13,41 +13,42 @@ Fit = Literal["crop", "resize"]
 
 MAX_PIXELS = 64_000_000
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # none that runs a program, as EPS does
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # without EPS, which runs a program
 _GREY = ("1", "L", "LA")
 _COLOUR = ("P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 
 
 class UnreadableError(ValueError):
-    """Bytes that do not decode to an image as it was meant: says why."""
+    """Bytes that do not decode to one image of 8 bits; the message has the reason."""
 
 
 class TooLargeError(ValueError):
-    """An image of more pixels than are accepted: says how many."""
+    """An image of too many pixels; the message has their number."""
 
 
 def require_pillow() -> None:
-    """Nothing, where Pillow can be imported.
+    """Checks that Pillow is installed.
 
     Raises:
-      InputError: says how to install it.
+      InputError: Pillow is missing. The error says how to install it.
     """
     try:
         import PIL  # noqa: F401
     except ImportError as error:
-        raise InputError("images are decoded by Pillow, which is not installed: pip install pillow") from error
+        raise InputError("images need Pillow, which is not installed: pip install pillow") from error
 
 
 def decode(file: IO[bytes], *, size: int | None, fit: Fit = "crop", max_pixels: int) -> np.ndarray:
-    """Returns the image, upright by its EXIF, transparent parts on white, fitted to `size` x `size`.
+    """Returns the image, turned upright by its EXIF data, on a white background, fitted to `size` x `size`.
 
-    One channel if it is stored as grey (1 or 8 bits, alpha or not), else red, green and blue; a palette is colour. With
-    `fit="crop"` the largest centred square is cut out first, with "resize" the proportions change. Pixels are averaged
-    over their area where neither side grows, and interpolated bicubically otherwise. `size=None` keeps every pixel.
+    It has one channel if it is stored as grey (1 or 8 bits, with or without alpha), else red, green and blue; a palette
+    is colour. With `fit="crop"` the largest centred square is cut out first; with "resize" the proportions change.
+    Pixels are averaged over their area if neither side grows, and interpolated bicubically otherwise. `size=None` keeps
+    every pixel.
 
     Raises:
-      TooLargeError: more than `max_pixels`, by its header: nothing is decoded.
-      UnreadableError: no image, a damaged one, several frames (animations, pages), or more than 8 bits per channel.
+      TooLargeError: the header says more than `max_pixels`; nothing is decoded.
+      UnreadableError: not an image, a damaged one, several frames (animations, pages), or more than 8 bits per channel.
     """
     from PIL import Image, ImageOps
 
@@ -61,14 +62,14 @@ def decode(file: IO[bytes], *, size: int | None, fit: Fit = "crop", max_pixels: 
 
 
 def decode_as(file: IO[bytes], mode: str, *, max_pixels: int) -> np.ndarray:
-    """Returns every pixel as stored, in Pillow's `mode`; raises the errors of `decode`."""
+    """Returns every pixel as stored, in Pillow's `mode`. The errors are the errors of `decode`."""
     with _opened(file, max_pixels) as image:
         return _array(image.convert(mode))
 
 
 @contextmanager
 def _opened(file: IO[bytes], max_pixels: int) -> Iterator:
-    """An image that is decoded whole. Pillow may warn of what it repairs: callers silence that around their threads."""
+    """Yields the decoded image. Pillow may warn of repairs: callers silence the warnings around their threads."""
     from PIL import Image
 
     try:
@@ -76,22 +77,20 @@ def _opened(file: IO[bytes], max_pixels: int) -> Iterator:
             if image.width * image.height > max_pixels:
                 raise TooLargeError(f"{image.width} x {image.height} pixels")
             frames = getattr(image, "n_frames", 1)
-            if frames > 1 and image.format != "MPO":  # cameras put a preview behind a photograph, which is the first
-                raise UnreadableError(f"{frames} frames, accepted is one")
+            if frames > 1 and image.format != "MPO":  # a camera stores a preview after the photograph
+                raise UnreadableError(f"{frames} frames, not one")
             if image.mode not in _GREY + _COLOUR or ";16" in str(image.tile):
-                raise UnreadableError(
-                    f"mode {image.mode}, of more than 8 bits per channel or of another kind of colour"
-                )
+                raise UnreadableError(f"mode {image.mode}, more than 8 bits per channel or an unknown kind of colour")
             image.load()
             yield image
     except (TooLargeError, UnreadableError, MemoryError):
         raise
-    except Image.DecompressionBombError as error:  # Pillow's own limit, before it says width and height
+    except Image.DecompressionBombError as error:  # Pillow's own limit, without width and height
         pixels = re.search(r"\d+ pixels", str(error))
         raise TooLargeError(pixels[0] if pixels else str(error)) from error
     except Image.UnidentifiedImageError as error:
-        raise UnreadableError(f"no image of a known format, {', '.join(_FORMATS)}") from error
-    except Exception as error:  # Pillow raises a dozen kinds on damaged bytes
+        raise UnreadableError(f"not an image of a known format, {', '.join(_FORMATS)}") from error
+    except Exception as error:  # Pillow raises a dozen kinds of errors on damaged bytes
         raise UnreadableError(f"{type(error).__name__}: {error}".replace("\n", " ")) from error
 
 

@@ -1,4 +1,4 @@
-"""Files of images -> pixels: decoded once, in parallel, into a cache keyed by what they hold and by the rule."""
+"""Decodes files of images once, in parallel, into a cache; its keys are digests of files and decoding rule."""
 
 import contextlib
 import fcntl
@@ -21,14 +21,14 @@ from genjax_models.data.records import Records
 from genjax_models.errors import InputError
 from genjax_models.types import Shape
 
-_AT_ONCE = 1024
-_NONE = "no image can be read, at least one is needed"
+_AT_ONCE = 1024  # results that wait in memory
+_NONE = "at least one image must be readable, got none"
 
 Rule = dict[str, Any]  # the options of `image.decode`
 
 
 class Entry(NamedTuple):
-    """A file. Names are bytes, which sort the same under every locale. `label` is b"" without classes."""
+    """An image file. Names are bytes, which sort the same under every locale. `label` is b"" without classes."""
 
     split: str
     label: bytes
@@ -37,32 +37,32 @@ class Entry(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """The path as text on one line."""
+        """Returns the path as text on one line."""
         return shown(self.path)
 
 
 class Decoded(NamedTuple):
-    """`x` uint8 `[n, height, width, channels]` of all files in their order, without the rows `skipped`."""
+    """Images `x` uint8 `[n, height, width, channels]` of all files in their order, without the rows `skipped`."""
 
     x: np.ndarray
     skipped: np.ndarray
 
 
 def shown(path: bytes) -> str:
-    r"""A path as text on one line: bytes that are no UTF-8, and characters that do not print, as `\xff`, `\n`."""
+    r"""Returns a path as text on one line; bytes that are not UTF-8 or do not print become `\xff`, `\n`."""
     text = path.decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def decoded_once(entries: list[Entry], rule: Rule, *, skip_unreadable: bool, cache: Path | None) -> Decoded:
-    """Pixels of `entries`, from the cache where the same files were decoded by the same rule before.
+    """Returns the pixels of `entries`, from the cache if the same files were decoded by the same rule before.
 
-    The key is the sha256 of names, contents and rule. A damaged file of the cache is made again: its checksums tell.
+    The key is the sha256 of names, contents and rule. A file of the cache with a wrong checksum is written again.
 
     Raises:
-      InputError: names a file that is too large, or cannot be read and must not be skipped.
+      InputError: a file is too large, or cannot be read and must not be skipped. The error names it.
     """
-    with warnings.catch_warnings(action="ignore"):  # Pillow's, on what it repairs; once, around all threads
+    with warnings.catch_warnings(action="ignore"):  # Pillow's warnings of repairs; set once, around all threads
         digests = list(in_parallel(_digest, [entry.path for entry in entries], "reading"))
         file = cache and cache / f"{_key(entries, digests, rule, skip_unreadable)}.npz"
         if cache:
@@ -79,25 +79,25 @@ def decoded_once(entries: list[Entry], rule: Rule, *, skip_unreadable: bool, cac
 def decoded_to_disk(
     entries: list[Entry], rule: Rule, *, skip_unreadable: bool, cache: Path | None
 ) -> tuple[Records, np.ndarray]:
-    """As `decoded_once`, for pixels that stay on disk, as they are: they are never all in memory.
+    """Returns the pixels of `entries` as records on disk, which are never all in memory, and the skipped rows.
 
     Raises:
-      InputError: as `decoded_once`; there is no place for them, or too little of it.
+      InputError: as `decoded_once`; or the cache has no folder, or too little space.
     """
     cache = cleaned(cache)
     with warnings.catch_warnings(action="ignore"):
         digests = list(in_parallel(_digest, [entry.path for entry in entries], "reading"))
         file = cache / f"{_key(entries, digests, rule, skip_unreadable)}.records"
-        if (found := records.kept(file)) is not None:
-            return found[0], found[1]["skipped"]
+        if (cached := records.kept(file)) is not None:
+            return cached[0], cached[1]["skipped"]
         try:
             return _written(file, entries, digests, rule, skip_unreadable, channels=1)
-        except _ColourError:  # grey becomes colour where others are
+        except _ColourError:  # grey images become colour if one is
             return _written(file, entries, digests, rule, skip_unreadable, channels=3)
 
 
 class _ColourError(Exception):
-    """An image in colour, behind grey ones that were written."""
+    """An image in colour, after grey images that were written."""
 
 
 def _written(
@@ -122,29 +122,29 @@ def _written(
 
 
 def in_parallel(function: Callable, items: Sequence, what: str) -> Generator:
-    """Results in the order of `items`, with a progress bar.
+    """Yields the results in the order of `items`, with a progress bar.
 
-    Threads: Pillow and hashlib let go of the interpreter, and processes would have to be spawned.
+    It uses threads: Pillow and hashlib release the interpreter's lock, and processes would take time to start.
     """
     pool = ThreadPoolExecutor()
     with tqdm(total=len(items), desc=f"{what} images", unit="image", dynamic_ncols=True, leave=False) as bar:
         try:
-            for start in range(0, len(items), _AT_ONCE):  # not all at once: results are small, what waits need not be
+            for start in range(0, len(items), _AT_ONCE):  # so that few results wait in memory
                 for result in pool.map(function, items[start : start + _AT_ONCE]):
                     bar.update()
                     yield result
         finally:
-            pool.shutdown(cancel_futures=True)  # an error ends it at once
+            pool.shutdown(cancel_futures=True)  # an error ends the other threads at once
 
 
 def cleaned(cache: Path | None) -> Path:
-    """The folder, without what killed processes left there, for what must have one.
+    """Returns the folder of the cache, without the leftovers of killed processes.
 
     Raises:
-      InputError: there is none.
+      InputError: `cache` is None.
     """
     if cache is None:
-        raise InputError("streaming reads decoded images from a cache, and there is no home for it: set XDG_CACHE_HOME")
+        raise InputError("streaming needs a folder for decoded images, and the user has no home: set XDG_CACHE_HOME")
     _clean(cache)
     return cache
 
@@ -176,7 +176,7 @@ def _decoded(entries: list[Entry], digests: list[bytes], rule: Rule, skip_unread
 def _readable(
     entries: list[Entry], digests: list[bytes], rule: Rule, skip_unreadable: bool, skipped: list[int]
 ) -> Generator[tuple[int, np.ndarray]]:
-    """Rows and images, in their order; the rows of those that cannot be read are added to `skipped`."""
+    """Yields rows and images, in their order; adds the rows of unreadable images to `skipped`."""
     limit = max(1, len(entries) // 100)
     decode = partial(_decode, rule=rule)
     with contextlib.closing(in_parallel(decode, list(zip(entries, digests, strict=True)), "decoding")) as results:
@@ -187,13 +187,13 @@ def _readable(
             skipped.append(i)
             if not skip_unreadable:
                 raise InputError(
-                    f"{entries[i].shown}: cannot be read as an image ({result}); repair or remove it, or leave it out"
+                    f"{entries[i].shown}: cannot be read as an image ({result}). Repair or remove it, or leave it out"
                     " by skip_unreadable=True (--skip-unreadable)"
                 ) from result
             if len(skipped) > limit:
                 raise InputError(
-                    f"{entries[i].shown}: cannot be read as an image ({result}), nor can {len(skipped) - 1} before it;"
-                    f" skip_unreadable accepts at most {limit} of {len(entries)} images"
+                    f"{entries[i].shown}: `skip_unreadable` accepts at most {limit} unreadable of {len(entries)}"
+                    f" images, got {len(skipped)}; this one has {result}"
                 ) from result
 
 
@@ -205,16 +205,16 @@ def _stacked(entries: list[Entry], images: list[np.ndarray]) -> np.ndarray:
         _check_size(entry, x.shape, entries[0], images[0].shape)
     stacked = np.empty((len(images), height, width, max(x.shape[2] for x in images)), np.uint8)
     for row, x in zip(stacked, images, strict=True):
-        row[...] = x  # grey becomes colour where others are
+        row[...] = x  # grey images become colour if one is
     return stacked
 
 
 def _check_size(entry: Entry, shape: Shape, first: Entry, shape_of_first: Shape) -> None:
     if shape[:2] != shape_of_first[:2]:
-        (height, width), (wanted_height, wanted_width) = shape[:2], shape_of_first[:2]
+        (height, width), (first_height, first_width) = shape[:2], shape_of_first[:2]
         raise InputError(
-            f"{entry.shown}: {width} x {height} pixels, but {first.shown} has {wanted_width} x {wanted_height};"
-            " size=None accepts images of one size, a number resizes them"
+            f"{entry.shown}: {width} x {height} pixels, but {first.shown} has {first_width} x {first_height}."
+            " Images must have one size with size=None; use size=N (--image-size N) to resize them"
         )
 
 
@@ -232,7 +232,7 @@ def _decode(entry_and_digest: tuple[Entry, bytes], rule: Rule) -> np.ndarray | i
         return image.UnreadableError(error.strerror or type(error).__name__)
     except image.TooLargeError as error:
         raise InputError(
-            f"{entry.shown}: an image of {error}; accepted are at most {rule['max_pixels']} (max_pixels)"
+            f"{entry.shown}: an image must have at most {rule['max_pixels']} pixels (max_pixels), got {error}"
         ) from error
 
 
@@ -240,22 +240,22 @@ def _digest(path: bytes) -> bytes:
     try:
         with _opened(path) as file:
             return hashlib.file_digest(file, "sha256").digest()
-    except (OSError, image.UnreadableError):  # decoding says which file, and why
+    except (OSError, image.UnreadableError):  # decoding raises the error, with file and reason
         return b""
 
 
 def _opened(path: bytes):
-    if not stat.S_ISREG(os.stat(path).st_mode):  # to open a pipe would wait for its other end
-        raise image.UnreadableError("no regular file")
+    if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for its other end
+        raise image.UnreadableError("not a regular file")
     return open(path, "rb")
 
 
 def _from_cache(file: Path, files: int) -> Decoded | None:
-    """The cached images; None if the file is absent or damaged, by the checksums of the archive."""
+    """Returns the cached images; None if the file is absent, or damaged by the checksums of the archive."""
     try:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             decoded = Decoded(arrays["x"], arrays["skipped"])
-    except Exception:  # numpy and zipfile raise a dozen kinds on damaged bytes
+    except Exception:  # numpy and zipfile raise a dozen kinds of errors on damaged bytes
         return None
     x, skipped = decoded
     sound = x.dtype == np.uint8 and x.ndim == 4 and skipped.dtype == np.int64 and len(x) + skipped.size == files
@@ -263,14 +263,14 @@ def _from_cache(file: Path, files: int) -> Decoded | None:
 
 
 def _keep(file: Path, decoded: Decoded) -> None:
-    """Whole or not at all: a run that is killed leaves a `.tmp` behind, never read and removed by the next."""
+    """Writes the images to the cache; a run that is killed leaves a `.tmp` file, which the next run removes."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(
             dir=file.parent, prefix=f"{file.stem}.", suffix=".tmp", delete=False
         ) as temporary:
             try:
-                fcntl.flock(temporary, fcntl.LOCK_EX)  # which the system lets go of, however the process ends
+                fcntl.flock(temporary, fcntl.LOCK_EX)  # the system releases the lock when the process ends
                 np.savez(temporary, **decoded._asdict())
                 temporary.flush()
                 os.fsync(temporary.fileno())
@@ -279,12 +279,12 @@ def _keep(file: Path, decoded: Decoded) -> None:
                 os.unlink(temporary.name)
                 raise
     except OSError as error:
-        warnings.warn(f"{file.parent}: decoded images are not kept ({error}), the next run decodes again", stacklevel=3)
+        warnings.warn(f"{file.parent}: decoded images are not kept ({error}); the next run decodes again", stacklevel=3)
 
 
 def _clean(folder: Path) -> None:
-    """Removes what processes that were killed left of a write: files of ours that nobody holds any more."""
+    """Removes the files that killed processes left: our `.tmp` files without a lock."""
     for leftover in folder.glob("[0-9a-f]" * 64 + ".*.tmp"):
-        with contextlib.suppress(OSError), leftover.open("rb") as file:  # in use, or gone by now
+        with contextlib.suppress(OSError), leftover.open("rb") as file:  # in use, or removed by another process
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             leftover.unlink()

@@ -8,9 +8,10 @@ from typing import Any, get_args
 import numpy as np
 
 from genjax_models.data import image, image_cache
-from genjax_models.data.dataset import Dataset, Range, Split, from_arrays, hold_out_tenth, in_common, split_in_ten
+from genjax_models.data.dataset import Dataset, Range, from_arrays
 from genjax_models.data.image_cache import Entry, shown
 from genjax_models.data.records import Records
+from genjax_models.data.splits import Split, hold_out_tenth, in_common, split_in_ten
 from genjax_models.errors import InputError
 
 _SPLITS = {
@@ -21,7 +22,7 @@ _SPLITS = {
     b"val": "validation",
 }
 _LAYOUTS = "images; or a folder of images for each class; or one of both in train/, test/ and perhaps validation/"
-_ONE = ""  # the split of all images, where the folder makes none
+_ONE = ""  # the split of all images, if the folder has no splits
 _LARGEST = 178_956_970  # pixels; Pillow itself refuses more
 
 
@@ -36,44 +37,38 @@ def load_folder(
     cache: str | Path | None = None,
     stream: bool = False,
 ) -> Dataset:
-    """Images of any size as one data set, uint8 `[size, size, 1 or 3]`.
+    """Returns images of any size as one data set, uint8 `[size, size, 1 or 3]`.
 
-    The rule: an image is turned upright by its EXIF, its transparent parts become white, it is cropped to the largest
-    centred square (`fit="crop"`; "resize" leaves that out and changes proportions), and resized to `size` x `size`, by
-    the mean over each area, or bicubically where a side has to grow. One channel if all are stored as grey, else three.
-    Files are those that end in .png, .jpg, .jpeg, .bmp, .gif, .webp, .tif, .tiff, .ppm, .pgm, .pbm or .pnm, in small or
-    capital letters; others, and hidden ones, are ignored and counted. Links are followed.
+    Files end in .png, .jpg, .jpeg, .bmp, .gif, .webp, .tif, .tiff, .ppm, .pgm, .pbm or .pnm, in small or capital
+    letters. Other files and hidden files are ignored and counted. Links are followed.
 
-    The layout: subfolders are classes, numbered in the order of their bytes; images at the top have no labels.
-    Subfolders `train` and `test`, each of this layout, are the splits, and so is `validation` (or `valid`, `val`); a
-    missing validation split is a tenth of training. Without them one fixed shuffle makes splits of 80, 10 and 10
-    percent. Equal decoded images stay in one split if the splits are made here. Two splits of the folder may not share
-    an image.
+    Each image is turned upright by its EXIF data and put on a white background. It is cropped to the largest centred
+    square (`fit="crop"`), or changes its proportions ("resize"). Then it is resized to `size` x `size`: by the mean
+    over each area, or bicubically if a side grows. All images have one channel if all are stored as grey, else three.
+
+    Subfolders are classes, numbered in the order of their bytes; images at the top have no labels. Subfolders `train`
+    and `test`, each of this layout, are the splits, and so is `validation` (or `valid`, `val`); a missing validation
+    split is a tenth of training. Two splits of the folder may not share an image. Without such subfolders one fixed
+    shuffle makes splits of 80, 10 and 10 percent; equal decoded images stay in one split.
 
     Args:
-      folder: with images in one of these layouts.
-      size: of a side; None keeps the images as they are, and they must all have one size.
+      folder: folder of images in one of these layouts.
+      size: pixels of a side; None keeps the images unchanged, if they all have one size.
       fit: "crop" or "resize".
-      skip_unreadable: leave out what cannot be decoded, up to 1% of the files, or one; they are counted in a warning,
-        and named in the provenance.
-      range: of the stored values, (0, 255) by default.
-      max_pixels: an image of more is refused, by its header, before it is decoded.
-      cache: a folder for decoded images; by default `genjax_models/images` in `$XDG_CACHE_HOME`, or in `~/.cache`.
-      stream: leaves training images there, as `data.records.Records`, as `data.load` says.
+      skip_unreadable: whether to leave out images that cannot be decoded, up to 1% of the files, or one. A warning
+        counts them, and the provenance names them.
+      range: range of the stored values, (0, 255) by default.
+      max_pixels: largest number of pixels of an image; larger images are refused before they are decoded.
+      cache: folder of decoded images; by default `genjax_models/images` in `$XDG_CACHE_HOME`, or in `~/.cache`.
+      stream: whether training images stay in that folder, as `data.records.Records` (see `data.load`).
 
     Raises:
-      InputError: another layout, an unreadable or too large image (it is named), images of different sizes where
-        `size` is None, or held-out images that are training images too.
+      InputError: another layout, an unreadable or too large image (the error names it), images of different sizes with
+        `size=None`, or held-out images that are training images too.
     """
     _check_options(size, fit, max_pixels)
     image.require_pillow()
-    try:
-        root = os.fsencode(Path(folder).expanduser())
-        entries, ignored = listing(root)
-    except InputError:
-        raise
-    except (OSError, RuntimeError, ValueError) as error:  # no such folder, no permission, nobody's home, a null byte
-        raise InputError(f"{shown(os.fsencode(folder))}: is no folder that can be read ({error})") from error
+    root, entries, ignored = _listed(folder)
     decoded = image_cache.decoded_to_disk if stream else image_cache.decoded_once
     x, skipped = decoded(
         entries,
@@ -103,11 +98,25 @@ def load_folder(
     )
 
 
+def _listed(folder: str | Path) -> tuple[bytes, list[Entry], int]:
+    try:
+        root = os.fsencode(Path(folder).expanduser())
+        return root, *listing(root)
+    except InputError:
+        raise
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # no such folder, no permission, a user without a home, a null byte
+        raise InputError(f"{shown(os.fsencode(folder))}: the folder cannot be read ({error})") from error
+
+
 def listing(root: bytes) -> tuple[list[Entry], int]:
-    """The images under `root`, sorted by the bytes of split, class and name, and how many other files there are.
+    """Returns the images under `root`, sorted by the bytes of split, class and name, and the number of other files.
 
     Raises:
-      InputError: the layout is none that `load_folder` accepts.
+      InputError: `load_folder` does not accept the layout.
     """
     images, folders, others = _scan(root)
     splits = {folder: _SPLITS.get(folder.lower()) for folder in folders}
@@ -115,13 +124,13 @@ def listing(root: bytes) -> tuple[list[Entry], int]:
     if {"train", "test"} <= given:
         if images or None in splits.values() or len(given) < len(splits):
             raise InputError(
-                f"{shown(root)}: holds train/ and test/, and more than one validation/ beside them"
+                f"{shown(root)}: holds train/ and test/, and more than one validation/"
                 f" ({_first(map(shown, folders + images))}); accepted are {_LAYOUTS}"
             )
         parts = [([], others), *(_classes(os.path.join(root, folder), splits[folder]) for folder in folders)]
     elif splits and None not in splits.values():
         raise InputError(
-            f"{shown(root)}: holds {_first(map(shown, folders))} alone; accepted are both train/ and test/, or neither"
+            f"{shown(root)}: must hold both train/ and test/, or neither, got only {_first(map(shown, folders))}"
         )
     else:
         parts = [_classes(root, _ONE)]
@@ -140,8 +149,8 @@ def _classes(root: bytes, split: Any) -> tuple[list[Entry], int]:
         path = os.path.join(root, folder)
         images, deeper, others = _scan(path)
         if deeper or not images:
-            what = f"holds the folder {shown(deeper[0])}" if deeper else "holds no images"
-            raise InputError(f"{shown(path)}: {what}; accepted are {_LAYOUTS}")
+            content = f"holds the folder {shown(deeper[0])}" if deeper else "holds no images"
+            raise InputError(f"{shown(path)}: {content}; accepted are {_LAYOUTS}")
         entries += [Entry(split, folder, name, os.path.join(path, name)) for name in images]
         ignored += others
     if not entries:
@@ -150,10 +159,10 @@ def _classes(root: bytes, split: Any) -> tuple[list[Entry], int]:
 
 
 def _scan(folder: bytes) -> tuple[list[bytes], list[bytes], int]:
-    """Names of images and of folders, sorted by bytes, and the number of other files. Links are followed."""
+    """Returns the names of images and of folders, sorted by bytes, and the number of other files; follows links."""
     images, folders, others = [], [], 0
-    with os.scandir(folder) as found:
-        for entry in found:
+    with os.scandir(folder) as scanned:
+        for entry in scanned:
             hidden = entry.name.startswith(b".")
             if entry.is_dir():
                 folders += [] if hidden else [entry.name]
@@ -165,7 +174,7 @@ def _scan(folder: bytes) -> tuple[list[bytes], list[bytes], int]:
 
 
 def holds_images(folder: Path) -> bool:
-    """Whether it may be a folder of images: it holds one, or a subfolder."""
+    """Returns whether it may be a folder of images: it has an image, or a subfolder."""
     images, folders, _ = _scan(os.fsencode(folder))
     return bool(images or folders)
 
@@ -181,8 +190,8 @@ def _split(where: str, entries: list[Entry], x: np.ndarray | Records, classes: l
     for split, shared in in_common({split: given[split].x for split in given}).items():
         held_out, train = entries[rows[split][shared[0][0]]], entries[rows["train"][shared[0][1]]]
         raise InputError(
-            f"{where}: {len(shared)} of {len(rows[split])} {split} images come out the same as training images"
-            f" ({held_out.shown} and {train.shown}); held-out data must be new: remove them"
+            f"{where}: {len(shared)} of {len(rows[split])} {split} images equal training images after decoding"
+            f" ({held_out.shown} and {train.shown}); held-out images must be new: remove them"
         )
     if len(given) == 3:
         return list(given.values()), "; the splits are the folder's own"
@@ -204,11 +213,11 @@ def _labels(entries: list[Entry], classes: list[bytes]) -> np.ndarray | None:
 
 def _check_options(size, fit, max_pixels) -> None:
     if fit not in get_args(image.Fit):
-        raise InputError(f"fit must be one of {', '.join(get_args(image.Fit))}, got {fit!r}")
+        raise InputError(f"`fit` must be one of {', '.join(get_args(image.Fit))}, got {fit!r}")
     if size is not None and (type(size) is not int or not 1 <= size <= 4096):
-        raise InputError(f"size must be an integer from 1 to 4096, or None, got {size!r}")
+        raise InputError(f"`size` must be an integer from 1 to 4096, or None, got {size!r}")
     if type(max_pixels) is not int or not 1 <= max_pixels <= _LARGEST:
-        raise InputError(f"max_pixels must be an integer from 1 to {_LARGEST}, got {max_pixels!r}")
+        raise InputError(f"`max_pixels` must be an integer from 1 to {_LARGEST}, got {max_pixels!r}")
 
 
 def _in_words(size: int | None, fit: image.Fit) -> str:

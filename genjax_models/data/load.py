@@ -1,4 +1,4 @@
-"""`load(name)`: a data set by name or by path."""
+"""`load(name)` finds a data set by name or by path."""
 
 import difflib
 from collections.abc import Mapping
@@ -22,25 +22,25 @@ _ACCEPTED = (
 def load(
     name: str, *, range: Range | None = None, images: Mapping[str, Any] | None = None, stream: bool = False
 ) -> Dataset:
-    """A data set of three checked splits, the held-out ones disjoint from training.
+    """Returns a data set of three checked splits; held-out examples are not in training.
 
     Args:
       name: one of
         "mnist10k": 10,000 digits of MNIST, shipped with the package;
-        "fashion_mnist": where Debian's package dataset-fashion-mnist puts it;
+        "fashion_mnist": Fashion-MNIST, installed by Debian's package dataset-fashion-mnist;
         "moons", "spiral", "ring8" or "grid25": points in the plane of known density (see `data.synthetic`);
         a path to `.npz` or `.npy` (see `data.files` for the keys);
         a path to a folder with the four idx files of MNIST's format, gzipped or not;
         a path to a folder of images, or "images:PATH": centre-cropped and resized to 32 x 32, or as `images` says;
-        "tfds:NAME" or "tfds:NAME:SPLIT": what TensorFlow Datasets has prepared on this machine (see `data.tfds`).
-      range: of the stored values, for files; by default (0, 255) for uint8 and (0, 1) for floating point.
-      images: for a folder of images, arguments of `data.image_folder.load_folder`, as in {"size": 64, "fit": "resize"}.
-      stream: for a folder of images and for tfds, larger than memory: training images are decoded once into a file of
-        the cache, from which `fit` reads them (`data.records`). The splits are the same; of held-out ones at most
-        32 MiB each are kept, drawn at random, and the provenance says so.
+        "tfds:NAME" or "tfds:NAME:SPLIT": a data set of TensorFlow Datasets, prepared on this machine (see `data.tfds`).
+      range: range of the stored values, for files; by default (0, 255) for uint8 and (0, 1) for floating point.
+      images: arguments of `data.image_folder.load_folder` for a folder of images, as in {"size": 64, "fit": "resize"}.
+      stream: whether training images of a folder or of tfds stay on disk, if memory is too small for them. They are
+        decoded once into a file of the cache, from which `fit` reads them (`data.records`). The splits are the same.
+        A held-out split keeps at most 32 MiB of its examples, drawn at random; the provenance says so.
 
     Raises:
-      InputError: no such data set (the nearest name is suggested), or data that are not what they are declared to be.
+      InputError: no such data set (the error suggests the nearest name), or data that contradict their declaration.
     """
     images = images or {}
     if stream:
@@ -50,7 +50,7 @@ def load(
         return image_folder.load_folder(rest, range=range, **images)
     if name in _NAMES or kind == "tfds":
         if range is not None:
-            raise InputError(f"data set {name!r} states its own range, so none can be declared, got {range}")
+            raise InputError(f"data set {name!r} has its own range, so `range` must be None, got {range}")
         if kind == "tfds" and name not in _NAMES:
             _refuse({option: value for option, value in images.items() if option != "stream"}, name)
             return tfds.load(rest, stream=stream)
@@ -63,7 +63,7 @@ def load(
         if path.is_file():
             _refuse(images, name)
             return files.load_file(path, range=range)
-    except (OSError, RuntimeError) as error:  # a name too long for a path, nobody's home, no permission
+    except (OSError, RuntimeError) as error:  # a name too long, a user without a home, no permission
         raise InputError(f"data set {name!r}: cannot be read ({error})") from error
     nearest = difflib.get_close_matches(name.casefold(), _NAMES, n=1)
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
@@ -76,14 +76,12 @@ def _folder(path: Path, range: Range | None, images: Mapping[str, Any]) -> Datas
         return idx.load_folder(path, range=range)
     if image_folder.holds_images(path):
         return image_folder.load_folder(path, range=range, **images)
-    raise InputError(f"{str(path)!r}: a folder of neither idx files nor images; accepted are {_ACCEPTED}")
+    raise InputError(f"{str(path)!r}: has neither idx files nor images; accepted are {_ACCEPTED}")
 
 
 def _refuse(images: Mapping[str, Any], name: str) -> None:
     if "stream" in images:
-        raise InputError(
-            f"data set {name!r} is held in memory: what can be streamed are folders of images and tfds:NAME"
-        )
+        raise InputError(f"data set {name!r} is held in memory: only folders of images and tfds:NAME can be streamed")
     if images:
         options = ", ".join(f"{option}={value!r}" for option, value in images.items())
-        raise InputError(f"data set {name!r} is no folder of images, so {options} cannot be applied")
+        raise InputError(f"data set {name!r} is not a folder of images, so it takes no {options}")

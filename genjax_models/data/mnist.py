@@ -1,4 +1,4 @@
-"""Data sets that are known by name."""
+"""Data sets that are loaded by name: MNIST and Fashion-MNIST."""
 
 import hashlib
 from importlib import resources
@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from genjax_models.data import idx
-from genjax_models.data.dataset import Dataset, Split, from_arrays, split_at_random
+from genjax_models.data.dataset import Dataset, from_arrays
+from genjax_models.data.splits import Split, split_at_random
 from genjax_models.errors import InputError
 
 _DIGEST = "0217e13bd0668deb198aa7d305edbf0331eb89f8a6e7dd226e03d1aa3a9bd4ef"
@@ -15,10 +16,10 @@ _FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 
 
 def mnist10k() -> Dataset:
-    """The first 10,000 training images of MNIST, uint8 `[28, 28, 1]`, shuffled once into 8,000 / 1,000 / 1,000."""
+    """Returns the first 10,000 training images of MNIST, uint8 `[28, 28, 1]`, in splits of 8,000 / 1,000 / 1,000."""
     file = resources.files("genjax_models.data") / "files" / "mnist10k.npz"
     if hashlib.sha256(file.read_bytes()).hexdigest() != _DIGEST:
-        raise InputError(f"{file}: is damaged (its sha256 is not {_DIGEST[:12]}...); install the package again")
+        raise InputError(f"{file}: is damaged (its sha256 is not {_DIGEST[:12]}...). Install the package again")
     with resources.as_file(file) as path, np.load(path, allow_pickle=False) as arrays:
         train, validation, test = split_at_random(Split(arrays["images"], arrays["labels"]), (8_000, 1_000, 1_000))
     provenance = (
@@ -29,10 +30,13 @@ def mnist10k() -> Dataset:
 
 
 def fashion_mnist() -> Dataset:
-    """Fashion-MNIST, uint8 `[28, 28, 1]`, 55,000 / 5,000 / 10,000, from Debian's package dataset-fashion-mnist."""
+    """Returns Fashion-MNIST, uint8 `[28, 28, 1]`, in splits of 55,000 / 5,000 / 10,000.
+
+    Debian's package dataset-fashion-mnist has the files.
+    """
     if not _FASHION_MNIST.is_dir():
         raise InputError(
-            f"fashion_mnist is not at {_FASHION_MNIST}: install Debian's package dataset-fashion-mnist,"
-            " or give the path of a folder that holds its four idx files"
+            f"fashion_mnist is not at {_FASHION_MNIST}. Install Debian's package dataset-fashion-mnist,"
+            " or give the path of a folder with its four idx files"
         )
     return idx.load_folder(_FASHION_MNIST, overlap="report")._replace(name="fashion_mnist")

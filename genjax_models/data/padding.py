@@ -1,33 +1,34 @@
-"""A margin around images, for networks that need another size."""
+"""A margin around images, for networks that need a larger size."""
 
 from functools import partial
 
 import numpy as np
 
-from genjax_models.data.dataset import Dataset, Split
+from genjax_models.data.dataset import Dataset
 from genjax_models.data.records import Records
+from genjax_models.data.splits import Split
 from genjax_models.errors import InputError
 from genjax_models.types import Array
 
 
 def padded(dataset: Dataset, size: int) -> Dataset:
-    """Returns images smaller than `size` in height or width with a margin of the range's lowest value around them.
+    """Returns the images with a margin that makes height and width at least `size`; its value is the range's lowest.
 
     The image stays in the middle; the larger part of an odd margin is below and on the right. Images that are large
-    enough stay as they are, in the same order. The provenance names the margin.
+    enough stay unchanged. The provenance names the margin.
 
     Raises:
-      InputError: the examples are no images, or training images are on disk and smaller.
+      InputError: the examples are not images, or the training images are on disk and too small.
     """
     if len(dataset.shape) != 3:
-        raise InputError(f"a margin is put around images, got examples of shape {dataset.shape} from {dataset.name}")
+        raise InputError(f"a margin needs images, got examples of shape {dataset.shape} from {dataset.name}")
     missing = [max(0, size - side) for side in dataset.shape[:2]]
     if not any(missing):
         return dataset
     if isinstance(dataset.train.x, Records):
         raise InputError(
-            f"no margin can be put around streamed images: let those of {dataset.name} be decoded to {size} pixels a"
-            " side (image_size)"
+            f"{dataset.name}: streamed images must have {size} pixels a side, got {dataset.shape}."
+            f" Use image_size={size} (--image-size {size})"
         )
     margins = [(0, 0), *((pixels // 2, pixels - pixels // 2) for pixels in missing), (0, 0)]
     pad = partial(np.pad, pad_width=margins, constant_values=dataset.range[0])
@@ -38,7 +39,7 @@ def padded(dataset: Dataset, size: int) -> Dataset:
 
 
 def without_margin(x: Array, height: int, width: int) -> Array:
-    """Returns the middle of images `[..., height', width', channels]`, where `padded` puts an image of this size."""
+    """Returns images of this size from the middle of `padded` images `[..., height', width', channels]`."""
     top, left = ((side - small) // 2 for side, small in zip(x.shape[-3:-1], (height, width), strict=True))
     return x[..., top : top + height, left : left + width, :]
 

@@ -9,24 +9,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax_models.data.dataset import Dataset, Range, Split, checked_range
+from genjax_models.data.dataset import Dataset, Range, checked_range
 from genjax_models.data.records import Records
+from genjax_models.data.splits import Split
 from genjax_models.errors import InputError
 from genjax_models.types import Array, Batch, PRNGKey
 
 Binarisation = Literal["dynamic", "fixed", "threshold", "none"]
 
-PART = 2**23  # numbers
+PART = 2**23  # numbers in a part of the training examples
 
-# Held-out data are the same for every run, so that bounds can be compared; no run's seed enters.
-_BINARISATION = 2**32 - 2  # beside the key of evaluation: no key of any run
+# Held-out data do not depend on the seed, so that bounds of several runs compare. No key of a run folds in this number.
+_BINARISATION = 2**32 - 2
 
 
 class Prepared(NamedTuple):
-    """`train` as it lives on the device, or on disk where its `x` is `Records`, to be passed through
-    `each_step(key, batch)`; held-out data as they are used.
+    """Data as training and evaluation use them.
 
-    `range` has the lowest and highest value of prepared examples.
+    Attributes:
+      train: training examples as they are stored, on the device; or on disk, if `x` is `Records`.
+      validation: validation examples, prepared.
+      test: test examples, prepared.
+      each_step: (key, batch of `train`) -> the batch, prepared.
+      range: lowest and highest value of prepared examples.
     """
 
     train: Batch
@@ -37,7 +42,7 @@ class Prepared(NamedTuple):
 
     @property
     def example(self) -> Batch:
-        """The examples with which players are initialised: the first of `parts`."""
+        """Returns the examples with which players are initialised: the first of `parts`."""
         return next(self.parts())
 
     def parts(self) -> Iterator[Batch]:
@@ -57,20 +62,20 @@ def prepare(dataset: Dataset, *, binarise: Binarisation = "dynamic", range: Rang
     """Returns every split scaled to `range`, float32, and binarised.
 
     Args:
-      dataset: as stored.
+      dataset: data as stored.
       binarise: "dynamic": fresh Bernoulli draws at each step, on the device, with the grey value as probability (Burda
-        et al., 2015). "fixed": drawn once. "threshold": 1 from one half on. "none": grey values stay. Held-out
-        splits are binarised once, seeded, whichever way training is.
-      range: of the model; (0, 1) if data are binarised.
+        et al., 2015). "fixed": drawn once. "threshold": 1 from one half on. "none": grey values stay. Held-out splits
+        are drawn once, with a fixed seed, for "dynamic" and for "fixed".
+      range: range of the model's values; (0, 1) if data are binarised.
 
     Raises:
       InputError: `binarise` is unknown, `range` is not (0, 1) for binary data, or `binarise` is "fixed" for data on
-        disk, whose draws would have to be kept.
+        disk, which does not store draws.
     """
     if binarise not in get_args(Binarisation):
-        raise InputError(f"binarise must be one of {', '.join(get_args(Binarisation))}, got {binarise!r}")
+        raise InputError(f"`binarise` must be one of {', '.join(get_args(Binarisation))}, got {binarise!r}")
     if binarise != "none" and tuple(range) != (0, 1):
-        raise InputError(f"range must be (0, 1) with binarise={binarise!r}, got {range}")
+        raise InputError(f"`range` must be (0, 1) with binarise={binarise!r}, got {range}")
     range = checked_range("prepare", range)
     scale = partial(_scaled, stored=dataset.range, wanted=range)
     binary = _BINARY[binarise]
@@ -81,7 +86,7 @@ def prepare(dataset: Dataset, *, binarise: Binarisation = "dynamic", range: Rang
 
     on_disk = isinstance(dataset.train.x, Records)
     if on_disk and binarise == "fixed":
-        raise InputError("binarise must be dynamic, threshold or none for streamed data, got fixed")
+        raise InputError("`binarise` must be dynamic, threshold or none for streamed data, got fixed")
 
     def each_step(key: PRNGKey, batch: Batch) -> Batch:
         if binarise == "dynamic" or (binarise == "threshold" and on_disk):
@@ -97,7 +102,7 @@ def prepare(dataset: Dataset, *, binarise: Binarisation = "dynamic", range: Rang
 
 def _scaled(x: Array, *, stored: Range, wanted: Range) -> Array:
     unit = (jnp.asarray(x, jnp.float32) - stored[0]) / (stored[1] - stored[0])
-    return jnp.clip(wanted[0] + (wanted[1] - wanted[0]) * unit, *wanted)  # rounding must not leave the range
+    return jnp.clip(wanted[0] + (wanted[1] - wanted[0]) * unit, *wanted)  # rounding can leave the range
 
 
 def _drawn(key: PRNGKey, p: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Examples in a file, in place of an array: written once, read by row when they are wanted, and checked as they are."""
+"""Examples in a file, in place of an array: written once, then read and checked row by row on demand."""
 
 import contextlib
 import dataclasses
@@ -17,18 +17,25 @@ from genjax_models.types import Shape
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Records:
-    """Examples uint8 `[n, *shape]`, of which memory holds 42 bytes each: a digest, the least and the greatest value,
-    and where it stands. `records[rows]` are some of them, and are read no more than these; `np.asarray` reads.
+    """Rows of a file of n examples, uint8 `[m, *shape_of_one]`; memory holds 42 bytes for each example.
+
+    `records[rows]` selects rows without reading them; `np.asarray` reads.
+
+    Attributes:
+      file: file of the examples.
+      shape_of_one: shape of one example.
+      sha256: digest of each example of the file, `[n, 32]`.
+      low: lowest value of each example of the file, `[n]`.
+      high: highest value of each example of the file, `[n]`.
+      rows: the selected rows of the file, `[m]`.
     """
 
     file: Path
     shape_of_one: Shape
     sha256: np.ndarray
-    """`[n, 32]`, of each example of the file."""
     low: np.ndarray
     high: np.ndarray
     rows: np.ndarray
-    """`[m]`: which of them these are."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -41,59 +48,59 @@ class Records:
 
     @property
     def shape(self) -> Shape:
-        """Shape `[m, *shape_of_one]`."""
+        """Returns the shape, `[m, *shape_of_one]`."""
         return len(self.rows), *self.shape_of_one
 
     @property
     def ndim(self) -> int:
-        """Number of axes."""
+        """Returns the number of axes."""
         return len(self.shape)
 
     @property
     def dtype(self) -> np.dtype:
-        """Always uint8."""
+        """Returns uint8."""
         return np.dtype(np.uint8)
 
     @property
     def nbytes(self) -> int:
-        """On disk."""
+        """Returns the number of bytes on disk."""
         return int(np.prod(self.shape, dtype=np.int64))
 
     @property
     def digests(self) -> list[bytes]:
-        """sha256 of each example's bytes."""
+        """Returns the sha256 of each example's bytes."""
         return [digest.tobytes() for digest in self.sha256[self.rows]]
 
     def min(self) -> int:
-        """The least value; nothing is read."""
+        """Returns the lowest value, without reading the file."""
         return self.low[self.rows].min()
 
     def max(self) -> int:
-        """The greatest value; nothing is read."""
+        """Returns the highest value, without reading the file."""
         return self.high[self.rows].max()
 
     def outside(self, low: float, high: float) -> np.ndarray:
-        """`[m]`: whether an example has values beyond these."""
+        """Returns whether each example has values below `low` or above `high`, `[m]`."""
         return (self.low[self.rows] < low) | (self.high[self.rows] > high)
 
     def read(self, rows) -> np.ndarray:
-        """The examples of these rows, uint8 `[len(rows), *shape]`. Safe in several threads.
+        """Reads the examples of these rows, uint8 `[len(rows), *shape_of_one]`. Safe in several threads.
 
-        A read that fails is an error with a name; of a file that is mapped into memory it would end the process.
+        The file is not mapped into memory: there a failed read would end the process without an error.
 
         Raises:
-          InputError: names the file and the example that cannot be read or is damaged.
+          InputError: an example is damaged or cannot be read. The error names the file and the example.
         """
-        wanted = self.rows[rows]
-        x = np.empty((len(wanted), *self.shape_of_one), np.uint8)
+        rows_of_file = self.rows[rows]
+        x = np.empty((len(rows_of_file), *self.shape_of_one), np.uint8)
         size = x[:1].nbytes
         try:
             with self.file.open("rb", buffering=0) as opened:
-                for one, row in zip(x, wanted.tolist(), strict=True):
+                for one, row in zip(x, rows_of_file.tolist(), strict=True):
                     read = os.preadv(opened.fileno(), [one], row * size)
                     if read < size or hashlib.sha256(one).digest() != self.sha256[row].tobytes():
                         raise InputError(
-                            f"{self.file}: example {row} is damaged; remove this file, and the next run decodes anew"
+                            f"{self.file}: example {row} is damaged. Remove this file; the next run decodes it again"
                         )
         except OSError as error:
             raise InputError(f"{self.file}: cannot be read ({error.strerror or error})") from error
@@ -106,24 +113,24 @@ def kept(file: Path) -> tuple[Records, dict[str, np.ndarray]] | None:
         with _index(file).open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             columns = dict(arrays)
         shape, sha256 = tuple(columns.pop("shape").tolist()), columns.pop("sha256")
-        found = Records(file, shape, sha256, columns.pop("low"), columns.pop("high"), np.arange(len(sha256)))
-        return (found, columns) if file.stat().st_size == found.nbytes else None
-    except Exception:  # numpy and zipfile raise a dozen kinds on damaged bytes
+        records = Records(file, shape, sha256, columns.pop("low"), columns.pop("high"), np.arange(len(sha256)))
+        return (records, columns) if file.stat().st_size == records.nbytes else None
+    except Exception:  # numpy and zipfile raise a dozen kinds of errors on damaged bytes
         return None
 
 
 def keep(file: Path, examples: Iterable[np.ndarray], columns: Mapping[str, list[int]] = {}) -> Records:
-    """Writes examples, uint8 of one shape, as they come: never are they all in memory.
+    """Writes examples one by one, so that they are never all in memory, and an index with the suffix `.npz`.
 
-    Beside `file` stands its index, `.npz`. Whole or not at all: a process that is killed leaves a `.tmp` behind.
+    A process that is killed leaves a `.tmp` file, never a part of `file`.
 
     Args:
-      file: to be written.
-      examples: uint8 of one shape.
-      columns: name -> integers, stored with the examples; lists that may grow as the examples come.
+      file: file to write.
+      examples: uint8 arrays of one shape.
+      columns: name -> integers, stored with the examples. The lists may grow while the examples are read.
 
     Raises:
-      InputError: they cannot be kept there, and what would help.
+      InputError: the file cannot be written. The error says how to choose another folder.
     """
     sha256, low, high, shape = bytearray(), bytearray(), bytearray(), ()
     try:
@@ -139,13 +146,13 @@ def keep(file: Path, examples: Iterable[np.ndarray], columns: Mapping[str, list[
             "low": np.frombuffer(low, np.uint8),
             "high": np.frombuffer(high, np.uint8),
         }
-        beside = {name: np.array(column, np.int64) for name, column in columns.items()}
+        stored_columns = {name: np.array(column, np.int64) for name, column in columns.items()}
         with _whole(_index(file)) as opened:
-            np.savez(opened, shape=np.array(shape), **of_each, **beside)  # pyright: ignore[reportArgumentType]
+            np.savez(opened, shape=np.array(shape), **of_each, **stored_columns)  # pyright: ignore[reportArgumentType]
     except OSError as error:
         raise InputError(
-            f"{file.parent}: decoded images cannot be kept there ({error.strerror or error}), and streaming reads"
-            " them from disk; XDG_CACHE_HOME names another place"
+            f"{file.parent}: decoded images cannot be kept there ({error.strerror or error}), but streaming reads"
+            " them from disk. Set XDG_CACHE_HOME to another folder"
         ) from error
     return Records(file, shape, **of_each, rows=np.arange(len(low)))
 
@@ -159,7 +166,7 @@ def _whole(file: Path) -> Iterator:
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f"{file.stem}.", suffix=".tmp", delete=False) as temporary:
         try:
-            fcntl.flock(temporary, fcntl.LOCK_EX)  # held while it is in use; `image_cache` removes what nobody holds
+            fcntl.flock(temporary, fcntl.LOCK_EX)  # `image_cache` removes files without a lock
             yield temporary
             temporary.flush()
             os.fsync(temporary.fileno())

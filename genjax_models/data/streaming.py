@@ -1,9 +1,9 @@
-"""Training examples that are never all in memory: batches of `Records` in an order of their own, in stacked chunks.
+"""Streams of training examples that do not fit in memory: batches of `Records`, in stacked chunks.
 
-The batch of a step is a function of the seed and the step alone, so the position in a stream is a step, and a run that
-goes on from one sees what it would have seen. Reading, in parallel and ahead, is grain's. The order is not: grain's
-shuffle goes example by example, which takes 0.6 ms for a batch of 100, an eighth of a step of a small VAE, where one
-permutation for each epoch takes 1 us a batch, and 8 bytes of memory an example.
+The batch of a step is a function of the seed and the step only. So the position in a stream is a step, and a resumed
+run has the same batches. grain reads the batches, in parallel and ahead. The order is our own: grain shuffles example
+by example, which takes 0.6 ms for a batch of 100, an eighth of a step of a small VAE. One permutation for each epoch
+takes 1 us a batch, and 8 bytes of memory an example.
 """
 
 import functools
@@ -19,35 +19,36 @@ import numpy as np
 from genjax_models.errors import InputError
 from genjax_models.types import Batch
 
-CHUNK_BYTES = 2**25  # of a chunk, or one batch if that is more; two chunks are in memory
-_AHEAD = 4  # batches that are read in parallel: a disk has more than one request under way
+CHUNK_BYTES = 2**25  # largest size of a chunk, or one batch if a batch is larger; two chunks are in memory
+_AHEAD = 4  # batches that are read in parallel, because a disk serves several requests at once
 
 
 class Stream:
-    """Batches without end, each epoch a fresh permutation that drops the remainder which fills no batch.
+    """Endless batches; each epoch is a fresh permutation, without the remainder that fills no batch.
 
-    A process has a share of each global batch: its consecutive `batch_size / count` examples, so that the shares side
-    by side are the batch of one process.
+    A process reads its share of each global batch: `batch_size / count` consecutive examples. The concatenated shares
+    of all processes are the batch of one process.
     """
 
     def __init__(self, data: Batch, *, batch_size: int, seed: int, index: int = 0, count: int = 1):
-        """Of process `index` of `count`.
+        """Starts the stream of process `index` of `count`.
 
         Args:
-          data: `x` is `Records`; `label` an array on the host, or None.
+          data: `x` is `Records`; the other fields are arrays on the host, or None.
           batch_size: examples in a global batch.
-          seed: of the order, in [0, 2^32).
-          index: of this process.
-          count: of processes.
+          seed: seed of the order, in [0, 2^32).
+          index: index of this process.
+          count: number of processes.
 
         Raises:
-          InputError: grain is not installed; a batch that does not fit, or that the processes do not divide.
+          InputError: grain is not installed, the batch is larger than the data, or its size is not a multiple of the
+            number of processes.
         """
         grain, size = _grain(), len(data.x)
         if not 1 <= batch_size <= size:
-            raise InputError(f"batch_size must be between 1 and {size}, the training split, got {batch_size}")
+            raise InputError(f"`batch_size` must be 1 to {size}, the size of the training split, got {batch_size}")
         if batch_size % count:
-            raise InputError(f"batch_size must be a multiple of {count}, the processes that share it, got {batch_size}")
+            raise InputError(f"`batch_size` must be a multiple of {count}, the number of processes, got {batch_size}")
         self.data, self.seed, self.batch_size = data, seed, batch_size
         self.local = batch_size // count
         self.longest_chunk = max(1, CHUNK_BYTES // (batch_size * data.x[:1].nbytes))
@@ -58,61 +59,59 @@ class Stream:
         self._batches = iter(grain.MapDataset.source(self).to_iter_dataset(options))
 
     def __len__(self) -> int:
-        """The largest number that grain can count: the stream has no end."""
+        """Returns the largest length that grain accepts, because the stream has no end."""
         return sys.maxsize
 
     def __getitem__(self, step: int) -> Batch:
-        """This process's share of the batch of `step`, read now.
+        """Reads this process's share of the batch of `step`.
 
         Raises:
-          InputError: names the file that cannot be read.
+          InputError: a file cannot be read. The error names it.
         """
         rows = self.rows(step)[self._own]
         return self._fields(rows)._replace(x=self.data.x.read(rows))
 
     def _fields(self, rows: np.ndarray) -> Batch:
-        """All fields of these rows but x, which is on disk."""
+        """Returns all fields of these rows except x, which is on disk."""
         others = self.data._replace(x=None)._asdict()
         return Batch(x=None, **{name: field[rows] for name, field in others.items() if field is not None})
 
     def rows(self, step: int) -> np.ndarray:
-        """Which rows of the data make up the global batch of `step`, `[batch_size]`."""
+        """Returns the rows of the data in the global batch of `step`, `[batch_size]`."""
         epoch, batch = divmod(step, len(self.data.x) // self.batch_size)
         return self._order(epoch)[batch * self.batch_size :][: self.batch_size]
 
     def chunk(self, step: int, num_steps: int, length: int) -> Batch:
-        """Returns the batches of steps `step ... step + num_steps - 1`, leaves `[length, batch_size / count, ...]`,
-        on the host. Entries of a longer chunk behind them have no meaning.
+        """Returns the batches of steps `step ... step + num_steps - 1`, on the host.
+
+        Leaves are `[length, batch_size / count, ...]`; entries after the first `num_steps` have no meaning.
 
         Raises:
-          InputError: names the file that cannot be read.
+          InputError: a file cannot be read. The error names it.
         """
         if self._batches.get_state()["next_index"] != step:
             self._batches.set_state({"next_index": step})
         empty = lambda a: np.empty((length, self.local, *a.shape[1:]), a.dtype)
         stacked = Batch(**{name: empty(field) for name, field in self.data._asdict().items() if field is not None})
         for i in range(num_steps):
-            for leaf, part in zip(stacked, next(self._batches), strict=True):
-                if leaf is not None:
-                    leaf[i] = part
+            jax.tree.map(lambda leaf, part, i=i: operator.setitem(leaf, i, part), stacked, next(self._batches))
         return stacked
 
     def position(self, step: int) -> dict[str, Any]:
-        """Where a run of so many steps stands, for its checkpoint: which batch comes next, and by which rows one knows
-        it."""
+        """Returns the position after `step` steps, for a checkpoint: the next batch, and some of its rows."""
         return {"seed": self.seed, "next_index": step, "next_rows": self.rows(step)[:8].tolist()}
 
     def check(self, position: Mapping[str, Any]) -> None:
-        """Nothing, where this is the stream that `position` was in.
+        """Refuses a `position` of another stream.
 
         Raises:
-          InputError: the order is another, of other data or batches, say; the run would not be the same.
+          InputError: the order has changed, because data, batch size or seed have.
         """
-        here = self.position(operator.index(position["next_index"]))
-        if here != position:
+        expected = self.position(operator.index(position["next_index"]))
+        if expected != position:
             raise InputError(
-                f"the stream has rows {here['next_rows']} next, and had {position['next_rows']} when the run stopped:"
-                " its order is another, and the run cannot go on as it was"
+                f"the next rows of the stream must be those of the stopped run, {position['next_rows']}, got"
+                f" {expected['next_rows']}: data, batch size or seed have changed"
             )
 
     def close(self) -> None:
@@ -121,10 +120,10 @@ class Stream:
 
 
 class Prefetch:
-    """The chunk that comes next, on the device, while the one after it is on its way: two at most, by one thread.
+    """Holds the next chunk on the device while a thread reads the chunk after it; at most two are in memory.
 
-    `with Prefetch(stream, plan, length) as feed: batches, num_steps = feed(step)`; asked again for the same step, it
-    has the same.
+    `with Prefetch(stream, plan, length) as feed: batches, num_steps = feed(step)`. A second call for the same step
+    returns the same chunk.
     """
 
     def __init__(
@@ -137,10 +136,10 @@ class Prefetch:
         """Reads chunks `[length, batch_size, ...]` of `stream`.
 
         Args:
-          stream: that is read, and closed with this.
-          plan: step -> how many steps the chunk that begins there is to have, up to `length`; 0 where none is needed.
-          length: of all chunks, so that one compiled loop takes them.
-          sharding: of the global chunk; None is the default device.
+          stream: the stream to read; it is closed with this object.
+          plan: step -> number of steps of the chunk that begins there, at most `length`; 0 if no chunk is needed.
+          length: length of all chunks, so that one compiled loop takes them.
+          sharding: sharding of the global chunk; None is the default device.
         """
         self._stream, self._plan, self._length, self._sharding = stream, plan, length, sharding
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="prefetch")
@@ -155,14 +154,14 @@ class Prefetch:
         self._stream.close()
 
     def __call__(self, step: int) -> tuple[Batch, int]:
-        """The chunk that begins at `step`, leaves `[length, batch_size, ...]`, and how many of its steps count.
+        """Returns the chunk that begins at `step`, leaves `[length, batch_size, ...]`, and its number of steps.
 
         Raises:
-          InputError: names the file that cannot be read.
+          InputError: a file cannot be read. The error names it.
         """
         if self._now is None or self._now[0] != step:
             future = self._next[1] if self._next and self._next[0] == step else self._ask(step)
-            self._now = None  # the chunk that was: it goes when its user lets go of it
+            self._now = None  # frees the previous chunk, if its user has released it too
             self._now = step, *future.result()
             if self._plan(step + self._now[2]):
                 self._ask(step + self._now[2])
@@ -185,5 +184,5 @@ def _grain():
     try:
         import grain
     except ImportError as error:
-        raise InputError("streamed data are read by grain: pip install 'genjax_models[stream]'") from error
+        raise InputError("streamed data need grain: pip install 'genjax_models[stream]'") from error
     return grain

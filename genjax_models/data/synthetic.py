@@ -1,8 +1,8 @@
-"""Data in the plane whose density is known: x = c + scale * eps, eps ~ N(0, I), c one of a few points or on a curve.
+"""Data in the plane of known density: x = c + scale * eps, eps ~ N(0, I), with c one of a few points or on a curve.
 
     p(x) = E_c N(x; c, scale^2 I)
 
-is a sum for a few points, and an integral along a curve.
+is a sum over points, or an integral along curves.
 """
 
 from collections.abc import Callable
@@ -10,25 +10,26 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genjax_models.data.dataset import Dataset, Split, from_arrays
+from genjax_models.data.dataset import Dataset, from_arrays
+from genjax_models.data.splits import Split
 
 SIZES = (10_000, 2_000, 2_000)
-_CURVE_NODES = 400  # for each curve: half the noise apart, where the sum has the integral's value to 1e-12
+_CURVE_NODES = 400  # for each curve: at half the noise apart the sum equals the integral to 1e-12
 
 
 class Modes(NamedTuple):
-    """Gaussian modes of equal weight: `centres` `[m, 2]`, and one standard deviation `scale` for all."""
+    """Gaussian modes of equal weight: `centres` `[m, 2]`, and their common standard deviation `scale`."""
 
     centres: np.ndarray
     scale: float
 
     def draw(self, random: np.random.RandomState, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """n centres `[n, 2]`, and which of the modes each belongs to, `[n]`."""
+        """Returns n centres `[n, 2]`, and the index of each one's mode, `[n]`."""
         label = random.randint(len(self.centres), size=n)
         return self.centres[label], label
 
     def rule(self) -> tuple[np.ndarray, np.ndarray]:
-        """Points `[m, 2]` and weights `[m]` whose sum is E_c."""
+        """Returns points `[m, 2]` and weights `[m]`, by which E_c is a sum."""
         return self.centres, np.full(len(self.centres), 1 / len(self.centres))
 
 
@@ -45,7 +46,7 @@ class Curves(NamedTuple):
         return self.curve(random.uniform(size=n), which), which if self.count > 1 else None
 
     def rule(self) -> tuple[np.ndarray, np.ndarray]:
-        """Points `[m, 2]` and weights `[m]` whose sum is E_c: Gauss and Legendre's rule on each curve."""
+        """Returns points `[m, 2]` and weights `[m]`, by which E_c is a sum: Gauss-Legendre quadrature on each curve."""
         nodes, weights = np.polynomial.legendre.leggauss(_CURVE_NODES)
         which = np.repeat(np.arange(self.count), _CURVE_NODES)
         t = np.tile((nodes + 1) / 2, self.count)
@@ -57,7 +58,7 @@ def _circle(angle: np.ndarray, radius: float | np.ndarray = 1.0) -> np.ndarray:
 
 
 def _moon(t: np.ndarray, which: np.ndarray) -> np.ndarray:
-    """Two half circles of radius 1 that reach into each other, centred on the origin."""
+    """Two interleaved half circles of radius 1, centred on the origin."""
     upper = _circle(np.pi * t) - (0.5, 0.25)
     return np.where(which[:, None] == 0, upper, -upper)
 
@@ -85,10 +86,10 @@ _IN_WORDS = {
 
 
 def synthetic(name: str) -> Dataset:
-    """10,000 training, 2,000 validation and 2,000 test points, float32 `[n, 2]`, the same at every call.
+    """Returns 10,000 training, 2,000 validation and 2,000 test points, float32 `[n, 2]`, the same at every call.
 
-    The label is the mode or the moon of which a point is; the spiral has none. The declared range is the least square
-    of whole numbers, around the origin, that holds all points.
+    The label is the mode or the moon of a point; the spiral has none. The range is [-r, r] with the smallest whole r
+    that holds all points.
     """
     source, random = SOURCES[name], np.random.RandomState(_SEEDS[name])  # numpy's frozen generator
     splits = []
@@ -104,10 +105,10 @@ def synthetic(name: str) -> Dataset:
 
 
 def log_density(name: str, x: np.ndarray) -> np.ndarray:
-    """log p(x) of the set's own distribution, `[n]`, nats, in float64, for points `[n, 2]` within its range.
+    """Returns log p(x) of the data's own distribution, `[n]`, nats, in float64, for points `[n, 2]` in its range.
 
-    A model exceeds its mean over held-out data only by luck. The density is closed for "ring8" and "grid25"; for the
-    two curves it is a quadrature with an error of 1e-9.
+    A model exceeds its mean over held-out data only by chance. The density is closed for "ring8" and "grid25"; for
+    "moons" and "spiral" it is a quadrature with an error of 1e-9.
     """
     source = SOURCES[name]
     points, weights = source.rule()

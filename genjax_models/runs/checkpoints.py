@@ -142,7 +142,7 @@ def restore_all(
             place.rename(aside)
 
     for step in sorted(set.intersection(*(set(steps(folder)) for folder in folders)), reverse=True):
-        restored = [found for folder in folders if (found := undamaged(folder / f"{step:08d}"))]
+        restored = [pair for folder in folders if (pair := undamaged(folder / f"{step:08d}"))]
         if len(restored) == len(folders):
             for folder in folders:
                 for newer in (other for other in steps(folder) if other > step):

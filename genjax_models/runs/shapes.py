@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax_models.data.dataset import Split
+from genjax_models.data.splits import Split
 from genjax_models.types import Batch, Shape, Trainer, TrainState
 
 

@@ -2,8 +2,8 @@
 
 from jax.sharding import Mesh
 
-from genjax_models.data.dataset import Split
 from genjax_models.data.records import Records
+from genjax_models.data.splits import Split
 from genjax_models.errors import InputError
 from genjax_models.training.parallel import check_divides
 from genjax_models.types import Batch

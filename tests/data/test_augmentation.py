@@ -8,7 +8,7 @@ from genjax_models.data.augmentation import mirrored, shifted
 
 
 def test_images_move_by_whole_pixels_to_every_place_alike():
-    """Counts of 2,000 draws are within 5 standard errors of 1/9 each: a false alarm in 190,000."""
+    """The counts of 2,000 draws are within 5 standard errors of 1/9 each: one false alarm in 190,000."""
     x = jnp.zeros((2_000, 5, 5, 1)).at[:, 2, 2].set(1)
     moved = np.asarray(jax.jit(lambda key: shifted(key, x, 1))(jax.random.key(0)))
     assert moved.shape == x.shape
@@ -18,7 +18,7 @@ def test_images_move_by_whole_pixels_to_every_place_alike():
     np.testing.assert_array_equal(shifted(jax.random.key(0), x, 0), x)
 
 
-def test_pixels_that_move_out_are_lost_and_zeros_fill_up():
+def test_pixels_that_move_out_are_replaced_by_zeros():
     x = jnp.ones((50, 4, 4, 2))
     kept = np.asarray(shifted(jax.random.key(1), x, 2)).sum(axis=(1, 2, 3)) / 2
     assert set(kept) <= {rows * columns for rows in (2, 3, 4) for columns in (2, 3, 4)}

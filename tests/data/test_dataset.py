@@ -1,22 +1,22 @@
-"""What contradicts its declaration is refused, by split, row and value; what does not is kept as it is."""
+"""Data that contradict their declaration are refused by split, row and value; other data stay unchanged."""
 
 import numpy as np
 import pytest
 
 from genjax_models.data import Split, from_arrays
-from genjax_models.data.dataset import in_common, split_at_random
+from genjax_models.data.splits import in_common, split_at_random
 from genjax_models.errors import InputError
 
 
 def grey(n=4, shape=(5, 3), seed=0):
-    """Floats in [0, 1] that reach both ends."""
+    """Floats in [0, 1], with 0 and 1 among them."""
     x = np.random.RandomState(seed).rand(n, *shape).astype(np.float32)
     x.flat[0], x.flat[1] = 0, 1
     return x
 
 
 def three(train, **options):
-    """A data set whose held-out splits are sound, so that only `train` can be at fault."""
+    """A data set with valid held-out splits, so that an error is about `train`."""
     return from_arrays(train, Split(grey(seed=1)), Split(grey(seed=2)), **options)
 
 
@@ -55,7 +55,7 @@ def test_images_get_channels_and_vectors_stay(x, shape):
         (grey().astype(np.float16), np.float32, (0, 1)),
     ],
 )
-def test_values_are_kept_and_their_range_is_that_of_their_type(x, dtype, stored_range):
+def test_values_are_kept_and_the_range_follows_from_the_type(x, dtype, stored_range):
     dataset = same(x)
     assert (dataset.train.x.dtype, dataset.range) == (dtype, stored_range)
     np.testing.assert_array_equal(dataset.train.x[..., 0], x.astype(dtype))
@@ -64,47 +64,53 @@ def test_values_are_kept_and_their_range_is_that_of_their_type(x, dtype, stored_
 @pytest.mark.parametrize(
     ("x", "options", "message"),
     [
-        (changed(grey(), 2, np.nan), {}, "train split: row 2 holds a value that is not finite"),
-        (changed(grey(), 3, -np.inf), {}, "train split: row 3 holds a value that is not finite"),
-        (2 * grey() - 1, {}, r"float32 values in \[-1, 1\] where \[0, 1\] is declared \(first in row 0\)"),
-        (changed(grey(), 3, -0.5), {}, r"values in \[-0.5, 1\] where \[0, 1\] is declared \(first in row 3\)"),
-        (255 * grey(), {}, r"float32 values in \[0, 255\] where \[0, 1\] is declared .*declare their range"),
-        ((255 * grey()).astype(np.uint8), {"range": (0, 1)}, r"uint8 values in \[0, 255\] where \[0, 1\] is declared"),
-        ((255 * grey()).astype(np.int64), {}, "dtype int64; accepted are uint8, bool and floating point"),
-        (grey().astype(np.complex64), {}, "dtype complex64; accepted are"),
-        (grey()[:, 0, 0], {}, r"an array of shape \(4,\); accepted are \[n, height, width, channels\]"),
-        (grey(shape=(2, 5, 3, 1)), {}, r"an array of shape \(4, 2, 5, 3, 1\); accepted are"),
-        (grey(shape=(3, 8, 8)), {}, r"images of shape \(3, 8, 8\); accepted is .*channels seem to come first"),
-        (grey(shape=(1, 8, 8)), {}, "channels seem to come first: move them to the end"),
-        (grey(shape=(8, 8, 5)), {}, r"images of shape \(8, 8, 5\); accepted is \(height, width, 1 to 4 channels\)$"),
-        (grey()[:0], {}, "train split: is empty, at least one example is needed"),
-        (grey(shape=(5, 2)), {}, r"examples of different shapes: .*'train': \(5, 2, 1\), 'validation': \(5, 3, 1\)"),
+        (changed(grey(), 2, np.nan), {}, "train split: values must be finite, got another in row 2"),
+        (changed(grey(), 3, -np.inf), {}, "train split: values must be finite, got another in row 3"),
+        (2 * grey() - 1, {}, r"float32 values must be in \[0, 1\], got \[-1, 1\] \(first in row 0\)"),
+        (changed(grey(), 3, -0.5), {}, r"values must be in \[0, 1\], got \[-0.5, 1\] \(first in row 3\)"),
+        (255 * grey(), {}, r"float32 values must be in \[0, 1\], got \[0, 255\] .*declare their range"),
+        ((255 * grey()).astype(np.uint8), {"range": (0, 1)}, r"uint8 values must be in \[0, 1\], got \[0, 255\]"),
+        ((255 * grey()).astype(np.int64), {}, "x must be uint8, bool or floating point, got int64"),
+        (grey().astype(np.complex64), {}, "x must be uint8, bool or floating point, got complex64"),
+        (grey()[:, 0, 0], {}, r"x must be \[n, height, width, channels\].*, got shape \(4,\)"),
+        (grey(shape=(2, 5, 3, 1)), {}, r"x must be .*, got shape \(4, 2, 5, 3, 1\)"),
+        (grey(shape=(3, 8, 8)), {}, r"images must be .*, got \(3, 8, 8\)\. Channels seem to come first"),
+        (grey(shape=(1, 8, 8)), {}, "Channels seem to come first: move them to the end"),
+        (grey(shape=(8, 8, 5)), {}, r"images must be \(height, width, 1 to 4 channels\), got \(8, 8, 5\)$"),
+        (grey()[:0], {}, "train split: needs at least one example, got none"),
+        (
+            grey(shape=(5, 2)),
+            {},
+            r"must have examples of one shape, got .*'train': \(5, 2, 1\), 'validation': \(5, 3, 1\)",
+        ),
         (grey(), {"range": (1, 0)}, r"two finite numbers, the lower first, got \(1, 0\)"),
         (grey(), {"range": (0, np.inf)}, r"two finite numbers, the lower first, got \(0, inf\)"),
         (grey(), {"range": (0, np.nan)}, r"two finite numbers, the lower first, got \(0, nan\)"),
     ],
 )
-def test_fault_01_fault_05_fault_06_what_contradicts_its_declaration_is_refused(x, options, message):
+def test_fault_01_fault_05_fault_06_data_that_contradict_their_declaration_are_refused(x, options, message):
     with pytest.raises(InputError, match=f"^digits.*{message}"):
         three(Split(x), name="digits", **options)
 
 
 def test_fault_26_a_value_that_float32_cannot_hold_is_refused_by_row():
-    with pytest.raises(InputError, match="row 1 holds a value that is not finite"):
+    with pytest.raises(InputError, match="values must be finite, got another in row 1"):
         three(Split(changed(grey().astype(np.float64), 1, 1e300)))
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
-def test_the_split_at_fault_is_named(split):
+def test_the_wrong_split_is_named(split):
     splits = {name: Split(grey()) for name in ("train", "validation", "test")}
     splits[split] = Split(changed(grey(), 1, np.nan))
-    with pytest.raises(InputError, match=f"{split} split: row 1 "):
+    with pytest.raises(InputError, match=f"{split} split: .* in row 1"):
         from_arrays(**splits)
 
 
 def test_bytes_that_never_pass_one_must_be_declared_binary():
     binary = (grey() > 0.5).astype(np.uint8)
-    with pytest.raises(InputError, match=r"uint8 values in \[0, 1\] where 0..255 is declared; .*range \(0, 1\)"):
+    with pytest.raises(
+        InputError, match=r"uint8 values in \[0, 1\], but the declared range is \(0, 255\)\. .*range=\(0, 1\)"
+    ):
         same(binary)
     assert same(binary, range=(0, 1)).range == (0, 1)
 
@@ -112,8 +118,8 @@ def test_bytes_that_never_pass_one_must_be_declared_binary():
 @pytest.mark.parametrize(
     ("label", "message"),
     [
-        ([0, 1, 2, -1], "label -1 in row 3; accepted are 0 to 2"),
-        ([0, 3, 2, 1], "label 3 in row 1; accepted are 0 to 2"),
+        ([0, 1, 2, -1], "labels must be 0 to 2, got -1 in row 3"),
+        ([0, 3, 2, 1], "labels must be 0 to 2, got 3 in row 1"),
         ([0, 1, 2], r"labels must be 4 integers, got int64 of shape \(3,\)"),
         ([[0], [1], [2], [0]], r"labels must be 4 integers, got int64 of shape \(4, 1\)"),
         ([0.0, 1.0, 2.0, 0.0], "labels must be 4 integers, got float64"),
@@ -136,7 +142,7 @@ def test_held_out_labels_must_be_known_from_training():
     train, known, test = (Split(grey(seed=seed), label) for seed, label in enumerate(labels))
     assert from_arrays(train, known, known).num_classes == 2
     assert from_arrays(train, known, test, num_classes=3).test.label.dtype == np.int32
-    with pytest.raises(InputError, match="test split: label 2 in row 2; accepted are 0 to 1"):
+    with pytest.raises(InputError, match="test split: labels must be 0 to 1, got 2 in row 2"):
         from_arrays(train, known, test)
 
 
@@ -161,12 +167,59 @@ def test_a_held_out_example_that_training_holds_is_refused(split, dtype, shape):
     assert f"; 2 of 6 {split} examples are in training too" in from_arrays(**splits, overlap="report").provenance
 
 
-def test_it_is_the_numbers_that_are_compared_not_their_signs_or_labels():
+def test_overlap_compares_values_without_signs_of_zeros_and_labels():
     train, test = grey(), grey(seed=1)
     train[1], test[2] = -0.0, 0.0
     labels = np.arange(4) % 2
     with pytest.raises(InputError, match="row 2 of test is row 1 of train"):
         from_arrays(Split(train, labels), Split(grey(seed=2), labels), Split(test, 1 - labels))
+
+
+def sequences(n=4, seed=0):
+    """A split of sequences `[n, 5, 3]` with lengths and two factors, each of which names its row of `grey`."""
+    return Split(grey(n, seed=seed), None, 1 + np.arange(n) % 5, np.stack([np.arange(n), np.full(n, seed)], axis=1))
+
+
+def test_lengths_and_factors_stay_with_their_examples():
+    dataset = from_arrays(*(sequences(seed=seed) for seed in range(3)))
+    for seed, split in enumerate((dataset.train, dataset.validation, dataset.test)):
+        assert (split.length.dtype, split.factors.dtype, split.label) == (np.int32, np.float32, None)
+        np.testing.assert_array_equal(split.length, [1, 2, 3, 4])
+        np.testing.assert_array_equal(split.factors, [[0, seed], [1, seed], [2, seed], [3, seed]])
+
+
+@pytest.mark.parametrize(
+    ("field", "values", "message"),
+    [
+        ("length", [1, 2, 3], r"length must be 4 integers, got int64 of shape \(3,\)"),
+        ("length", [1.0, 2.0, 3.0, 4.0], "length must be 4 integers, got float64"),
+        ("length", [1, 0, 3, 4], "length must be between 1 and 5, got 0 in row 1"),
+        ("length", [1, 2, 6, 4], "length must be between 1 and 5, got 6 in row 2"),
+        ("factors", [1.0, 2.0, 3.0, 4.0], r"factors must be numbers \[4, f\], got float64 of shape \(4,\)"),
+        ("factors", [[1.0], [2.0]], r"factors must be numbers \[4, f\], got float64 of shape \(2, 1\)"),
+        ("factors", [["a"], ["b"], ["c"], ["d"]], r"factors must be numbers \[4, f\]"),
+        ("factors", [[1.0], [2.0], [np.nan], [4.0]], r"factors must be finite, got \[nan\] in row 2"),
+    ],
+)
+def test_lengths_and_factors_that_do_not_fit_are_refused(field, values, message):
+    train = sequences()._replace(**{field: np.array(values)})
+    with pytest.raises(InputError, match=f"train split: {message}"):
+        from_arrays(train, sequences(seed=1), sequences(seed=2))
+
+
+@pytest.mark.parametrize("field", ["length", "factors"])
+def test_a_field_that_one_split_lacks_is_refused(field):
+    held_out = sequences(seed=1), sequences(seed=2)._replace(**{field: None})
+    with pytest.raises(InputError, match=f"only the train and validation split has {field}; all must have it, or none"):
+        from_arrays(sequences(), *held_out)
+
+
+def test_random_splits_take_every_field():
+    whole = Split(np.arange(50), np.arange(50) % 7, np.arange(50) + 1, np.arange(100).reshape(50, 2))
+    for split in split_at_random(whole, (20, 10, 5)):
+        np.testing.assert_array_equal(split.label, split.x % 7)
+        np.testing.assert_array_equal(split.length, split.x + 1)
+        np.testing.assert_array_equal(split.factors, np.stack([2 * split.x, 2 * split.x + 1], axis=1))
 
 
 def test_copies_inside_a_split_are_no_overlap():
@@ -175,7 +228,7 @@ def test_copies_inside_a_split_are_no_overlap():
     assert len(from_arrays(Split(train), held_out, held_out).train.x) == 8
 
 
-def test_another_way_to_treat_an_overlap_is_refused():
+def test_an_unknown_overlap_is_refused():
     with pytest.raises(InputError, match="overlap must be 'refuse' or 'report', got 'ignore'"):
         three(Split(grey()), overlap="ignore")
 
@@ -215,6 +268,6 @@ def test_copies_stay_together_and_the_others_are_shuffled_as_they_were():
         np.testing.assert_array_equal(split.x, x[split.label])
 
 
-def test_data_of_too_few_values_to_hold_any_out_are_refused():
-    with pytest.raises(InputError, match=r"^bars: 60 examples, but only 2 different ones, too few to hold out what"):
+def test_data_of_too_few_values_for_held_out_splits_are_refused():
+    with pytest.raises(InputError, match=r"^bars: 60 examples, but only 2 different ones, too few for held-out splits"):
         split_at_random(Split(np.arange(60) % 2), (48, 6, 6), where="bars")

@@ -1,4 +1,4 @@
-"""The classifiers that are shipped: whole, as good as is said, and the same at every call."""
+"""The shipped classifiers: undamaged, as accurate as stated, and the same at every call."""
 
 import hashlib
 from importlib import resources
@@ -19,14 +19,14 @@ HERE = {"mnist10k": True, "fashion_mnist": Path("/usr/share/datasets/fashion-mni
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_the_files_are_small_and_what_was_shipped(name):
+def test_the_files_are_small_and_have_the_stated_digest(name):
     content = (FILES / f"{name}.npz").read_bytes()
     assert hashlib.sha256(content).hexdigest() == SHIPPED[name].sha256
     assert len(content) < 2**20
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_classifier_is_as_accurate_as_it_says(name):
+def test_a_classifier_has_its_stated_accuracy(name):
     classifier = load_classifier(name)
     if not HERE[classifier.data]:
         pytest.skip(f"{classifier.data} is not on this machine")
@@ -59,7 +59,7 @@ def test_images_in_another_range_have_the_same_features(name):
 
 
 def test_features_tell_digits_apart_better_than_pixels_do():
-    """Of the nearest neighbours in the test split more are of one's own class."""
+    """More nearest neighbours in the test split have the same class."""
     test = gx.load("mnist10k").test
     x = test.x / np.float32(255)
 
@@ -75,17 +75,17 @@ def test_features_tell_digits_apart_better_than_pixels_do():
 def test_a_damaged_file_is_refused(monkeypatch):
     wrong = SHIPPED["mnist_classifier"]._replace(sha256="0" * 64)
     monkeypatch.setitem(module.SHIPPED, "mnist_classifier", wrong)
-    with pytest.raises(InputError, match=r"mnist_classifier.npz: is damaged .*install the package again"):
+    with pytest.raises(InputError, match=r"mnist_classifier.npz: is damaged .*Install the package again"):
         load_features("mnist_classifier")
 
 
 @pytest.mark.parametrize("load", [load_classifier, load_features])
-def test_what_is_not_shipped_is_refused(load):
+def test_an_unknown_classifier_is_refused(load):
     with pytest.raises(
         InputError, match=r"no (classifier|features) 'inception'; accepted are mnist_classifier, fashion"
     ):
         load("inception")
-    with pytest.raises(InputError, match="mnist_classifier: a range must be two finite numbers"):
+    with pytest.raises(InputError, match="mnist_classifier: `range` must be two finite numbers"):
         load("mnist_classifier", range=(1, 0))
     with pytest.raises(ValueError, match=r"takes examples of shape \(28, 28, 1\)"):
         load_features("mnist_classifier").function(np.zeros((2, 32, 32, 1), np.float32))

@@ -1,4 +1,4 @@
-"""A folder of images becomes the arrays that its rule says, in the order of bytes; what cannot be used is named."""
+"""A folder of images becomes arrays by a stated rule, in the order of bytes; files that cannot be used are named."""
 
 import fcntl
 import io
@@ -25,7 +25,7 @@ X = np.random.RandomState(0).randint(0, 256, (N, 6, 6, 3)).astype(np.uint8)
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """Nothing is written to the user's own."""
+    """Moves the cache away from the user's own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     return tmp_path / "xdg" / "genjax_models" / "images"
 
@@ -41,7 +41,7 @@ def encoded(x, kind="png", **options):
 
 
 def folder_of(path, files):
-    """Files by relative name, bytes or text; an array is stored as PNG."""
+    """Writes files by relative name, bytes or text; an array is stored as PNG."""
     for name, content in files.items():
         file = os.path.join(os.fsencode(path), os.fsencode(name))
         os.makedirs(os.path.dirname(file), exist_ok=True)
@@ -65,7 +65,7 @@ def by_content(dataset):
 
 
 def one(path, content, **options):
-    """What one image becomes, among others of another size that are no matter: by a cache of its own."""
+    """The decoded form of one image among others of another size, with a cache of its own."""
     folder = folder_of(path, {"a.png": content})
     entries = [image_cache.Entry("", b"", b"a.png", os.fsencode(folder / "a.png"))]
     rule = {"size": None, "fit": "crop", "max_pixels": 10_000} | options
@@ -97,7 +97,7 @@ def test_a_bare_folder_is_cropped_and_resized_to_32(spec, tmp_path):
 
 def test_a_folder_with_an_idx_file_is_not_taken_for_images(tmp_path):
     folder = folder_of(tmp_path / "images", {**numbered(), "train-labels-idx1-ubyte": b"\0"})
-    with pytest.raises(InputError, match="holds no train-images-idx3-ubyte"):
+    with pytest.raises(InputError, match="needs train-images-idx3-ubyte"):
         load(str(folder))
     assert len(by_content(load(f"images:{folder}"))) == N
 
@@ -127,7 +127,9 @@ def test_a_small_image_grows_smoothly(tmp_path):
 
 def test_images_of_different_sizes_need_a_rule(tmp_path):
     folder = folder_of(tmp_path / "a", numbered() | {"007.png": X[7, :5]})
-    with pytest.raises(InputError, match=r"007\.png: 6 x 5 pixels, but .*000\.png has 6 x 6; size=None accepts"):
+    with pytest.raises(
+        InputError, match=r"007\.png: 6 x 5 pixels, but .*000\.png has 6 x 6\. Images must have one size with size=None"
+    ):
         load_folder(folder, size=None)
     assert load_folder(folder, size=3).shape == (3, 3, 3)
 
@@ -289,23 +291,32 @@ def test_train_alone_beside_other_classes_is_a_class(tmp_path):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({}, "a folder of neither idx files nor images; accepted are mnist10k, "),
-        ({"notes.txt": b""}, "a folder of neither idx files nor images"),
+        ({}, "has neither idx files nor images; accepted are mnist10k, "),
+        ({"notes.txt": b""}, "has neither idx files nor images"),
         ({"a/notes.txt": b""}, "a/a: holds no images; accepted are images; or"),
         ({"1.png": X[0], "a/1.png": X[1]}, r"/a: holds images \(1\.png\) and folders \(a\); accepted are images; or a"),
         ({"a/1.png": X[0], "b/c/1.png": X[1]}, "a/b: holds the folder c; accepted are"),
         ({"a/1.png": X[0], "b/notes.txt": b""}, "a/b: holds no images; accepted are"),
-        ({"train/1.png": X[0]}, "holds train alone; accepted are both train/ and test/, or neither"),
-        ({"train/1.png": X[0], "valid/1.png": X[1]}, "holds train, valid alone; accepted are both"),
-        ({"train/1.png": X[0], "test/1.png": X[1], "cats/1.png": X[2]}, r"beside them \(cats, test, train\)"),
-        ({"train/1.png": X[0], "test/1.png": X[1], "1.png": X[2]}, r"beside them \(test, train, 1\.png\)"),
+        ({"train/1.png": X[0]}, "must hold both train/ and test/, or neither, got only train$"),
+        (
+            {"train/1.png": X[0], "valid/1.png": X[1]},
+            "must hold both train/ and test/, or neither, got only train, valid",
+        ),
+        (
+            {"train/1.png": X[0], "test/1.png": X[1], "cats/1.png": X[2]},
+            r"more than one validation/ \(cats, test, train\)",
+        ),
+        (
+            {"train/1.png": X[0], "test/1.png": X[1], "1.png": X[2]},
+            r"more than one validation/ \(test, train, 1\.png\)",
+        ),
         (
             {"train/1.png": X[0], "test/1.png": X[1], "val/1.png": X[2], "valid/1.png": X[3]},
             "more than one validation/",
         ),
         ({**numbered(X[:12], "train/a/"), **numbered(X[12:], "test/b/")}, "test/b/.*: training has no class b"),
         ({**numbered(X[:12], "train/a/"), **numbered(X[12:], "test/")}, "only the train and validation split has lab"),
-        (numbered(X[:9]), "9 examples; at least 10 are needed to make splits"),
+        (numbered(X[:9]), "needs at least 10 examples for three splits, got 9"),
     ],
 )
 def test_another_layout_is_refused(files, message, tmp_path):
@@ -315,8 +326,8 @@ def test_another_layout_is_refused(files, message, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["images:/no/such/folder", "images:a\0b", "images:~no-such-user/x"])
-def test_a_folder_that_is_not_there_is_an_error(name):
-    with pytest.raises(InputError, match="is no folder that can be read"):
+def test_a_missing_folder_is_an_error(name):
+    with pytest.raises(InputError, match="the folder cannot be read"):
         load(name)
 
 
@@ -324,7 +335,7 @@ def test_a_test_image_that_is_a_training_image_is_refused_by_name(tmp_path):
     files = numbered(X[:12], "train/") | numbered(X[10:], "test/")
     with pytest.raises(
         InputError,
-        match=r"2 of 10 test images come out the same as training images \(.*test/000\.png and .*train/010\.png\)",
+        match=r"2 of 10 test images equal training images after decoding \(.*test/000\.png and .*train/010\.png\)",
     ):
         load_folder(folder_of(tmp_path / "a", files), size=None)
 
@@ -344,7 +355,7 @@ def chunk(kind, data):
 
 
 def bomb(width, height):
-    """The header of a PNG of that size, and next to nothing behind it."""
+    """The header of a PNG of that size, with few bytes after it."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
 
@@ -357,7 +368,7 @@ def bomb(width, height):
 def test_fault_14_a_decompression_bomb_is_refused_by_name_and_size(side, size, skip_unreadable, tmp_path):
     folder = folder_of(tmp_path / "a", numbered() | {"bomb.png": bomb(side, side)})
     with pytest.raises(
-        InputError, match=rf"bomb\.png: an image of {size}; accepted are at most 64000000 \(max_pixels\)"
+        InputError, match=rf"bomb\.png: an image must have at most 64000000 pixels \(max_pixels\), got {size}"
     ):
         load_folder(folder, skip_unreadable=skip_unreadable)
 
@@ -365,7 +376,7 @@ def test_fault_14_a_decompression_bomb_is_refused_by_name_and_size(side, size, s
 def test_the_limit_on_pixels_can_be_moved(tmp_path):
     folder = folder_of(tmp_path / "a", numbered())
     load_folder(folder, max_pixels=36)
-    with pytest.raises(InputError, match=r"000\.png: an image of 6 x 6 pixels; accepted are at most 35"):
+    with pytest.raises(InputError, match=r"000\.png: an image must have at most 35 pixels \(max_pixels\), got 6 x 6"):
         load_folder(folder, max_pixels=35)
 
 
@@ -374,14 +385,14 @@ def unreadable():
     deep = Image.fromarray(np.arange(36, dtype=np.uint16).reshape(6, 6) * 1000)
     frames = [picture(x) for x in X[:2]]
     return {
-        "empty": (b"", "no image of a known format, PNG, JPEG"),
-        "a web page": (b"<html>404 Not Found</html>", "no image of a known format"),
+        "empty": (b"", "not an image of a known format, PNG, JPEG"),
+        "a web page": (b"<html>404 Not Found</html>", "not an image of a known format"),
         "a cut PNG": (png[:-30], "truncated|broken|Truncated"),
         "a cut JPEG": (jpeg[: len(jpeg) // 2], "truncated"),
         "a flipped bit": (png[:60] + bytes([png[60] ^ 1]) + png[61:], "Error"),
-        "16 bits": (encoded(deep), "mode I;16, of more than 8 bits"),
-        "two frames": (encoded(frames[0], "gif", save_all=True, append_images=frames[1:]), "2 frames, accepted is one"),
-        "PostScript": (encoded(X[0], "eps"), "no image of a known format"),
+        "16 bits": (encoded(deep), "mode I;16, more than 8 bits"),
+        "two frames": (encoded(frames[0], "gif", save_all=True, append_images=frames[1:]), "2 frames, not one"),
+        "PostScript": (encoded(X[0], "eps"), "not an image of a known format"),
     }
 
 
@@ -400,7 +411,9 @@ def test_fault_11_an_unreadable_image_is_named_or_skipped_on_request(kind, tmp_p
         assert len(warned) == 1
         assert by_content(dataset) == {x.tobytes(): None for x in np.delete(X, 7, axis=0)}
         assert f"1 of 20 images cannot be read and are skipped: {folder}/007.png" in dataset.provenance
-    with pytest.raises(InputError, match="cannot be read"):  # what was cached when skipping is not for others
+    with pytest.raises(
+        InputError, match="cannot be read"
+    ):  # the cache of a run that skips is not used without skipping
         load_folder(folder, size=None)
 
 
@@ -415,9 +428,7 @@ def test_labels_stay_with_their_images_where_one_is_skipped(tmp_path):
 def test_fault_11_more_than_one_percent_unreadable_is_refused(n, bad, limit, tmp_path):
     many = np.random.RandomState(0).randint(0, 256, (n, 2, 2, 3)).astype(np.uint8)
     files = numbered(many) | {f"{i:03}.png": b"" for i in range(bad)}
-    message = (
-        rf"{bad - 1:03}\.png: .*, nor can {bad - 1} before it; skip_unreadable accepts at most {limit} of {n} images"
-    )
+    message = rf"{bad - 1:03}\.png: `skip_unreadable` accepts at most {limit} unreadable of {n} images, got {bad}"
     with pytest.raises(InputError, match=message):
         load_folder(folder_of(tmp_path / "a", files), size=None, skip_unreadable=True)
     (tmp_path / "a" / "000.png").write_bytes(encoded(many[0]))
@@ -425,10 +436,10 @@ def test_fault_11_more_than_one_percent_unreadable_is_refused(n, bad, limit, tmp
         load_folder(tmp_path / "a", size=None, skip_unreadable=True)
 
 
-def test_what_is_no_file_is_named_and_never_waited_for(tmp_path):
+def test_a_pipe_or_a_broken_link_is_named_without_waiting(tmp_path):
     folder = folder_of(tmp_path / "a", numbered())
     os.mkfifo(folder / "pipe.png")
-    with pytest.raises(InputError, match=r"pipe\.png: cannot be read as an image \(no regular file\)"):
+    with pytest.raises(InputError, match=r"pipe\.png: cannot be read as an image \(not a regular file\)"):
         load_folder(folder)
     os.unlink(folder / "pipe.png")
     os.symlink("nowhere", folder / "link.png")
@@ -452,7 +463,7 @@ def test_other_files_and_hidden_ones_are_ignored_and_counted(tmp_path):
 
 
 def decoded(monkeypatch):
-    """How many images were decoded, as a list that grows."""
+    """A list that grows with each decoded image."""
     calls, decode = [], image_cache.image.decode
     monkeypatch.setattr(image_cache.image, "decode", lambda *a, **options: calls.append(1) or decode(*a, **options))
     return calls
@@ -498,7 +509,7 @@ def test_another_rule_name_or_content_is_decoded_anew(change, tmp_path, monkeypa
     assert len(calls) >= 2 * N
 
 
-def test_a_damaged_cache_is_made_again_and_never_believed(tmp_path, monkeypatch, cache):
+def test_a_damaged_cache_is_written_again_and_never_used(tmp_path, monkeypatch, cache):
     folder = folder_of(tmp_path / "a", numbered())
     expected = load_folder(folder).train.x
     (file,) = cache.iterdir()
@@ -519,7 +530,7 @@ def test_a_damaged_cache_is_made_again_and_never_believed(tmp_path, monkeypatch,
     assert [path.name for path in cache.iterdir()] == [file.name]
 
 
-def test_a_cache_that_cannot_be_written_costs_a_warning_alone(tmp_path, cache):
+def test_a_cache_that_cannot_be_written_is_only_a_warning(tmp_path, cache):
     folder = folder_of(tmp_path / "a", numbered())
     cache.parent.parent.mkdir()
     cache.parent.write_text("a file is in its place")
@@ -541,7 +552,7 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path, monkeypatch, cache):
     assert not list(cache.iterdir())
 
 
-def test_what_a_killed_write_left_is_removed_at_the_next_start(tmp_path, cache):
+def test_leftovers_of_a_killed_write_are_removed_at_the_next_start(tmp_path, cache):
     folder = folder_of(tmp_path / "a", numbered())
     code = (
         "import os, signal, sys\n"
@@ -619,12 +630,12 @@ def test_warnings_of_pillow_are_no_errors_and_the_filters_stay(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"size": 0}, "size must be an integer from 1 to 4096, or None, got 0"),
-        ({"size": True}, "size must be an integer .* got True"),
-        ({"size": 32.0}, r"size must be an integer .* got 32\.0"),
-        ({"fit": "stretch"}, "fit must be one of crop, resize, got 'stretch'"),
-        ({"max_pixels": 0}, "max_pixels must be an integer from 1 to 178956970, got 0"),
-        ({"max_pixels": 10**9}, "max_pixels must be an integer from 1 to 178956970"),
+        ({"size": 0}, "`size` must be an integer from 1 to 4096, or None, got 0"),
+        ({"size": True}, "`size` must be an integer .* got True"),
+        ({"size": 32.0}, r"`size` must be an integer .* got 32\.0"),
+        ({"fit": "stretch"}, "`fit` must be one of crop, resize, got 'stretch'"),
+        ({"max_pixels": 0}, "`max_pixels` must be an integer from 1 to 178956970, got 0"),
+        ({"max_pixels": 10**9}, "`max_pixels` must be an integer from 1 to 178956970"),
     ],
 )
 def test_options_are_checked_before_anything_is_read(options, message):
@@ -635,11 +646,11 @@ def test_options_are_checked_before_anything_is_read(options, message):
 def test_a_range_is_checked_against_the_pixels(tmp_path):
     folder = folder_of(tmp_path / "a", numbered())
     assert load(str(folder), range=(0, 255)).range == (0, 255)
-    with pytest.raises(InputError, match=r"uint8 values in .* where \[0, 1\] is declared"):
+    with pytest.raises(InputError, match=r"uint8 values must be in \[0, 1\]"):
         load(f"images:{folder}", range=(0, 1))
 
 
-def test_without_pillow_it_says_what_to_install(tmp_path, monkeypatch):
+def test_without_pillow_the_error_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(InputError, match="pip install pillow"):
         load_folder(tmp_path)

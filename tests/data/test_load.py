@@ -1,4 +1,4 @@
-"""Every file is read as it is, or refused by name; no damage to it is ever another exception."""
+"""Every file is read exactly, or refused by name; damage never raises another exception."""
 
 import gzip
 import io
@@ -38,7 +38,7 @@ def idx_bytes(array, kind=0x08):
 
 
 def idx_folder(folder, suffix="", **changes):
-    """The four files, some of them changed; `None` leaves one out."""
+    """Writes the four idx files, some of them changed; `None` leaves a file out."""
     folder.mkdir()
     for name, array in IDX_FILES.items():
         array = changes.get(name.replace("-", "_"), array)
@@ -49,7 +49,7 @@ def idx_folder(folder, suffix="", **changes):
 
 
 def encoded(kind):
-    """The bytes of one small sound file."""
+    """The bytes of one small valid file."""
     buffer = io.BytesIO()
     match kind:
         case ".npy":
@@ -89,13 +89,13 @@ def test_a_damaged_mnist10k_is_refused(tmp_path, monkeypatch):
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "mnist10k.npz").write_bytes(encoded(".npz"))
     monkeypatch.setattr(mnist.resources, "files", lambda package: tmp_path)
-    with pytest.raises(InputError, match=r"mnist10k\.npz: is damaged .*install the package again"):
+    with pytest.raises(InputError, match=r"mnist10k\.npz: is damaged .*Install the package again"):
         load("mnist10k")
 
 
-def test_an_absent_fashion_mnist_says_where_it_comes_from(tmp_path, monkeypatch):
+def test_without_fashion_mnist_the_error_says_where_it_comes_from(tmp_path, monkeypatch):
     monkeypatch.setattr(mnist, "_FASHION_MNIST", tmp_path / "absent")
-    with pytest.raises(InputError, match=r"not at .*absent: install Debian's package dataset-fashion-mnist"):
+    with pytest.raises(InputError, match=r"not at .*absent\. Install Debian's package dataset-fashion-mnist"):
         load("fashion_mnist")
 
 
@@ -125,14 +125,14 @@ def test_a_misspelt_name_suggests_the_nearest(name, nearest):
 
 
 @pytest.mark.parametrize("name", ["cifar10", "images:", "/no/such/file.npz", "a\0b", "~no-such-user/x.npz", "x" * 300])
-def test_a_name_of_nothing_lists_what_is_accepted(name):
+def test_an_unknown_name_lists_the_accepted_names(name):
     with pytest.raises(InputError, match=r"accepted are mnist10k, fashion_mnist, a \.npz or |cannot be read") as e:
         load(name)
     assert "did you mean" not in str(e.value)
 
 
-def test_a_known_data_set_takes_no_other_range():
-    with pytest.raises(InputError, match=r"'mnist10k' states its own range, so none can be declared, got \(-1, 1\)"):
+def test_a_known_data_set_accepts_no_range():
+    with pytest.raises(InputError, match=r"'mnist10k' has its own range, so `range` must be None, got \(-1, 1\)"):
         load("mnist10k", range=(-1, 1))
 
 
@@ -214,25 +214,25 @@ def test_fashion_mnist_holds_no_image_twice():
 def test_a_declared_range_is_checked_and_kept(tmp_path):
     np.save(tmp_path / "a.npy", X / np.float32(127.5) - 1)
     assert load(str(tmp_path / "a.npy"), range=(-1, 1)).range == (-1, 1)
-    with pytest.raises(InputError, match=r"a.npy, .* where \[0, 1\] is declared"):
+    with pytest.raises(InputError, match=r"a.npy, .* must be in \[0, 1\]"):
         load(str(tmp_path / "a.npy"))
 
 
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"pixels": X}, r"holds \['pixels'\]; accepted are the keys x \[and y\]; or x_train"),
-        ({"x": X, "weights": X}, r"holds \['weights', 'x'\]; accepted are"),
-        ({"x_train": X}, r"holds \['x_train'\]; accepted are"),
-        ({"x": X, "images": X[::-1]}, "images.*x.*; accepted are"),
+        ({"pixels": X}, r"the keys must be x \[and y\]; or x_train.*; got \['pixels'\]"),
+        ({"x": X, "weights": X}, r"the keys must be .*; got \['weights', 'x'\]"),
+        ({"x_train": X}, r"the keys must be .*; got \['x_train'\]"),
+        ({"x": X, "images": X[::-1]}, "the keys must be .*images.*x"),
         ({"x": X, "y": Y[1:]}, r"y has shape \(23,\), but x has \(24, 4, 3\)"),
         ({"x_train": X, "x_test": X, "y_validation": Y}, r"y_validation has shape \(24,\), but x_validation has"),
-        ({"x": X[:9]}, "9 examples; at least 10 are needed to make splits"),
-        ({"x": np.uint8(3)}, r"x: an array of shape \(\)"),
-        ({"x_train": X[:9], "x_test": X[9:]}, "9 examples; at least 10 are needed"),
-        ({"x_train": X, "x_test": X[:0]}, "x_test: is empty"),
-        ({"x": np.where(np.arange(N) == 7, np.nan, 0.5)[:, None]}, "holds a value that is not finite"),
-        ({"x": X, "y": Y - 1}, "label -1 in row"),
+        ({"x": X[:9]}, "needs at least 10 examples for three splits, got 9"),
+        ({"x": np.uint8(3)}, r"x: x must be .*, got shape \(\)"),
+        ({"x_train": X[:9], "x_test": X[9:]}, "needs at least 10 examples for three splits, got 9"),
+        ({"x_train": X, "x_test": X[:0]}, "x_test: needs at least one example"),
+        ({"x": np.where(np.arange(N) == 7, np.nan, 0.5)[:, None]}, "values must be finite, got another in row 7"),
+        ({"x": X, "y": Y - 1}, "labels must be 0 to 2, got -1 in row"),
     ],
 )
 def test_an_archive_of_other_arrays_is_refused_by_file(arrays, message, tmp_path):
@@ -243,7 +243,7 @@ def test_an_archive_of_other_arrays_is_refused_by_file(arrays, message, tmp_path
 
 def test_another_kind_of_file_is_refused(tmp_path):
     (tmp_path / "data.csv").write_text("1,2\n")
-    with pytest.raises(InputError, match=r"data\.csv: a data file ends in \.npz or \.npy"):
+    with pytest.raises(InputError, match=r"data\.csv: a data file must end in \.npz or \.npy"):
         load(str(tmp_path / "data.csv"))
 
 
@@ -255,7 +255,7 @@ def test_fault_33_pickled_objects_are_refused_and_never_run(kind, tmp_path):
     with pytest.raises(InputError, match=f"data{kind}: holds pickled objects, which are never loaded"):
         load(str(path))
     assert not touched.exists()
-    loaded = np.load(path, allow_pickle=True)  # the payload works: it is the loader that did not run it
+    loaded = np.load(path, allow_pickle=True)  # the payload works: only the loader did not run it
     if kind == ".npz":
         with loaded:
             loaded["x"]
@@ -264,7 +264,7 @@ def test_fault_33_pickled_objects_are_refused_and_never_run(kind, tmp_path):
 
 @pytest.mark.parametrize("name", ["../../evil", "{outside}/evil", "x/../../../evil", "..", "/"])
 def test_fault_34_names_of_arrays_are_never_paths(name, tmp_path, monkeypatch):
-    """What is outside is neither read, though it is there, nor written to."""
+    """A file outside the folder is neither read nor written."""
     folder, evil = tmp_path / "deep" / "er", tmp_path / "evil.npy"
     folder.mkdir(parents=True)
     monkeypatch.chdir(folder)
@@ -274,7 +274,7 @@ def test_fault_34_names_of_arrays_are_never_paths(name, tmp_path, monkeypatch):
     for arrays in ({name: X + 1}, {"x": X, name: X + 1}):
         np.savez("data.npz", **arrays)
         there = sorted(tmp_path.rglob("*"))
-        with pytest.raises(InputError, match=rf"data\.npz: holds \[.*'{re.escape(name)}'.*\]; accepted are the keys x"):
+        with pytest.raises(InputError, match=rf"data\.npz: the keys must be x .*; got \[.*'{re.escape(name)}'.*\]"):
             load("data.npz")
         assert sorted(tmp_path.rglob("*")) == there
         assert evil.read_bytes() == before
@@ -292,13 +292,13 @@ def test_a_file_cut_at_any_byte_is_refused_by_name(kind, tmp_path):
 @pytest.mark.parametrize("kind", [".npz", ".npy"])
 def test_fault_12_a_web_page_in_place_of_data_is_called_damaged_not_pickled(kind, tmp_path):
     (tmp_path / f"data{kind}").write_text("<html>404 Not Found</html>")
-    with pytest.raises(InputError, match=f"data{kind}: is truncated or no {kind} file"):
+    with pytest.raises(InputError, match=f"data{kind}: is truncated, or not a {kind} file"):
         load(str(tmp_path / f"data{kind}"))
 
 
 @pytest.mark.parametrize("kind", [".npy", ".npz", "", ".gz"])
 def test_one_flipped_bit_is_no_crash(kind, tmp_path):
-    """.npy has no checksum, so that some flips pass: what must not happen is another exception."""
+    """Some flips pass, because .npy has no checksum; but none may raise another exception."""
     data, path = encoded(kind), tmp_path / f"data{kind}"
     crashes = set()
     for position in {*range(min(len(data), 128)), *range(max(len(data) - 160, 0), len(data))}:
@@ -328,29 +328,35 @@ def test_idx_files_are_read_as_they_are(suffix, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"train_images_idx3_ubyte": None}, "idx: holds no train-images-idx3-ubyte .*a folder of idx files has"),
-        ({"t10k_labels_idx1_ubyte": None}, "idx: holds no t10k-labels-idx1-ubyte"),
+        ({"train_images_idx3_ubyte": None}, "idx: needs train-images-idx3-ubyte .*a folder of idx files has"),
+        ({"t10k_labels_idx1_ubyte": None}, "idx: needs t10k-labels-idx1-ubyte"),
         ({"train_labels_idx1_ubyte": Y[1:]}, "idx: 24 train images but 23 train labels"),
         ({"t10k_images_idx3_ubyte": X[:5]}, "idx: 5 test images but 6 test labels"),
-        ({"train_images_idx3_ubyte": b"PK\3\4rest"}, "train-images-idx3-ubyte: is no idx file .*50 4b 03 04"),
-        ({"train_images_idx3_ubyte": idx_bytes(X, kind=0x0D)}, "holds values of type 0x0d; accepted is 0x08"),
-        ({"train_images_idx3_ubyte": idx_bytes(X) + b"\0"}, "damaged: 289 bytes of values, .* announces .24, 4, 3"),
+        ({"train_images_idx3_ubyte": b"PK\3\4rest"}, "train-images-idx3-ubyte: is not an idx file .*50 4b 03 04"),
+        ({"train_images_idx3_ubyte": idx_bytes(X, kind=0x0D)}, "the type must be 0x08, unsigned bytes, got 0x0d"),
+        (
+            {"train_images_idx3_ubyte": idx_bytes(X) + b"\0"},
+            "damaged: 289 bytes of values, but its header says .24, 4, 3",
+        ),
         ({"train_images_idx3_ubyte": X[0, 0, 0]}, "idx"),
-        ({"t10k_images_idx3_ubyte": X[:0], "t10k_labels_idx1_ubyte": Y[:0]}, "idx, test split: is empty"),
+        (
+            {"t10k_images_idx3_ubyte": X[:0], "t10k_labels_idx1_ubyte": Y[:0]},
+            "idx, test split: needs at least one example",
+        ),
         ({"train_labels_idx1_ubyte": X}, "idx, train split: labels must be 22 integers"),
     ],
 )
-def test_a_folder_that_is_not_what_it_seems_is_refused_by_file(change, message, tmp_path):
+def test_a_wrong_idx_file_is_refused_by_name(change, message, tmp_path):
     with pytest.raises(InputError, match=message):
         load(str(idx_folder(tmp_path / "idx", **change)))
 
 
 @pytest.mark.parametrize("name", ["mnist10k", "tfds:mnist", "{}/data.npz", "{}/idx"])
-def test_what_is_no_folder_of_images_takes_no_size(name, tmp_path):
+def test_data_sets_without_a_folder_of_images_accept_no_size(name, tmp_path):
     idx_folder(tmp_path / "idx")
     (tmp_path / "data.npz").write_bytes(encoded(".npz"))
     name = name.format(tmp_path)
-    with pytest.raises(InputError, match=f"{name}' is no folder of images, so size=8, fit='crop' cannot be applied"):
+    with pytest.raises(InputError, match=f"{name}' is not a folder of images, so it takes no size=8, fit='crop'"):
         load(name, images={"size": 8, "fit": "crop"})
 
 

@@ -1,4 +1,4 @@
-"""Margins around images: where, of what value, and what is left alone."""
+"""Margins around images: their place, their value, and images that need none."""
 
 import numpy as np
 import pytest
@@ -10,9 +10,14 @@ from genjax_models.errors import InputError
 
 def data_of(shape, dtype=np.uint8, range=(0, 255)):
     random = np.random.RandomState(0)
-    split = lambda n: gx.data.Split(random.randint(1, 3, (n, *shape)).astype(dtype) * 100, np.arange(n) % 3)
-    if range != (0, 255):
-        split = lambda n: gx.data.Split(random.uniform(*range, (n, *shape)).astype(dtype), np.arange(n) % 3)
+    factors = lambda n: np.arange(2 * n).reshape(n, 2)
+    split = lambda n: gx.data.Split(
+        random.randint(1, 3, (n, *shape)).astype(dtype) * 100
+        if range == (0, 255)
+        else random.uniform(*range, (n, *shape)).astype(dtype),
+        label=np.arange(n) % 3,
+        factors=factors(n),
+    )
     return gx.from_arrays(split(9), split(3), split(3), range=range, num_classes=3)
 
 
@@ -24,6 +29,7 @@ def test_the_image_stays_in_the_middle_of_a_margin_of_the_lowest_value():
         np.testing.assert_array_equal(after.x[:, 1:6, 2:6], before.x)
         np.testing.assert_array_equal(without_margin(after.x, 5, 4), before.x)
         np.testing.assert_array_equal(after.label, before.label)
+        np.testing.assert_array_equal(after.factors, before.factors)
         assert after.x.dtype == before.x.dtype
         margin = np.ones((8, 8), bool)
         margin[1:6, 2:6] = False
@@ -32,7 +38,7 @@ def test_the_image_stays_in_the_middle_of_a_margin_of_the_lowest_value():
     assert (made.name, made.range, made.num_classes) == (data.name, data.range, data.num_classes)
 
 
-def test_what_is_large_enough_is_left_alone():
+def test_images_that_are_large_enough_stay_unchanged():
     data = data_of((5, 4, 1))
     assert padded(data, 4) is data
     assert padded(data, 5).shape == (5, 5, 1)
@@ -47,5 +53,5 @@ def test_mnist_becomes_32_pixels_wide_and_keeps_its_numbers():
 
 
 def test_points_have_no_margin():
-    with pytest.raises(InputError, match=r"around images, got examples of shape \(2,\) from moons"):
+    with pytest.raises(InputError, match=r"a margin needs images, got examples of shape \(2,\) from moons"):
         padded(gx.load("moons"), 4)

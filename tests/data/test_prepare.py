@@ -1,4 +1,4 @@
-"""What training and evaluation see: the values scaled exactly, binary where asked, held-out data the same for all."""
+"""Prepared data: values are scaled exactly, binarised on demand, and held-out data are the same for all runs."""
 
 import jax
 import numpy as np
@@ -14,7 +14,7 @@ KEYS = jax.random.split(jax.random.key(0), 1_000)
 
 
 def of(x, label=None, **options):
-    """The same examples in every split, so that what becomes of them can be compared."""
+    """The same examples in every split, so that prepared splits can be compared."""
     return from_arrays(*[Split(x, label)] * 3, overlap="report", **options)
 
 
@@ -27,7 +27,7 @@ def test_dynamic_draws_have_the_grey_value_as_mean():
     draws = np.asarray(jax.vmap(lambda key: drawn(prepared, key).x)(KEYS))
     assert set(np.unique(draws)) == {0.0, 1.0}
     assert_mean(draws, LEVELS / 255)
-    with pytest.raises(AssertionError):  # bytes taken for probabilities: every draw but that of 0 is a one
+    with pytest.raises(AssertionError):  # the mistake of bytes as probabilities: all draws but those of 0 are ones
         assert_mean(np.broadcast_to(LEVELS > 0, draws.shape), LEVELS / 255)
 
 
@@ -39,7 +39,7 @@ def test_dynamic_draws_differ_between_steps_and_repeat_for_a_key():
 
 
 @pytest.mark.parametrize("binarise", ["fixed", "threshold"])
-def test_what_is_binarised_once_is_stored_as_bytes_of_zeros_and_ones(binarise):
+def test_data_that_are_binarised_once_are_stored_as_bytes_of_zeros_and_ones(binarise):
     prepared = prepare(of(LEVELS), binarise=binarise)
     assert prepared.train.x.dtype == np.uint8
     assert set(np.unique(prepared.train.x)) == {0, 1}
@@ -59,7 +59,7 @@ def test_held_out_data_are_drawn_once_and_for_all_runs(binarise):
     first, second = (prepare(of(x), binarise=binarise) for _ in range(2))
     np.testing.assert_array_equal(first.validation.x, second.validation.x)
     np.testing.assert_array_equal(first.test.x, second.test.x)
-    assert np.any(first.validation.x != first.test.x)  # of the same grey values: other noise
+    assert np.any(first.validation.x != first.test.x)  # the same grey values with other noise
     assert set(np.unique(first.test.x)) == {0.0, 1.0}
     p = x / 255
     assert_mean(((first.test.x - p) * p).mean(axis=0), 0)
@@ -92,6 +92,20 @@ def test_fault_02_bytes_are_scaled_to_the_range_and_never_out_of_it(wanted):
         assert np.max(x) == high
 
 
+@pytest.mark.parametrize("binarise", ["dynamic", "fixed", "threshold", "none"])
+def test_lengths_and_factors_pass_through(binarise):
+    split = Split(np.tile(LEVELS, 3), LABEL, 1 + np.arange(256) % 3, np.arange(512).reshape(256, 2) / 512)
+    prepared = prepare(from_arrays(*[split] * 3, overlap="report"), binarise=binarise)
+    rows = np.array([7, 200, 3])
+    for batch in (prepared.train, prepared.validation, prepared.test, drawn(prepared, KEYS[0]), *prepared.parts()):
+        assert (batch.length.dtype, batch.factors.dtype) == (np.int32, np.float32)
+        np.testing.assert_array_equal(batch.label, split.label)
+        np.testing.assert_array_equal(batch.length, split.length)
+        np.testing.assert_array_equal(batch.factors, split.factors)
+    np.testing.assert_array_equal(prepared.seen(rows).length, split.length[rows])
+    np.testing.assert_array_equal(prepared.seen(rows).factors, split.factors[rows])
+
+
 def test_labels_and_the_shape_of_an_example_pass_through():
     prepared = prepare(of(LEVELS, LABEL), binarise="dynamic")
     for batch in (prepared.train, prepared.validation, prepared.test, drawn(prepared, KEYS[0])):
@@ -105,11 +119,11 @@ def test_labels_and_the_shape_of_an_example_pass_through():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"binarise": "stochastic"}, "binarise must be one of dynamic, fixed, threshold, none, got 'stochastic'"),
-        ({"range": (-1, 1)}, r"range must be \(0, 1\) with binarise='dynamic', got \(-1, 1\)"),
-        ({"binarise": "threshold", "range": (0, 255)}, "range must be .* with binarise='threshold', got"),
+        ({"binarise": "stochastic"}, "`binarise` must be one of dynamic, fixed, threshold, none, got 'stochastic'"),
+        ({"range": (-1, 1)}, r"`range` must be \(0, 1\) with binarise='dynamic', got \(-1, 1\)"),
+        ({"binarise": "threshold", "range": (0, 255)}, "`range` must be .* with binarise='threshold', got"),
     ],
 )
-def test_what_cannot_be_prepared_is_refused(options, message):
+def test_unknown_or_contradicting_options_are_refused(options, message):
     with pytest.raises(InputError, match=message):
         prepare(of(LEVELS), **options)

@@ -1,4 +1,4 @@
-"""A stream is a function of seed and step; what is on disk is what would be in memory, and what is damaged is named."""
+"""A stream is a function of seed and step; data on disk equal data in memory; damaged files are named."""
 
 import subprocess
 import sys
@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genjax_models.data import load, records, streaming
+from genjax_models.data import Split, from_arrays, load, records, streaming
 from genjax_models.data.fingerprint import fingerprint
 from genjax_models.data.prepare import prepare
 from genjax_models.data.records import Records
+from genjax_models.data.splits import split_at_random
 from genjax_models.errors import InputError
 from genjax_models.training import data_mesh
 from genjax_models.types import Batch
@@ -21,11 +22,13 @@ pytest.importorskip("grain")
 
 X = np.random.RandomState(0).randint(0, 256, (50, 4, 6, 1)).astype(np.uint8)
 LABEL = np.arange(50, dtype=np.int32)
+LENGTH = 1 + LABEL % 4
+FACTORS = np.random.RandomState(1).rand(50, 3).astype(np.float32)
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """Nothing is written to the user's own."""
+    """Moves the cache away from the user's own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     return tmp_path / "xdg" / "genjax_models" / "images"
 
@@ -64,11 +67,11 @@ def test_every_epoch_is_a_permutation_of_its_own_without_the_remainder(data):
         assert set(rows.tolist()) <= set(range(50))
     for one, other in ((0, 1), (1, 2), (0, 2)):
         assert (epochs[one] == epochs[other]).mean() < 0.2
-    assert len({frozenset(rows.tolist()) for rows in epochs}) == 3  # what is left out is not always the same
+    assert len({frozenset(rows.tolist()) for rows in epochs}) == 3  # each leaves out another remainder
 
 
 def test_runs_of_neighbouring_seeds_share_no_epoch(data):
-    """Where a seed is counted up at each epoch, the second epoch of seed 0 is the first of seed 1."""
+    """With a seed that grows by one at each epoch, the second epoch of seed 0 would be the first of seed 1."""
     epochs = [stream_of(data, seed=seed).rows(6 * epoch).tolist() for seed in range(3) for epoch in range(3)]
     assert len({tuple(rows) for rows in epochs}) == 9
 
@@ -77,9 +80,9 @@ def test_batches_are_a_function_of_seed_and_step(data):
     stream = stream_of(data)
     expected = [Batch(X[stream.rows(step)], LABEL[stream.rows(step)]) for step in range(20)]
     assert_equal(batches(stream, 0, 20), expected)
-    assert_equal(batches(stream, 7, 4), expected[7:11])  # back, and on from the midst of an epoch
+    assert_equal(batches(stream, 7, 4), expected[7:11])  # back to the middle of an epoch
     assert_equal(batches(stream, 11, 3), expected[11:14])
-    assert_equal(batches(stream_of(data), 13, 7), expected[13:])  # another process, another day
+    assert_equal(batches(stream_of(data), 13, 7), expected[13:])  # a new stream
     other = stream_of(data, seed=4)
     assert not np.array_equal(other.rows(0), stream.rows(0))
     for one in (stream, other):
@@ -97,6 +100,34 @@ def test_a_chunk_may_be_longer_than_the_steps_that_count(data):
     assert unlabelled.chunk(0, 1, 1).label is None
 
 
+def test_lengths_and_factors_are_streamed_with_their_examples(data):
+    stream = stream_of(data._replace(length=LENGTH, factors=FACTORS))
+    expected = [Batch(X[rows], LABEL[rows], LENGTH[rows], FACTORS[rows]) for rows in map(stream.rows, range(9))]
+    assert_equal(batches(stream, 0, 9), expected)
+    assert_equal(stream[4], expected[4])
+    chunk = stream.chunk(0, 2, 3)
+    assert (chunk.length.shape, chunk.length.dtype) == ((3, 8), np.int32)
+    assert (chunk.factors.shape, chunk.factors.dtype) == ((3, 8, 3), np.float32)
+    assert stream_of(data).chunk(0, 1, 1)[2:] == (None, None)
+
+
+def test_a_data_set_on_disk_keeps_lengths_and_factors_in_all_its_splits(data, monkeypatch):
+    """Also in held-out splits, of which only a part is in memory."""
+    from genjax_models.data import dataset
+
+    monkeypatch.setattr(dataset, "_HELD_OUT_BYTES", 3 * X[0].nbytes)
+    whole = Split(data.x, LABEL, LENGTH, FACTORS)
+    prepared = prepare(from_arrays(*split_at_random(whole, (30, 10, 10)), num_classes=50), binarise="none")
+    stream = stream_of(prepared.train)
+    held_out = prepared.validation, prepared.test
+    assert [len(batch.x) for batch in held_out] == [3, 3]
+    for batch in (prepared.example, prepared.seen(np.array([5, 1])), *held_out, *batches(stream, 0, 4)):
+        stored = 255 if batch.x.dtype == np.float32 else 1  # prepared values are scaled to [0, 1]
+        np.testing.assert_allclose(np.asarray(batch.x) * stored, X[batch.label], rtol=1e-5)
+        np.testing.assert_array_equal(batch.length, LENGTH[batch.label])
+        np.testing.assert_array_equal(batch.factors, FACTORS[batch.label])
+
+
 @pytest.mark.parametrize("count", [2, 4])
 def test_the_shares_of_processes_side_by_side_are_the_batch_of_one(count, data):
     alone = batches(stream_of(data), 3, 9)
@@ -106,31 +137,31 @@ def test_the_shares_of_processes_side_by_side_are_the_batch_of_one(count, data):
         assert_equal(jax.tree.map(lambda *parts: np.concatenate(parts), *(share[i] for share in shares)), whole)
 
 
-def test_a_position_is_small_says_where_it_is_and_knows_its_stream(data):
+def test_a_position_is_small_and_recognises_its_stream(data):
     stream = stream_of(data)
     position = stream.position(17)
     assert position == {"seed": 3, "next_index": 17, "next_rows": stream.rows(17).tolist()}
     stream_of(data).check(position)
     for other in (stream_of(data, seed=4), stream_of(data, batch_size=7), stream_of(Batch(data.x[:49]))):
-        with pytest.raises(InputError, match="its order is another"):
+        with pytest.raises(InputError, match="data, batch size or seed have changed"):
             other.check(position)
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"batch_size": 51}, "batch_size must be between 1 and 50, the training split, got 51"),
-        ({"batch_size": 0}, "batch_size must be between 1 and 50, the training split, got 0"),
-        ({"count": 3}, "batch_size must be a multiple of 3, the processes that share it, got 8"),
+        ({"batch_size": 51}, "`batch_size` must be 1 to 50, the size of the training split, got 51"),
+        ({"batch_size": 0}, "`batch_size` must be 1 to 50, the size of the training split, got 0"),
+        ({"count": 3}, "`batch_size` must be a multiple of 3, the number of processes, got 8"),
     ],
 )
-def test_what_makes_no_stream_is_refused(options, words, data):
+def test_a_batch_size_that_does_not_fit_is_refused(options, words, data):
     with pytest.raises(InputError, match=words):
         stream_of(data, **options)
 
 
 class Recorded:
-    """A stream that counts the chunks that are made or being made."""
+    """A stream that lists the requested chunks."""
 
     def __init__(self, stream):
         self.stream, self.asked = stream, []
@@ -148,7 +179,7 @@ def test_one_chunk_is_prefetched_and_no_more(data):
     plan = lambda step: min(4, 10 - step)
     with streaming.Prefetch(stream, plan, 4) as feed:
         expected = batches(stream_of(data), 0, 10)
-        for step, count, asked in ((0, 4, 2), (4, 4, 3), (8, 2, 3)):  # behind the last nothing is asked for
+        for step, count, asked in ((0, 4, 2), (4, 4, 3), (8, 2, 3)):  # no request after the last chunk
             chunk, found = feed(step)
             assert found == count
             assert isinstance(chunk.x, jax.Array)
@@ -160,7 +191,7 @@ def test_one_chunk_is_prefetched_and_no_more(data):
             while len(stream.asked) < asked and time.monotonic() < deadline:
                 time.sleep(0.01)
             assert len(stream.asked) == asked
-        elsewhere, _ = feed(3)  # not what was planned
+        elsewhere, _ = feed(3)  # a step that was not planned
         assert_equal(jax.tree.map(lambda leaf: leaf[0], elsewhere), expected[3])
 
 
@@ -175,10 +206,10 @@ def test_a_chunk_is_spread_over_devices_by_batch(data):
     assert_equal(jax.tree.map(np.asarray, chunk), stream_of(data).chunk(0, 3, 3))
 
 
-def test_what_fails_while_it_is_prefetched_is_told_where_it_is_wanted(data):
+def test_an_error_while_prefetching_is_raised_where_the_chunk_is_used(data):
     data.x.file.write_bytes(data.x.file.read_bytes()[:-1])  # the last example misses a byte
     last = 49
-    words = rf"x\.records: example {last} is damaged; remove this file"
+    words = rf"x\.records: example {last} is damaged\. Remove this file"
     with streaming.Prefetch(stream_of(data), lambda step: 6, 6) as feed, pytest.raises(InputError, match=words):
         list(map(feed, range(0, 120, 6)))
 
@@ -237,7 +268,7 @@ def splits(dataset):
 
 
 def test_a_folder_of_images_is_the_same_data_from_disk(tmp_path, cache):
-    copies = np.concatenate([X, X[:5]])  # each is to stay with its like
+    copies = np.concatenate([X, X[:5]])  # copies stay together
     folder = f"images:{folder_of(tmp_path / 'images', copies)}"
     here, there = load(folder, images={"size": None}), load(folder, images={"size": None}, stream=True)
     assert isinstance(there.train.x, Records)
@@ -255,9 +286,10 @@ def test_images_are_decoded_once(tmp_path, monkeypatch):
     from genjax_models.data import image
 
     folder = folder_of(tmp_path / "images", X)
-    load(str(folder), stream=True)
+    first = load(str(folder), stream=True)
     monkeypatch.setattr(image, "decode", lambda *_, **__: pytest.fail("decoded again"))
-    load(str(folder), stream=True)
+    second = load(str(folder), stream=True)
+    np.testing.assert_array_equal(np.asarray(second.train.x), np.asarray(first.train.x))
 
 
 def test_grey_becomes_colour_where_others_are(tmp_path):
@@ -267,7 +299,7 @@ def test_grey_becomes_colour_where_others_are(tmp_path):
     np.testing.assert_array_equal(here.train.x, np.asarray(there.train.x))
 
 
-def test_of_held_out_splits_no_more_is_in_memory_than_is_stated(tmp_path, monkeypatch):
+def test_held_out_splits_keep_a_limited_part_in_memory(tmp_path, monkeypatch):
     from genjax_models.data import dataset
 
     monkeypatch.setattr(dataset, "_HELD_OUT_BYTES", 3 * X[0].nbytes)
@@ -331,12 +363,12 @@ def test_fault_an_unreadable_shard_is_named(prepared, tmp_path):
 @pytest.mark.parametrize(
     ("name", "binarise", "words"),
     [
-        ("mnist10k", "none", "data set 'mnist10k' is held in memory: what can be streamed are"),
-        ("{folder}/x.npz", "none", "is held in memory: what can be streamed are"),
-        ("{folder}/images", "fixed", "binarise must be dynamic, threshold or none for streamed data, got fixed"),
+        ("mnist10k", "none", "data set 'mnist10k' is held in memory: only folders of images and tfds:NAME"),
+        ("{folder}/x.npz", "none", "is held in memory: only folders"),
+        ("{folder}/images", "fixed", "`binarise` must be dynamic, threshold or none for streamed data, got fixed"),
     ],
 )
-def test_what_cannot_be_streamed_is_refused(name, binarise, words, tmp_path):
+def test_data_that_cannot_be_streamed_are_refused(name, binarise, words, tmp_path):
     np.savez(tmp_path / "x.npz", x=X)
     folder_of(tmp_path / "images", X)
     with pytest.raises(InputError, match=words):
@@ -347,7 +379,7 @@ def test_without_a_place_or_room_for_the_cache_the_error_says_so(tmp_path, monke
     folder = str(folder_of(tmp_path / "images", X))
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    with pytest.raises(InputError, match=r"cannot be kept there .* XDG_CACHE_HOME names another place"):
+    with pytest.raises(InputError, match=r"cannot be kept there .* Set XDG_CACHE_HOME to another folder"):
         load(folder, stream=True)
 
 
@@ -358,5 +390,6 @@ def test_without_grain_the_error_says_what_to_install(data, monkeypatch):
 
 
 def test_data_in_memory_import_no_grain():
-    code = "import sys, genjax_models as gx; gx.fit, gx.load('mnist10k'); assert 'grain' not in sys.modules"
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
+    code = "import sys, genjax_models as gx; gx.fit, gx.load('mnist10k'); print('grain' in sys.modules)"
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "False\n"

@@ -1,4 +1,4 @@
-"""Points in the plane: the same at every call, in splits that share none, and drawn from the density that is stated."""
+"""Points in the plane: the same at every call, in disjoint splits, drawn from the stated density."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def splits(dataset):
 
 
 def plane(reach, step):
-    """The middles of square cells that tile [-reach, reach]^2."""
+    """The centres of square cells that tile [-reach, reach]^2."""
     axis = np.arange(-reach + step / 2, reach, step)
     return np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
 
@@ -41,14 +41,14 @@ def test_each_is_three_splits_of_float32_points_within_the_declared_range(name):
             assert stats.chisquare(counts).pvalue > 6e-7
 
 
-def test_no_set_is_another():
+def test_all_sets_differ():
     first = [load(name).train.x[0] for name in NAMES]
     assert len(np.unique(first, axis=0)) == len(NAMES)
 
 
 @pytest.mark.parametrize("name", CURVES)
 def test_the_density_of_curves_integrates_to_one_and_is_that_of_the_data(name):
-    """Its expectation over data is minus the entropy, which sees a scale, a curve or a speed that is another."""
+    """Its mean over data is minus the entropy; another scale, curve or speed would change it."""
     points, step = plane(load(name).range[1], 0.025), 0.025
     log_p = synthetic.log_density(name, points)
     np.testing.assert_allclose(np.exp(log_p).sum() * step**2, 1, atol=1e-7)
@@ -79,7 +79,7 @@ def test_modes_lie_at_the_stated_centres_with_the_stated_scale(name):
         assert np.abs(stats.skew(centred)).max() < 5 * np.sqrt(6 / len(centred))
 
 
-def test_the_ring_and_the_grid_are_those_of_the_papers():
+def test_the_ring_and_the_grid_have_the_parameters_of_the_papers():
     np.testing.assert_allclose(np.linalg.norm(synthetic.RING8.centres, axis=1), 2)
     gaps = np.linalg.norm(np.diff(synthetic.RING8.centres, axis=0), axis=1)
     np.testing.assert_allclose(gaps, 4 * np.sin(np.pi / 8))
@@ -106,6 +106,6 @@ def test_a_misspelt_name_suggests_the_nearest(name, nearest):
         load(name)
 
 
-def test_a_set_of_known_density_takes_no_other_range():
-    with pytest.raises(InputError, match="'ring8' states its own range"):
+def test_a_set_of_known_density_accepts_no_range():
+    with pytest.raises(InputError, match="'ring8' has its own range"):
         load("ring8", range=(-1, 1))

@@ -28,7 +28,7 @@ def png(x, kind="png"):
 
 
 def prepared(data_dir, name, *, sizes=SIZES, x=X, version="1.0.0", config=None, file_format="array_record", **options):
-    """A builder of raw files, prepared; returns its folder. `features` replaces that of image and label."""
+    """Prepares raw files and returns their folder. `features` replaces the features image and label."""
     image = options.get("image", tfds.features.Image(shape=x[0].shape))
     features = options.get("features", {"image": image, "label": tfds.features.ClassLabel(num_classes=7)})
     keys = options.get("supervised", ("image", "label"))
@@ -61,7 +61,7 @@ def prepared(data_dir, name, *, sizes=SIZES, x=X, version="1.0.0", config=None, 
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
-    """What is on this machine, as far as these tests see."""
+    """The only prepared data sets that these tests find."""
     folder = tmp_path_factory.mktemp("tfds") / "data"
     prepared(folder, "tiny")
     prepared(folder, "own_splits", sizes={"train": 20, "validation": 12, "test": 8})
@@ -79,7 +79,7 @@ def data_dir(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def on_this_machine(data_dir, monkeypatch):
-    """Whoever asks a network is told no."""
+    """Refuses every connection to a network."""
 
     def refused(*arguments):
         raise AssertionError(f"asked the network: {arguments}")
@@ -136,7 +136,7 @@ def test_grey_images_have_one_channel():
         ("configured/first:1.0.0:test", (13, 1, 1), None),
     ],
 )
-def test_splits_are_its_own_or_made_of_the_one_that_is_named(spec, sizes, test):
+def test_splits_are_official_or_made_from_the_named_split(spec, sizes, test):
     dataset = load(f"tfds:{spec}")
     assert tuple(len(split.x) for split in splits(dataset)) == sizes
     assert by_content(*splits(dataset)).items() <= numbered(range(40)).items()
@@ -174,7 +174,10 @@ def test_an_official_overlap_is_kept_and_counted():
             r"'tinny' is not prepared in .*data \(did you mean 'tiny'\?\); prepared are configured/first:1\.0\.0, ",
         ),
         ("Tiny", r"'Tiny' is not prepared in .* \(did you mean 'tiny'\?\)"),
-        ("cifar10", r"is not prepared .*; where TensorFlow is .*`tfds build cifar10 --file_format=array_record` prep"),
+        (
+            "cifar10",
+            r"is not prepared .*; prepare it on a machine with TensorFlow: `tfds build cifar10 --file_format=arr",
+        ),
         ("mnist:train[:1000]", "'mnist' is not prepared .*`tfds build mnist --file_format"),
         (
             "tiny:2.0.0",
@@ -183,29 +186,29 @@ def test_an_official_overlap_is_kept_and_counted():
         ("configured", "is prepared in 2 configurations; accepted are configured/first, configured/second$"),
         ("configured/third", "'configured/third' is not prepared"),
         ("", "accepted are tfds:NAME and tfds:NAME:SPLIT$"),
-        ("a b", "'a b' is no name of a data set; accepted are name, name/config, name:1.0.0"),
-        ("tiny/../tiny", "is no name of a data set"),
-        ("tiny:train[", "'tiny:train.' is no name of a data set"),
-        ("/no/such/folder", "'/no/such/folder' is no prepared data set, which holds dataset_info.json and features"),
+        ("a b", "'a b' is not the name of a data set; accepted are name, name/config, name:1.0.0"),
+        ("tiny/../tiny", "is not the name of a data set"),
+        ("tiny:train[", "'tiny:train.' is not the name of a data set"),
+        ("/no/such/folder", "'/no/such/folder' is not a prepared data set; it needs dataset_info.json and features"),
         ("~no-such-user/x", "cannot be read"),
         ("/" + "x" * 300, "cannot be read"),
         ("tiny:valid", "no split 'valid' .*; accepted are train, test, and slices"),
         ("tiny:train[:26]", r"no split 'train\[:26\]' .*25 examples.*; accepted are train, test, and slices"),
         ("tiny:train[9:3]", r"no split 'train\[9:3\]'"),
         ("tiny:train[3:3]", r"no split 'train\[3:3\]'"),
-        ("tiny:train[:9]", "9 examples; at least 10 are needed"),
-        ("odd_names", "has no split train, only small; accepted is one of these: tfds:NAME:SPLIT"),
+        ("tiny:train[:9]", "needs at least 10 examples for three splits, got 9"),
+        ("odd_names", "has no split train, only small. Name one of them: tfds:NAME:SPLIT"),
     ],
 )
-def test_what_is_not_there_is_said_at_once_and_what_would_bring_it(spec, message):
+def test_a_missing_data_set_is_named_with_the_command_that_prepares_it(spec, message):
     with pytest.raises(InputError, match=f"^tfds:.*{message}") as error:
         load(f"tfds:{spec}")
     assert "\n" not in str(error.value)
 
 
-def test_nothing_prepared_at_all_is_said_too(tmp_path, monkeypatch):
+def test_a_folder_without_any_prepared_data_set_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "absent"))
-    with pytest.raises(InputError, match=r"'mnist' is not prepared in .*absent; prepared are none; where TensorFlow"):
+    with pytest.raises(InputError, match=r"'mnist' is not prepared in .*absent; prepared are none; prepare it"):
         load("tfds:mnist")
     monkeypatch.delenv("TFDS_DATA_DIR")
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -214,9 +217,9 @@ def test_nothing_prepared_at_all_is_said_too(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("missing", ["folder", "dataset_info.json", "features.json"])
-def test_what_is_half_prepared_is_not_there(missing, data_dir, tmp_path, monkeypatch):
+def test_a_half_prepared_data_set_is_not_found(missing, data_dir, tmp_path, monkeypatch):
     folder = shutil.copytree(data_dir / "tiny", tmp_path / "data" / "tiny") / "1.0.0"
-    if missing == "folder":  # as a preparation that was killed leaves it
+    if missing == "folder":  # the state after a preparation that was killed
         folder.rename(folder.parent / "incomplete.AB12_1.0.0")
     else:
         (folder / missing).unlink()
@@ -256,7 +259,7 @@ def shard(folder, split="train"):
         lambda folder: shard(folder).write_bytes(b""),
         lambda folder: shard(folder).write_bytes(shard(folder).read_bytes()[:100]),
         lambda folder: shard(folder).write_bytes(b"<html>" * 20_000),
-        lambda folder: shard(folder).write_bytes(shard(folder, "test").read_bytes()),  # of fewer examples
+        lambda folder: shard(folder).write_bytes(shard(folder, "test").read_bytes()),  # has fewer examples
         lambda folder: shard(folder).write_bytes(shard(folder).read_bytes().replace(b"IHDR", b"IHDX")),
         lambda folder: (folder / "dataset_info.json").write_text("<html>"),
         lambda folder: (folder / "dataset_info.json").write_text("[]"),
@@ -279,10 +282,16 @@ IMAGE, LABEL = tfds.features.Image, tfds.features.ClassLabel(num_classes=7)
 @pytest.mark.parametrize(
     ("features", "message"),
     [
-        ({"label": LABEL}, r"has 0 images among its features \['label'\]; accepted is one"),
-        ({"image": IMAGE(), "image_2": IMAGE()}, r"has 2 images among its features \['image', 'image_2'\]"),
-        ({"image": IMAGE(shape=(8, 6, 4))}, r"'image' is uint8 of shape \(8, 6, 4\); accepted is uint8 of 1 or 3 chan"),
-        ({"image": IMAGE(dtype=np.uint16, encoding_format="png")}, "the image 'image' is uint16"),
+        ({"label": LABEL}, r"must have one image among its features, got 0 in \['label'\]"),
+        (
+            {"image": IMAGE(), "image_2": IMAGE()},
+            r"must have one image among its features, got 2 in \['image', 'image_2'\]",
+        ),
+        (
+            {"image": IMAGE(shape=(8, 6, 4))},
+            r"'image' must be uint8 of 1 or 3 channels, got uint8 of shape \(8, 6, 4\)",
+        ),
+        ({"image": IMAGE(dtype=np.uint16, encoding_format="png")}, "the image 'image' must be uint8 .*, got uint16"),
     ],
 )
 def test_data_without_one_image_of_bytes_are_refused(features, message, tmp_path):
@@ -311,23 +320,25 @@ def test_image_and_label_are_the_supervised_keys_or_the_only_ones(features, supe
 
 def test_images_of_different_sizes_are_refused_by_row(tmp_path):
     folder = prepared(tmp_path / "data", "strange", x=[*X[:39], X[39, :5]], image=IMAGE())
-    with pytest.raises(InputError, match=r"split 'test', row \d+ is of shape \([58], 6, 3\), row 0 of .*one size"):
+    with pytest.raises(
+        InputError, match=r"split 'test': images must have one size, got \([58], 6, 3\) in row \d+ and .*row 0"
+    ):
         load(f"tfds:{folder}")
 
 
-def test_a_named_set_takes_no_other_range():
-    with pytest.raises(InputError, match="'tfds:tiny' states its own range"):
+def test_a_prepared_data_set_accepts_no_range():
+    with pytest.raises(InputError, match="'tfds:tiny' has its own range"):
         load("tfds:tiny", range=(0, 1))
 
 
 @pytest.mark.parametrize("missing", ["tensorflow_datasets", "importlib_resources", "array_record", "PIL"])
-def test_what_is_not_installed_is_named(missing, monkeypatch):
+def test_a_missing_package_is_named(missing, monkeypatch):
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(InputError, match=rf"{missing} is not installed: pip install 'genjax_models\[tfds\]'"):
         load("tfds:tiny")
 
 
-def test_fault_50_tensorflow_is_never_imported_and_what_is_absent_imports_nothing(data_dir):
+def test_fault_50_tensorflow_is_never_imported_and_a_missing_data_set_imports_nothing(data_dir):
     code = (
         "import sys; from genjax_models.data import load\n"
         "try: load('tfds:absent')\n"

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -99,12 +100,11 @@ def test_each_layer_has_its_means_and_active_units():
 
 
 def test_a_chain_that_begins_at_the_top_is_turned_round():
-    upwards, downwards = usage(5), usage(5, downwards=True)
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-6), upwards, downwards[::-1])
+    chex.assert_trees_all_close(usage(5), usage(5, downwards=True)[::-1], rtol=1e-6, atol=1e-6)
 
 
 def test_no_figure_depends_on_the_batch_size():
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), usage(5), usage(5, batch_size=7))
+    chex.assert_trees_all_close(usage(5), usage(5, batch_size=7), rtol=1e-4, atol=1e-5)
 
 
 def test_one_layer_is_a_chain_of_one():

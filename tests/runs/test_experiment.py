@@ -19,7 +19,7 @@ import safetensors.numpy
 import genjax_models as gx
 from genjax_models.commands import export
 from genjax_models.commands.train import main
-from genjax_models.data.dataset import Split
+from genjax_models.data.splits import Split
 from genjax_models.errors import InputError
 from genjax_models.evaluation.findings import Facts
 from genjax_models.runs.command_line import parse_run

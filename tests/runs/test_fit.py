@@ -8,8 +8,8 @@ import optax
 import pytest
 
 import genjax_models as gx
-from genjax_models.data.dataset import Split
 from genjax_models.data.prepare import Prepared
+from genjax_models.data.splits import Split
 from genjax_models.errors import InputError, NonFiniteError
 from genjax_models.runs import feed
 from genjax_models.runs.configuration import Training
