@@ -23,7 +23,7 @@ from .estimators.adversarial import (
 )
 from .estimators.annealing import annealed_importance_sampling
 from .estimators.elbo import elbo
-from .estimators.importance import effective_sample_size, importance_weights, iwae_bound
+from .estimators.importance import effective_sample_size, importance_weights, iwae_bound, pareto_k_hat
 from .estimators.kernels import (
     gaussian_kernel,
     kernel_on_features,
@@ -36,7 +36,6 @@ from .estimators.kernels import (
 )
 from .estimators.mmd import mmd_squared_biased, mmd_squared_linear, mmd_squared_unbiased, witness_function
 from .estimators.moments import central_moments, moment_difference, raw_moments
-from .estimators.pareto import pareto_k_hat
 from .estimators.two_sample_test import held_out_two_sample_test, power_optimal_bandwidth, two_sample_test
 from .evaluation.annealed import annealed_log_likelihood, annealed_sandwich
 from .evaluation.bounds import held_out_bound

@@ -19,8 +19,9 @@ from genjax_models.estimators.importance import (
     log_likelihood_from_prior,
     log_mean_exp,
     log_weights,
+    pareto_k_hat,
+    pareto_k_threshold,
 )
-from genjax_models.estimators.pareto import pareto_k_hat, pareto_k_threshold
 from tests.estimators import test_elbo as two_dimensional
 from tests.estimators.test_elbo import TreeNormal, likelihood_of, standard_normal
 from tests.statistics import assert_mean
