@@ -1,12 +1,11 @@
-"""log p(x) by annealed importance sampling: a check on NLL(k) that does not rest on the encoder alone.
+"""log p(x) by annealed importance sampling: a check on NLL(k) that depends less on the encoder.
 
-Chains lead from the encoder's q(z | x) to the posterior (`estimators.annealing`). Of real data they give a lower bound
-on log p(x), as NLL(k) does, and the greater of two lower bounds is the better. Data that the model itself drew come
-with an exact sample of their posterior, and so with an upper bound: how far the two are apart is how far either can be
-off.
+Chains lead from the encoder's q(z | x) to the posterior (`estimators.annealing`). For real data they give a lower bound
+on log p(x), as NLL(k) does; the larger of two lower bounds is better. Data drawn from the model come with an exact
+sample of their posterior, and so with an upper bound too. The distance of the two bounds limits the error of each.
 
-Each draw has a key that does not depend on the batch size. But whether a proposal is accepted can turn on the last bit
-of a float32, which does: figures of other batch sizes agree within their Monte Carlo error, no better.
+No key depends on the batch size. But the last bit of a float32 does, and can decide whether a proposal is accepted. So
+figures of other batch sizes agree only within their Monte Carlo error.
 """
 
 from collections.abc import Callable
@@ -34,27 +33,27 @@ def annealed_log_likelihood(
     num_leapfrog: int = 5,
     batch_size: int = 20,
 ) -> dict[str, Array]:
-    """A lower bound on log p(x) of each example in expectation, in nats, and the better the more temperatures.
+    """Returns a lower bound (in expectation) on log p(x) of each example, in nats; more temperatures make it tighter.
 
-    Step sizes are found by a pilot run with a key of its own, for each temperature and example, and then frozen. The
-    cost is about 2 x `num_temperatures` x `num_leapfrog` gradients of log p(x, z) for each chain.
+    A pilot run with its own key finds step sizes for each temperature and example, which are then fixed. The cost is
+    about 2 x `num_temperatures` x `num_leapfrog` gradients of log p(x, z) for each chain.
 
     Args:
       model: the latent-variable model; z may be any pytree of floats.
-      variables: of the model (one player's, not the players').
+      variables: variables of the model (of one player, not of all players).
       key: example i draws from `fold_in(key, i)`.
-      x: `[n, *shape]`.
-      label: `[n]`, of a conditional model.
+      x: examples, `[n, *shape]`.
+      label: classes for a conditional model, `[n]`.
       num_temperatures: at least 2, on a linear schedule from q(z | x) to p(x, z).
-      num_chains: for each example.
+      num_chains: number of chains for each example.
       num_leapfrog: leapfrog steps in a transition.
       batch_size: examples in memory at once, each with `num_chains` chains.
 
     Returns:
-      "lower_bound", "effective_sample_size" (of the chains) and "acceptance" (near 0.65 where step sizes fit), `[n]`.
+      "lower_bound", "effective_sample_size" (of the chains) and "acceptance" (near 0.65 if step sizes fit), `[n]`.
 
     Raises:
-      ValueError: a count that is no integer of at least 1, no examples, or a batch size below 1.
+      ValueError: a count is not an integer of at least 1, there are no examples, or the batch size is below 1.
     """
     schedule = annealing.linear_schedule(num_temperatures)
 
@@ -84,15 +83,15 @@ def annealed_sandwich(
     num_leapfrog: int = 5,
     batch_size: int = 20,
 ) -> dict[str, Array]:
-    """Bounds on log p(x) from both sides, in nats, for n data that the model draws (bidirectional Monte Carlo).
+    """Returns bounds on log p(x) from both sides, in nats, for n draws of the model (bidirectional Monte Carlo).
 
     Args:
-      n: how many to draw; the z that x was drawn with is the exact sample at which reverse chains start.
+      n: number of draws. The z of a drawn x is an exact sample of its posterior, and starts the reverse chains.
       model, variables, key, label, num_temperatures, num_chains, num_leapfrog, batch_size: as in
         `annealed_log_likelihood`.
 
     Returns:
-      "lower_bound" and "upper_bound", `[n]`. Each holds in expectation, not for each draw.
+      "lower_bound" and "upper_bound", `[n]`. They hold in expectation, not for each draw.
 
     Raises:
       ValueError: as in `annealed_log_likelihood`.
@@ -116,11 +115,11 @@ def annealed_sandwich(
 def _directions(
     model: LatentVariableModel, variables: Variables, x: Array, label, schedule, num_chains: int, num_leapfrog: int
 ) -> tuple[Callable, Callable]:
-    """`forward(pilot_key, key) -> chains, step sizes` and `reverse(key, z, step_size) -> chains`, of a batch `x`."""
+    """Returns `forward(pilot_key, key) -> (chains, step sizes)` and `reverse(key, z, step_size) -> chains` for `x`."""
     prior, initial = model.prior(variables, label), model.posterior(variables, x, label)
     likelihood = partial(model.likelihood, variables, label=label)
     path = {"schedule": schedule, "num_leapfrog": num_leapfrog, "initial": initial}
-    updates = -(-1_000 // (len(schedule) - 1))  # of the pilot at each temperature: neighbours of many hardly differ
+    updates = -(-1_000 // (len(schedule) - 1))  # of the pilot; with many temperatures, neighbours hardly differ
 
     def forward(pilot_key: PRNGKey, key: PRNGKey):
         step_size = annealing.adapt_step_size(

@@ -1,4 +1,4 @@
-"""The bound on held-out data, example by example."""
+"""The bound on held-out data, for each example."""
 
 from functools import partial
 
@@ -21,20 +21,20 @@ def held_out_bound(
     form: Form = "kl",
     batch_size: int = 500,
 ) -> dict[str, Array]:
-    """L(q) and its two terms for each example, in nats, with `num_samples` samples of q each.
+    """Returns L(q) and its two terms for each example, in nats, with `num_samples` samples of q each.
 
     Args:
       model: the latent-variable model.
-      variables: of the model (one player's, not the players').
+      variables: variables of the model (of one player, not of all players).
       key: example i draws from `fold_in(key, i)`.
-      x: `[n, *shape]`.
-      label: `[n]`, of a conditional model.
+      x: examples, `[n, *shape]`.
+      label: classes for a conditional model, `[n]`.
       num_samples: samples of q for each example.
-      form: which expression of the bound; see `estimators.elbo`.
+      form: expression of the bound; see `estimators.elbo`.
       batch_size: examples in memory at once; no figure depends on it.
 
     Returns:
-      "bound", "reconstruction" and "kl", each `[n]`; bound = reconstruction - kl.
+      "bound", "reconstruction" and "kl", each `[n]`, with bound = reconstruction - kl.
     """
 
     def one(key: PRNGKey, example: Batch) -> dict[str, Array]:

@@ -1,22 +1,22 @@
-"""The Fréchet distance of two samples' features, as if both were Gaussian: Dowson and Landau (1982).
+"""The Fréchet distance between the features of samples and of data, both taken as Gaussian: Dowson and Landau (1982).
 
     |m - m'|^2 + tr(S + S' - 2 (S S')^(1/2))
 
 with means m, m' and covariances S, S' (of 1 / (n - 1), as in torch-fidelity and pytorch-fid): the squared 2-Wasserstein
-distance of the two Gaussians. On Inception's features it is the FID of Heusel et al. (2017), and on others another
-figure, which does not compare with it.
+distance of the two Gaussians. On Inception's features it is the FID of Heusel et al. (2017). On other features it is
+another figure, which does not compare with the FID.
 
-No root of a matrix is taken. With X - m = sqrt(n - 1) Q R and S = R^T R, by a QR decomposition of the centred features,
-the eigenvalues of S S' are the squared singular values of R R'^T, and the trace of the root is the sum of these:
+No matrix root is computed. A QR decomposition of the centred features gives X - m = sqrt(n - 1) Q R and S = R^T R. The
+eigenvalues of S S' are the squared singular values of R R'^T, and the trace of the root is the sum of singular values:
 
     R R'^T = U diag(s) V^T               tr (S S')^(1/2) = sum_i s_i
 
-Nothing is squared on the way, so that half of the digits are not lost at eigenvalues near zero, in float32 neither;
-covariances may be singular (fewer points than features); nothing becomes complex.
+Nothing is squared on the way. So eigenvalues near zero keep their digits, in float32 too, and nothing becomes complex.
+Covariances may be singular (fewer points than features).
 
-The estimate is biased upwards, by about C / n where C depends on the model: figures of different n and m do not
-compare, and two generators can trade places with n (Chong and Forsyth, 2020). New data of the same distribution are
-not at zero either: training data in place of samples show how far above it.
+The estimate is biased upwards, by about C / n with a C that depends on the model. Figures of different n and m do not
+compare, and n can change the order of two generators (Chong and Forsyth, 2020). New data of the same distribution are
+above zero too; training data in place of samples show by how much.
 """
 
 import jax.numpy as jnp
@@ -27,22 +27,22 @@ from genjax_models.types import Array, Tracer
 
 
 def frechet_distance(samples: Array, data: Array) -> tuple[Array, Array]:
-    """The squared distance and its standard error: two scalars.
+    """Returns the squared distance and its standard error, two scalars.
 
-    Of arrays on hand it is computed in float64, on the host. While tracing it is in the features' own precision:
-    in float32 good to about 1e-6 of the features' variance.
+    Concrete arrays are computed in float64, on the host. Tracers keep the features' precision; in float32 the error is
+    about 1e-6 of the features' variance.
 
-    The standard error is that of the limit law (Rippl, Munk and Sturm, 2016): with T the map that transports the one
-    Gaussian to the other, x moves the distance by 2 (m - m')^T (x - m) + (x - m)^T (I - T) (x - m), and T comes out of
-    the same decompositions. It is that of the figure about its own mean at these n and m; the bias above is not in it.
-    Where the distributions are equal it is the larger of the two by about sqrt(2).
+    The standard error follows from the limit law (Rippl, Munk and Sturm, 2016). Let T transport one Gaussian to the
+    other. Then x changes the distance by 2 (m - m')^T (x - m) + (x - m)^T (I - T) (x - m), and the same decompositions
+    give T. The error is about the figure's mean at these n and m, without the bias. If the distributions are equal, it
+    is too large by a factor of about sqrt(2).
 
     Args:
       samples: features `[n, d]`, n at least 2.
       data: features `[m, d]`, m at least 2.
 
     Raises:
-      ValueError: too few, or features of two sizes or not finite.
+      ValueError: too few rows, or features of two sizes or not finite.
     """
     check_features(2, samples=samples, data=data)
     if any(isinstance(x, Tracer) for x in (samples, data)):

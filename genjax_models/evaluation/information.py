@@ -1,4 +1,4 @@
-"""The aggregate posterior q(z), what of it the prior does not match, and what z says about x."""
+"""The aggregate posterior q(z): its distance from the prior, and the information that z has about x."""
 
 import jax
 import jax.numpy as jnp
@@ -20,35 +20,35 @@ def latent_information(
     num_samples: int = 1,
     batch_size: int = 100,
 ) -> dict[str, Array]:
-    """The two parts of the bound's KL term under the aggregate posterior q(z) = 1/n sum_m q(z | x_m), in nats:
+    """Returns the two parts of the bound's KL term under the aggregate posterior q(z) = 1/n sum_m q(z | x_m), in nats:
 
         E_x KL(q(z | x) || p(z)) = I(x; z) + KL(q(z) || p(z))         Hoffman and Johnson, 2016
 
-    The first part is what z says about x; the second is how far codes lie from where samples are drawn, and buys
-    nothing. q(z) is the whole mixture over the n examples, its own included, and not that of a minibatch.
+    The mutual information is what z says about x. The marginal KL is the distance of the codes from the prior, and adds
+    nothing to it. q(z) is the mixture over all n examples, including the example itself, not over a minibatch.
 
-    No draw of I is above log n, whatever the model: n examples take no more to be told apart. Where I comes close to
-    log n, it says that the examples' posteriors hardly overlap, and would grow with n; the mismatch falls by as much.
+    No draw of I is above log n, for any model, because log n nats identify one of n examples. An I close to log n says
+    that the posteriors hardly overlap. It would grow with n, and the marginal KL would fall by the same amount.
 
-    The mean over examples is the estimate, and `estimates.estimate` gives its standard error over draws of x and z:
-    that all examples share one mixture counts for nothing to first order.
+    The estimate is the mean over examples; `estimates.estimate` gives its standard error over draws of x and z. All
+    examples share one mixture, which has no effect to first order.
 
     Args:
       model: the latent-variable model; z may be any pytree.
-      variables: of the model (one player's, not the players').
+      variables: variables of the model (of one player, not of all players).
       key: example i draws from `fold_in(key, i)`.
-      x: `[n, *shape]`.
-      label: `[n]`, of a conditional model: q(z) is then a mixture over examples with their labels, and p(z) stays p(z).
+      x: examples, `[n, *shape]`.
+      label: classes for a conditional model, `[n]`: q(z) is then a mixture over examples with their labels.
       num_samples: draws of z for each example, at least 1.
-      batch_size: densities are of `num_samples` x `batch_size` draws under `batch_size` examples at once, n^2 times
-        `num_samples` in all; no figure depends on it beyond float32 rounding.
+      batch_size: `num_samples` x `batch_size` draws meet `batch_size` examples at once; all densities are n^2 times
+        `num_samples`. No figure depends on it beyond float32 rounding.
 
     Returns:
       "kl" = log q(z | x) - log p(z), "mutual_information" = log q(z | x) - log q(z) and "marginal_kl" =
       log q(z) - log p(z), each `[n]`, means over an example's draws; kl = mutual_information + marginal_kl.
 
     Raises:
-      ValueError: `num_samples` that is no integer of at least 1, no examples, or a batch size below 1.
+      ValueError: `num_samples` is not an integer of at least 1, there are no examples, or the batch size is below 1.
     """
     check_num_samples(num_samples)
     examples = Batch(x, label)
@@ -63,7 +63,7 @@ def latent_information(
     z, log_posterior, log_prior = map_examples(draw, key, examples, batch_size=batch_size)
 
     def add(log_sum: Array, some: Batch) -> tuple[Array, None]:
-        """`log_sum` `[n, num_samples]` of q(z | x_m), with the terms of some further examples m."""
+        """Returns `log_sum` `[n, num_samples]` of q(z | x_m), with the terms of some more examples m."""
         count = len(some.x)
         posterior = model.posterior(variables, some.x, some.label)
 
@@ -84,7 +84,7 @@ def latent_information(
 
 
 def _scan_chunks(add, carry: Array, examples: Batch, size: int) -> Array:
-    """`jax.lax.scan` of `add` over chunks of `size` examples, the last one ragged."""
+    """Scans `add` over chunks of `size` examples; the last chunk may be smaller."""
     whole = len(examples.x) // size * size
     chunks = jax.tree.map(lambda a: a[:whole].reshape(-1, size, *a.shape[1:]), examples)
     carry, _ = jax.lax.scan(add, carry, chunks)

@@ -1,4 +1,4 @@
-"""Ways through the latent space: between two points, and along the difference of two classes."""
+"""Paths through the latent space: between two points, and along the difference of two classes."""
 
 import jax.numpy as jnp
 
@@ -6,24 +6,24 @@ from genjax_models.types import Array
 
 
 def spherical_interpolation(start: Array, end: Array, share: Array) -> Array:
-    """Along the great circle from one latent to another, at even angles, its length from the one's to the other's.
+    """Returns points on the great circle between two latents, at even angles; the length changes linearly.
 
-    A straight line between two draws of N(0, I) in many dimensions passes through points nearer the origin than any
-    draw is, which no generator was trained on; this way keeps their length (White, 2016). Nearly parallel ends, where
-    the circle is a line to float32, go straight; so do opposite ones, between which no circle is shorter than another.
+    A straight line between two draws of N(0, I) in many dimensions passes nearer to the origin than any draw, where no
+    generator was trained. The great circle keeps the length (White, 2016). The path is straight between nearly parallel
+    ends, where the circle is a line to float32, and between opposite ends, which have no shortest circle.
 
     Args:
-      start: `[..., latent]`.
-      end: the same.
-      share: of the way, `[...]` that broadcasts against the leading axes: 0 is start, 1 is end.
+      start: first latents, `[..., latent]`.
+      end: last latents, `[..., latent]`.
+      share: share of the path, `[...]`, broadcast against the leading axes: 0 is start, 1 is end.
 
     Returns:
-      `[..., latent]`.
+      Latents `[..., latent]`.
     """
     share = jnp.asarray(share)[..., None]
     lengths = [jnp.linalg.norm(z, axis=-1, keepdims=True) for z in (start, end)]
     a, b = (z / jnp.maximum(length, 1e-12) for z, length in zip((start, end), lengths, strict=True))
-    # The angle of two unit vectors by their difference and sum: accurate where arccos of a dot product is not.
+    # The angle by difference and sum is accurate for small angles; arccos of a dot product is not.
     angle = 2 * jnp.arctan2(
         jnp.linalg.norm(a - b, axis=-1, keepdims=True), jnp.linalg.norm(a + b, axis=-1, keepdims=True)
     )
@@ -35,14 +35,14 @@ def spherical_interpolation(start: Array, end: Array, share: Array) -> Array:
 
 
 def class_means(z: Array, probabilities: Array) -> Array:
-    """The mean latent of each class, every latent counted by how much its x belongs there.
+    """Returns the mean latent of each class, weighted by class probabilities.
 
     Args:
-      z: `[n, latent]`.
-      probabilities: of the classes of what was generated from each, `[n, classes]`.
+      z: latents, `[n, latent]`.
+      probabilities: class probabilities of the x generated from each latent, `[n, classes]`.
 
     Returns:
-      `[classes, latent]`; zeros for a class that no latent belongs to.
+      Means `[classes, latent]`; zeros for a class without any probability.
     """
     weights = probabilities.sum(axis=0)
     return jnp.where(weights[:, None] > 0, probabilities.T @ z / jnp.maximum(weights, 1e-12)[:, None], 0.0)

@@ -1,8 +1,8 @@
-"""The kernel distance of two samples' features (the KID of Bińkowski et al., 2018, where the features are Inception's).
+"""The kernel distance between features of samples and of data (Bińkowski et al., 2018; KID on Inception's features).
 
-It is the squared MMD of k(x, y) = (x.y / d + 1)^3: the first three moments are compared, those of lower order weighing
-more. The estimate is unbiased, whatever the number of samples, which the Fréchet distance's is not; so it is about as
-often negative as not where samples are distributed as the data are. Take no root of it.
+It is the squared MMD of k(x, y) = (x.y / d + 1)^3. So it compares the first three moments; lower moments weigh more.
+The estimate is unbiased for every number of samples; the Fréchet distance is biased. So it is negative about half of
+the time if samples have the distribution of the data. Take no root of it.
 """
 
 from functools import partial
@@ -18,18 +18,18 @@ from genjax_models.types import Array
 
 
 def kernel_distance(samples: Array, data: Array, *, block_size: int = BLOCK_SIZE) -> tuple[Array, Array]:
-    """The squared unbiased MMD of degree 3, scale 1 / d and offset 1, and its standard error: two scalars.
+    """Returns the squared unbiased MMD of degree 3, scale 1 / d and offset 1, and its standard error, two scalars.
 
-    The standard error is the jackknife's (each point left out once) to its leading order. Where the distributions are
-    equal, it is the larger of the two by about sqrt(2). Pure and traceable, in O(block_size (n + m)) memory.
+    The standard error is the jackknife's (each point left out once) to leading order. If the distributions are equal,
+    it is too large by a factor of about sqrt(2). Pure and traceable, in O(block_size (n + m)) memory.
 
     Args:
       samples: features `[n, d]`, n at least 2.
       data: features `[m, d]`, m at least 2.
-      block_size: how many points are compared with all others at a time.
+      block_size: number of points that are compared with all others at a time.
 
     Raises:
-      ValueError: too few, features of two sizes or not finite, or a `block_size` below 1.
+      ValueError: too few rows, features of two sizes or not finite, or a `block_size` below 1.
     """
     check_features(2, samples=samples, data=data)
     check_size("block_size", block_size)

@@ -1,4 +1,4 @@
-"""How likely held-out data are: -log p(x) by importance sampling, and how far the figure can be trusted."""
+"""The negative log-likelihood of held-out data by importance sampling, and how far to trust it."""
 
 from functools import partial
 
@@ -12,7 +12,7 @@ from genjax_models.evaluation.examples import map_examples
 from genjax_models.models.latent_variable import LatentVariableModel
 from genjax_models.types import Array, Batch, PRNGKey, Variables
 
-_BLOCK = 100  # samples in memory at once for each example; part of the meaning of a key, and so no argument
+_BLOCK = 100  # samples in memory at once for each example; draws depend on it, so it is not an argument
 
 
 def negative_log_likelihood(
@@ -25,18 +25,18 @@ def negative_log_likelihood(
     num_samples: int = 5_000,
     batch_size: int = 10,
 ) -> dict[str, Array]:
-    """-log 1/k sum_i w_i of each example, in nats, with z_i from the encoder's q(z | x): NLL(k), Burda et al., 2015.
+    """Returns -log 1/k sum_i w_i of each example, in nats, with z_i from the encoder's q(z | x): NLL(k).
 
-    Its expectation is -L_k, an upper bound on -log p(x) that falls with k. Networks see `batch_size` times 100 latent
-    samples at a time, whatever k and the number of examples are; beside them there are k log-weights for each of
-    `batch_size` examples.
+    Its expectation is -L_k, an upper bound on -log p(x) that falls with k (Burda et al., 2015). Networks see
+    `batch_size` times 100 latent samples at a time, for any k. Memory also holds k log-weights for each of `batch_size`
+    examples.
 
     Args:
       model: the latent-variable model.
-      variables: of the model (one player's, not the players').
+      variables: variables of the model (of one player, not of all players).
       key: block j of 100 samples of example i draws from `fold_in(fold_in(key, i), j)`.
-      x: `[n, *shape]`.
-      label: `[n]`, of a conditional model.
+      x: examples, `[n, *shape]`.
+      label: classes for a conditional model, `[n]`.
       num_samples: k, at least 1.
       batch_size: examples in memory at once; no figure depends on it beyond float32 rounding.
 
@@ -45,7 +45,7 @@ def negative_log_likelihood(
       `estimators.importance.pareto_k_threshold`), each `[n]`.
 
     Raises:
-      ValueError: k that is no integer of at least 1, no examples, or a batch size below 1.
+      ValueError: k is not an integer of at least 1, there are no examples, or the batch size is below 1.
     """
     check_num_samples(num_samples)
 

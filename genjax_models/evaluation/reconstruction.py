@@ -1,4 +1,4 @@
-"""How far the autoencoder's reconstructions are from held-out data."""
+"""The error of an autoencoder's reconstructions of held-out data."""
 
 from genjax_models.evaluation.examples import map_examples
 from genjax_models.models.autoencoder import AutoencoderModel
@@ -9,7 +9,7 @@ from genjax_models.types import Array, PRNGKey, Variables
 def held_out_error(
     model: AutoencoderModel, variables: Variables, key: PRNGKey, x: Array, *, batch_size: int = 500
 ) -> dict[str, Array]:
-    """The "squared_error" |x - g(f(x))|^2 of each example, `[n]`. Nothing is drawn; the batch size changes nothing."""
+    """Returns the "squared_error" |x - g(f(x))|^2 of each example, `[n]`, without random draws."""
 
     def one(_, x: Array) -> Array:
         x = x[None]
