@@ -159,7 +159,7 @@ def table_of_objectives(runs: Sequence[Path]) -> str:
             nll = f"{test['negative_log_likelihood']:.1f} ± {test['negative_log_likelihood_se']:.1f}"
         samples = run.system.draw(run.players, jax.random.key(0), len(data.test.x))
         row(_OBJECTIVES[run.config.objective], samples, nll, f"{result['seconds']['running']:.0f}")
-    row("training images", data.seen(slice(len(data.test.x))).x)
+    row("training images", data.training_examples(slice(len(data.test.x))).x)
     return "\n".join(lines)
 
 

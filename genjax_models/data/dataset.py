@@ -158,7 +158,8 @@ def check(where: str, split: Split, range: Range | None = None) -> Split:
             x = x.astype(np.float32)
         finite = np.isfinite(x).reshape(len(x), -1).all(axis=1)
         if not finite.all():
-            raise InputError(f"{where}: values must be finite, got another in row {int(np.argmin(finite))}")
+            row = int(np.argmin(finite))
+            raise InputError(f"{where}: values must be finite, got {x[row][~np.isfinite(x[row])][0]} in row {row}")
     elif x.dtype != np.uint8:
         raise InputError(f"{where}: x must be uint8, bool or floating point, got {x.dtype}")
     low, high = _range_of(where, x, range)

@@ -49,9 +49,9 @@ class Prepared(NamedTuple):
         """Yields all training examples as a step sees them, at most 2^23 numbers at a time."""
         size = max(1, PART // math.prod(self.train.x.shape[1:]))
         for start in range(0, len(self.train.x), size):
-            yield self.seen(slice(start, start + size))
+            yield self.training_examples(slice(start, start + size))
 
-    def seen(self, rows: slice | np.ndarray) -> Batch:
+    def training_examples(self, rows: slice | np.ndarray) -> Batch:
         """Returns the training examples of these rows as a step sees them; all binary pixels are drawn with one key."""
         some = jax.tree.map(lambda a: a[rows], self.train)
         some = some._replace(x=np.asarray(some.x)) if isinstance(some.x, Records) else some

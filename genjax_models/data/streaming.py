@@ -26,8 +26,8 @@ _AHEAD = 4  # batches that are read in parallel, because a disk serves several r
 class Stream:
     """Endless batches; each epoch is a fresh permutation, without the remainder that fills no batch.
 
-    A process reads its share of each global batch: `batch_size / count` consecutive examples. The concatenated shares
-    of all processes are the batch of one process.
+    A process reads its share of each global batch: `batch_size / count` consecutive examples. All shares together are
+    the batch of a run with one process.
     """
 
     def __init__(self, data: Batch, *, batch_size: int, seed: int, index: int = 0, count: int = 1):

@@ -1,4 +1,4 @@
-"""Folders of data sets that TensorFlow Datasets has prepared: found by name, without imports and without network."""
+"""Finds data sets that TensorFlow Datasets has prepared, by name, without imports and without network."""
 
 import difflib
 import json

@@ -1,9 +1,9 @@
-"""The classifier two-sample test: can samples be told from data? Lopez-Paz and Oquab (2017).
+"""The classifier two-sample test: can a classifier tell samples from data? Lopez-Paz and Oquab (2017).
 
-A classifier learns to tell samples from data on one half of both, and is scored on the other. Where both are of one
-distribution, the labels of the other half are exchangeable whatever was learned, and so the number of samples among the
-points that it takes for samples is hypergeometric: p is the one-sided test of Fisher, which is what permuting the
-labels comes to. It is exact at every size, P(p <= a) <= a, for any classifier.
+A classifier learns to tell samples from data on one half of both, and is scored on the other half. If both have one
+distribution, the labels of the second half are exchangeable for every classifier. So the number of samples among the
+points that it calls samples is hypergeometric, and p is Fisher's one-sided test, equal to a permutation test of the
+labels. It is exact at every size, P(p <= a) <= a, for any classifier.
 """
 
 import math
@@ -20,27 +20,31 @@ from genjax_models.types import Array
 
 
 class ClassifierTest(NamedTuple):
-    """The share of held-out points told right, 1/2 by chance, and the p-value; `n` and `m` count the halves learned
-    from too."""
+    """Result of the test.
+
+    Attributes:
+      accuracy: share of right answers on the second half, 1/2 by chance. Its `n` and `m` count both halves.
+      p_value: p-value of the hypothesis that samples and data have one distribution.
+    """
 
     accuracy: Estimate
     p_value: float
 
 
 def classifier_two_sample_test(samples: Array, data: Array, *, classifier: Any = None) -> ClassifierTest:
-    """The accuracy of a classifier that tells samples from data, on points that it has not seen, and its p-value.
+    """Returns the accuracy of a classifier that tells new samples from new data, and the p-value of the test.
 
-    Of the larger set as many rows are used as the smaller has, evenly spaced. Rows 0, 2, ... are learned from, rows 1,
-    3, ... are scored. Nothing is random.
+    The larger set is thinned evenly to the size of the smaller one. The classifier learns from rows 0, 2, ... and is
+    scored on rows 1, 3, ... Nothing is random.
 
     Args:
       samples: features `[n, d]`, independent of each other, n at least 8.
-      data: features `[m, d]`, m at least 8, new to whatever made the samples.
-      classifier: with `fit(x, label)` and `predict(x)`, as scikit-learn's are; by default the vote of the nearest
-        neighbours, as many as the root of the points learned from (an odd number), as in the paper.
+      data: features `[m, d]`, m at least 8, which the generator has not learned from.
+      classifier: object with `fit(x, label)` and `predict(x)`, as in scikit-learn. By default a vote of the nearest
+        neighbours; their (odd) number is about the square root of the training points, as in the paper.
 
     Raises:
-      ValueError: too few, or features of two sizes or not finite.
+      ValueError: too few rows, or features of two sizes or not finite.
     """
     check_features(8, samples=samples, data=data)
     size = min(len(samples), len(data))
@@ -48,20 +52,20 @@ def classifier_two_sample_test(samples: Array, data: Array, *, classifier: Any =
     of_samples = lambda half: np.repeat([1, 0], [len(x[half]), len(y[half])])
     learned, scored = slice(0, None, 2), slice(1, None, 2)
     fitted = (classifier or _NeighboursVote()).fit(np.concatenate([x[learned], y[learned]]), of_samples(learned))
-    told = np.asarray(fitted.predict(np.concatenate([x[scored], y[scored]])))
+    predicted = np.asarray(fitted.predict(np.concatenate([x[scored], y[scored]])))
     label = of_samples(scored)
-    right, error, *_ = accuracy(told == label)
-    hits = np.sum((told == 1) & (label == 1))
-    p_value = scipy.stats.hypergeom.sf(hits - 1, len(label), np.sum(label == 1), np.sum(told == 1))
+    right, error, *_ = accuracy(predicted == label)
+    hits = np.sum((predicted == 1) & (label == 1))
+    p_value = scipy.stats.hypergeom.sf(hits - 1, len(label), np.sum(label == 1), np.sum(predicted == 1))
     return ClassifierTest(Estimate(right, error, size, size), float(p_value))
 
 
 class _NeighboursVote:
-    """What most of the nearest neighbours are."""
+    """Predicts the class of most nearest neighbours."""
 
     def fit(self, x: np.ndarray, label: np.ndarray) -> "_NeighboursVote":
         self.x, self.label = x, label
-        self.neighbours = 2 * ((math.isqrt(len(x)) - 1) // 2) + 1  # odd: nobody is undecided
+        self.neighbours = 2 * ((math.isqrt(len(x)) - 1) // 2) + 1  # odd, so that no vote is a tie
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Findings: sentences on what deserves attention in the history of a run, for the report."""
+"""Findings: sentences for the report, on problems in the history and the figures of a run."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,23 +12,26 @@ from genjax_models.evaluation.latents import ACTIVITY_THRESHOLD
 from genjax_models.evaluation.symptoms import Row, players_in, rows_with, symptoms
 from genjax_models.types import Array
 
-_NEAR = 0.8  # of log n: from here on mutual information says as much about n as about the model
-_FEW = 10  # samples that count: with fewer, the error of log p(x) is no longer sqrt(R / k)
-
-_SWING = 0.1  # of its best value, by which a held-out figure of a game may vary
+_NEAR = 0.8  # share of log n from which mutual information depends on n as much as on the model
+_FEW = 10  # effective sample size below which the error of log p(x) is not sqrt(R / k)
+_SWING = 0.1  # share of its best value by which a held-out figure of a game may vary
 
 
 class Facts(NamedTuple):
-    """What findings need beside the history.
+    """Facts about a run that the history does not have.
 
-    metric: held-out figure by which the run is judged; `higher_is_better` and `unit` belong to it.
-    adversaries: players of the objective that are adversaries.
-    active: `[latent]`, the latent dimensions in use; a tuple of such arrays for several stochastic layers.
-    bernoulli: whether the likelihood is Bernoulli.
-    density: whether the likelihood is a density, not a probability.
-    values: some of the data, as the model sees them.
-    weights: result of `negative_log_likelihood` on test data, with `num_samples` samples per example.
-    mutual_information: I(x; z) over n test examples, in nats.
+    Attributes:
+      metric: held-out figure by which the best checkpoint is chosen.
+      higher_is_better: whether higher values of the metric are better.
+      unit: unit of the metric.
+      adversaries: players of the objective that are adversaries.
+      active: which latent dimensions are active, `[latent]`; a tuple of such arrays for several stochastic layers.
+      bernoulli: whether the likelihood is Bernoulli.
+      density: whether the likelihood is a density, not a probability.
+      values: some of the data, as the model sees them.
+      weights: result of `negative_log_likelihood` on test data, with `num_samples` samples per example.
+      num_samples: number of samples behind `weights`.
+      mutual_information: I(x; z) over n test examples, in nats.
     """
 
     metric: str = ""
@@ -45,11 +48,11 @@ class Facts(NamedTuple):
 
 
 def findings(history: Sequence[Row], facts: Facts) -> list[str]:
-    """Returns sentences on what deserves attention, the most important first.
+    """Returns sentences on problems of the run, the most important first.
 
     Args:
       history: rows with "step", "split" and metrics, as `runs.fit` makes them.
-      facts: what the rows do not hold.
+      facts: facts that the rows do not have.
     """
     return [
         *_likelihood(facts),
@@ -69,33 +72,33 @@ def _likelihood(facts: Facts) -> Iterator[str]:
     if facts.bernoulli and not binary:
         yield (
             "The data are grey but the likelihood is Bernoulli: the bound is a cross-entropy, not a bound on log p(x)."
-            " Binarise the data, or choose another likelihood."
+            " Binarise the data, or use another likelihood."
         )
     if facts.density and binary:
         yield (
             "The data are binary but the likelihood is a density: the bound can grow without limit, and does not"
-            " compare with that of a Bernoulli likelihood."
+            " compare with the bound of a Bernoulli likelihood. Use a Bernoulli likelihood."
         )
 
 
 def _weights(facts: Facts) -> Iterator[str]:
-    """Whether NLL(k) can be trusted, by the weights that it is a mean of."""
+    """Yields sentences on the reliability of NLL(k), by its importance weights."""
     if not facts.weights:
         return
     k, sizes = facts.num_samples, np.asarray(facts.weights["effective_sample_size"])
-    n, remedy = len(sizes), "Take more samples, or annealed importance sampling, or a better encoder."
+    n, remedy = len(sizes), "Use more samples, annealed importance sampling, or a better encoder."
     if "pareto_k_hat" not in facts.weights:
-        yield f"Whether the NLL({k:,}) can be trusted cannot be told: Pareto k-hat wants 25 samples or more."
+        yield f"The reliability of the NLL({k:,}) is unknown: Pareto k-hat needs at least 25 samples."
         return
     k_hat, limit = np.asarray(facts.weights["pareto_k_hat"]), pareto_k_threshold(k)
     heavy = k_hat > limit
     if count := int(heavy.sum()):
         yield (
-            f"The NLL({k:,}) of {count:,} of {n:,} test examples cannot be trusted: the Pareto k-hat of their weights"
-            f" is above {limit:.2f} (the largest is {k_hat[heavy].max():.2f}), so that their variance is too large to"
-            f" be estimated, and the NLL likely too high by an unknown amount. {remedy}"
+            f"The NLL({k:,}) of {count:,} of {n:,} test examples is unreliable: the Pareto k-hat of their weights is"
+            f" above {limit:.2f} (the largest is {k_hat[heavy].max():.2f}). The variance of the weights is too large to"
+            f" estimate, and the NLL is probably too high by an unknown amount. {remedy}"
         )
-    few = ~(sizes >= _FEW) & ~heavy  # among them those with too few weights above zero to have a k-hat
+    few = ~(sizes >= _FEW) & ~heavy  # includes examples with too few positive weights for a k-hat
     if count := int(few.sum()):
         yield (
             f"The NLL({k:,}) of {count:,} of {n:,} {'other ' if heavy.any() else ''}test examples rests on an effective"
@@ -111,8 +114,8 @@ def _latents(facts: Facts) -> Iterator[str]:
     rule = f"the variance of their posterior mean over data is at most {ACTIVITY_THRESHOLD}"
     if unused == totals:
         yield (
-            f"The posterior has collapsed: all {sum(totals)} latent dimensions are unused ({rule}),"
-            " z says nothing about x."
+            f"The posterior has collapsed: all {sum(totals)} latent dimensions are unused ({rule})."
+            " z has no information about x."
         )
         return
     for layer, (count, total) in enumerate(zip(unused, totals, strict=True), start=1):
@@ -125,12 +128,12 @@ def _latents(facts: Facts) -> Iterator[str]:
 def _information(facts: Facts) -> Iterator[str]:
     if facts.mutual_information is None:
         return
-    information, _, n, *_ = facts.mutual_information
-    cap = math.log(n)
-    if information > _NEAR * cap:
+    information, n = facts.mutual_information.value, facts.mutual_information.n
+    largest = math.log(n)
+    if information > _NEAR * largest:
         yield (
-            f"The mutual information I(x; z), {information:.2f} nats, is close to log n = {cap:.2f}, the most that"
-            f" {n:,} examples can show: the model's own may be far larger. Take more examples."
+            f"The estimate of the mutual information I(x; z), {information:.2f} nats, is close to log n ="
+            f" {largest:.2f}, its maximum with {n:,} examples. The true value may be far larger. Use more examples."
         )
 
 
@@ -144,19 +147,19 @@ def _learning(history: Sequence[Row], facts: Facts) -> Iterator[str]:
     error = rows[-1].get(f"{facts.metric}_se", 0.0)
     name, in_a_game = facts.metric.replace("_", " "), any(player in facts.adversaries for player in players_in(history))
 
-    def amount(value: float, decimals: int = 2) -> str:  # of a small one two digits: none improves by 0.00
+    def amount(value: float, decimals: int = 2) -> str:  # small values have two digits, so that none reads 0.00
         return f"{value:.{decimals}f} {facts.unit}".rstrip() if value >= 0.1 else f"{value:.2g} {facts.unit}".rstrip()
 
     best = int(np.argmax(sign * values))
-    if in_a_game:  # which goes up and down by more than what one evaluation does not know
+    if in_a_game:  # its figures swing by more than the error of one evaluation
         error = max(error, _SWING * abs(values[best]))
     lost = sign * (values[best] - values[-1])
     if lost > error:
         why = (
-            "the game has not settled. The best checkpoint is kept; a lower learning rate, less momentum (b1) or a"
+            "the game has not settled. The best checkpoint is kept. A lower learning rate, less momentum (b1) or a"
             " moving average of the generator may help."
             if in_a_game
-            else "the model overfits. The best checkpoint is kept; more data, a smaller network or weight decay may"
+            else "the model overfits. The best checkpoint is kept. More data, a smaller network or weight decay may"
             " help."
         )
         yield f"The validation {name} was best at step {steps[best]:,} and is {amount(lost)} worse since: {why}"
@@ -165,18 +168,17 @@ def _learning(history: Sequence[Row], facts: Facts) -> Iterator[str]:
     ]
     if train and sign * (train[-1] - values[-1]) > 4 * error > 0:
         yield (
-            f"Training data are {amount(sign * (train[-1] - values[-1]), 1)} better off than held-out data:"
-            " the model has begun to memorise. More data would help more than a larger network."
+            f"The {name} is {amount(sign * (train[-1] - values[-1]), 1)} better on training data than on held-out data:"
+            " the model has begun to memorise. More data will help more than a larger network."
         )
     gained = sign * (values[-1] - np.interp(0.75 * steps[-1], steps, values))
     if best == len(rows) - 1 and gained > 0.5 * error:
-        falling = "The game was still getting better" if in_a_game else "The loss was still falling"
         yield (
-            f"{falling}: the validation {name} improved by {amount(gained)} in the last quarter of the run. Train"
-            " longer."
+            f"The {'game' if in_a_game else 'model'} was still improving: the validation {name} improved by"
+            f" {amount(gained)} in the last quarter of the run. Train longer."
         )
 
 
 def _is(key: str, metric: str) -> bool:
-    """Whether a training row's "player/metric" is this metric."""
+    """Returns whether "player/metric" of a training row is this metric."""
     return key.split("/")[-1] == metric

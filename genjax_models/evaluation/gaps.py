@@ -1,4 +1,4 @@
-"""How far the bound is from log p(x), and whose fault it is: the family's, or the encoder's."""
+"""The gap between the bound and log p(x), split into the part of q's family and the part of the encoder."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -16,7 +16,7 @@ from genjax_models.evaluation.examples import map_examples
 from genjax_models.models.latent_variable import LatentVariableModel
 from genjax_models.types import Array, Batch, PRNGKey, Variables
 
-_BLOCK = 100  # samples in memory at once for each example; part of the meaning of a key, and so no argument
+_BLOCK = 100  # samples in memory at once for each example; draws depend on it, so it is not an argument
 
 Parameters = Mapping[str, Array]
 
@@ -35,70 +35,65 @@ def bound_gaps(
     num_samples: int = 1_000,
     batch_size: int = 50,
 ) -> dict[str, Array]:
-    """The gap of the bound, in two, for each example and in nats (Cremer, Li and Duvenaud, 2018):
+    """Returns the two parts of the bound's gap for each example, in nats (Cremer, Li and Duvenaud, 2018):
 
-        log p(x) - L(q) = [log p(x) - L(q*)] + [L(q*) - L(q)],      q* = argmax of L within q's family, for this x alone
+        log p(x) - L(q) = [log p(x) - L(q*)] + [L(q*) - L(q)],      q* = argmax of L within q's family, for one x only
                            approximation        amortisation
 
-    The first is the price of the family: KL(q* || p(z | x)). The second is that of one encoder for all x.
+    The approximation gap is the cost of the family, KL(q* || p(z | x)). The amortisation gap is the cost of one encoder
+    for all x.
 
-    q* is sought from the encoder's q by Adam, with a rate that falls to zero along a cosine, on the path gradient of L,
-    which has no variance at the posterior itself. Where the search stops short, L(q*) is too low, and some of the
-    amortisation gap is booked as approximation gap: more `steps` should change nothing. L(q) and L(q*) are then
-    estimated from the same fresh noise, none of it seen by the search. A log p(x) that is itself estimated as NLL(k) is
-    low, and makes the gap and its first part small by as much.
+    Adam searches q* from the encoder's q, with a rate that falls to zero along a cosine. It follows the path gradient
+    of L, which has no variance at the posterior. A search that stops too early makes L(q*) too low, and moves a part
+    of the amortisation gap to the approximation gap; so more `steps` should change nothing. L(q) and L(q*) use the same
+    fresh noise, which the search has not used. A log p(x) that is estimated as NLL(k) is too low, and makes the gap and
+    the approximation gap too small by the same amount.
 
     Args:
-      model: with a diagonal or a full-covariance Gaussian as q.
-      variables: of the model (one player's, not the players').
+      model: a model with a diagonal or a full-covariance Gaussian as q.
+      variables: variables of the model (of one player, not of all players).
       key: example i draws from `fold_in(key, i)`.
-      x: `[n, *shape]`.
+      x: examples, `[n, *shape]`.
       log_likelihood: log p(x), `[n]` nats: exact, minus NLL(k), or by annealed importance sampling.
-      label: `[n]`, of a conditional model.
-      steps: of Adam, at least 0.
-      learning_rate: the first, for means in units of z and for logarithms of scales.
-      step_samples: of q, for each gradient.
-      num_samples: of q and of q*, for their bounds.
+      label: classes for a conditional model, `[n]`.
+      steps: steps of Adam, at least 0.
+      learning_rate: first learning rate, for means in units of z and for logarithms of scales.
+      step_samples: samples of q for each gradient.
+      num_samples: samples of q and of q* for their bounds.
       batch_size: examples in memory at once; networks see batch_size times at most 100 (or `step_samples`) of z.
 
     Returns:
-      "gap", "approximation_gap" and "amortisation_gap", each `[n]`; the first is the sum of the others. Differences of
-      estimates, and so of either sign.
+      "gap", "approximation_gap" and "amortisation_gap", each `[n]`; the gap is the sum of its parts. They are
+      differences of estimates, so they may be negative.
 
     Raises:
-      ValueError: q is of another family, `log_likelihood` is not `[n]`, a number of samples that is no integer of at
-        least 1, steps below 0, no examples, or a batch size below 1.
+      ValueError: q has another family, `log_likelihood` is not `[n]`, a number of samples is not an integer of at least
+        1, `steps` is below 0, there are no examples, or the batch size is below 1.
     """
     for samples in (step_samples, num_samples):
         check_num_samples(samples)
     if steps < 0:
-        raise ValueError(f"steps must be at least 0, got {steps}")
+        raise ValueError(f"`steps` must be at least 0, got {steps}")
     if jnp.shape(log_likelihood) != (len(x),):
-        raise ValueError(f"log_likelihood must have the shape ({len(x)},), got {jnp.shape(log_likelihood)}")
+        raise ValueError(f"`log_likelihood` must have shape ({len(x)},), got {jnp.shape(log_likelihood)}")
 
-    def one(key: PRNGKey, example: Batch) -> tuple[Array, Array]:
+    def one(key: PRNGKey, example: Batch) -> tuple[Array, ...]:
         single = jax.tree.map(lambda a: a[None], example)
         x, label = single.x, single.label
         posterior, prior = model.posterior(variables, x, label), model.prior(variables, label)
         likelihood = partial(model.likelihood, variables, label=label)
+        weights = lambda z, q: log_weights(z, x, q, prior, likelihood)
         start, distribution = local_family(posterior)
         search_key, bound_key = jax.random.split(key)
 
         def loss(parameters: Parameters, key: PRNGKey) -> Array:
-            """-L, whose gradient is that of the path alone: the score of q has the mean zero, and is left out."""
+            """Returns -L with the path gradient: without the score of q, whose mean is zero."""
             z = distribution(parameters).sample(seed=key, sample_shape=step_samples)
             fixed = distribution(jax.lax.stop_gradient(parameters))
-            return -jnp.mean(log_weights(z, x, fixed, prior, likelihood))
-
-        def bound(q: distrax.Distribution) -> Array:
-            def block(j: Array) -> Array:
-                z = q.sample(seed=fold_in(bound_key, j), sample_shape=_BLOCK)
-                return log_weights(z, x, q, prior, likelihood)
-
-            return jnp.mean(jax.lax.map(block, jnp.arange(-(-num_samples // _BLOCK))).reshape(-1)[:num_samples])
+            return -jnp.mean(weights(z, fixed))
 
         best = distribution(_minimise(loss, start, search_key, steps, learning_rate))
-        return bound(distribution(start)), bound(best)
+        return tuple(_bound(weights, q, bound_key, num_samples) for q in (distribution(start), best))
 
     of_encoder, of_best = map_examples(one, key, Batch(x, label), batch_size=batch_size)
     return {
@@ -111,10 +106,10 @@ def bound_gaps(
 def local_family(
     posterior: distrax.Distribution,
 ) -> tuple[Parameters, Callable[[Parameters], distrax.Distribution]]:
-    """A Gaussian's parameters, any numbers each, and the way back to a Gaussian of its family.
+    """Returns the unconstrained parameters of a Gaussian, and the function from parameters to a Gaussian of its family.
 
     Raises:
-      ValueError: neither a diagonal nor a full-covariance Gaussian.
+      ValueError: `posterior` is neither a diagonal nor a full-covariance Gaussian over vectors.
     """
     match posterior:
         case distrax.Independent(distribution=distrax.Normal(loc=mean, scale=scale)) if len(posterior.event_shape) == 1:
@@ -122,9 +117,7 @@ def local_family(
         case FullCovarianceNormal(mean_=mean, factor=factor):
             log_diagonal = jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1))
             return {"mean": mean, "log_diagonal": log_diagonal, "below": jnp.tril(factor, -1)}, _full_covariance
-    raise ValueError(
-        f"q* is sought among diagonal or full-covariance Gaussians over vectors, and q is {type(posterior).__name__}"
-    )
+    raise ValueError(f"q must be a diagonal or full-covariance Gaussian over vectors, got {type(posterior).__name__}")
 
 
 def _diagonal(p: Parameters) -> distrax.Independent:
@@ -136,10 +129,20 @@ def _full_covariance(p: Parameters) -> FullCovarianceNormal:
     return FullCovarianceNormal(p["mean"], jnp.tril(p["below"], -1) + diagonal)
 
 
+def _bound(weights: Callable, q: distrax.Distribution, key: PRNGKey, num_samples: int) -> Array:
+    """Returns the mean of the log weights of `num_samples` samples; block j draws from `fold_in(key, j)`."""
+
+    def block(j: Array) -> Array:
+        z = q.sample(seed=fold_in(key, j), sample_shape=_BLOCK)
+        return weights(z, q)
+
+    return jnp.mean(jax.lax.map(block, jnp.arange(-(-num_samples // _BLOCK))).reshape(-1)[:num_samples])
+
+
 def _minimise(
     loss: Callable[[Parameters, PRNGKey], Array], start: Parameters, key: PRNGKey, steps: int, learning_rate: float
 ) -> Parameters:
-    """Adam with a rate that falls to zero along a cosine; step t draws from `fold_in(key, t)`."""
+    """Minimises by Adam with a rate that falls to zero along a cosine; step t draws from `fold_in(key, t)`."""
     optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, max(steps, 1)))
 
     def step(state: tuple, t: Array) -> tuple[tuple, None]:

@@ -1,4 +1,4 @@
-"""What the latent variables are used for."""
+"""Usage of the latent dimensions: posterior means, active units, and KL by dimension."""
 
 from typing import NamedTuple
 
@@ -13,15 +13,18 @@ from genjax_models.evaluation.examples import map_examples
 from genjax_models.models.latent_variable import LatentVariableModel
 from genjax_models.types import Array, Batch, PRNGKey, Variables
 
-# A unit is active if the variance over data of its posterior mean is above this (Burda et al., 2015, section 5.1).
+# A unit is active if its posterior mean has a larger variance over data (Burda et al., 2015, section 5.1).
 ACTIVITY_THRESHOLD = 0.01
 
 
 class LatentUsage(NamedTuple):
-    """How the latent dimensions of one stochastic layer are used over a set of n examples.
+    """Usage of the latent dimensions of one stochastic layer, over n examples.
 
-    `means` `[n, latent]` E_q[z | x]; `activity` `[latent]` their variance over data; `active` `[latent]` booleans;
-    `kl_by_dimension` `[latent]` nats, mean over data, or None where q or p does not factorise.
+    Attributes:
+      means: posterior means E_q[z | x], `[n, latent]`.
+      activity: variance of the means over data, `[latent]`.
+      active: whether each dimension is active, `[latent]`.
+      kl_by_dimension: mean KL over data, `[latent]` nats; None if q or p does not factorise.
     """
 
     means: Array
@@ -33,18 +36,18 @@ class LatentUsage(NamedTuple):
 def latent_usage(
     model: LatentVariableModel, variables: Variables, x: Array, *, label: Array | None = None, batch_size: int = 500
 ) -> LatentUsage:
-    """Posterior means, active units and KL by dimension over `x` `[n, *shape]`; nothing is drawn.
+    """Returns posterior means, active units and KL by dimension over `x`, without random draws.
 
     Args:
-      model: with one stochastic layer; of more, `latent_usage_by_layer` tells.
-      variables: of the model (one player's, not the players').
-      x: `[n, *shape]`.
-      label: `[n]`, of a conditional model.
+      model: a model with one stochastic layer; use `latent_usage_by_layer` for several layers.
+      variables: variables of the model (of one player, not of all players).
+      x: examples, `[n, *shape]`.
+      label: classes for a conditional model, `[n]`.
       batch_size: examples in memory at once; no figure depends on it.
 
     Raises:
-      ValueError: the mean of q has no closed form (several stochastic layers, or a flow), there are no
-        examples, or a batch size below 1.
+      ValueError: the mean of q has no closed form (several stochastic layers, or a flow), there are no examples, or the
+        batch size is below 1.
     """
 
     def one(_, example: Batch) -> tuple[Array, Array | None]:
@@ -53,7 +56,7 @@ def latent_usage(
         posterior = model.posterior(variables, x, label)
         if not _has_mean(posterior):
             raise ValueError(
-                f"the mean of q, a {posterior.name}, has no closed form: use latent_usage_by_layer, which draws samples"
+                f"q must have a mean in closed form, got {posterior.name}. Draw samples: use latent_usage_by_layer"
             )
         return posterior.mean()[0], _kl_by_dimension(posterior, model.prior(variables, label))
 
@@ -71,33 +74,32 @@ def latent_usage_by_layer(
     num_samples: int = 100,
     batch_size: int = 50,
 ) -> tuple[LatentUsage, ...]:
-    """Posterior means and active units of z_1, ..., z_L, by samples of q; there is no KL by dimension.
+    """Returns posterior means and active units of z_1, ..., z_L, by samples of q; there is no KL by dimension.
 
-    The mean of the first vector of q's chain is exact. That of another averages its conditional mean over
-    `num_samples` draws of the vector before, E_q[z_l | x] = E_q[E[z_l | z_{l-1}] | x], and so varies over data by
-    chance as well: by the variance within an example / `num_samples`. This is estimated from the same draws and taken
-    off (one-way analysis of variance), so that `activity` is unbiased, and that of a unit without any falls on either
-    side of zero.
+    The mean of the first vector of q's chain is exact. The mean of a later vector averages its conditional mean over
+    `num_samples` draws of the vector before, E_q[z_l | x] = E_q[E[z_l | z_{l-1}] | x]. So it varies over data by chance
+    too, by the variance within an example / `num_samples`. This variance is estimated from the same draws and
+    subtracted (one-way analysis of variance). So `activity` is unbiased, and may be negative for an unused unit.
 
     Args:
-      model: whose posterior is a `Chain`, or one over vectors. The one layer of such a model is that of `latent_usage`
-        where its mean is closed; where it is not, draws are averaged and what they add by chance is taken off likewise.
-      variables: of the model (one player's, not the players').
+      model: a model whose posterior is a `Chain`, or a distribution over vectors. The layer of the latter is the result
+        of `latent_usage` if the mean has a closed form; if not, draws are averaged and corrected in the same way.
+      variables: variables of the model (of one player, not of all players).
       key: example i draws from `fold_in(key, i)`.
-      x: `[n, *shape]`.
-      label: `[n]`, of a conditional model.
+      x: examples, `[n, *shape]`.
+      label: classes for a conditional model, `[n]`.
       num_samples: draws for each example, at least 2.
       batch_size: examples in memory at once, each with `num_samples` draws; no figure depends on it.
 
     Returns:
-      A `LatentUsage` for each layer, from the one nearest to the data up.
+      A `LatentUsage` for each layer, from the layer nearest to the data up.
 
     Raises:
       ValueError: fewer than two samples, no examples, or a batch size below 1.
     """
     check_num_samples(num_samples)
     if num_samples < 2:
-        raise ValueError(f"the variance within an example is estimated from at least 2 samples, got {num_samples}")
+        raise ValueError(f"`num_samples` must be at least 2, got {num_samples}")
     if _has_mean(model.posterior(variables, x[:1], None if label is None else label[:1])):
         return (latent_usage(model, variables, x, label=label, batch_size=batch_size),)
 
@@ -108,7 +110,7 @@ def latent_usage_by_layer(
         return tuple((jnp.mean(mean, axis=0), jnp.var(mean, axis=0, ddof=1)) for mean in means)
 
     layers = map_examples(one, key, Batch(x, label), batch_size=batch_size)
-    by_chance = (1 - 1 / len(x)) / num_samples  # of the variance within, in the variance over n examples
+    by_chance = (1 - 1 / len(x)) / num_samples  # of the variance within examples, which the variance over data has too
     return tuple(
         _usage(means, jnp.var(means, axis=0) - by_chance * jnp.mean(within, axis=0)) for means, within in layers
     )
@@ -127,7 +129,7 @@ def _has_mean(posterior: distrax.Distribution) -> bool:
 
 
 def _conditional_means(posterior: distrax.Distribution, key: PRNGKey, num_samples: int) -> list[Array]:
-    """E[z_l | the vector before] `[num_samples, d_l]` of a batch of one, from z_1 up; z itself where q is no chain."""
+    """Returns E[z_l | the vector before] `[num_samples, d_l]` of one example, from z_1 up; z itself without a chain."""
     z = posterior.sample(seed=key, sample_shape=num_samples)
     if not isinstance(posterior, Chain):
         return [z[:, 0]]
@@ -138,7 +140,7 @@ def _conditional_means(posterior: distrax.Distribution, key: PRNGKey, num_sample
 
 
 def _kl_by_dimension(posterior: distrax.Distribution, prior: distrax.Distribution) -> Array | None:
-    """KL of each dimension `[latent]` of a batch of one, where q and p have it."""
+    """Returns the KL of each dimension `[latent]` of one example; None if q or p does not factorise."""
     try:
         return kl_by_dimension(posterior, prior)[0]
     except ValueError:

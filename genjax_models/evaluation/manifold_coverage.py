@@ -1,15 +1,15 @@
-"""Fidelity and coverage apart: which samples lie where data are, and which data have samples near them.
+"""Fidelity and coverage as two figures: the samples that lie among data, and the data that have samples nearby.
 
-Each point stands for the ball up to its k-th nearest neighbour of its own kind, itself not counted:
+Each point stands for the ball up to its k-th nearest neighbour of its own kind, without the point itself:
 
     precision   share of samples in a ball of the data            Kynkäänniemi et al. (2019)
     recall      share of data in a ball of the samples            the same
     density     balls of the data that a sample is in, over k     Naeem et al. (2020)
     coverage    share of data with a sample in their ball         the same
 
-Of two sets of one distribution density is 1 in expectation and coverage 1 - 1 / 2^k or so at n = m (exactly: 1 minus
-the chance that the k nearest of a datum are all data); precision and recall depend on dimension and n. One outlier has
-a large ball, and raises precision and recall.
+For two sets of one distribution the expected density is 1, and coverage is about 1 - 1 / 2^k at n = m (exactly: 1 minus
+the probability that the k nearest points of a datum are all data). Precision and recall depend on dimension and n. One
+outlier has a large ball, and raises precision and recall.
 """
 
 import numpy as np
@@ -19,27 +19,27 @@ from genjax_models.evaluation.estimates import GROUPS, Estimate, jackknife_error
 from genjax_models.evaluation.features import check_features
 from genjax_models.types import Array
 
-_BLOCK = 1024  # rows at a time, beside all others
+_BLOCK = 1024  # rows that are compared with all others at a time
 
 
 def manifold_coverage(samples: Array, data: Array, *, neighbours: int = 5) -> dict[str, Estimate]:
-    """The four figures by name, with standard errors by the jackknife of 20 groups.
+    """Returns the four figures by name, with standard errors by the jackknife of 20 groups.
 
-    The errors are cautious: of Gaussians in 2 and 32 dimensions, n = m = 100 and 400, they were 1.2 to 2.3 times the
-    standard deviation over draws, where the binomial error of a share, which takes the balls as given, was down to 0.4.
+    The errors are cautious: for Gaussians in 2 and 32 dimensions, n = m = 100 and 400, they were 1.2 to 2.3 times the
+    standard deviation over draws. The binomial error of a share, with fixed balls, was down to 0.4 times.
 
-    On the host, in float64; O((n + m)^2) time, memory linear in n + m.
+    It runs on the host, in float64, in O((n + m)^2) time and memory linear in n + m.
 
     Args:
       samples: features `[n, d]`.
       data: features `[m, d]`.
-      neighbours: k, at least 1; n and m are at least k + 2 (the jackknife leaves one out at the least).
+      neighbours: k, at least 1; n and m must be at least k + 2, because the jackknife leaves at least one out.
 
     Returns:
       "precision", "recall", "density" and "coverage".
 
     Raises:
-      ValueError: too few, or features of two sizes or not finite.
+      ValueError: too few rows, or features of two sizes or not finite.
     """
     check_size("neighbours", neighbours)
     check_features(neighbours + 2, samples=samples, data=data)
@@ -54,48 +54,48 @@ def manifold_coverage(samples: Array, data: Array, *, neighbours: int = 5) -> di
 
 
 def _values(x: np.ndarray, y: np.ndarray, k: int) -> dict[str, np.ndarray]:
-    """Each figure without one of the groups, `[groups + 1]`, the last with all rows there."""
+    """Returns each figure without each of the groups, `[groups + 1]`; the last value is with all rows."""
     groups = min(GROUPS, len(x), len(y))
-    x_there, y_there = _there(len(x), groups), _there(len(y), groups)
+    x_left, y_left = _left(len(x), groups), _left(len(y), groups)
     x_radius, y_radius = _radii(x, k, groups), _radii(y, k, groups)
     in_balls, recalled = np.zeros((groups + 1, len(x))), np.zeros((groups + 1, len(y)), bool)
     covered = np.zeros((groups + 1, len(y)), bool)
     for rows in _blocks(len(x)):
         squared = _squared_distances(x[rows], y)
         for g in range(groups + 1):
-            in_y = (squared <= y_radius[g]) & y_there[g]
+            in_y = (squared <= y_radius[g]) & y_left[g]
             in_balls[g, rows] = in_y.sum(axis=1)
-            covered[g] |= (in_y & x_there[g, rows, None]).any(axis=0)
-            recalled[g] |= ((squared <= x_radius[g, rows, None]) & x_there[g, rows, None]).any(axis=0)
+            covered[g] |= (in_y & x_left[g, rows, None]).any(axis=0)
+            recalled[g] |= ((squared <= x_radius[g, rows, None]) & x_left[g, rows, None]).any(axis=0)
     return {
-        "precision": _mean(in_balls > 0, x_there),
-        "recall": _mean(recalled, y_there),
-        "density": _mean(in_balls, x_there) / k,
-        "coverage": _mean(covered, y_there),
+        "precision": _mean(in_balls > 0, x_left),
+        "recall": _mean(recalled, y_left),
+        "density": _mean(in_balls, x_left) / k,
+        "coverage": _mean(covered, y_left),
     }
 
 
-def _there(n: int, groups: int) -> np.ndarray:
-    """Which rows are left without group g, `[groups + 1, n]`; all of them in the last."""
+def _left(n: int, groups: int) -> np.ndarray:
+    """Returns which rows are left without group g, `[groups + 1, n]`; the last has all rows."""
     return np.arange(n) % groups != np.arange(groups + 1)[:, None]
 
 
-def _mean(values: np.ndarray, there: np.ndarray) -> np.ndarray:
-    return (values * there).sum(axis=1) / there.sum(axis=1)
+def _mean(values: np.ndarray, left: np.ndarray) -> np.ndarray:
+    return (values * left).sum(axis=1) / left.sum(axis=1)
 
 
 def _radii(z: np.ndarray, k: int, groups: int) -> np.ndarray:
-    """The squared distance of each point to its k-th neighbour among those left, `[groups + 1, n]`."""
+    """Returns the squared distance of each point to its k-th neighbour among the rows left, `[groups + 1, n]`."""
     radii = np.empty((groups + 1, len(z)))
     for rows in _blocks(len(z)):
         squared = _squared_distances(z[rows], z)
-        squared[np.arange(len(squared)), np.arange(len(z))[rows]] = np.inf  # nobody is a neighbour of oneself
+        squared[np.arange(len(squared)), np.arange(len(z))[rows]] = np.inf  # a point is not its own neighbour
         # A k-th neighbour of all but one group is among the k nearest of each of the others.
         parts = [squared[:, g::groups] for g in range(groups)]
         nearest = [np.partition(part, min(k, part.shape[1]) - 1)[:, :k] for part in parts]
         for g in range(groups + 1):
-            left = np.concatenate([of for i, of in enumerate(nearest) if i != g], axis=1)
-            radii[g, rows] = np.partition(left, k - 1)[:, k - 1]
+            others = np.concatenate([part for i, part in enumerate(nearest) if i != g], axis=1)
+            radii[g, rows] = np.partition(others, k - 1)[:, k - 1]
     return radii
 
 

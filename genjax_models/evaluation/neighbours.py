@@ -1,4 +1,4 @@
-"""Nearest training neighbours: has a generator learned, or memorised?"""
+"""Nearest training neighbours of samples: has the generator memorised training data?"""
 
 from collections.abc import Iterable
 from functools import partial
@@ -14,25 +14,25 @@ from genjax_models.evaluation.estimates import Estimate
 from genjax_models.evaluation.features import check_features, flat
 from genjax_models.types import Array
 
-_BLOCK = 256  # rows at a time, beside all training examples
+_BLOCK = 256  # rows that are compared with all training examples at a time
 
 
 class Neighbours(NamedTuple):
-    """`indices` `[n, k]` of training examples and `distances` `[n, k]` to them, the nearest first."""
+    """The `indices` `[n, k]` of the nearest training examples, and the `distances` `[n, k]`, nearest first."""
 
     indices: Array
     distances: Array
 
 
 def nearest_neighbours(x: Array, train: Array, *, neighbours: int = 1) -> Neighbours:
-    """The nearest of `train` in Euclidean distance, for each of `x`.
+    """Returns the nearest of `train` in Euclidean distance, for each of `x`.
 
-    Distances are of the differences themselves, so that a copy is at 0; ties go to the lower index. Images or features
-    alike: both are taken as vectors. 256 rows at a time are compared with all of `train`.
+    Distances are computed from differences, so that a copy is at 0; ties go to the lower index. Images and features are
+    flattened to vectors. 256 rows at a time are compared with all of `train`.
 
     Args:
-      x: `[n, ...]`.
-      train: `[m, ...]`, prepared as x is (in the same range; `Prepared.train` is as it is stored).
+      x: images or features, `[n, ...]`.
+      train: training examples in the same range, `[m, ...]`, as `Prepared.training_examples`.
       neighbours: k, from 1 to m.
 
     Raises:
@@ -42,33 +42,33 @@ def nearest_neighbours(x: Array, train: Array, *, neighbours: int = 1) -> Neighb
     check_features(1, samples=x, training_examples=train)
     check_size("neighbours", neighbours)
     if neighbours > len(train):
-        raise ValueError(f"neighbours must be at most the {len(train)} training examples, got {neighbours}")
+        raise ValueError(f"`neighbours` must be 1 to {len(train)} training examples, got {neighbours}")
     return _nearest(as_points(x), as_points(train), neighbours)
 
 
 def nearest_in_parts(x: Array, parts: Iterable[Array]) -> Neighbours:
-    """As `nearest_neighbours`, of training examples that come in parts, one after the other: memory need hold but one.
+    """Returns the nearest training example, for each of `x`, with one part of the training examples in memory.
 
     Args:
-      x: `[n, ...]`.
-      parts: `[m_i, ...]` each; indices count through all.
+      x: images or features, `[n, ...]`.
+      parts: parts of the training examples, `[m_i, ...]`; indices count through all parts.
 
     Returns:
       The nearest: leaves `[n, 1]`.
 
     Raises:
-      ValueError: as `nearest_neighbours`; no parts.
+      ValueError: as `nearest_neighbours`; or there are no parts.
     """
     best, before = None, 0
     for part in parts:
-        found = nearest_neighbours(x, part)
-        found = found._replace(indices=found.indices + before)
+        nearest = nearest_neighbours(x, part)
+        nearest = nearest._replace(indices=nearest.indices + before)
         before += len(part)
         if best is not None:
-            found = jax.tree.map(partial(jnp.where, found.distances < best.distances), found, best)
-        best = found
+            nearest = jax.tree.map(partial(jnp.where, nearest.distances < best.distances), nearest, best)
+        best = nearest
     if best is None:
-        raise ValueError("training_examples must be at least 1, got no part of them")
+        raise ValueError("`parts` must hold at least 1 training example, got no part")
     return best
 
 
@@ -81,37 +81,37 @@ def _nearest(x: Array, train: Array, k: int) -> Neighbours:
 
 
 def data_copying(samples: Array, train: Array, test: Array) -> Estimate:
-    """P(a sample is nearer to training data than a test example is): the test of Meehan, Chaudhuri and Dasgupta (2020).
+    """Returns P(a sample is nearer to training data than a test example): Meehan, Chaudhuri and Dasgupta (2020).
 
-    The distance to the nearest training example is compared over all pairs of a sample and a test example, ties for
-    half: Mann and Whitney's statistic over n m, with its standard error by DeLong et al. (1988). 1/2 where samples are
-    as far from the training data as new data are; towards 1 where they are copies; below where they are far from all
-    data. Samples that are smooth (means of p(x | z), say) are near to everything in pixels: look at the pictures.
+    All pairs of a sample and a test example compare their distances to the nearest training example; ties count one
+    half. The figure is Mann and Whitney's statistic over n m, with the standard error of DeLong et al. (1988). It is
+    1/2 if samples are as far from training data as new data, near 1 if they are copies, and below 1/2 if they are far
+    from all data. Smooth samples (means of p(x | z), for example) are near to everything in pixels: look at pictures.
 
     Args:
-      samples: `[n, ...]`, images or features, n at least 2.
-      train: `[k, ...]`, what the generator has learned from, prepared as the others are.
-      test: `[m, ...]`, held out, m at least 2.
+      samples: images or features, `[n, ...]`, n at least 2.
+      train: training data of the generator, `[k, ...]`, prepared as the samples.
+      test: held-out data, `[m, ...]`, m at least 2.
 
     Returns:
-      The share as a `Estimate`; training data count as given.
+      The probability; its error takes training data as fixed.
 
     Raises:
-      ValueError: too few, of different sizes, not finite or not floating point.
+      ValueError: too few examples, of different sizes, not finite or not floating point.
     """
     check_features(2, samples=flat(samples), test_examples=flat(test))
     return data_copying_by_distances(*(nearest_neighbours(x, train).distances[:, 0] for x in (samples, test)))
 
 
 def data_copying_by_distances(of_samples: Array, of_test: Array) -> Estimate:
-    """`data_copying`, of distances to the nearest training example: `[n]` of samples, `[m]` of test examples."""
+    """Returns `data_copying` by distances to the nearest training example: `[n]` of samples, `[m]` of test examples."""
     of_samples, of_test = np.sort(of_samples), np.sort(of_test)
-    nearer = 1 - _share_below(of_test, of_samples)  # of the test examples, for each sample
-    farther = _share_below(of_samples, of_test)  # of the samples, for each test example
+    nearer = 1 - _share_below(of_test, of_samples)  # for each sample, the share of test examples farther away
+    farther = _share_below(of_samples, of_test)  # for each test example, the share of samples nearer
     variance = np.var(nearer, ddof=1) / len(nearer) + np.var(farther, ddof=1) / len(farther)
     return Estimate(float(np.mean(nearer)), float(np.sqrt(variance)), len(nearer), len(farther))
 
 
 def _share_below(ordered: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The share of `ordered` that is below each value, ties for half."""
+    """Returns the share of `ordered` below each value; ties count one half."""
     return (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")) / (2 * len(ordered))

@@ -1,13 +1,13 @@
-"""The log-likelihood of a window on samples, as the papers of GANs and GMMNs report it.
+"""The log-likelihood of a Parzen window on samples, as papers of GANs and GMMNs report it.
 
     p_h(x) = 1/n sum_i N(x; y_i, h^2 I)            y_i samples, h the bandwidth that is best on validation data
 
-It is the likelihood of another model, and says little about the one that drew the samples: Theis, van den Oord and
-Bethge (2016). In hundreds of dimensions no number of samples comes near to the model's own likelihood; the order in
-which it puts models need not be theirs; k-means centres score better than draws from the data themselves; and it does
-not see memorised training images. It is here so that published figures have something to stand beside: 10,000 samples
-of images in [0, 1] give 225 +- 2 nats for the GAN of Goodfellow et al. (2014) and 147 +- 2 (282 +- 2 with an
-autoencoder) for the GMMN of Li, Swersky and Zemel (2015), on MNIST.
+It is the likelihood of another model, and says little about the model of the samples (Theis, van den Oord and Bethge,
+2016). In hundreds of dimensions no number of samples comes near to the model's own likelihood. Its order of models may
+be wrong; k-means centres score better than draws from the data; and it does not detect memorised training images. It
+is here for comparison with published figures: 10,000 samples of images in [0, 1] give 225 +- 2 nats for the GAN of
+Goodfellow et al. (2014) and 147 +- 2 (282 +- 2 with an autoencoder) for the GMMN of Li, Swersky and Zemel (2015), on
+MNIST.
 """
 
 import math
@@ -29,10 +29,12 @@ BANDWIDTHS = tuple(10 ** (i / 9 - 1) for i in range(10))  # 0.1 to 1, of Goodfel
 
 
 class ParzenWindow(NamedTuple):
-    """`log_likelihood` of the test data in nats, at `bandwidth`, the best of those tried on validation data.
+    """Result of `parzen_window`.
 
-    `validation` are its mean log-likelihoods there, by bandwidth; `at_edge` says that the best is the first or the last
-    of several, so that a better one may lie outside.
+    Attributes:
+      log_likelihood: mean log-likelihood of the test data, in nats, at `bandwidth`.
+      bandwidth: the bandwidth that is best on validation data.
+      validation: mean log-likelihood of the validation data, by bandwidth.
     """
 
     log_likelihood: Estimate
@@ -41,7 +43,7 @@ class ParzenWindow(NamedTuple):
 
     @property
     def at_edge(self) -> bool:
-        """Whether the grid should be wider."""
+        """Returns whether the best bandwidth is the lowest or highest of several, so that the grid should be wider."""
         return len(self.validation) > 1 and self.bandwidth in (min(self.validation), max(self.validation))
 
 
@@ -53,18 +55,18 @@ def parzen_window(
     bandwidths: Sequence[float] = BANDWIDTHS,
     block_size: int = 250,
 ) -> ParzenWindow:
-    """The mean log-likelihood of `test` and its standard error over test examples; trust it as far as said above.
+    """Returns the mean log-likelihood of `test`, with its standard error over test examples.
 
     Args:
-      samples: `[n, ...]` of the model; 10,000 in the papers. Fewer give less.
-      validation: `[k, ...]`, held out, and not `test`: the bandwidth is chosen here.
-      test: `[m, ...]`, in the same range. The figure depends on it: papers take [0, 1].
-      bandwidths: h, positive.
-      block_size: examples at a time, beside all samples: memory is O(block_size n).
+      samples: samples of the model, `[n, ...]`; 10,000 in the papers. Fewer samples give a lower figure.
+      validation: held-out data, other than `test`, `[k, ...]`, on which the bandwidth is chosen.
+      test: held-out data in the same range, `[m, ...]`. The figure depends on the range: papers use [0, 1].
+      bandwidths: values of h, positive.
+      block_size: examples that are compared with all samples at a time: memory is O(block_size n).
 
     Raises:
-      ValueError: none of some of the three; different sizes, not finite or not floating point; no positive bandwidths,
-        or a `block_size` below 1.
+      ValueError: one of the three is empty, of another size, not finite or not floating point; a bandwidth is not
+        positive, or `block_size` is below 1.
     """
     samples, validation, test = flat(samples), flat(validation), flat(test)
     check_features(1, samples=samples, validation_examples=validation, test_examples=test)
@@ -79,12 +81,15 @@ def parzen_window(
 def parzen_log_density(
     x: Array, samples: Array, bandwidths: Sequence[float] = BANDWIDTHS, *, block_size: int = 250
 ) -> Array:
-    """log p_h(x) of each bandwidth h and each example, `[bandwidths, m]`, nats; arguments and errors as above."""
+    """Returns log p_h(x) for each bandwidth h and each example x, `[bandwidths, m]`, nats.
+
+    Arguments and errors are as in `parzen_window`.
+    """
     x, samples = flat(x), flat(samples)
     check_features(1, samples=samples, examples=x)
     check_size("block_size", block_size)
     if not len(bandwidths) or not all(math.isfinite(h) and h > 0 for h in bandwidths):
-        raise ValueError(f"bandwidths must be positive numbers, got {tuple(bandwidths)}")
+        raise ValueError(f"`bandwidths` must be positive numbers, got {tuple(bandwidths)}")
     return _log_density(as_points(x), as_points(samples), jnp.asarray(bandwidths, jnp.float32), block_size).T
 
 

@@ -1,4 +1,4 @@
-"""p(z | x) itself, of one example and one or two latent dimensions: on a grid that is moved and narrowed to it."""
+"""p(z | x) of one example with one or two latent dimensions, on a grid that zooms in on the posterior."""
 
 from typing import NamedTuple
 
@@ -15,17 +15,17 @@ from genjax_models.types import Array, PRNGKey, Variables
 
 
 class PiecewiseConstant(distrax.Distribution):
-    """A density that is constant in each cell of a grid of equal steps, and zero outside.
+    """A density that is constant in each cell of an even grid, and zero outside.
 
-    A cell is drawn by the inverse CDF in float32, which tells masses above 1e-7 apart, and a point in it uniformly.
+    A draw takes a cell by the inverse CDF in float32, which resolves masses above 1e-7, and then a uniform point in it.
 
     Args:
-      first: the centre of cell (0, ...), `[d]`.
+      first: centre of the first cell, `[d]`.
       spacing: sides of a cell, `[d]`.
-      log_mass: of the cells, up to a constant, `[n_1, ..., n_d]`; -inf is no mass.
+      log_mass: log mass of each cell, up to a constant, `[n_1, ..., n_d]`; -inf is no mass.
 
     Raises:
-      ValueError: the three disagree about d.
+      ValueError: the arguments have different d.
     """
 
     def __init__(self, first: Array, spacing: Array, log_mass: Array):
@@ -35,7 +35,7 @@ class PiecewiseConstant(distrax.Distribution):
         log_mass = np.asarray(log_mass, np.float64)
         if not self._corner.shape == self._spacing.shape == (log_mass.ndim,):
             raise ValueError(
-                f"log_mass has {log_mass.ndim} dimensions, first and spacing must have as many numbers,"
+                f"`first` and `spacing` must have as many numbers as `log_mass` has dimensions, {log_mass.ndim},"
                 f" got shapes {np.shape(first)} and {np.shape(spacing)}"
             )
         cumulative = np.cumsum(softmax(log_mass))
@@ -44,7 +44,7 @@ class PiecewiseConstant(distrax.Distribution):
 
     @property
     def event_shape(self) -> tuple[int]:
-        """Of a point."""
+        """Returns the shape of a point, `(d,)`."""
         return self._spacing.shape
 
     def _sample_n(self, key: PRNGKey, n: int) -> Array:
@@ -61,11 +61,13 @@ class PiecewiseConstant(distrax.Distribution):
 
 
 class PosteriorGrid(NamedTuple):
-    """log p(x, z) of one x in a window about its posterior.
+    """log p(x, z) of one x in a window around its posterior.
 
-    `axes` are the coordinates of the nodes, `[nodes]` for each dimension of z; `log_joint` `[nodes]` or
-    `[nodes, nodes]`, nats, in the order of the axes; `log_likelihood` is log p(x) and `quadrature_error` its distance,
-    in nats, to the same rule with twice the spacing.
+    Attributes:
+      axes: coordinates of the nodes, `[nodes]` for each dimension of z.
+      log_joint: log p(x, z) at the nodes, `[nodes]` or `[nodes, nodes]`, nats, in the order of the axes.
+      log_likelihood: log p(x), in nats.
+      quadrature_error: distance from `log_likelihood` to the result with twice the spacing, in nats.
     """
 
     axes: tuple[np.ndarray, ...]
@@ -75,20 +77,20 @@ class PosteriorGrid(NamedTuple):
 
     @property
     def z(self) -> Array:
-        """The nodes, `[nodes, latent]` or `[nodes, nodes, latent]`."""
+        """Returns the nodes, `[nodes, latent]` or `[nodes, nodes, latent]`."""
         return nodes_at(self.axes)
 
     @property
     def spacing(self) -> np.ndarray:
-        """Steps from node to node, `[latent]`."""
+        """Returns the distance of neighbouring nodes in each dimension, `[latent]`."""
         return np.array(_spacing(self.axes))
 
     @property
     def posterior(self) -> PiecewiseConstant:
-        """p(z | x), constant in the cell about each node.
+        """Returns p(z | x) as a density that is constant in the cell around each node.
 
-        As a proposal it has a density of its own, and its weights differ from p(x) by what the posterior varies within
-        a cell: Eq. (1.17) of the Torralba-Isola-Freeman draft, with hardly any variance left.
+        As a proposal its weights differ from p(x) only by the variation of the posterior within a cell. So Eq. (1.17)
+        of the Torralba-Isola-Freeman draft has almost no variance.
         """
         return PiecewiseConstant([axis[0] for axis in self.axes], self.spacing, self.log_joint)
 
@@ -102,28 +104,28 @@ def posterior_grid(
     reach: float = 8.0,
     drop: float = 20.0,
 ) -> PosteriorGrid:
-    """The joint in a window that holds the posterior down to `drop` nats below its mode, and log p(x) by its sum.
+    """Returns the joint in a window around the posterior, down to `drop` nats below its mode, and log p(x) by its sum.
 
-    Three grids, the first on [-reach, reach]^latent, each next one on the window that the one before has found. A
-    posterior in several pieces has one window about all that the first grid sees: a piece that is narrower than its
-    spacing may be missed. Values decide on the window, so this cannot be traced by jit or vmap.
+    It uses three grids: the first on [-reach, reach]^latent, the others on the window of the grid before. A posterior
+    in several pieces has one window around all pieces that the first grid hits; a piece that is narrower than its
+    spacing may be missed. The window depends on values, so the function cannot be traced by jit or vmap.
 
     Args:
-      model: with a prior over z `[latent]`, latent 1 or 2.
-      variables: of the model (one player's, not the players').
+      model: a model with a prior over z `[latent]`, latent 1 or 2.
+      variables: variables of the model (of one player, not of all players).
       x: one example, `[*shape]`.
-      nodes: in each dimension, odd and at least 3. The generator sees `nodes` latents at once.
-      reach: where the prior ends.
-      drop: nats, of which 20 leave out 2e-9 of a Gaussian posterior.
+      nodes: nodes in each dimension, odd and at least 3. The generator sees `nodes` latents at once.
+      reach: end of the first grid in each dimension.
+      drop: depth of the window, in nats; 20 leave out 2e-9 of a Gaussian posterior.
 
     Raises:
-      ValueError: another prior's dimension, nodes that are no odd integer of at least 3, a reach or drop that is not
-        positive, or p(x, z) that is zero, infinite or not a number wherever it is largest.
+      ValueError: the prior has another dimension, `nodes` is not an odd integer of at least 3, `reach` or `drop` is not
+        positive, or the largest p(x, z) is zero, infinite or not a number.
     """
     prior = model.prior(variables)
     check_grid(prior, nodes, reach)
     if not drop > 0:
-        raise ValueError(f"drop must be positive, got {drop!r}")
+        raise ValueError(f"`drop` must be positive, got {drop!r}")
 
     @jax.jit
     def joint(z: Array) -> Array:
@@ -138,9 +140,9 @@ def posterior_grid(
         if not np.isfinite(highest):
             raise ValueError(f"the largest log p(x, z) on the grid must be finite, got {highest}")
         window = []
-        for axis, held in zip(axes, np.nonzero(log_joint > highest - drop), strict=True):
-            window.append((axis[max(held.min() - 1, 0)], axis[min(held.max() + 1, nodes - 1)]))
-    value, error = trapezoidal_rule(log_joint - highest, _spacing(axes))  # near zero float32 has digits to spare
+        for axis, inside in zip(axes, np.nonzero(log_joint > highest - drop), strict=True):
+            window.append((axis[max(inside.min() - 1, 0)], axis[min(inside.max() + 1, nodes - 1)]))
+    value, error = trapezoidal_rule(log_joint - highest, _spacing(axes))  # near zero, float32 keeps its digits
     return PosteriorGrid(axes, log_joint, float(highest + value), float(error))
 
 

@@ -1,4 +1,4 @@
-"""log p(x) of a model with one or two latent dimensions, by quadrature over z: no draws, no bound."""
+"""log p(x) of a model with one or two latent dimensions, by quadrature over z."""
 
 import math
 from collections.abc import Sequence
@@ -22,32 +22,32 @@ def quadrature_log_likelihood(
     reach: float = 8.0,
     batch_size: int = 25,
 ) -> dict[str, Array]:
-    """log integral p(z) p(x | z) dz of each example, in nats, by the trapezoidal rule on [-reach, reach]^latent.
+    """Returns log integral p(z) p(x | z) dz of each example, nats, by the trapezoidal rule on [-reach, reach]^latent.
 
-    The rule converges exponentially for smooth integrands that vanish at both ends (Trefethen and Weideman, 2014): for
-    a posterior of standard deviation s the relative error is about exp(-2 pi^2 s^2 / h^2) at a spacing of h, which is
-    float32 rounding as soon as h is below s. Nodes at equal steps of z serve the prior's tails as well as its middle,
-    which those of Gauss-Hermite, or those at equal steps of probability, do not.
+    The rule converges exponentially for smooth integrands that vanish at both ends (Trefethen and Weideman, 2014). For
+    a posterior of standard deviation s and a spacing of h the relative error is about exp(-2 pi^2 s^2 / h^2), which is
+    float32 rounding if h is below s. Even nodes resolve the tails of the prior as well as its middle; nodes of
+    Gauss-Hermite quadrature, or even in probability, do not.
 
-    The generator sees nodes^latent latents once; beside what it emits for them there are nodes^latent numbers for each
-    of `batch_size` examples and each dimension of x.
+    The generator sees nodes^latent latents once. Memory holds its outputs, and nodes^latent numbers for each of
+    `batch_size` examples and each dimension of x.
 
     Args:
-      model: with a standard normal prior over z `[latent]`, latent 1 or 2.
-      variables: of the model (one player's, not the players').
-      x: `[n, *shape]`.
-      nodes: in each dimension, at least 3. Odd, so that every second one is a rule of its own from end to end.
-      reach: where the prior ends. At 8, 1e-15 of it is left out; an x that only a z beyond could explain is
-        said to be less likely than it is.
+      model: a model with a standard normal prior over z `[latent]`, latent 1 or 2.
+      variables: variables of the model (of one player, not of all players).
+      x: examples, `[n, *shape]`.
+      nodes: nodes in each dimension, at least 3, odd, so that every second node makes a rule from end to end.
+      reach: end of the grid in each dimension. At 8, 1e-15 of the prior is left out; log p(x) is too low for an x that
+        only a z outside explains.
       batch_size: examples in memory at once; no figure depends on it beyond float32 rounding.
 
     Returns:
-      "log_likelihood" and "quadrature_error", each `[n]`: the error is the distance, in nats, to the same rule with
-      twice the spacing, which is far more than the error of the finer rule once that has begun to converge.
+      "log_likelihood" and "quadrature_error", each `[n]`. The error is the distance to the result with twice the
+      spacing, in nats. It is far larger than the error of the finer rule, once the rule converges.
 
     Raises:
-      ValueError: another prior's dimension, nodes that are no odd integer of at least 3, a reach that is not
-        positive, no examples, or a batch size below 1.
+      ValueError: the prior has another dimension, `nodes` is not an odd integer of at least 3, `reach` is not positive,
+        there are no examples, or the batch size is below 1.
     """
     prior = model.prior(variables)
     check_grid(prior, nodes, reach)
@@ -64,29 +64,34 @@ def quadrature_log_likelihood(
 
 
 def check_grid(prior: distrax.Distribution, nodes: int, reach: float) -> None:
-    """Raises the `ValueError` of a prior, a number of nodes or a reach that no grid is made of."""
+    """Checks the arguments of a grid.
+
+    Raises:
+      ValueError: the prior has another dimension than 1 or 2, `nodes` is not an odd integer of at least 3, or `reach`
+        is not positive.
+    """
     if not isinstance(nodes, int) or nodes < 3 or nodes % 2 == 0:
-        raise ValueError(f"nodes must be an odd integer of at least 3, got {nodes!r}")
+        raise ValueError(f"`nodes` must be an odd integer of at least 3, got {nodes!r}")
     if not reach > 0:
-        raise ValueError(f"reach must be positive, got {reach!r}")
+        raise ValueError(f"`reach` must be positive, got {reach!r}")
     if prior.event_shape not in ((1,), (2,)):
-        raise ValueError(f"quadrature is for one or two latent dimensions, the prior is over {prior.event_shape}")
+        raise ValueError(f"quadrature needs one or two latent dimensions, got a prior over {prior.event_shape}")
 
 
 def nodes_at(axes: Sequence[Array]) -> Array:
-    """The points of a grid, `[nodes, ..., latent]`, from the coordinates `[nodes]` of each dimension."""
+    """Returns the points of a grid, `[nodes, ..., latent]`, from the coordinates `[nodes]` of each dimension."""
     return jnp.stack(jnp.meshgrid(*axes, indexing="ij"), axis=-1)
 
 
 def trapezoidal_rule(log_integrand: Array, spacing: Sequence[float]) -> tuple[Array, Array]:
-    """The logarithm of an integral over a grid, at whose edges there is nothing left of the integrand.
+    """Returns the logarithm of an integral over a grid, for an integrand that vanishes at the edges.
 
     Args:
-      log_integrand: at the nodes, an odd number of them in each dimension.
-      spacing: of the nodes, in each dimension.
+      log_integrand: values at the nodes, an odd number of them in each dimension.
+      spacing: distance of neighbouring nodes in each dimension.
 
     Returns:
-      Its value, and the distance, in nats, to the same rule with twice the spacing.
+      The logarithm, and its distance to the result with twice the spacing, in nats.
     """
     fine, coarse = (
         jax.nn.logsumexp(log_integrand[(slice(None, None, every),) * log_integrand.ndim])

@@ -1,4 +1,4 @@
-"""Do latents make good representations (1.3.4)? What simple readers find in codes of images."""
+"""Quality of latents as representations (1.3.4), by the accuracy of simple classifiers of codes."""
 
 import math
 from collections.abc import Mapping
@@ -13,26 +13,26 @@ from genjax_models.types import Array, Batch
 def compare_representations(
     train_codes: Array, test_codes: Array, train: Batch, test: Batch, *, neighbours: int = 5
 ) -> dict[str, dict[str, Estimate]]:
-    """The `probe` of latent codes, of as many principal components of the data, and of the data as they are.
+    """Returns the `probe` of latent codes, of as many principal components of the data, and of the data.
 
     Args:
       train_codes: posterior means of `train.x`, `[n, latent]`.
       test_codes: posterior means of `test.x`, `[m, latent]`.
-      train: `x` `[n, *shape]` with `label` `[n]`: what probes are fitted on.
-      test: `x` `[m, *shape]` with `label` `[m]`: what they are scored on.
-      neighbours: of each test example.
+      train: training data of the probes, `x` `[n, *shape]` with `label` `[n]`.
+      test: test data of the probes, `x` `[m, *shape]` with `label` `[m]`.
+      neighbours: number of neighbours of each test example.
 
     Returns:
-      "latents", "PCA" and "data", each with what `probe` returns. PCA of fewer examples or numbers than latent
-      dimensions keeps all that there are.
+      "latents", "PCA" and "data", each with the result of `probe`. PCA has fewer components than latent dimensions if
+      there are fewer examples or fewer numbers.
 
     Raises:
       InputError: scikit-learn is not installed.
-      ValueError: as `probe`; and data of two types, which are not in the same units (the training split of `prepare` is
-        as it is stored, and `each_step` makes of it what the model sees).
+      ValueError: as `probe`; or data of two types, which have different units (`Prepared.train` has stored values,
+        `Prepared.training_examples` has the values of the model).
     """
     if train.x.dtype != test.x.dtype:
-        raise ValueError(f"training data are {train.x.dtype}, test data {test.x.dtype}: they must be prepared alike")
+        raise ValueError(f"training and test data must be prepared alike, got {train.x.dtype} and {test.x.dtype}")
     pixels, test_pixels = (np.asarray(batch.x, np.float64).reshape(len(batch.x), -1) for batch in (train, test))
     codes = {
         "latents": (train_codes, test_codes),
@@ -48,38 +48,37 @@ def compare_representations(
 def probe(
     train_codes: Array, train_labels: Array, test_codes: Array, test_labels: Array, *, neighbours: int = 5
 ) -> dict[str, Estimate]:
-    """Accuracy on test codes of two readers fitted on training codes. Nothing is random.
+    """Returns the accuracy on test codes of two classifiers fitted on training codes. Nothing is random.
 
-    "linear" is logistic regression (l2 penalty |W|^2 / 2 beside the summed cross-entropy), "nearest_neighbours" a vote
-    among the nearest in Euclidean distance. Codes are taken in their own units: divided by their standard deviations,
-    dimensions that the generator does not use, whose means barely move, would weigh as much as those that it does.
+    "linear" is logistic regression (l2 penalty |W|^2 / 2 plus the summed cross-entropy), "nearest_neighbours" a vote
+    among the nearest in Euclidean distance. Codes keep their units. Divided by standard deviations, unused dimensions,
+    whose means hardly vary, would weigh as much as used ones.
 
     Args:
       train_codes: `[n, d]`.
       train_labels: `[n]`, integers.
       test_codes: `[m, d]`.
       test_labels: `[m]`, integers.
-      neighbours: of each test example, from 1 to n.
+      neighbours: number of neighbours of each test example, from 1 to n.
 
     Returns:
-      "linear" and "nearest_neighbours": the share p of test examples told right, with standard error
-      sqrt(p (1 - p) / m).
+      "linear" and "nearest_neighbours": accuracy p on test examples, with standard error sqrt(p (1 - p) / m).
 
     Raises:
       InputError: scikit-learn is not installed.
-      ValueError: codes and labels that do not fit, are not finite or have one class; or neighbours out of range.
+      ValueError: codes and labels do not fit, are not finite or have one class; or `neighbours` is out of range.
     """
     sklearn = _sklearn()
     train_codes, test_codes = np.asarray(train_codes, np.float64), np.asarray(test_codes, np.float64)
     train_labels, test_labels = _labels(train_codes, train_labels, "training"), _labels(test_codes, test_labels, "test")
     if train_codes.shape[1] != test_codes.shape[1]:
-        raise ValueError(f"training codes have {train_codes.shape[1]} numbers, test codes {test_codes.shape[1]}")
-    if len(np.unique(train_labels)) < 2:
         raise ValueError(
-            f"a probe tells classes apart: training labels must be of two or more, all are {train_labels[0]}"
+            f"training and test codes must have one size, got {train_codes.shape[1]} and {test_codes.shape[1]}"
         )
+    if len(np.unique(train_labels)) < 2:
+        raise ValueError(f"training labels must have two or more classes, got only {train_labels[0]}")
     if not 1 <= neighbours <= len(train_codes):
-        raise ValueError(f"neighbours must be from 1 to the {len(train_codes)} training examples, got {neighbours}")
+        raise ValueError(f"`neighbours` must be 1 to {len(train_codes)} training examples, got {neighbours}")
     readers: Mapping = {
         "linear": sklearn.linear_model.LogisticRegression(max_iter=10_000),
         "nearest_neighbours": sklearn.neighbors.KNeighborsClassifier(neighbours),
@@ -91,7 +90,7 @@ def probe(
 
 
 def principal_components(train: Array, test: Array, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
-    """`train` `[n, d]` and `test` `[m, d]` in the directions of largest variance of `train`: `[n or m, dimensions]`.
+    """Returns `train` `[n, d]` and `test` `[m, d]` in the directions of largest variance of `train`, `[., dimensions]`.
 
     Raises:
       InputError: scikit-learn is not installed.
@@ -101,21 +100,21 @@ def principal_components(train: Array, test: Array, dimensions: int) -> tuple[np
 
 
 def accuracy(right: Array) -> Estimate:
-    """The share p of `right` `[n]` booleans, with the standard error sqrt(p (1 - p) / n)."""
+    """Returns the share p of true values in `right` `[n]`, with the standard error sqrt(p (1 - p) / n)."""
     p = float(np.mean(right))
     return Estimate(p, math.sqrt(p * (1 - p) / len(right)), len(right))
 
 
 def _labels(codes: np.ndarray, labels: Array, which: str) -> np.ndarray:
-    """The labels, once they and their codes are found to be fit."""
+    """Returns the labels, after checks of codes and labels."""
     if codes.ndim != 2 or not codes.size:
-        raise ValueError(f"{which} codes are [n, d], n and d at least 1; got the shape {codes.shape}")
+        raise ValueError(f"{which} codes must be [n, d], n and d at least 1, got shape {codes.shape}")
     if not np.all(np.isfinite(codes)):
-        raise ValueError(f"{which} codes are not all finite")
+        raise ValueError(f"{which} codes must all be finite")
     labels = np.asarray(labels)
     if labels.shape != codes.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
-            f"{which} labels are integers of the shape ({len(codes)},), got {labels.dtype} of the shape {labels.shape}"
+            f"{which} labels must be integers of shape ({len(codes)},), got {labels.dtype} of shape {labels.shape}"
         )
     return labels
 
@@ -127,6 +126,6 @@ def _sklearn():
         import sklearn.neighbors
     except ImportError as error:
         raise InputError(
-            "probes of representations: scikit-learn is not installed; pip install 'genjax_models[representations]'"
+            "probes of representations need scikit-learn: pip install 'genjax_models[representations]'"
         ) from error
     return sklearn

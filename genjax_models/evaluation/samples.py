@@ -1,6 +1,6 @@
-"""How good are samples? Figures that look at nothing but samples and data, on features that each figure's name carries.
+"""Quality of samples: figures of samples and data only, on features that each figure's name ends with.
 
-Two ways in: `sample_metrics` while a model learns, inside `jit`; `sample_quality` for the report at the end.
+`sample_metrics` runs inside `jit` while a model learns; `sample_quality` makes the final report.
 """
 
 import math
@@ -19,69 +19,69 @@ _DISTANCES = {"kernel_distance": kernel_distance, "frechet_distance": frechet_di
 
 
 def sample_metrics(features: Features, samples: Array, data: Array, *, batch_size: int = 500) -> dict[str, Array]:
-    """What can be followed while a model learns: pure and traceable, for `evaluate` of `runs.fit`.
+    """Returns figures to follow while a model learns; pure and traceable, for `evaluate` of `runs.fit`.
 
     Args:
-      features: what both are compared by.
-      samples: `[n, ...]`.
-      data: `[m, ...]`, held out, in the range of the samples.
+      features: features by which samples and data are compared.
+      samples: samples, `[n, ...]`.
+      data: held-out data in the range of the samples, `[m, ...]`.
       batch_size: examples whose features are computed at once.
 
     Returns:
-      Scalars: "kernel_distance_on_<features>", "frechet_distance_on_..." (both lower for better samples; the second
-      is biased by n and m, which must stay the same) and "diversity_on_..." (1 is the data's), each with its standard
-      error beside it as "..._se", as the history has them.
+      Scalars: "kernel_distance_on_<features>", "frechet_distance_on_..." (both lower for better samples; the latter has
+      a bias that depends on n and m, so these must stay the same) and "diversity_on_..." (1 for data). Each has its
+      standard error as "..._se", as in the history.
 
     Raises:
-      ValueError: as `sample_quality`, by shapes alone where values are traced.
+      ValueError: as `sample_quality`; with tracers, by shapes only.
     """
     x, y = _extracted(features, samples, data, batch_size)
-    found = {}
+    metrics = {}
     for name, figure in _DISTANCES.items():
         name = f"{name}_on_{features.name}"
-        found[name], found[f"{name}_se"] = figure(x, y)
-    return found
+        metrics[name], metrics[f"{name}_se"] = figure(x, y)
+    return metrics
 
 
 def sample_quality(
     features: Features, samples: Array, data: Array, *, neighbours: int = 5, batch_size: int = 500
 ) -> dict[str, Estimate]:
-    """All figures on one kind of features, for a report: on the host, the Fréchet distance in float64.
+    """Returns all figures on one kind of features, for a report, on the host; the Fréchet distance is in float64.
 
-    Training data in place of samples show what the best of generators would get.
+    Training data in place of samples show the figures of an ideal generator.
 
     Args:
-      features: what both are compared by; the function may be anybody's, it is not traced.
-      samples: `[n, ...]`, n at least 8 and k + 2, in no order: halves and groups are of every second or twentieth row,
-        so that the classes of a conditional model are to be drawn, not in turn.
-      data: `[m, ...]`, held out, in the range of the samples; m as n.
-      neighbours: k, of `manifold_coverage`.
+      features: features by which samples and data are compared. The function is not traced, so it need not be jax.
+      samples: samples in random order, `[n, ...]`, n at least 8 and k + 2. Halves and groups take every second or
+        twentieth row, so the classes of a conditional model must not come in turn.
+      data: held-out data in the range of the samples, `[m, ...]`, m at least 8 and k + 2.
+      neighbours: k of `manifold_coverage`.
       batch_size: examples whose features are computed at once.
 
     Returns:
       "kernel_distance_on_<features>", "frechet_distance_on_...", "diversity_on_...", "precision_on_...",
       "recall_on_...", "density_on_...", "coverage_on_...", "two_sample_accuracy_on_..." and
-      "two_sample_p_value_on_...", each a `Estimate`: value, standard error, n and m.
+      "two_sample_p_value_on_...", each with its standard error, n and m.
 
     Raises:
-      ValueError: too few, samples and data of different shapes or not floating point, or features that are not finite.
+      ValueError: too few samples or data, different shapes, not floating point, or features that are not finite.
     """
     x, y = _extracted(features, samples, data, batch_size)
     n, m = len(x), len(y)
-    of_points = manifold_coverage(x, y, neighbours=neighbours)
+    coverage = manifold_coverage(x, y, neighbours=neighbours)
     test = classifier_two_sample_test(x, y)
-    distances = {}
+    estimates = {}
     for name, figure in _DISTANCES.items():
         value, standard_error = figure(x, y)
-        distances[name] = Estimate(float(value), float(standard_error), n, m)
-    found = distances | of_points
-    found |= {"two_sample_accuracy": test.accuracy, "two_sample_p_value": Estimate(test.p_value, math.nan, n, m)}
-    return {f"{name}_on_{features.name}": score for name, score in found.items()}
+        estimates[name] = Estimate(float(value), float(standard_error), n, m)
+    estimates |= coverage
+    estimates |= {"two_sample_accuracy": test.accuracy, "two_sample_p_value": Estimate(test.p_value, math.nan, n, m)}
+    return {f"{name}_on_{features.name}": estimate for name, estimate in estimates.items()}
 
 
 def _extracted(features: Features, samples: Array, data: Array, batch_size: int) -> tuple[Array, Array]:
     check_size("batch_size", batch_size)
     if samples.shape[1:] != data.shape[1:]:
-        raise ValueError(f"samples and data are of one shape, got {samples.shape[1:]} and {data.shape[1:]}")
+        raise ValueError(f"samples and data must have one shape, got {samples.shape[1:]} and {data.shape[1:]}")
     check_prepared_alike(samples=samples, data=data)
     return extract(features, samples, batch_size=batch_size), extract(features, data, batch_size=batch_size)

@@ -1,4 +1,4 @@
-"""Symptoms of a game that goes wrong: history -> sentences, for the log while it trains and for the report."""
+"""Symptoms of a failing game: history -> sentences, for the log during training and for the report."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import takewhile
@@ -7,17 +7,24 @@ from typing import Any, NamedTuple
 Row = Mapping[str, Any]
 
 # A training row covers `Training.log_every` steps.
-_LONG = 10  # training rows over which a symptom must last
-_SURE = 0.99  # share of real and generated examples that a discriminator tells apart after it has won
-_UNSURE = 0.75  # share at which the generator may learn little because little is left to learn
-_FIRST = 5  # training rows that define the first size of a gradient
-_VANISHED = 0.01  # of its first size
-_TWICE = 2  # evaluations over which samples must be too much alike
+_LONG = 10  # training rows that a symptom must last
+_SURE = 0.99  # accuracy of an adversary that has won
+_UNSURE = 0.75  # accuracy up to which a small gradient may mean that little is left to learn
+_FIRST = 5  # training rows that define the initial norm of a gradient
+_VANISHED = 0.01  # share of its initial norm
+_TWICE = 2  # evaluations that a symptom must last
 _ALIKE = 0.5  # mean distance between samples, relative to the mean distance between examples
 
 
 class Symptom(NamedTuple):
-    """A fault of a game: its name, its player ("" if it belongs to none), its first step, and a sentence."""
+    """A fault of a game.
+
+    Attributes:
+      name: kind of fault.
+      player: player with the fault, or "".
+      since: first step of the fault.
+      sentence: description for people.
+    """
 
     name: str
     player: str
@@ -43,7 +50,7 @@ def symptoms(history: Sequence[Row], adversaries: Sequence[str]) -> list[Symptom
 def new_symptoms(history: Sequence[Row], adversaries: Sequence[str]) -> list[Symptom]:
     """Returns the symptoms that are new since the last evaluation but one.
 
-    They depend on the history only, so that a resumed run prints what it would have printed.
+    They depend on the history only, so that a resumed run prints the same symptoms.
     """
     evaluations = [i for i, row in enumerate(history) if row["split"] == "validation"]
     before = history[: evaluations[-2] + 1] if len(evaluations) > 1 else []
@@ -64,7 +71,7 @@ def players_in(history: Sequence[Row]) -> list[str]:
 
 
 def _won(history: Sequence[Row], adversaries: Sequence[str]) -> Iterator[Symptom]:
-    """An adversary that is nearly always right, for long."""
+    """Yields adversaries that have been right nearly always, for long."""
     for player in (player for player in players_in(history) if player in adversaries):
         name = f"{player}/accuracy"
         since = _since(rows_with(history, "train", name), lambda row, name=name: row[name] >= _SURE, _LONG)
@@ -73,14 +80,14 @@ def _won(history: Sequence[Row], adversaries: Sequence[str]) -> Iterator[Symptom
                 "won",
                 player,
                 since,
-                f"The {_in_words(player)} has told at least {_SURE:.0%} of real and generated examples apart since step"
-                f" {since:,}: it has won, and the generator may learn little from it. Lower its learning rate, let it"
-                " move less often, or penalise its gradient (penalty r1 or wasserstein).",
+                f"The {_in_words(player)} has won: since step {since:,} its accuracy on real and generated examples is"
+                f" at least {_SURE:.0%}, and the generator may learn little from it. Lower its learning rate, update it"
+                " less often, or penalise its gradient (penalty r1 or wasserstein).",
             )
 
 
 def _vanished(history: Sequence[Row], adversaries: Sequence[str]) -> Iterator[Symptom]:
-    """A generator whose gradient has vanished while its adversary still tells its examples apart."""
+    """Yields generators whose gradient has vanished while the adversary still recognises their examples."""
     generators = [player for player in players_in(history) if player not in adversaries] if adversaries else []
     opponents = list(adversaries) * (len(generators) if len(adversaries) == 1 else 1)
     for player, opponent in zip(generators, opponents, strict=False):
@@ -97,34 +104,34 @@ def _vanished(history: Sequence[Row], adversaries: Sequence[str]) -> Iterator[Sy
                 "vanished",
                 player,
                 since,
-                f"The gradient of the {_in_words(player)} has vanished: since step {since:,} its norm has been below"
-                f" {_VANISHED:.0%} of its first size ({rows[-1][norm]:.1e} now, {first:.1e} then), though its examples"
-                " are told from real ones. Use another loss (non_saturating keeps the gradient of examples that are"
-                " recognised), or lower the learning rate of the adversary.",
+                f"The gradient of the {_in_words(player)} has vanished: since step {since:,} its norm is below"
+                f" {_VANISHED:.0%} of its initial value ({rows[-1][norm]:.1e} now, {first:.1e} then), but its adversary"
+                " still recognises its examples. Use another loss (non_saturating keeps the gradient of recognised"
+                " examples), or lower the learning rate of the adversary.",
             )
 
 
 def _alike(history: Sequence[Row]) -> Iterator[Symptom]:
-    """Samples that differ less from each other than data do; before the first step they always do."""
+    """Yields measures of diversity that are too low. Step 0 does not count: untrained samples are always alike."""
     keys = dict.fromkeys(key for row in history if row["split"] == "validation" for key in row)
     for name in (key for key in keys if key.startswith("diversity") and not key.endswith("_se")):
         rows = [row for row in rows_with(history, "validation", name) if row["step"]]
         since = _since(rows, lambda row, name=name: row[name] < _ALIKE, _TWICE)
         if since is not None:
             best = max((row for row in rows if row["step"] < since), key=lambda row, name=name: row[name], default=None)
-            before = f", and was {best[name]:.2f} at step {best['step']:,}" if best else ""
+            before = f" It was {best[name]:.2f} at step {best['step']:,}." if best else ""
             yield Symptom(
                 name,
                 "",
                 since,
-                f"Samples are too much alike since step {since:,}: the mean distance between two of them is"
-                f" {rows[-1][name]:.2f} of the distance between two examples of the data ({_in_words(name)}){before}."
-                " The generator makes few kinds of examples.",
+                f"Samples have been too similar since step {since:,}: the mean distance between two samples is"
+                f" {rows[-1][name]:.2f} of the mean distance between two examples of the data ({_in_words(name)})."
+                f"{before} The generator makes few kinds of examples.",
             )
 
 
 def _modes(history: Sequence[Row]) -> Iterator[Symptom]:
-    """Modes of the data that no sample is near."""
+    """Yields the modes of the data without a sample nearby."""
     rows = [row for row in rows_with(history, "validation", "modes_missed") if row["step"]]
     since = _since(rows, lambda row: row["modes_missed"] > 0, _TWICE)
     if since is not None:
@@ -134,12 +141,12 @@ def _modes(history: Sequence[Row]) -> Iterator[Symptom]:
             "",
             since,
             f"{'Mode collapse: samples' if covered else 'Samples'} cover {covered or 'none'} of the"
-            f" {covered + missed} modes of the data, and have missed some since step {since:,}.",
+            f" {covered + missed} modes of the data. Some modes have been missing since step {since:,}.",
         )
 
 
 def _since(rows: Sequence[Row], holds: Callable[[Row], bool], least: int) -> int | None:
-    """The step from which `holds` is true up to the last row, if it is for at least `least` rows."""
+    """Returns the step from which `holds` is true up to the last row, if it is true for at least `least` rows."""
     steps = [row["step"] for row in takewhile(holds, reversed(rows))]
     return steps[-1] if len(steps) >= least else None
 

@@ -66,7 +66,7 @@ def nearest_training_examples(draw: Callable[[int], Array], data: Prepared, feat
     judged, shown = samples[: len(test)], samples[:_COLUMNS]
     queries = jnp.concatenate([samples[: max(_COLUMNS, len(test))], test])
     neighbours = nearest_in_parts(queries, (part.x for part in data.parts()))
-    nearest = data.seen(np.asarray(neighbours.indices[:_COLUMNS, 0])).x
+    nearest = data.training_examples(np.asarray(neighbours.indices[:_COLUMNS, 0])).x
     caption = f"Samples above the nearest of {len(data.train.x):,} training images. "
     if len(test) < _FEWEST:
         caption += f"The figures of samples need at least {_FEWEST} test images; there are {len(test)}."

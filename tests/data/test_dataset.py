@@ -64,8 +64,8 @@ def test_values_are_kept_and_the_range_follows_from_the_type(x, dtype, stored_ra
 @pytest.mark.parametrize(
     ("x", "options", "message"),
     [
-        (changed(grey(), 2, np.nan), {}, "train split: values must be finite, got another in row 2"),
-        (changed(grey(), 3, -np.inf), {}, "train split: values must be finite, got another in row 3"),
+        (changed(grey(), 2, np.nan), {}, "train split: values must be finite, got nan in row 2"),
+        (changed(grey(), 3, -np.inf), {}, "train split: values must be finite, got -inf in row 3"),
         (2 * grey() - 1, {}, r"float32 values must be in \[0, 1\], got \[-1, 1\] \(first in row 0\)"),
         (changed(grey(), 3, -0.5), {}, r"values must be in \[0, 1\], got \[-0.5, 1\] \(first in row 3\)"),
         (255 * grey(), {}, r"float32 values must be in \[0, 1\], got \[0, 255\] .*declare their range"),
@@ -94,7 +94,7 @@ def test_fault_01_fault_05_fault_06_data_that_contradict_their_declaration_are_r
 
 
 def test_fault_26_a_value_that_float32_cannot_hold_is_refused_by_row():
-    with pytest.raises(InputError, match="values must be finite, got another in row 1"):
+    with pytest.raises(InputError, match="values must be finite, got inf in row 1"):
         three(Split(changed(grey().astype(np.float64), 1, 1e300)))
 
 

@@ -571,7 +571,7 @@ def test_leftovers_of_a_killed_write_are_removed_at_the_next_start(tmp_path, cac
         load_folder(folder)
         kept = {path.name for path in cache.iterdir()}
         assert kept == {leftover.name.split(".")[0] + ".npz", in_use.name, foreign.name}
-    load_folder(folder)  # from the cache, and nobody holds the other one any more
+    load_folder(folder)  # from the cache; the lock is released
     assert {path.name for path in cache.iterdir()} == kept - {in_use.name}
 
 
@@ -591,10 +591,10 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch, 
     folder, digest = folder_of(tmp_path / "a", numbered()), image_cache._digest
 
     def and_change(path):
-        found = digest(path)
+        result = digest(path)
         if path.endswith(b"005.png"):
             folder_of(folder, {"005.png": X[5] ^ 1})
-        return found
+        return result
 
     monkeypatch.setattr(image_cache, "_digest", and_change)
     with pytest.raises(InputError, match=r"005\.png: changed while it was being read"):
@@ -603,18 +603,18 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch, 
 
 
 def test_fault_49_images_are_decoded_in_threads_and_the_progress_is_shown(tmp_path, monkeypatch, capfd):
-    seen, decode = set(), image_cache.image.decode
+    threads, decode = set(), image_cache.image.decode
     together = threading.Barrier(2, timeout=20)
 
     def meeting(*arguments, **options):
-        if len(seen) < 2:
-            seen.add(threading.get_ident())
+        if len(threads) < 2:
+            threads.add(threading.get_ident())
             together.wait()
         return decode(*arguments, **options)
 
     monkeypatch.setattr(image_cache.image, "decode", meeting)
     load_folder(folder_of(tmp_path / "a", numbered()))
-    assert len(seen) == 2
+    assert len(threads) == 2
     assert "decoding images" in capfd.readouterr().err
 
 

@@ -102,8 +102,8 @@ def test_lengths_and_factors_pass_through(binarise):
         np.testing.assert_array_equal(batch.label, split.label)
         np.testing.assert_array_equal(batch.length, split.length)
         np.testing.assert_array_equal(batch.factors, split.factors)
-    np.testing.assert_array_equal(prepared.seen(rows).length, split.length[rows])
-    np.testing.assert_array_equal(prepared.seen(rows).factors, split.factors[rows])
+    np.testing.assert_array_equal(prepared.training_examples(rows).length, split.length[rows])
+    np.testing.assert_array_equal(prepared.training_examples(rows).factors, split.factors[rows])
 
 
 def test_labels_and_the_shape_of_an_example_pass_through():

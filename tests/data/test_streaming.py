@@ -121,7 +121,7 @@ def test_a_data_set_on_disk_keeps_lengths_and_factors_in_all_its_splits(data, mo
     stream = stream_of(prepared.train)
     held_out = prepared.validation, prepared.test
     assert [len(batch.x) for batch in held_out] == [3, 3]
-    for batch in (prepared.example, prepared.seen(np.array([5, 1])), *held_out, *batches(stream, 0, 4)):
+    for batch in (prepared.example, prepared.training_examples(np.array([5, 1])), *held_out, *batches(stream, 0, 4)):
         stored = 255 if batch.x.dtype == np.float32 else 1  # prepared values are scaled to [0, 1]
         np.testing.assert_allclose(np.asarray(batch.x) * stored, X[batch.label], rtol=1e-5)
         np.testing.assert_array_equal(batch.length, LENGTH[batch.label])
@@ -164,10 +164,10 @@ class Recorded:
     """A stream that lists the requested chunks."""
 
     def __init__(self, stream):
-        self.stream, self.asked = stream, []
+        self.stream, self.requests = stream, []
 
     def chunk(self, step, num_steps, length):
-        self.asked.append((step, num_steps))
+        self.requests.append((step, num_steps))
         return self.stream.chunk(step, num_steps, length)
 
     def close(self):
@@ -179,18 +179,18 @@ def test_one_chunk_is_prefetched_and_no_more(data):
     plan = lambda step: min(4, 10 - step)
     with streaming.Prefetch(stream, plan, 4) as feed:
         expected = batches(stream_of(data), 0, 10)
-        for step, count, asked in ((0, 4, 2), (4, 4, 3), (8, 2, 3)):  # no request after the last chunk
-            chunk, found = feed(step)
-            assert found == count
+        for step, count, requests in ((0, 4, 2), (4, 4, 3), (8, 2, 3)):  # no request after the last chunk
+            chunk, num_steps = feed(step)
+            assert num_steps == count
             assert isinstance(chunk.x, jax.Array)
             for i in range(count):
                 assert_equal(jax.tree.map(lambda leaf, i=i: leaf[i], chunk), expected[step + i])
             again, _ = feed(step)
             assert again is chunk
             deadline = time.monotonic() + 30
-            while len(stream.asked) < asked and time.monotonic() < deadline:
+            while len(stream.requests) < requests and time.monotonic() < deadline:
                 time.sleep(0.01)
-            assert len(stream.asked) == asked
+            assert len(stream.requests) == requests
         elsewhere, _ = feed(3)  # a step that was not planned
         assert_equal(jax.tree.map(lambda leaf: leaf[0], elsewhere), expected[3])
 
@@ -255,8 +255,8 @@ def test_records_are_whole_or_absent(tmp_path):
         records.keep(file, failing())
     assert not list(tmp_path.glob("y.*"))
     records.keep(file, iter(X), {"label": LABEL.tolist()})
-    found, columns = records.kept(file)
-    np.testing.assert_array_equal(np.asarray(found), X)
+    cached, columns = records.kept(file)
+    np.testing.assert_array_equal(np.asarray(cached), X)
     np.testing.assert_array_equal(columns["label"], LABEL)
     file.write_bytes(file.read_bytes()[:-1])
     assert records.kept(file) is None

@@ -66,7 +66,7 @@ def test_the_quadrature_along_curves_has_converged(name, monkeypatch):
     monkeypatch.setattr(synthetic, "_CURVE_NODES", 800)
     np.testing.assert_allclose(synthetic.log_density(name, x), log_p, rtol=0, atol=1e-9)
     monkeypatch.setattr(synthetic, "_CURVE_NODES", 20)
-    assert np.abs(synthetic.log_density(name, x) - log_p).max() > 0.01  # too few are seen
+    assert np.abs(synthetic.log_density(name, x) - log_p).max() > 0.01  # too few nodes have a visible error
 
 
 @pytest.mark.parametrize("name", MODES)

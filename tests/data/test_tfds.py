@@ -82,7 +82,7 @@ def on_this_machine(data_dir, monkeypatch):
     """Refuses every connection to a network."""
 
     def refused(*arguments):
-        raise AssertionError(f"asked the network: {arguments}")
+        raise AssertionError(f"used the network: {arguments}")
 
     monkeypatch.setenv("TFDS_DATA_DIR", str(data_dir))
     monkeypatch.setattr(socket.socket, "connect", refused)

@@ -11,7 +11,7 @@ from genjax_models.evaluation.annealed import annealed_log_likelihood, annealed_
 from genjax_models.models import LatentVariableModel
 from tests.statistics import STANDARD_ERRORS
 
-W, S2 = 1.5, 0.5  # z ~ N(0, 1), x | z ~ N(W z, S2), q far too wide and off
+W, S2 = 1.5, 0.5  # z ~ N(0, 1), x | z ~ N(W z, S2), q too wide and shifted
 KEY = jax.random.key(0)
 X = np.array([[0.3], [-1.2], [2.5]], np.float32)
 SHORT = {"num_temperatures": 20, "num_chains": 20, "num_leapfrog": 3}
@@ -48,7 +48,7 @@ def sandwich():
     return jax.jit(lambda key: annealed_sandwich(model_of(), {}, key, 400, **SHORT, batch_size=100))(KEY)
 
 
-def test_of_data_that_the_model_drew_the_bounds_lie_on_either_side(sandwich):
+def test_the_bounds_for_draws_of_the_model_are_on_either_side(sandwich):
     """E log p(x) = -(1 + log 2 pi (W^2 + S2)) / 2; five standard errors, one false alarm in 1.7 million."""
     exact = -0.5 * (1 + np.log(2 * np.pi * (W**2 + S2)))
     for bound in sandwich.values():
@@ -59,7 +59,7 @@ def test_of_data_that_the_model_drew_the_bounds_lie_on_either_side(sandwich):
 
 
 def test_more_temperatures_bring_the_bounds_together(sandwich):
-    """With none between 0 and 1 it is importance sampling from q forward, and all but a harmonic mean in reverse."""
+    """Without temperatures between 0 and 1 it is importance sampling from q, and in reverse almost a harmonic mean."""
     few = SHORT | {"num_temperatures": 2, "num_chains": 2}
     one = jax.jit(lambda key: annealed_sandwich(model_of(), {}, key, 400, **few, batch_size=100))(KEY)
     gap = lambda bounds: float(np.mean(bounds["upper_bound"] - bounds["lower_bound"]))
@@ -75,7 +75,7 @@ def test_labels_go_with_their_examples():
 
 
 def test_several_layers_are_annealed_together():
-    """Two layers of which the upper is z_1 ~ N(0, 1 - 0.6^2) about 0.6 z_2: x has the same distribution."""
+    """Two layers with z_1 ~ N(0.6 z_2, 1 - 0.6^2): x has the same distribution."""
 
     def normal(mean, scale):
         return diagonal_normal(mean, jnp.full(mean.shape, scale))

@@ -1,21 +1,29 @@
-"""What is said of held-out data: exact where the model is, and the same however the work is chunked."""
+"""Figures of held-out data: exact if the model is exact, and the same for every batch size."""
 
 from functools import partial
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
 
+import genjax_models as gx
 from genjax_models.estimators.distributions import FullCovarianceNormal, diagonal_normal
+from genjax_models.evaluation.annealed import annealed_log_likelihood
 from genjax_models.evaluation.bounds import held_out_bound
 from genjax_models.evaluation.estimates import estimate
 from genjax_models.evaluation.examples import map_examples
+from genjax_models.evaluation.gaps import bound_gaps
+from genjax_models.evaluation.information import latent_information
 from genjax_models.evaluation.latents import latent_usage
+from genjax_models.evaluation.likelihood import negative_log_likelihood
+from genjax_models.evaluation.quadrature import quadrature_log_likelihood
 from genjax_models.evaluation.reconstruction import held_out_error
-from genjax_models.models import LatentVariableModel, autoencoder_model
+from genjax_models.models import LatentVariableModel, autoencoder_model, latent_variable_model
 from genjax_models.networks import MLPEncoder, MLPGenerator
+from genjax_models.types import Batch
 
 KEY = jax.random.key(0)
 N, SIZES = 23, (1, 7, 500)  # ragged at 7
@@ -28,7 +36,7 @@ LOG_P = stats.multivariate_normal.logpdf(X, np.zeros(3), W @ W.T + S2 * np.eye(3
 
 
 def linear_gaussian(full_covariance=False):
-    """Its q is the true posterior times `variables["gain"]` in the mean, so that 1 makes every bound tight."""
+    """A model whose q has the true mean times `variables["gain"]`, so that 1 makes every bound tight."""
 
     def posterior(variables, x, label=None):
         mean, scale = variables["gain"] * GAIN * x, jnp.broadcast_to(jnp.float32(np.sqrt(VARIANCE)), x.shape)
@@ -50,7 +58,7 @@ def bound(x=X, gain=1.0, key=KEY, **options):
 
 
 def assert_same_for_every_size(function):
-    """To 1e-5, relative to the largest figure of its kind."""
+    """Equal to 1e-5, relative to the largest figure of its kind."""
     first, *others = (function(size) for size in SIZES)
     for other in others:
         jax.tree.map(
@@ -65,7 +73,7 @@ def test_fault_09_the_bound_does_not_depend_on_the_batch_size(form):
     assert_same_for_every_size(lambda size: bound(gain=0.5, form=form, num_samples=2, batch_size=size))
 
 
-def test_noise_that_follows_the_chunk_would_be_seen():
+def test_noise_that_follows_the_chunk_would_be_detected():
     chunks = [bound(X[:12], gain=0.5)["bound"], bound(X[12:], gain=0.5)["bound"]]
     with pytest.raises(AssertionError):
         assert_same_for_every_size(lambda size: jnp.concatenate(chunks) if size == 7 else bound(gain=0.5)["bound"])
@@ -119,7 +127,7 @@ def test_a_full_covariance_has_no_kl_by_dimension(batch_size, usage):
 
 def test_a_unit_is_active_from_a_variance_of_one_hundredth():
     deviations = np.sqrt(np.array([0.0099, 0.0101, 0.0, 1.0]), dtype=np.float32)
-    x = np.stack([5 - deviations, 5 + deviations])  # a mean far from zero is no activity
+    x = np.stack([5 - deviations, 5 + deviations])  # a mean far from zero is not activity
     model = linear_gaussian()._replace(
         posterior=lambda variables, x, label=None: diagonal_normal(x, jnp.ones(x.shape)),
         prior=lambda variables, label=None: diagonal_normal(jnp.zeros(4), jnp.ones(4)),
@@ -139,6 +147,33 @@ def test_the_error_is_the_squared_distance_whatever_the_batch_size():
     np.testing.assert_allclose(held_out_error(model, variables, KEY, x)["squared_error"], expected, rtol=1e-4)
 
 
+def test_held_out_figures_are_in_judging_mode():
+    """Networks with dropout have exactly the figures of the same networks without dropout."""
+
+    def figures(dropout):
+        encoder = partial(MLPEncoder, (3,), hidden=(5,), dropout=dropout)
+        generator = partial(MLPGenerator, hidden=(5,), dropout=dropout)
+        posterior, likelihood = gx.diagonal_gaussian(2), gx.bernoulli((3,))
+        networks = encoder(posterior.outputs), posterior, generator(likelihood.outputs), likelihood
+        model, autoencoder = latent_variable_model(*networks), autoencoder_model(encoder((2,)), generator((3,)), 2)
+        x = jnp.asarray(X[:4] > 0, jnp.float32)
+        variables, encoded = (jax.jit(one.init)(KEY, Batch(x)) for one in (model, autoencoder))
+        nll = negative_log_likelihood(model, variables, KEY, x, num_samples=30)
+        log_p = -nll["negative_log_likelihood"]
+        return {
+            "bound": held_out_bound(model, variables, KEY, x),
+            "nll": nll,
+            "usage": latent_usage(model, variables, x),
+            "information": latent_information(model, variables, KEY, x),
+            "gaps": bound_gaps(model, variables, KEY, x, log_p, steps=2, num_samples=10),
+            "annealed": annealed_log_likelihood(model, variables, KEY, x, num_temperatures=3, num_chains=2),
+            "quadrature": quadrature_log_likelihood(model, variables, x, nodes=5),
+            "autoencoder": held_out_error(autoencoder, encoded, KEY, x),
+        }
+
+    chex.assert_trees_all_equal(figures(0.9), figures(0.0))
+
+
 @pytest.mark.parametrize("batch_size", SIZES)
 def test_every_example_is_mapped_once_and_in_order(batch_size):
     function = lambda key, x: {"x": x, "key": jax.random.key_data(key)}
@@ -150,19 +185,19 @@ def test_every_example_is_mapped_once_and_in_order(batch_size):
 
 @pytest.mark.parametrize(
     ("n", "batch_size", "message"),
-    [(0, 5, "no examples to evaluate"), (3, 0, "must be at least 1, got 0"), (3, -1, "must be at least 1, got -1")],
+    [(0, 5, "needs at least one example"), (3, 0, "must be at least 1, got 0"), (3, -1, "must be at least 1, got -1")],
 )
-def test_what_cannot_be_evaluated_is_refused(n, batch_size, message):
+def test_no_examples_and_batch_sizes_below_one_are_refused(n, batch_size, message):
     with pytest.raises(ValueError, match=message):
         map_examples(lambda key, x: x, KEY, jnp.zeros((n, 2)), batch_size=batch_size)
 
 
 def test_an_estimate_has_its_mean_and_standard_error():
-    mean, error, n, _ = estimate(jnp.array([1.0, 2.0, 3.0, 6.0]))
-    assert (mean, n) == (3.0, 4)
-    assert error == pytest.approx(stats.sem([1.0, 2.0, 3.0, 6.0]))
-    assert error != pytest.approx(np.std([1.0, 2.0, 3.0, 6.0]) / 2)  # n where n - 1 belongs
-    assert str(estimate(jnp.array([1.0, 2.0, 3.0, 6.0]))) == "3.00 +- 1.08"
+    one = estimate(jnp.array([1.0, 2.0, 3.0, 6.0]))
+    assert (one.value, one.n, one.m) == (3.0, 4, None)
+    assert one.standard_error == pytest.approx(stats.sem([1.0, 2.0, 3.0, 6.0]))
+    assert one.standard_error != pytest.approx(np.std([1.0, 2.0, 3.0, 6.0]) / 2)  # the mistake of n in place of n - 1
+    assert str(one) == "3.00 +- 1.08"
 
 
 def test_an_estimate_is_summed_in_float64():
@@ -174,6 +209,6 @@ def test_one_example_has_no_standard_error():
 
 
 @pytest.mark.parametrize("values", [np.zeros(0), np.zeros((2, 3)), np.float32(1)])
-def test_an_estimate_of_no_list_of_values_is_refused(values):
-    with pytest.raises(ValueError, match=r"values must be \[n\] with n at least 1, got the shape"):
+def test_values_that_are_not_a_vector_are_refused(values):
+    with pytest.raises(ValueError, match=r"`values` must be \[n\] with n at least 1, got shape"):
         estimate(values)

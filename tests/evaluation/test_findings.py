@@ -1,4 +1,4 @@
-"""Each sentence appears exactly when it should, and nothing is said where there is nothing to say."""
+"""Each sentence appears exactly when it should; a run without problems has no sentence."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ ERROR = Facts(metric="squared_error", higher_is_better=False, unit="squared pixe
 
 
 def history(values, metric="bound", error=1.0, ahead=0.0):
-    """A row of each split every 1,000 steps; training is `ahead` of validation."""
+    """A row of each split every 1,000 steps; training is better than validation by `ahead`."""
     rows = []
     for i, value in enumerate(values):
         rows += [
@@ -24,18 +24,18 @@ def history(values, metric="bound", error=1.0, ahead=0.0):
     return rows
 
 
-def test_nothing_is_said_where_all_is_well():
+def test_a_run_without_problems_has_no_findings():
     facts = BOUND._replace(active=np.array([True, True]), bernoulli=True, values=BINARY)
     assert findings(history([-200, -110, -100, -99.9, -99.8]), facts) == []
     assert findings([], BOUND) == []
 
 
-@pytest.mark.parametrize(("ahead", "told"), [(-20.0, False), (3.9, False), (4.1, True), (20.0, True)])
-def test_memorising_is_told_where_training_is_far_ahead(ahead, told):
+@pytest.mark.parametrize(("ahead", "memorises"), [(-20.0, False), (3.9, False), (4.1, True), (20.0, True)])
+def test_memorising_is_found_if_training_is_far_ahead(ahead, memorises):
     sentences = findings(history([-200, -110, -100, -99.9, -99.8], ahead=ahead), BOUND)
-    assert sentences == told * [
-        f"Training data are {ahead:.1f} nats better off than held-out data: the model has begun to memorise."
-        " More data would help more than a larger network."
+    assert sentences == memorises * [
+        f"The bound is {ahead:.1f} nats better on training data than on held-out data: the model has begun to memorise."
+        " More data will help more than a larger network."
     ]
 
 
@@ -51,7 +51,7 @@ def test_memorising_is_told_where_training_is_far_ahead(ahead, told):
         (True, False, None, None),
     ],
 )
-def test_a_likelihood_that_does_not_suit_the_data_is_names(bernoulli, density, values, said):
+def test_a_likelihood_that_does_not_fit_the_data_is_found(bernoulli, density, values, said):
     sentences = findings([], BOUND._replace(bernoulli=bernoulli, density=density, values=values))
     assert len(sentences) == (said is not None)
     assert all(said in sentence for sentence in sentences)
@@ -107,11 +107,11 @@ HEAVY, FEW = (
     ("k_hat", "sizes", "said"),
     [
         ([0.69, -0.2, 0.5], [900, 4_000, 10], []),
-        ([np.nan, 0.1, 0.1], [5_000, 900, 900], []),  # equal weights have no tail to be feared
+        ([np.nan, 0.1, 0.1], [5_000, 900, 900], []),  # equal weights have no tail
         (
             [0.71, 0.69, 1.2],
             [900, 900, 1.5],
-            [("NLL(5,000) of 2 of 3 test examples cannot be tr", HEAVY.format("1.20"))],
+            [("NLL(5,000) of 2 of 3 test examples is unreliable", HEAVY.format("1.20"))],
         ),
         ([0.4, 0.4, 0.4], [900, 9.9, 4], [("NLL(5,000) of 2 of 3 test examples rests on", FEW.format("4.0"))]),
         (
@@ -120,11 +120,11 @@ HEAVY, FEW = (
             [("1 of 3 test", HEAVY.format("0.90")), ("1 of 3 other test", FEW.format("9.0"))],
         ),
         ([np.nan, 0.1, 0.1], [3, 900, 900], [("1 of 3 test", FEW.format("3.0"))]),  # nearly all weights are zero
-        ([np.nan, 0.1, 0.1], [0, 900, 900], [("1 of 3 test", FEW.format("0.0"))]),  # and here all of them
+        ([np.nan, 0.1, 0.1], [0, 900, 900], [("1 of 3 test", FEW.format("0.0"))]),  # all weights are zero
         ([0.1, 0.1, 0.1], [np.nan, 900, 900], [("1 of 3 test", FEW.format("nan"))]),
     ],
 )
-def test_a_likelihood_that_cannot_be_trusted_is_names(k_hat, sizes, said):
+def test_an_unreliable_likelihood_is_found(k_hat, sizes, said):
     sentences = findings([], weights(k_hat, sizes))
     assert len(sentences) == len(said)
     for sentence, parts in zip(sentences, said, strict=True):
@@ -139,24 +139,22 @@ def test_fewer_samples_must_have_lighter_tails():
     assert "above 0.50" in sentence
 
 
-def test_a_likelihood_whose_tail_is_not_known_is_names():
+def test_a_likelihood_with_an_unknown_tail_is_found():
     facts = BOUND._replace(weights={"effective_sample_size": np.array([9.0, 2.0])}, num_samples=10)
-    assert findings([], facts) == [
-        "Whether the NLL(10) can be trusted cannot be told: Pareto k-hat wants 25 samples or more."
-    ]
+    assert findings([], facts) == ["The reliability of the NLL(10) is unknown: Pareto k-hat needs at least 25 samples."]
 
 
-@pytest.mark.parametrize(("information", "told"), [(3.0, False), (5.5, False), (5.6, True), (6.9, True)])
-def test_mutual_information_that_the_examples_cap_is_names(information, told):
+@pytest.mark.parametrize(("information", "capped"), [(3.0, False), (5.5, False), (5.6, True), (6.9, True)])
+def test_mutual_information_near_its_maximum_is_found(information, capped):
     sentences = findings([], BOUND._replace(mutual_information=Estimate(information, 0.1, 1_000)))
-    assert sentences == told * [
-        f"The mutual information I(x; z), {information:.2f} nats, is close to log n = 6.91, the most that 1,000"
-        " examples can show: the model's own may be far larger. Take more examples."
+    assert sentences == capped * [
+        f"The estimate of the mutual information I(x; z), {information:.2f} nats, is close to log n = 6.91, its maximum"
+        " with 1,000 examples. The true value may be far larger. Use more examples."
     ]
 
 
 OVERFITS = "The validation bound was best at step 2,000 and is 5.00 nats worse since: the model overfits."
-FALLING = "The loss was still falling: the validation bound improved by 10.00 nats in the last quarter of the run."
+FALLING = "The model was still improving: the validation bound improved by 10.00 nats in the last quarter of the run."
 
 
 @pytest.mark.parametrize(
@@ -166,25 +164,25 @@ FALLING = "The loss was still falling: the validation bound improved by 10.00 na
         ([-200, -110, -100, -103, -105], 5.1, None),  # within one standard error
         ([-140, -130, -120, -110, -100], 19.0, FALLING),
         ([-140, -130, -120, -110, -100], 21.0, None),  # within half a standard error
-        ([-140, -130, -120, -99, -100], 2.0, None),  # neither: the last is not the best
+        ([-140, -130, -120, -99, -100], 2.0, None),  # the last is not the best
         ([-100, -100, -100, -100, -100], 0.0, None),
-        ([-130, -120, -110], 1.0, None),  # too short to tell
+        ([-130, -120, -110], 1.0, None),  # the history is too short
         ([-100, -110, -120], 1.0, None),
         ([-200, np.nan, -150, -120, np.nan], 1.0, None),
     ],
 )
-def test_overfitting_and_stopping_early_are_told_beyond_the_error(values, error, said):
+def test_overfitting_and_stopping_early_are_found_beyond_the_error(values, error, said):
     sentences = findings(history(values, error=error), BOUND)
     assert len(sentences) == (said is not None)
     assert all(sentence.startswith(said) for sentence in sentences)
 
 
-def test_where_lower_is_better_signs_and_units_follow():
+def test_signs_and_units_follow_a_metric_of_which_lower_is_better():
     metric = {"metric": "squared_error"}
     (overfits,) = findings(history([50, 20, 10, 13, 14], **metric), ERROR)
     assert overfits.startswith("The validation squared error was best at step 2,000 and is 4.00 squared pixels worse")
     (falling,) = findings(history([50, 40, 30, 20, 10], **metric), ERROR)
-    assert falling.startswith("The loss was still falling: the validation squared error improved by 10.00 squared pix")
+    assert falling.startswith("The model was still improving: the validation squared error improved by 10.00 squared")
 
 
 def test_rows_of_other_splits_and_metrics_are_ignored():
@@ -193,7 +191,7 @@ def test_rows_of_other_splits_and_metrics_are_ignored():
     assert findings(rows, BOUND._replace(metric="kl")) == []
 
 
-def test_the_most_important_comes_first():
+def test_the_most_important_finding_comes_first():
     facts = BOUND._replace(active=np.array([True, False]), bernoulli=True, values=GREY)
     likelihood, latents, learning = findings(history([-200, -110, -100, -103, -105]), facts)
     assert "cross-entropy" in likelihood
@@ -205,7 +203,7 @@ WELL = {"discriminator/accuracy": 0.7, "generator/gradient_norm": 0.3}
 
 
 def game(*training, evaluations=()):
-    """Training rows of 100 steps each, WELL but for what is given; evaluations are rows after each 1,000 steps."""
+    """Training rows of 100 steps each, WELL with the given changes; evaluations are rows after each 1,000 steps."""
     rows = [{"step": 100 * i, "split": "train", **WELL, **values} for i, values in enumerate(training, start=1)]
     rows += [{"step": 1000 * i, "split": "validation", **values} for i, values in enumerate(evaluations)]
     return sorted(rows, key=lambda row: row["step"])
@@ -227,7 +225,7 @@ def accuracies(*values, player="discriminator"):
     return game(*({f"{player}/accuracy": value} for value in values))
 
 
-def test_nothing_is_said_of_a_game_that_goes_well():
+def test_a_healthy_game_has_no_symptoms():
     healthy = [
         {"diversity_on_F": value, "diversity_on_F_se": 0.01, "modes_covered": 8.0, "modes_missed": 0.0}
         for value in (0.0, 0.8, 1.0)
@@ -242,23 +240,23 @@ def test_nothing_is_said_of_a_game_that_goes_well():
         ([0.8] * 5 + [0.99] * 10, 600),
         ([0.8] * 5 + [1.0] * 30, 600),
         ([0.8] * 5 + [0.99] * 9, None),  # not for long
-        ([1.0] * 20 + [0.98], None),  # no more
+        ([1.0] * 20 + [0.98], None),  # it ended
         ([1.0] * 9 + [0.98] + [1.0] * 9, None),
         ([0.98] * 30, None),
     ],
 )
-def test_a_discriminator_that_has_won_is_names(values, since):
+def test_a_discriminator_that_has_won_is_found(values, since):
     assert names(accuracies(*values)) == ([] if since is None else [("won", "discriminator", since)])
 
 
-def test_who_has_won_and_since_when_is_said():
+def test_the_sentence_names_the_winner_and_the_step():
     (sentence,) = findings(accuracies(*[0.5] * 2, *[1.0] * 10), BOUND)
     assert sentence.startswith(
-        "The discriminator has told at least 99% of real and generated examples apart since step 300: it has won"
+        "The discriminator has won: since step 300 its accuracy on real and generated examples is at least 99%"
     )
     (of_level,) = symptoms(accuracies(*[1.0] * 10, player="discriminator_2"))
-    assert "The discriminator 2 has told" in of_level.sentence
-    assert symptoms(accuracies(*[1.0] * 30, player="classifier")) == []  # a high accuracy is good
+    assert "The discriminator 2 has won" in of_level.sentence
+    assert symptoms(accuracies(*[1.0] * 30, player="classifier")) == []  # a high accuracy of other players is good
 
 
 @pytest.mark.parametrize(
@@ -266,7 +264,7 @@ def test_who_has_won_and_since_when_is_said():
     [
         ([0.1, 0.3, 0.2, 0.1, 0.1] + [0.0029] * 10, 0.9, 600),
         ([0.1, 0.3, 0.2, 0.1, 0.1] + [0.0029] * 9, 0.9, None),  # not for long
-        ([0.1, 0.3, 0.2, 0.1, 0.1] + [0.0031] * 10, 0.9, None),  # not below 1% of the largest at first
+        ([0.1, 0.3, 0.2, 0.1, 0.1] + [0.0031] * 10, 0.9, None),  # not below 1% of the largest initial norm
         ([0.1, 0.3, 0.2, 0.1, 0.1] + [0.0029] * 10 + [0.1], 0.9, None),  # it came back
         ([0.1, 0.3, 0.2, 0.1, 0.1] + [0.0029] * 10, 0.6, None),  # the generator has won: there is nothing to learn
         ([0.1, 0.3, 0.2, 0.1, 0.1] + [0.0029] * 10, None, 600),  # a critic has no accuracy
@@ -274,7 +272,7 @@ def test_who_has_won_and_since_when_is_said():
         ([0.0] * 30, 0.9, None),
     ],
 )
-def test_a_gradient_that_has_vanished_is_names(norms, accuracy, since):
+def test_a_gradient_that_has_vanished_is_found(norms, accuracy, since):
     history = game(*({"generator/gradient_norm": norm, "discriminator/accuracy": accuracy} for norm in norms))
     for row in history:
         if accuracy is None:
@@ -282,13 +280,13 @@ def test_a_gradient_that_has_vanished_is_names(norms, accuracy, since):
     assert names(history) == ([] if since is None else [("vanished", "generator", since)])
     for sentence in findings(history, BOUND):
         assert sentence.startswith(
-            "The gradient of the generator has vanished: since step 600 its norm has been below 1% of its first"
-            " size (2.9e-03 now, 3.0e-01 then)"
+            "The gradient of the generator has vanished: since step 600 its norm is below 1% of its initial value"
+            " (2.9e-03 now, 3.0e-01 then)"
         )
 
 
-def test_each_generator_is_judged_beside_its_own_discriminator():
-    """Of two levels, both gradients vanish; on the second the generator has won."""
+def test_each_generator_is_paired_with_its_own_discriminator():
+    """The gradients of two levels vanish; on the second the generator has won."""
     gone = [1.0] * 5 + [1e-3] * 10
     history = game(*({f"generator_{level}/gradient_norm": norm for level in (1, 2)} for norm in gone))
     for row in history:
@@ -302,24 +300,24 @@ def test_each_generator_is_judged_beside_its_own_discriminator():
         (
             [0.0, 0.9, 0.8, 0.49, 0.3],
             3000,
-            "0.30 of the distance between two examples of the data (diversity on F), and was 0.90",
+            "0.30 of the mean distance between two examples of the data (diversity on F). It was 0.90 at step",
         ),
         (
             [0.0, 0.1, 0.2],
             1000,
-            "0.20 of the distance between two examples of the data (diversity on F). The generator",
+            "0.20 of the mean distance between two examples of the data (diversity on F). The generator",
         ),
         ([0.0, 0.9, 0.8, 0.3], None, None),  # once
-        ([0.0, 0.9, 0.3, 0.2, 0.6], None, None),  # no more
+        ([0.0, 0.9, 0.3, 0.2, 0.6], None, None),  # it ended
         ([0.0, 0.1], None, None),  # before the first step all samples are alike
         ([0.0, 0.51, 0.51, 0.51], None, None),
     ],
 )
-def test_samples_that_are_alike_are_names(values, since, words):
+def test_samples_that_are_too_similar_are_found(values, since, words):
     history = game(evaluations=[{"diversity_on_F": value, "diversity_on_F_se": 0.0} for value in values])
     assert names(history) == ([] if since is None else [("diversity_on_F", "", since)])
     for sentence in findings(history, BOUND):
-        assert sentence.startswith(f"Samples are too much alike since step {since:,}: the mean distance between two")
+        assert sentence.startswith(f"Samples have been too similar since step {since:,}: the mean distance between two")
         assert words in sentence
 
 
@@ -331,14 +329,14 @@ def test_modes_that_samples_miss_are_counted(missed, since):
     history = game(evaluations=[{"modes_covered": 8.0 - n, "modes_missed": float(n)} for n in missed])
     assert names(history) == ([] if since is None else [("modes", "", since)])
     assert findings(history, BOUND) == (since is not None) * [
-        f"Mode collapse: samples cover {8 - missed[-1]} of the 8 modes of the data, and have missed some since"
+        f"Mode collapse: samples cover {8 - missed[-1]} of the 8 modes of the data. Some modes have been missing since"
         f" step {since or 0:,}."
     ]
 
 
-def test_samples_of_no_mode_are_no_collapse():
+def test_samples_near_no_mode_are_not_a_collapse():
     (sentence,) = findings(game(evaluations=[{"modes_covered": 0.0, "modes_missed": 8.0}] * 3), BOUND)
-    assert sentence == "Samples cover none of the 8 modes of the data, and have missed some since step 1,000."
+    assert sentence == "Samples cover none of the 8 modes of the data. Some modes have been missing since step 1,000."
 
 
 def test_a_symptom_is_new_once_and_again_when_it_comes_back():
@@ -349,7 +347,7 @@ def test_a_symptom_is_new_once_and_again_when_it_comes_back():
 
 
 def test_a_symptom_of_training_rows_is_new_at_the_evaluation_after_it():
-    """Accuracy is 1 from step 600 on, which is for long at step 1,500."""
+    """Accuracy is 1 from step 600 on; by step 1,500 this has lasted long."""
     history = game(*[{}] * 5, *[{"discriminator/accuracy": 1.0}] * 35, evaluations=[{}] * 5)
     at = [i + 1 for i, row in enumerate(history) if row["split"] == "validation"]
     new = [[symptom.name for symptom in new_symptoms(history[:end])] for end in at]
@@ -363,7 +361,7 @@ def test_a_symptom_of_training_rows_is_new_at_the_evaluation_after_it():
         ([0.9, 0.5, 0.1, 0.3, 0.2], 0.15, None),
         ([0.9, 0.5, 0.1, 0.109, 0.109], 1e-3, None),  # by less than a tenth
         ([0.9, 0.5, 0.1, 0.109, 0.111], 1e-3, "was best at step 2,000 and is 0.011 worse since: the game has not set"),
-        ([0.9, 0.7, 0.5, 0.3, 0.1], 0.05, "The game was still getting better: the validation total variation improved"),
+        ([0.9, 0.7, 0.5, 0.3, 0.1], 0.05, "The game was still improving: the validation total variation improved"),
     ],
 )
 def test_a_game_that_has_not_settled_does_not_overfit(values, error, said):
@@ -376,8 +374,8 @@ def test_a_game_that_has_not_settled_does_not_overfit(values, error, said):
     assert all("game" not in sentence for sentence in alone)
 
 
-def test_the_only_adversary_is_that_of_every_generator_and_names_mean_nothing():
-    """Players of other names: "critic" judges "a" and "b", of which only the gradient of "b" vanishes."""
+def test_one_adversary_is_paired_with_every_generator_of_any_name():
+    """Players of other names: "critic" is the adversary of "a" and "b"; only the gradient of "b" vanishes."""
     norms = [1.0] * 5 + [1e-3] * 10
     history = [
         {"step": 100 * i, "split": "train", "critic/accuracy": 0.9, "a/gradient_norm": 1.0, "b/gradient_norm": norm}

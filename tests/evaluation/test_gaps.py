@@ -14,7 +14,7 @@ from genjax_models.evaluation.gaps import bound_gaps, local_family
 from genjax_models.models import LatentVariableModel
 from tests.statistics import assert_mean
 
-# z ~ N(0, I_2), x | z ~ N(W z + b, s2 I_3). The posterior N(m(x), C) is correlated, so that a diagonal q has a price.
+# z ~ N(0, I_2), x | z ~ N(W z + b, s2 I_3). A diagonal q misses the correlation of the posterior N(m(x), C).
 W = np.array([[1.0, 0.8], [0.3, 0.6], [-0.7, -0.5]])
 B, S2 = np.array([0.1, -0.2, 0.3]), 0.25
 X = np.array([[0.5, -1.0, 2.0], [0.0, 0.0, 0.0], [1.0, 0.5, -0.75]])
@@ -54,7 +54,7 @@ def model_of(family):
 
 @partial(jax.jit, static_argnames=("family", "copies", "steps", "step_samples", "num_samples", "batch_size"))
 def gaps(family="diagonal", copies=1, log_p=LOG_P, key=KEY, **options):
-    """Of the three examples, `copies` times over, each with noise of its own: `[3 * copies]`."""
+    """The gaps of the three examples, repeated `copies` times with other noise, `[3 * copies]`."""
     which = jnp.tile(jnp.arange(3), copies)
     x, log_p = jnp.float32(X)[which], jnp.asarray(log_p, jnp.float32)[which]
     return bound_gaps(model_of(family), {}, key, x, log_p, label=which, **options)
@@ -69,34 +69,34 @@ def exact(family):
 
 
 def assert_exact(figures, expected, search_error=0.003):
-    """Within five standard errors and, for the parts, what the search leaves."""
+    """Equal within five standard errors and, for the parts, the remaining error of the search."""
     for name, value in expected.items():
         assert_mean(figures[name].reshape(-1, 3), value, float_error=1e-4 if name == "gap" else search_error)
 
 
 @pytest.fixture(scope="module")
-def found():
+def gaps_by_family():
     return {family: gaps(family, copies=40, steps=400) for family in ("diagonal", "full")}
 
 
 @pytest.mark.parametrize("family", ["diagonal", "full"])
-def test_the_gap_and_its_parts_are_exact(found, family):
+def test_the_gap_and_its_parts_are_exact(gaps_by_family, family):
     assert min(APPROXIMATION, exact(family)["amortisation_gap"].min()) > 0.1
-    assert_exact(found[family], exact(family))
-    gap, approximation, amortisation = (found[family][name] for name in exact(family))
+    assert_exact(gaps_by_family[family], exact(family))
+    gap, approximation, amortisation = (gaps_by_family[family][name] for name in exact(family))
     np.testing.assert_allclose(gap, approximation + amortisation, rtol=1e-5, atol=1e-5)
 
 
-def test_what_the_search_leaves_is_booked_as_approximation_gap(found):
-    """Few steps stop short, and are on the safe side: the encoder is not blamed for more than its share."""
-    short, long = gaps(copies=40, steps=10), found["diagonal"]
+def test_an_unfinished_search_counts_as_approximation_gap(gaps_by_family):
+    """Too few steps never make the amortisation gap too large."""
+    short, long = gaps(copies=40, steps=10), gaps_by_family["diagonal"]
     with pytest.raises(AssertionError):
         assert_exact(short, exact("diagonal"))
     assert float(jnp.mean(short["approximation_gap"] - long["approximation_gap"])) > 0.1
     np.testing.assert_allclose(short["gap"], long["gap"], atol=1e-5)
 
 
-MISTAKES = {  # in the diagonal family: what would be found
+MISTAKES = {  # wrong results for the diagonal family
     "q* with the encoder's scale": {"approximation_gap": [kl(np.zeros(2), np.diag(np.diag(FACTOR) ** 2))] * 3},
     "q* with the posterior's variances": {"approximation_gap": [kl(np.zeros(2), np.diag(np.diag(COVARIANCE)))] * 3},
     "the parts changed about": {"approximation_gap": exact("diagonal")["amortisation_gap"]},
@@ -105,13 +105,13 @@ MISTAKES = {  # in the diagonal family: what would be found
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_plausible_mistakes_would_be_seen(found, mistake):
+def test_plausible_mistakes_would_be_detected(gaps_by_family, mistake):
     with pytest.raises(AssertionError):
-        assert_exact(found["diagonal"], MISTAKES[mistake])
+        assert_exact(gaps_by_family["diagonal"], MISTAKES[mistake])
 
 
 def test_an_encoder_that_is_best_has_no_amortisation_gap():
-    """The full-covariance family holds the posterior: nothing is lost, and Adam takes rounding for a slope."""
+    """The full-covariance family holds the posterior: both gaps are zero, up to rounding in the gradients of Adam."""
     factor = np.linalg.cholesky(COVARIANCE)
     model = model_of("full")._replace(
         posterior=lambda variables, x, label=None: FullCovarianceNormal(
@@ -158,18 +158,18 @@ def test_the_search_starts_at_the_encoder(posterior):
     ids=["chain", "laplace", "scalar"],
 )
 def test_other_families_are_refused(posterior):
-    with pytest.raises(ValueError, match="diagonal or full-covariance Gaussians over vectors, and q is"):
+    with pytest.raises(ValueError, match="must be a diagonal or full-covariance Gaussian over vectors, got"):
         local_family(posterior)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"steps": -1}, "steps must be at least 0, got -1"),
+        ({"steps": -1}, "`steps` must be at least 0, got -1"),
         ({"step_samples": 0}, "integer of at least 1, got 0"),
         ({"num_samples": 2.0}, "integer of at least 1, got 2.0"),
         ({"batch_size": 0}, "at least 1, got 0"),
-        ({"log_likelihood": LOG_P[:2]}, r"must have the shape \(3,\), got \(2,\)"),
+        ({"log_likelihood": LOG_P[:2]}, r"`log_likelihood` must have shape \(3,\), got \(2,\)"),
     ],
 )
 def test_what_makes_no_gap_is_refused(options, message):

@@ -46,7 +46,7 @@ def small(key=KEY, num_samples=1, batch_size=7):
 
 
 def quadrature(own=True, scale=S):
-    """Means over the seven examples, on a grid where the trapezoid rule is exact to rounding; or without their own."""
+    """Means over the seven examples, on a grid where the trapezoid rule is exact to rounding, or without own terms."""
     z = np.linspace(-8, 9, 20_001)
     q, log_q, log_p = stats.norm.pdf(z, X[:, None], scale), stats.norm.logpdf(z, X[:, None], scale), PRIOR.logpdf(z)
     log_aggregate = np.log(q.mean(axis=0) if own else np.maximum(q.sum(axis=0) - q, 1e-300) / 6)
@@ -82,7 +82,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_plausible_mistakes_would_be_seen(repeated, mistake):
+def test_plausible_mistakes_would_be_detected(repeated, mistake):
     with pytest.raises(AssertionError):
         assert_mean(repeated["mutual_information"], MISTAKES[mistake], float_error=1e-5)
 
@@ -114,7 +114,7 @@ def datasets():
 
 
 def test_of_many_examples_it_is_the_capacity_of_a_gaussian_channel(datasets):
-    """1/2 log(1 + snr) in each dimension: 2 log 2; what n = 500 leaves of a bias is O(1 / n), and tends to zero."""
+    """1/2 log(1 + snr) in each dimension, 2 log 2 in all; the bias at n = 500 is O(1 / n)."""
     exact = {"kl": 2 * np.log(2), "mutual_information": 2 * np.log(2), "marginal_kl": 0.0}
     for name in NAMES:
         assert_mean(datasets[name][0], exact[name], float_error=0.012)
@@ -138,7 +138,7 @@ def test_a_full_covariance_has_the_same_information():
 
 
 def test_no_draw_passes_log_n():
-    """Posteriors that do not overlap: 40 nats would be there to be had."""
+    """Posteriors that do not overlap: the true information is 40 nats."""
     far = channel(50, size=10, noise=0.018)
     assert float(jnp.mean(far["kl"])) > 35
     np.testing.assert_allclose(far["mutual_information"], np.log(50), rtol=1e-4)
@@ -146,7 +146,7 @@ def test_no_draw_passes_log_n():
     np.testing.assert_allclose(far["marginal_kl"], far["kl"] - np.log(50), atol=1e-3)
 
 
-def test_where_z_ignores_x_there_is_none():
+def test_a_z_that_ignores_x_has_no_information():
     model = model_of(lambda x: diagonal_normal(0 * x + 1, jnp.full(x.shape, 0.5)), standard_normal(1))
     figures = latent_information(model, {}, KEY, jnp.arange(40.0)[:, None], num_samples=50)
     np.testing.assert_allclose(figures["mutual_information"], 0, atol=1e-5)
@@ -174,7 +174,7 @@ def test_layers_above_add_nothing_to_what_the_first_says():
 
 
 def test_labels_go_where_the_examples_go():
-    """q(z | x, label) that sees the label alone is the mixture of `X`, and labels enter layers above as well."""
+    """q(z | x, label) depends on the label only and is the mixture of `X`; labels enter higher layers too."""
     codes = jnp.asarray(X, jnp.float32)
     first = lambda label: diagonal_normal(codes[label][:, None], jnp.full((len(label), 1), S))
     above = lambda label: lambda z: diagonal_normal(z + codes[label][:, None], jnp.ones(z.shape))
@@ -192,12 +192,14 @@ def test_labels_go_where_the_examples_go():
         prior=lambda variables, label: Chain(standard_normal(1), [above(label)]),
     )
     figures = figures_of(chain, 5_000)
-    exact = quadrature(scale=(1 / S**2 + 1) ** -0.5)["mutual_information"]  # z_2 - z_1 is a second look at the code
+    exact = quadrature(scale=(1 / S**2 + 1) ** -0.5)[
+        "mutual_information"
+    ]  # z_2 - z_1 is a second measurement of the code
     assert abs(float(jnp.mean(figures["mutual_information"])) - exact) < 5 * 0.9 / (7 * 5_000) ** 0.5
     assert exact > quadrature()["mutual_information"] + 0.03
 
 
 @pytest.mark.parametrize(("num_samples", "n", "batch_size"), [(0, 3, 5), (True, 3, 5), (1, 0, 5), (1, 3, 0)])
-def test_what_cannot_be_estimated_is_refused(num_samples, n, batch_size):
-    with pytest.raises(ValueError, match=r"at least 1, got|no examples"):
+def test_no_samples_and_no_examples_are_refused(num_samples, n, batch_size):
+    with pytest.raises(ValueError, match=r"at least 1, got|at least one example"):
         latent_information(SMALL, {}, KEY, jnp.zeros((n, 1)), num_samples=num_samples, batch_size=batch_size)

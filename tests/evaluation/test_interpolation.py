@@ -29,8 +29,8 @@ def test_ends_are_ends_and_angles_are_even():
     np.testing.assert_allclose(steps, np.broadcast_to(steps[:1], steps.shape), rtol=1e-3)
 
 
-def test_a_straight_line_would_be_seen():
-    """The planted mistake: halfway between two draws in 40 dimensions it is shorter by about the root of 2."""
+def test_a_straight_line_would_be_detected():
+    """A planted mistake: halfway between two draws in 40 dimensions a line is shorter by about the root of 2."""
     z = jax.random.normal(jax.random.key(0), (2, 40))
     middle = spherical_interpolation(z[0], z[1], 0.5)
     ratio = np.linalg.norm(middle) / np.linalg.norm(z.mean(axis=0))
@@ -46,5 +46,5 @@ def test_parallel_ends_go_straight(end):
 def test_class_means_weigh_by_probability():
     z = jnp.array([[0.0, 0.0], [2.0, 4.0], [4.0, 0.0]])
     probabilities = jnp.array([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.0, 1.0, 0.0]])
-    found = class_means(z, probabilities)
-    np.testing.assert_allclose(found, [[2 / 3, 4 / 3], [10 / 3, 4 / 3], [0, 0]], rtol=1e-6)
+    means = class_means(z, probabilities)
+    np.testing.assert_allclose(means, [[2 / 3, 4 / 3], [10 / 3, 4 / 3], [0, 0]], rtol=1e-6)

@@ -1,4 +1,4 @@
-"""Active units of several stochastic layers, against a chain whose posterior means are known."""
+"""Active units of several stochastic layers, against a chain with known posterior means."""
 
 from functools import partial
 
@@ -55,7 +55,7 @@ def chain_model(downwards=False):
 
 @jax.jit
 def activities(keys):
-    """Of z_1, z_2 and z_3 by key, from the fewest samples that there can be: the bias is at its largest."""
+    """The activities of z_1, z_2 and z_3 by key, from the fewest samples, which have the largest bias."""
     usage = lambda key: latent_usage_by_layer(chain_model(), {}, key, jnp.asarray(X), num_samples=2, batch_size=N)
     return jax.lax.map(lambda key: tuple(layer.activity for layer in usage(key)), keys, batch_size=500)
 
@@ -64,20 +64,20 @@ KEYS = jax.random.split(jax.random.key(1), 4_000)
 
 
 def test_activity_is_the_variance_of_exact_means_without_bias():
-    for layer, (seen, exact) in enumerate(zip(activities(KEYS), ACTIVITY, strict=True)):
-        assert_mean(seen, exact, float_error=1e-5)
-        assert (np.var(seen, axis=0) < 1e-12).all() == (layer == 0)  # z_1 is not drawn
+    for layer, (usage_of_layer, exact) in enumerate(zip(activities(KEYS), ACTIVITY, strict=True)):
+        assert_mean(usage_of_layer, exact, float_error=1e-5)
+        assert (np.var(usage_of_layer, axis=0) < 1e-12).all() == (layer == 0)  # z_1 is not drawn
 
 
-def test_the_noise_of_means_taken_for_activity_would_be_seen():
-    """It is within / samples, less the 1 / n that the mean over data takes: a dead unit looks alive."""
-    for seen, exact, within in list(zip(activities(KEYS), ACTIVITY, WITHIN, strict=True))[1:]:
+def test_the_noise_of_means_taken_for_activity_would_be_detected():
+    """It is within / samples, times 1 - 1 / n: an unused unit looks active."""
+    for usage_of_layer, exact, within in list(zip(activities(KEYS), ACTIVITY, WITHIN, strict=True))[1:]:
         biased = exact + (1 - 1 / N) * within / 2
         assert biased.max() > 0.01
         with pytest.raises(AssertionError):
-            assert_mean(seen, biased, float_error=1e-5)
+            assert_mean(usage_of_layer, biased, float_error=1e-5)
         with pytest.raises(AssertionError):  # nor would the 1 / n go unseen
-            assert_mean(seen, exact - within / 2 / N, float_error=1e-5)
+            assert_mean(usage_of_layer, exact - within / 2 / N, float_error=1e-5)
 
 
 @partial(jax.jit, static_argnames=("num_samples", "batch_size", "downwards"))
@@ -89,8 +89,8 @@ def usage(num_samples, batch_size=N, downwards=False):
 def test_each_layer_has_its_means_and_active_units():
     one, two, three = usage(2_000)
     np.testing.assert_allclose(one.means, MEANS[0], rtol=1e-5, atol=1e-6)
-    for layer, (seen, exact, within) in enumerate(zip((one, two, three), MEANS, WITHIN, strict=True)):
-        assert np.all(np.abs(seen.means - exact) <= 5 * np.sqrt(within / 2_000) + 1e-4), layer
+    for layer, (usage_of_layer, exact, within) in enumerate(zip((one, two, three), MEANS, WITHIN, strict=True)):
+        assert np.all(np.abs(usage_of_layer.means - exact) <= 5 * np.sqrt(within / 2_000) + 1e-4), layer
     assert [layer.active.tolist() for layer in (one, two, three)] == [
         [True, True, False],
         [True, False, False],
@@ -123,7 +123,7 @@ def test_one_layer_is_a_chain_of_one():
 
 
 def test_labels_go_where_the_examples_go():
-    """A conditional chain, whose layers move with the label alone."""
+    """A conditional chain whose layers depend on the label only."""
     label = jnp.arange(N) % 3
     of_label = lambda c: (
         lambda below: diagonal_normal(
@@ -138,12 +138,14 @@ def test_labels_go_where_the_examples_go():
     np.testing.assert_allclose(two.means, 2 * np.stack([label, label], axis=1), rtol=1e-6)
 
 
-def test_several_layers_want_samples():
+def test_several_layers_need_samples():
     with pytest.raises(ValueError, match="use latent_usage_by_layer"):
         latent_usage(chain_model(), {}, jnp.asarray(X))
 
 
-@pytest.mark.parametrize(("num_samples", "message"), [(1, "at least 2 samples, got 1"), (0, "got 0"), (2.0, "got 2.0")])
+@pytest.mark.parametrize(
+    ("num_samples", "message"), [(1, "`num_samples` must be at least 2, got 1"), (0, "got 0"), (2.0, "got 2.0")]
+)
 def test_too_few_samples_are_refused(num_samples, message):
     with pytest.raises(ValueError, match=message):
         usage(num_samples)

@@ -33,15 +33,15 @@ def figures(n=40, **options):
 
 
 def test_it_is_the_exact_likelihood_within_its_own_error():
-    """Low by R / 2k, 1.5e-4 here, with a standard deviation of sqrt(R / k) for each example."""
-    seen = figures(n=40, num_samples=5_000)
+    """It is low by R / 2k, 1.5e-4 here, with a standard deviation of sqrt(R / k) for each example."""
+    result = figures(n=40, num_samples=5_000)
     error = STANDARD_ERRORS * np.sqrt(RELATIVE_VARIANCE / 5_000 / 40)
-    assert abs(float(jnp.mean(seen["negative_log_likelihood"])) + LOG_P - RELATIVE_VARIANCE / 10_000) < error
-    np.testing.assert_allclose(seen["effective_sample_size"].mean() / 5_000, 1 / (1 + RELATIVE_VARIANCE), rtol=0.02)
+    assert abs(float(jnp.mean(result["negative_log_likelihood"])) + LOG_P - RELATIVE_VARIANCE / 10_000) < error
+    np.testing.assert_allclose(result["effective_sample_size"].mean() / 5_000, 1 / (1 + RELATIVE_VARIANCE), rtol=0.02)
 
 
-def test_a_mean_of_logs_would_be_seen():
-    """The commonest mistake gives the ELBO for every k: -4.27."""
+def test_a_mean_of_logs_would_be_detected():
+    """The most common mistake gives the ELBO for every k: -4.27."""
     one = figures(n=400, num_samples=1)["negative_log_likelihood"].mean()
     assert abs(one + LOG_P) > 1
 
@@ -56,10 +56,10 @@ def test_no_figure_depends_on_the_batch_size(k):
 
 def test_samples_of_different_blocks_are_different():
     one, two = (figures(n=5, num_samples=k)["effective_sample_size"] for k in (100, 200))
-    assert np.all(np.abs(two / one - 2) > 1e-3)  # a block drawn twice would have twice the size, exactly
+    assert np.all(np.abs(two / one - 2) > 1e-3)  # a block that is drawn twice would have exactly twice the size
 
 
-def test_a_proposal_that_misses_the_posterior_is_told():
+def test_a_proposal_that_misses_the_posterior_is_flagged():
     narrow = negative_log_likelihood(model_of(0.08**0.5), {}, KEY, jnp.full((5, 1), 1.7), num_samples=5_000)
     assert float(narrow["pareto_k_hat"].mean()) > 0.7 > float(figures(n=5)["pareto_k_hat"].mean())
 
@@ -69,6 +69,6 @@ def test_a_tail_of_few_samples_is_not_judged():
 
 
 @pytest.mark.parametrize("k", [0, True, 2.0])
-def test_a_k_that_is_none_is_refused(k):
+def test_a_k_that_is_not_a_positive_integer_is_refused(k):
     with pytest.raises(ValueError, match="integer of at least 1"):
         figures(num_samples=k)

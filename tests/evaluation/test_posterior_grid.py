@@ -1,4 +1,4 @@
-"""The grid's window, log p(x) and posterior against closed forms, and that the posterior is an exact proposal."""
+"""The grid's window, log p(x) and posterior against closed forms; the posterior as an exact proposal."""
 
 import jax
 import jax.numpy as jnp
@@ -59,7 +59,7 @@ def test_a_lower_drop_is_a_smaller_window(grid):
         assert np.ptp(nodes) == pytest.approx(np.sqrt(8 / 20) * np.ptp(larger), rel=0.05)
 
 
-def test_a_narrow_posterior_is_found_where_a_grid_over_the_plane_is_too_coarse():
+def test_a_posterior_that_is_too_narrow_for_one_grid_is_exact():
     narrow, x = model_of(2, lambda z: z, 0.002), np.array([0.713, -1.291], np.float32)
     exact = stats.norm.logpdf(x, 0, np.sqrt(1 + 0.002**2)).sum()
     assert posterior_grid(narrow, {}, x).log_likelihood == pytest.approx(exact, abs=1e-3)
@@ -77,7 +77,7 @@ def test_one_latent_dimension_is_exact():
     assert_mean((z - 1.5 * 1.95 / 2.75) ** 2, [0.5 / 2.75], float_error=1e-3)
 
 
-def test_the_posterior_is_a_proposal_of_hardly_any_variance(grid):
+def test_the_posterior_is_a_proposal_of_almost_no_variance(grid):
     prior, likelihood = PLANE.prior({}), lambda z: PLANE.likelihood({}, z)
     estimates = jax.vmap(
         lambda key: log_likelihood(key, X[None], grid.posterior, prior, likelihood, num_samples=10)[0]
@@ -93,7 +93,7 @@ def test_the_posterior_is_a_proposal_of_hardly_any_variance(grid):
 
 
 def test_the_posterior_is_a_density(grid):
-    """Its mass on points that are equal steps apart, and none outside."""
+    """The mass on evenly spaced points is one, and outside it is zero."""
     posterior = grid.posterior
     assert float(jnp.exp(posterior.log_prob(grid.z)).sum() * grid.spacing.prod()) == pytest.approx(1, abs=1e-4)
     for corner, outwards in ((grid.z[-1, 0], (1, 0)), (grid.z[0, 0], (-1, 0)), (grid.z[0, -1], (0, 1))):
@@ -120,18 +120,18 @@ def test_cells_have_the_masses_that_they_are_given():
     ("arguments", "message"),
     [
         ({"nodes": 160}, "odd integer of at least 3, got 160"),
-        ({"reach": -1.0}, "reach must be positive, got -1.0"),
-        ({"drop": 0.0}, "drop must be positive, got 0.0"),
+        ({"reach": -1.0}, "`reach` must be positive, got -1.0"),
+        ({"drop": 0.0}, "`drop` must be positive, got 0.0"),
         ({"model": model_of(3, lambda z: z, 1.0)}, r"one or two latent dimensions.*\(3,\)"),
         ({"x": np.array([np.nan, 0, 0])}, "must be finite, got nan"),
         ({"x": np.array([np.inf, 0, 0])}, "must be finite, got -inf"),
     ],
 )
-def test_what_has_no_grid_is_refused(arguments, message):
+def test_wrong_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         posterior_grid(**{"model": PLANE, "variables": {}, "x": X, "nodes": 5, **arguments})
 
 
 def test_cells_of_another_dimension_are_refused():
-    with pytest.raises(ValueError, match=r"2 dimensions.*got shapes \(2,\) and \(1,\)"):
+    with pytest.raises(ValueError, match=r"as `log_mass` has dimensions, 2, got shapes \(2,\) and \(1,\)"):
         PiecewiseConstant([0.0, 0.0], [1.0], np.zeros((3, 3)))

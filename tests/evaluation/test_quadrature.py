@@ -1,4 +1,4 @@
-"""Quadrature over z against exact likelihoods, how it converges, and that it says so where it has not."""
+"""Quadrature over z against exact likelihoods; its convergence, and its own error estimate."""
 
 import jax
 import jax.numpy as jnp
@@ -48,49 +48,49 @@ def of_curve(x):
 
 
 def test_one_latent_dimension_is_exact():
-    seen = quadrature_log_likelihood(LINE, {}, jnp.array([[1.7]]), nodes=201)
-    np.testing.assert_allclose(seen["log_likelihood"], LOG_P_LINE, atol=2e-6)
+    quadrature = quadrature_log_likelihood(LINE, {}, jnp.array([[1.7]]), nodes=201)
+    np.testing.assert_allclose(quadrature["log_likelihood"], LOG_P_LINE, atol=2e-6)
 
 
-def test_two_latent_dimensions_are_exact_and_too_few_nodes_are_told():
-    seen = quadrature_log_likelihood(PLANE, {}, X, nodes=201)
-    np.testing.assert_allclose(seen["log_likelihood"], LOG_P, atol=1e-5)
-    assert np.all(seen["quadrature_error"] < 1e-5)
+def test_two_latent_dimensions_are_exact_and_too_few_nodes_have_a_large_error():
+    quadrature = quadrature_log_likelihood(PLANE, {}, X, nodes=201)
+    np.testing.assert_allclose(quadrature["log_likelihood"], LOG_P, atol=1e-5)
+    assert np.all(quadrature["quadrature_error"] < 1e-5)
     few = quadrature_log_likelihood(PLANE, {}, X, nodes=15)
-    made = np.abs(few["log_likelihood"] - np.array(LOG_P))
-    assert np.all(made > 0.01)
-    assert np.all(few["quadrature_error"] > made)
+    errors = np.abs(few["log_likelihood"] - np.array(LOG_P))
+    assert np.all(errors > 0.01)
+    assert np.all(few["quadrature_error"] > errors)
 
 
 def test_a_curve_has_the_likelihood_of_an_adaptive_rule():
-    seen = quadrature_log_likelihood(CURVE, {}, POINTS, nodes=801)
-    np.testing.assert_allclose(seen["log_likelihood"], [of_curve(x) for x in POINTS], atol=1e-4)
+    quadrature = quadrature_log_likelihood(CURVE, {}, POINTS, nodes=801)
+    np.testing.assert_allclose(quadrature["log_likelihood"], [of_curve(x) for x in POINTS], atol=1e-4)
 
 
 @pytest.mark.parametrize(("model", "x"), [(LINE, jnp.array([[1.7]])), (CURVE, POINTS)])
-def test_it_converges_and_the_error_that_is_said_is_above_the_one_that_is_made(model, x):
+def test_it_converges_and_its_error_estimate_is_above_its_error(model, x):
     exact = quadrature_log_likelihood(model, {}, x, nodes=1_281)["log_likelihood"]
-    made, said = [], []
+    errors, estimates = [], []
     for nodes in (21, 41, 81, 161, 321, 641):
-        seen = quadrature_log_likelihood(model, {}, x, nodes=nodes)
-        made.append(np.abs(seen["log_likelihood"] - exact).max())
-        said.append(seen["quadrature_error"].max())
-    assert made[-1] < 1e-5
-    assert np.all(np.array(made) <= np.array(said) + 1e-5)
-    assert said[0] > 0.01  # too few nodes are told
-    assert said[-1] < 1e-3
+        quadrature = quadrature_log_likelihood(model, {}, x, nodes=nodes)
+        errors.append(np.abs(quadrature["log_likelihood"] - exact).max())
+        estimates.append(quadrature["quadrature_error"].max())
+    assert errors[-1] < 1e-5
+    assert np.all(np.array(errors) <= np.array(estimates) + 1e-5)
+    assert estimates[0] > 0.01  # too few nodes have a large error estimate
+    assert estimates[-1] < 1e-3
 
 
 @pytest.mark.parametrize(
     "model",
     [
-        model_of(1, lambda z: 1.5 * z - 0.25, lambda z: 0.5),  # the variance where the scale belongs
+        model_of(1, lambda z: 1.5 * z - 0.25, lambda z: 0.5),  # the variance in place of the scale
         model_of(1, lambda z: 1.5 * z - 0.25, lambda z: 0.5**0.5, prior_scale=1.1),
     ],
 )
-def test_plausible_mistakes_are_seen(model):
-    seen = quadrature_log_likelihood(model, {}, jnp.array([[1.7]]), nodes=201)
-    assert np.abs(seen["log_likelihood"] - LOG_P_LINE) > 0.01
+def test_plausible_mistakes_are_detected(model):
+    quadrature = quadrature_log_likelihood(model, {}, jnp.array([[1.7]]), nodes=201)
+    assert np.abs(quadrature["log_likelihood"] - LOG_P_LINE) > 0.01
 
 
 def test_no_figure_depends_on_the_batch_size():
@@ -116,12 +116,12 @@ def test_it_takes_a_model_with_an_encoder_and_agrees_with_many_samples():
         ({"nodes": 200}, "odd integer of at least 3, got 200"),
         ({"nodes": 1}, "got 1"),
         ({"nodes": 201.0}, "got 201.0"),
-        ({"reach": 0.0}, "reach must be positive, got 0.0"),
-        ({"batch_size": 0}, "batch size must be at least 1, got 0"),
-        ({"x": POINTS[:0]}, "no examples"),
+        ({"reach": 0.0}, "`reach` must be positive, got 0.0"),
+        ({"batch_size": 0}, "`batch_size` of evaluation must be at least 1, got 0"),
+        ({"x": POINTS[:0]}, "needs at least one example"),
         ({"model": model_of(3, lambda z: z[..., :2], lambda z: 1.0)}, r"one or two latent dimensions.*\(3,\)"),
     ],
 )
-def test_what_cannot_be_integrated_is_refused(arguments, message):
+def test_wrong_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         quadrature_log_likelihood(**{"model": CURVE, "variables": {}, "x": POINTS, "nodes": 5, **arguments})

@@ -1,4 +1,4 @@
-"""Probes of codes whose classes are known to be linear, or not, or not there at all."""
+"""Probes of codes with classes that are linear, not linear, or absent."""
 
 import sys
 
@@ -29,43 +29,43 @@ LINE = [(-3.0, 0.0), (0.0, 0.0), (3.0, 0.0)]
 CORNERS = [(2.0, 2.0), (-2.0, 2.0), (-2.0, -2.0), (2.0, -2.0)]
 
 
-def test_classes_apart_are_told():
+def test_separated_classes_are_recognised():
     assert scores(blobs(300, LINE), blobs(200, LINE, seed=1)) == {"linear": 1.0, "nearest_neighbours": 1.0}
 
 
 def test_the_linear_probe_is_linear():
-    """Exclusive or: two classes at opposite corners are near to their neighbours and on no side of any line."""
+    """Exclusive or: two classes at opposite corners, which no line separates."""
     (train, corner), (test, other) = blobs(400, CORNERS), blobs(400, CORNERS, seed=1)
-    seen = scores((train, corner % 2), (test, other % 2))
-    assert seen["nearest_neighbours"] == 1.0
-    assert seen["linear"] < 0.8
+    accuracies = scores((train, corner % 2), (test, other % 2))
+    assert accuracies["nearest_neighbours"] == 1.0
+    assert accuracies["linear"] < 0.8
 
 
 def test_overlapping_gaussians_have_the_accuracy_of_bayes():
-    """Two unit Gaussians two apart: Phi(1) = 0.8413 is the most that there is, and the linear probe reaches it."""
+    """Two unit Gaussians at distance two: the linear probe reaches the largest accuracy, Phi(1) = 0.8413."""
     train, test = (blobs(n, [(-1.0,), (1.0,)], scale=1, seed=seed) for n, seed in ((4_000, 2), (20_000, 3)))
     linear = probe(*train, *test)["linear"]
     assert abs(linear.value - 0.8413) < 5 * linear.standard_error
     assert linear.standard_error == pytest.approx((0.8413 * 0.1587 / 20_000) ** 0.5, rel=0.05)
 
 
-def test_labels_that_codes_know_nothing_of_are_told_by_chance():
+def test_codes_without_information_have_chance_accuracy():
     train, test = blobs(1_000, LINE), blobs(2_000, LINE, seed=1)
     chance = probe(train[0], RANDOM.permutation(train[1]), test[0], RANDOM.permutation(test[1]))
     for estimate in chance.values():
         assert abs(estimate.value - 1 / 3) < 5 * estimate.standard_error
 
 
-def test_it_is_the_test_split_that_is_scored():
-    """One neighbour tells any training example: by chance alone, of examples that it has not seen."""
+def test_the_test_split_is_scored():
+    """One neighbour recognises every training example, but new examples only by chance."""
     codes, labels = RANDOM.normal(size=(1_000, 2)), RANDOM.randint(2, size=1_000)
     assert scores((codes, labels), (codes, labels), neighbours=1)["nearest_neighbours"] == 1.0
-    unseen = probe(codes[:500], labels[:500], codes[500:], labels[500:], neighbours=1)["nearest_neighbours"]
-    assert abs(unseen.value - 0.5) < 5 * unseen.standard_error
+    estimate = probe(codes[:500], labels[:500], codes[500:], labels[500:], neighbours=1)["nearest_neighbours"]
+    assert abs(estimate.value - 0.5) < 5 * estimate.standard_error
 
 
-def test_dimensions_without_activity_have_no_say():
-    """Means of a collapsed unit that know the class to a millionth: blown up to unit variance they would tell it."""
+def test_inactive_dimensions_have_no_effect():
+    """A collapsed unit whose means depend on the class by a millionth: standardised, it would reveal the class."""
     unused, labels = blobs(600, [(-1.0,), (1.0,)], scale=0.01)
     codes = np.concatenate([1e-6 * unused, RANDOM.normal(size=(600, 1))], axis=1)
     collapsed = scores((codes[:300], labels[:300]), (codes[300:], labels[300:]))
@@ -100,20 +100,20 @@ def test_principal_components_are_those_of_training_data():
 
 
 def data(n, seed):
-    """Images whose class is a faint, linear part of them, beside a part of large variance that says nothing."""
+    """Images with a faint linear part that has the class, and a part of large variance without information."""
     faint, labels = blobs(n, [(-1.0,), (1.0,)], scale=0.1, seed=seed)
     loud = 100 * np.random.RandomState(seed + 10).normal(size=(n, 1))
     images = np.concatenate([loud, faint, faint, -faint], axis=1).reshape(n, 2, 2, 1)
     return Batch(jnp.asarray(images, jnp.float32), jnp.asarray(labels)), jnp.asarray(faint)
 
 
-def test_latents_stand_beside_pca_of_as_many_dimensions_and_the_data():
+def test_latents_are_compared_with_pca_of_as_many_dimensions_and_the_data():
     (train, train_codes), (test, test_codes) = data(300, 0), data(200, 1)
     table = compare_representations(train_codes, test_codes, train, test)
     assert list(table) == ["latents", "PCA", "data"]
     means = {name: {probe: figure.value for probe, figure in row.items()} for name, row in table.items()}
     assert means["latents"] == {"linear": 1.0, "nearest_neighbours": 1.0}
-    assert means["PCA"]["linear"] < 0.65  # one dimension, and variance is all that it looks for
+    assert means["PCA"]["linear"] < 0.65  # one dimension, that of the largest variance
     assert means["data"]["linear"] == 1.0
     assert compare_representations(train_codes, test_codes, train, test) == table
 
@@ -121,7 +121,7 @@ def test_latents_stand_beside_pca_of_as_many_dimensions_and_the_data():
 def test_splits_prepared_differently_are_refused():
     (train, train_codes), (test, test_codes) = data(30, 0), data(20, 1)
     stored = train._replace(x=jnp.asarray(train.x, jnp.uint8))
-    with pytest.raises(ValueError, match="training data are uint8, test data float32: they must be prepared alike"):
+    with pytest.raises(ValueError, match="training and test data must be prepared alike, got uint8 and float32"):
         compare_representations(train_codes, test_codes, stored, test)
 
 
@@ -131,14 +131,14 @@ CODES, LABELS = blobs(30, LINE)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((CODES, LABELS, CODES[:, :1], LABELS), "training codes have 2 numbers, test codes 1"),
-        ((CODES[:, 0], LABELS, CODES, LABELS), r"training codes are \[n, d\].*got the shape \(30,\)"),
-        ((CODES, LABELS, CODES[:0], LABELS[:0]), r"test codes are \[n, d\], n and d at least 1"),
-        ((CODES, LABELS[:5], CODES, LABELS), r"training labels are integers of the shape \(30,\)"),
-        ((CODES, LABELS, CODES, LABELS + 0.5), r"test labels are integers of the shape \(30,\), got float64"),
-        ((CODES, None, CODES, LABELS), "training labels are integers"),
-        ((np.full_like(CODES, np.nan), LABELS, CODES, LABELS), "training codes are not all finite"),
-        ((CODES, 0 * LABELS, CODES, LABELS), "must be of two or more, all are 0"),
+        ((CODES, LABELS, CODES[:, :1], LABELS), "training and test codes must have one size, got 2 and 1"),
+        ((CODES[:, 0], LABELS, CODES, LABELS), r"training codes must be \[n, d\].*got shape \(30,\)"),
+        ((CODES, LABELS, CODES[:0], LABELS[:0]), r"test codes must be \[n, d\], n and d at least 1"),
+        ((CODES, LABELS[:5], CODES, LABELS), r"training labels must be integers of shape \(30,\)"),
+        ((CODES, LABELS, CODES, LABELS + 0.5), r"test labels must be integers of shape \(30,\), got float64"),
+        ((CODES, None, CODES, LABELS), "training labels must be integers"),
+        ((np.full_like(CODES, np.nan), LABELS, CODES, LABELS), "training codes must all be finite"),
+        ((CODES, 0 * LABELS, CODES, LABELS), "must have two or more classes, got only 0"),
     ],
 )
 def test_codes_and_labels_that_do_not_fit_are_refused(arguments, message):
@@ -147,13 +147,13 @@ def test_codes_and_labels_that_do_not_fit_are_refused(arguments, message):
 
 
 @pytest.mark.parametrize("neighbours", [0, 31])
-def test_neighbours_that_there_are_not_are_refused(neighbours):
-    with pytest.raises(ValueError, match=f"from 1 to the 30 training examples, got {neighbours}"):
+def test_more_neighbours_than_examples_are_refused(neighbours):
+    with pytest.raises(ValueError, match=f"`neighbours` must be 1 to 30 training examples, got {neighbours}"):
         probe(CODES, LABELS, CODES, LABELS, neighbours=neighbours)
 
 
-def test_the_error_says_what_to_install(monkeypatch):
+def test_without_scikit_learn_the_error_says_what_to_install(monkeypatch):
     for module in ("sklearn", "sklearn.decomposition", "sklearn.linear_model", "sklearn.neighbors"):
         monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(InputError, match=r"scikit-learn is not installed; pip install 'genjax_models\[repr"):
+    with pytest.raises(InputError, match=r"need scikit-learn: pip install 'genjax_models\[repr"):
         probe(CODES, LABELS, CODES, LABELS)

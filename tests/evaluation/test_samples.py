@@ -1,4 +1,4 @@
-"""The two ways in: figures inside `evaluate` and the whole table, under names that carry the features."""
+"""`sample_metrics` inside `evaluate`, and the whole table of `sample_quality`; names end with the features."""
 
 import math
 
@@ -33,7 +33,7 @@ def test_the_table_has_every_figure_with_its_counts():
     table = sample_quality(PIXELS, SAMPLES, DATA)
     assert sorted(table) == sorted(TABLE)
     counts = {name: (score.n, score.m) for name, score in table.items()}
-    assert counts.pop("two_sample_accuracy_on_pixels") == (60, 60)  # as many of either
+    assert counts.pop("two_sample_accuracy_on_pixels") == (60, 60)  # as many samples as data
     assert set(counts.values()) == {(60, 70)}
     assert all(math.isfinite(score.value) for score in table.values())
     assert [name for name, score in table.items() if math.isnan(score.standard_error)] == [
@@ -52,7 +52,7 @@ def test_metrics_and_table_agree_whatever_the_batch_size():
         assert table[name].standard_error == pytest.approx(float(inside[f"{name}_se"]), rel=1e-3)
 
 
-def test_features_of_arrays_on_hand_may_be_anybodys():
+def test_features_of_concrete_arrays_need_not_be_jax():
     host = Features("brightness", lambda x: np.array([[float(image.mean()), float(image.max())] for image in x]))
     assert extract(host, DATA, batch_size=32).shape == (70, 2)
     assert "coverage_on_brightness" in sample_quality(host, SAMPLES, DATA)
@@ -63,17 +63,17 @@ WITH_NAN = np.concatenate([SAMPLES[:59], np.full((1, 4, 4, 1), np.nan, np.float3
 FINE = {"features": PIXELS, "samples": SAMPLES, "data": DATA}
 BAD = {
     "at least 8, got 7|at least 7": {"samples": SAMPLES[:6]},
-    "samples and data are of one shape": {"samples": SAMPLES[:, :3]},
+    "samples and data must have one shape": {"samples": SAMPLES[:, :3]},
     "prepared alike": {"data": (255 * DATA).astype(np.uint8)},
     "samples must be finite: 1 of 60 rows": {"samples": WITH_NAN},
     "got 'a/b'": {"features": Features("a/b", PIXELS.function)},
     "got 'x_se'": {"features": Features("x_se", PIXELS.function)},
-    r"features images are \[60, d\] for 60 examples, got \(60, 4, 4, 1\)": {"features": IMAGES},
+    r"features images of 60 examples must be \[60, d\], got \(60, 4, 4, 1\)": {"features": IMAGES},
     "batch_size must be an integer of at least 1, got 0": {"batch_size": 0},
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("message", BAD)
-def test_fault_03_what_cannot_be_compared_is_refused(message):
+def test_fault_03_samples_and_data_that_do_not_compare_are_refused(message):
     with pytest.raises(ValueError, match=message):
         sample_quality(**{**FINE, **BAD[message]})

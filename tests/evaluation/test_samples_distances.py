@@ -1,4 +1,4 @@
-"""Fréchet distance, kernel distance and diversity: exact values, other libraries' values, and errors that are true."""
+"""Fréchet distance, kernel distance and diversity: exact values, other libraries' values, and correct errors."""
 
 import jax
 import jax.numpy as jnp
@@ -57,7 +57,7 @@ def test_fewer_points_than_features_have_a_frechet_distance():
     np.testing.assert_allclose(frechet_distance(x, x)[0], 0, atol=1e-12)
 
 
-def test_covariances_of_1_over_n_would_be_seen():
+def test_covariances_of_1_over_n_would_be_detected():
     x, y = features()
     shrunk = [z.mean(0) + (z - z.mean(0)) * np.sqrt((len(z) - 1) / len(z)) for z in (x, y)]
     assert abs(frechet_distance(*shrunk)[0] / TORCH_FIDELITY_FID - 1) > 1e-3
@@ -69,7 +69,7 @@ def test_the_kernel_distance_is_torch_fidelitys():
     np.testing.assert_allclose(kernel_distance(x[:50], y, block_size=7)[0], TORCH_FIDELITY_KID, rtol=1e-5)
 
 
-def test_the_kernel_distance_is_the_unbiased_mmd_and_the_biased_one_would_be_seen():
+def test_the_kernel_distance_is_the_unbiased_mmd_and_the_biased_one_would_be_detected():
     x, y = features()
     kernel = polynomial_kernel(3, scale=1 / 8, offset=1.0)
     np.testing.assert_allclose(kernel_distance(x, y)[0], mmd_squared_unbiased(x, y, kernel), rtol=1e-5)
@@ -77,7 +77,7 @@ def test_the_kernel_distance_is_the_unbiased_mmd_and_the_biased_one_would_be_see
 
 
 def repeated(figure, n, shift, scale, dimensions, repeats=400):
-    """Value and standard error of so many pairs of samples: N(shift, scale^2) against N(0, 1)."""
+    """Values and standard errors of many pairs of samples: N(shift, scale^2) against N(0, 1)."""
 
     def once(key):
         x_key, y_key = jax.random.split(key)
@@ -88,15 +88,15 @@ def repeated(figure, n, shift, scale, dimensions, repeats=400):
 
 
 def test_the_kernel_distance_is_unbiased_with_a_true_error():
-    # In one dimension k = (x y + 1)^3 compares three raw moments, with weights 3, 3 and 1: those of N(1/2, 1) are
-    # 1/2, 5/4 and 13/8, those of N(0, 1) are 0, 1 and 0.
+    # In one dimension k = (x y + 1)^3 compares three raw moments, with weights 3, 3 and 1. The moments of
+    # N(1/2, 1) are 1/2, 5/4 and 13/8; the moments of N(0, 1) are 0, 1 and 0.
     exact = 3 * 0.5**2 + 3 * 0.25**2 + 1.625**2
     values, errors = repeated(kernel_distance, 300, 0.5, 1.0, 1)
     assert_mean(values, exact)
     assert_mean(((values - exact) / errors) ** 2, 1, float_error=0.1)
     values, errors = repeated(kernel_distance, 100, 0.0, 1.0, 1)
     assert_mean(values, 0)
-    assert 1 < np.mean(errors**2) / np.var(values) < 3  # cautious where the distributions are one
+    assert 1 < np.mean(errors**2) / np.var(values) < 3  # cautious if the distributions are equal
 
 
 def test_the_frechet_distance_has_a_true_error():
@@ -119,7 +119,7 @@ def test_diversity_is_the_ratio_of_mean_distances_with_a_true_error():
     assert_mean(((values - 1.5) / errors) ** 2, 1, float_error=0.1)
 
 
-def test_one_image_alone_has_no_diversity():
+def test_copies_of_one_image_have_no_diversity():
     x = np.tile(np.random.RandomState(0).normal(size=(1, 5)), (40, 1))
     value, error = diversity(x, features()[0][:, :5])
     assert value < 1e-4
@@ -127,14 +127,14 @@ def test_one_image_alone_has_no_diversity():
 
 
 @pytest.mark.parametrize("figure", FIGURES)
-def test_traced_or_on_hand_the_figures_are_the_same(figure):
+def test_traced_and_concrete_figures_are_the_same(figure):
     x, y = features()
     np.testing.assert_allclose(jax.jit(figure)(x, y), figure(x, y), rtol=1e-4)
 
 
 BAD = {
     "at least 2, got 1": lambda x: x[:1],
-    "features of one size are compared": lambda x: x[:, :3],
+    "features must have one size": lambda x: x[:, :3],
     "1 of 60 rows are not, the first is row 7": lambda x: np.where(np.arange(60)[:, None] == 7, np.nan, x),
     r"must be features \[n, d\]": lambda x: x[:, 0],
     "prepared alike": lambda x: x.astype(np.uint8),
@@ -149,6 +149,6 @@ def test_fault_18_samples_that_have_no_figure_are_refused(figure, message):
         figure(BAD[message](x), y)
 
 
-def test_data_that_are_all_one_measure_no_diversity():
-    with pytest.raises(ValueError, match="all 9 are equal"):
+def test_data_that_are_all_equal_are_refused():
+    with pytest.raises(ValueError, match="got 9 that are all equal"):
         diversity(features()[0], jnp.ones((9, 8)))

@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage: prdc's own values, the expectations of Naeem et al., and true errors."""
+"""Precision, recall, density and coverage: prdc's own values, the expectations of Naeem et al., and correct errors."""
 
 import numpy as np
 import pytest
@@ -25,9 +25,9 @@ def test_the_figures_are_those_of_prdc(neighbours):
     assert values(samples, data, neighbours=neighbours) == pytest.approx(PRDC[neighbours], rel=1e-12)
 
 
-def test_a_point_that_counts_itself_would_be_seen():
+def test_a_point_that_counts_itself_would_be_detected():
     data, samples = features()
-    wrong = values(samples, data, neighbours=4)  # what k = 5 is with oneself among the five
+    wrong = values(samples, data, neighbours=4)  # k = 5 with the point itself among the five
     assert all(wrong[name] != pytest.approx(PRDC[5][name], abs=1e-3) for name in ("precision", "recall", "coverage"))
 
 
@@ -49,37 +49,37 @@ def test_leaving_out_a_group_is_computing_without_it():
 
 
 def repeated(n, m, scale, repeats=150):
-    """Values and standard errors `[repeats, figures]` of samples N(0, scale^2 I) beside data N(0, I), k = 3."""
+    """Values and standard errors `[repeats, figures]` of samples N(0, scale^2 I) and data N(0, I), k = 3."""
     random = np.random.RandomState(1)
-    found = [
+    figures = [
         manifold_coverage(scale * random.normal(size=(n, 2)), random.normal(size=(m, 2)), neighbours=3)
         for _ in range(repeats)
     ]
-    return tuple(np.array([[getattr(score, field) for score in f.values()] for f in found])
+    return tuple(np.array([[getattr(score, field) for score in f.values()] for f in figures])
                  for field in ("value", "standard_error"))  # fmt: skip
 
 
 def test_of_one_distribution_density_is_one_and_coverage_what_combinatorics_say():
-    """A datum stays uncovered where its 3 nearest, of the n + m - 1 other points, are all data: Naeem et al. (2020)."""
+    """A datum is not covered if its 3 nearest of the n + m - 1 other points are all data: Naeem et al. (2020)."""
     figures, _ = repeated(60, 80, 1.0)
     uncovered = np.prod([(80 - i) / (80 + 60 - i) for i in (1, 2, 3)])
     assert_mean(figures[:, 2], 1)
     assert_mean(figures[:, 3], 1 - uncovered)
 
 
-def test_the_standard_errors_are_true_or_cautious():
+def test_the_standard_errors_are_correct_or_cautious():
     figures, errors = repeated(100, 100, 1.3)
     ratio = np.mean(errors, axis=0) / np.std(figures, axis=0, ddof=1)
     assert np.all(ratio > 0.8), ratio  # a fifth is 3.5 standard errors of a standard deviation of 150 draws
     assert np.all(ratio < 2.8), ratio
 
 
-def test_samples_that_are_all_one_image_cover_nothing_else():
+def test_copies_of_one_image_cover_nothing_else():
     data, _ = features()
-    found = values(np.tile(data[:1], (30, 1)), data)
-    assert found["precision"] == 1
-    assert found["recall"] == pytest.approx(1 / 60)  # the image itself
-    assert found["coverage"] < 0.3
+    figures = values(np.tile(data[:1], (30, 1)), data)
+    assert figures["precision"] == 1
+    assert figures["recall"] == pytest.approx(1 / 60)  # the image itself
+    assert figures["coverage"] < 0.3
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Can samples be told from data, and are they copies? Tests whose false alarms are counted."""
+"""The classifier two-sample test and the test of data copying: false alarms are counted."""
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ def normal(seed, n, d=2, shift=0.0):
 
 @pytest.mark.parametrize("classifier", [None, LogisticRegression()])
 def test_false_alarms_are_as_rare_as_the_p_value_says(classifier):
-    """Of 200 pairs of one distribution; the p-value is of counts, so that alarms may be rarer than it says."""
+    """200 pairs of one distribution; the p-value is discrete, so that alarms may be rarer than it says."""
     p = np.array(
         [
             classifier_two_sample_test(normal(2 * i, 60), normal(2 * i + 1, 80), classifier=classifier).p_value
@@ -29,11 +29,11 @@ def test_false_alarms_are_as_rare_as_the_p_value_says(classifier):
     )
     for level in (0.01, 0.05, 0.2):
         assert np.mean(p <= level) <= level + STANDARD_ERRORS * np.sqrt(level * (1 - level) / len(p))
-    assert np.mean(p <= 0.2) > 0.05  # and it is not asleep
+    assert np.mean(p <= 0.2) > 0.05  # the test has power
 
 
-def test_what_is_scored_on_what_it_has_learned_would_be_seen():
-    """A nearest neighbour knows all that it has learned: every pair would be an alarm."""
+def test_scoring_on_training_points_would_be_detected():
+    """A nearest neighbour recognises all training points: every pair would be an alarm."""
 
     class Cheat(KNeighborsClassifier):
         def fit(self, x, label):
@@ -43,29 +43,29 @@ def test_what_is_scored_on_what_it_has_learned_would_be_seen():
     assert classifier_two_sample_test(normal(0, 60), normal(1, 60), classifier=Cheat(1)).p_value < 1e-10
 
 
-def test_different_distributions_are_told_apart_by_shape_alone():
-    x, y = normal(0, 300), 1.8 * normal(1, 300)  # the means agree: no straight line helps
-    found = classifier_two_sample_test(x, y)
-    assert found.p_value < 1e-4
-    assert found.accuracy.value > 0.58
+def test_distributions_that_differ_only_in_shape_are_detected():
+    x, y = normal(0, 300), 1.8 * normal(1, 300)  # the means are equal: no line separates them
+    result = classifier_two_sample_test(x, y)
+    assert result.p_value < 1e-4
+    assert result.accuracy.value > 0.58
     assert classifier_two_sample_test(x, y, classifier=LogisticRegression()).p_value > 0.01
 
 
 def test_accuracy_and_p_value_are_scikit_learns_and_fishers():
     x, y = normal(0, 90), normal(1, 90, shift=0.7)
-    found = classifier_two_sample_test(x, y)
-    votes = 9  # the root of the 90 points learned from, odd
+    result = classifier_two_sample_test(x, y)
+    votes = 9  # odd, the root of 90 training points
     learned, label = np.concatenate([x[::2], y[::2]]), np.repeat([1, 0], 45)
-    told = KNeighborsClassifier(votes).fit(learned, label).predict(np.concatenate([x[1::2], y[1::2]]))
-    assert found.accuracy.value == pytest.approx(np.mean(told == label))
-    assert found.accuracy.standard_error == pytest.approx(
-        np.sqrt(found.accuracy.value * (1 - found.accuracy.value) / 90)
+    predicted = KNeighborsClassifier(votes).fit(learned, label).predict(np.concatenate([x[1::2], y[1::2]]))
+    assert result.accuracy.value == pytest.approx(np.mean(predicted == label))
+    assert result.accuracy.standard_error == pytest.approx(
+        np.sqrt(result.accuracy.value * (1 - result.accuracy.value) / 90)
     )
-    table = [[np.sum((told == i) & (label == j)) for j in (1, 0)] for i in (1, 0)]
-    assert found.p_value == pytest.approx(scipy.stats.fisher_exact(table, alternative="greater").pvalue)
+    table = [[np.sum((predicted == i) & (label == j)) for j in (1, 0)] for i in (1, 0)]
+    assert result.p_value == pytest.approx(scipy.stats.fisher_exact(table, alternative="greater").pvalue)
 
 
-def test_of_a_larger_set_rows_are_taken_evenly():
+def test_a_larger_set_is_thinned_evenly():
     x, y = normal(0, 40), normal(1, 400)
     chosen = y[np.linspace(0, 399, 40).astype(int)]
     assert classifier_two_sample_test(x, y) == classifier_two_sample_test(x, chosen)
@@ -80,31 +80,31 @@ def test_the_nearest_neighbours_are_the_nearest():
     x, train = normal(0, 600, d=5), normal(1, 70, d=5)
     apart = np.linalg.norm(x[:, None].astype(np.float64) - train, axis=-1)
     order = np.argsort(apart, axis=1)[:, :3]
-    found = nearest_neighbours(x.reshape(600, 5, 1), train.reshape(70, 5, 1), neighbours=3)
-    np.testing.assert_array_equal(found.indices, order)
-    np.testing.assert_allclose(found.distances, np.take_along_axis(apart, order, axis=1), rtol=1e-5)
+    result = nearest_neighbours(x.reshape(600, 5, 1), train.reshape(70, 5, 1), neighbours=3)
+    np.testing.assert_array_equal(result.indices, order)
+    np.testing.assert_allclose(result.distances, np.take_along_axis(apart, order, axis=1), rtol=1e-5)
 
 
 def test_a_copy_is_found_at_no_distance():
     train = normal(0, 300, d=50, shift=10.0)
-    found = nearest_neighbours(train[[7, 250]], train)
-    np.testing.assert_array_equal(found.indices[:, 0], [7, 250])
-    np.testing.assert_array_equal(found.distances[:, 0], 0)
+    result = nearest_neighbours(train[[7, 250]], train)
+    np.testing.assert_array_equal(result.indices[:, 0], [7, 250])
+    np.testing.assert_array_equal(result.distances[:, 0], 0)
 
 
 def test_the_nearest_of_parts_is_the_nearest_of_all():
-    """Ties between parts go to the lower index, as within one."""
+    """Ties between parts go to the lower index, as within a part."""
     x, train = normal(0, 30), normal(1, 50)
     train[40] = train[3] = x[0]
     whole = nearest_neighbours(x, train)
-    found = nearest_in_parts(x, iter([train[:20], train[20:21], train[21:]]))
+    result = nearest_in_parts(x, iter([train[:20], train[20:21], train[21:]]))
     assert whole.indices[0, 0] == 3
-    np.testing.assert_array_equal(found.indices, whole.indices)
-    np.testing.assert_array_equal(found.distances, whole.distances)
+    np.testing.assert_array_equal(result.indices, whole.indices)
+    np.testing.assert_array_equal(result.distances, whole.distances)
 
 
 def test_no_parts_have_no_nearest():
-    with pytest.raises(ValueError, match="at least 1, got no part"):
+    with pytest.raises(ValueError, match="at least 1 training example, got no part"):
         nearest_in_parts(normal(0, 3), [])
 
 
@@ -118,8 +118,8 @@ def test_data_copying_counts_pairs_with_ties_for_half():
 
 
 def test_new_draws_are_as_far_from_training_data_as_test_data_are_and_copies_are_not():
-    found = [data_copying(normal(3 * i, 80), normal(3 * i + 1, 60), normal(3 * i + 2, 70)) for i in range(200)]
-    values, errors = (np.array([getattr(f, name) for f in found]) for name in ("value", "standard_error"))
+    result = [data_copying(normal(3 * i, 80), normal(3 * i + 1, 60), normal(3 * i + 2, 70)) for i in range(200)]
+    values, errors = (np.array([getattr(f, name) for f in result]) for name in ("value", "standard_error"))
     assert_mean(values, 0.5)
     assert_mean(((values - 0.5) / errors) ** 2, 1, float_error=0.1)
     train, test = normal(0, 100), normal(1, 100)
@@ -129,24 +129,24 @@ def test_new_draws_are_as_far_from_training_data_as_test_data_are_and_copies_are
 
 BAD = [
     ({"neighbours": 0}, "integer of at least 1, got 0"),
-    ({"neighbours": 6}, "at most the 5 training examples, got 6"),
+    ({"neighbours": 6}, "`neighbours` must be 1 to 5 training examples, got 6"),
     ({"train": np.zeros((5, 2, 2), np.uint8)}, "prepared alike"),
-    ({"train": np.zeros((5, 3), np.float32)}, "features of one size"),
+    ({"train": np.zeros((5, 3), np.float32)}, "features must have one size"),
     ({"train": np.full((5, 4), np.nan, np.float32)}, "must be finite"),
     ({"x": np.zeros((0, 4), np.float32)}, r"features \[n, d\]|at least 1"),
 ]
 
 
 @pytest.mark.parametrize(("wrong", "message"), BAD)
-def test_neighbours_that_cannot_be_are_refused(wrong, message):
+def test_wrong_neighbours_are_refused(wrong, message):
     arguments = {"x": np.zeros((3, 2, 2), np.float32), "train": np.zeros((5, 2, 2), np.float32), **wrong}
     with pytest.raises(ValueError, match=message):
         nearest_neighbours(**arguments)
 
 
-def test_a_score_says_on_how_many_it_rests():
-    told = "0.1235 +- 0.023, 95% from 0.0767 to 0.17 (1,000 samples, 900 data)"
-    assert Estimate(0.123456, 0.0234, 1000, 900).in_full() == told
+def test_an_estimate_in_full_has_its_interval_and_numbers():
+    text = "0.1235 +- 0.023, 95% from 0.0767 to 0.17 (1,000 samples, 900 data)"
+    assert Estimate(0.123456, 0.0234, 1000, 900).in_full() == text
     assert Estimate(0.5, float("nan"), 10).in_full() == "0.5 (10 samples)"
     assert Estimate(1.0, 0.25, 4).interval == (0.5, 1.5)
 

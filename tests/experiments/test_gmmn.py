@@ -85,7 +85,7 @@ def test_nearest_examples_on_disk_are_those_in_memory(tmp_path, monkeypatch):
     pictures, images = [], {"size": None}
     for stream in (False, True):
         data = prepare(load(f"images:{folder}", images=images, stream=stream), binarise="none", range=(-1, 1))
-        draw = lambda n, data=data: data.seen(np.arange(n) % 7).x + 0.1
+        draw = lambda n, data=data: data.training_examples(np.arange(n) % 7).x + 0.1
         pictures.append(nearest_training_examples(draw, data, default_features("photos", (-1, 1))))
         if not stream:
             monkeypatch.setattr(sys.modules[prepare.__module__], "PART", 16 * 8 * 8)

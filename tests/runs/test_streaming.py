@@ -142,7 +142,7 @@ def test_going_on_in_another_order_is_refused(data):
         fitted(data, should_stop=lambda: True)
     (progress,) = stopped.value.progress
     other = progress._replace(position={**progress.position, "next_rows": [0] * 8})
-    with pytest.raises(InputError, match="its order is another"):
+    with pytest.raises(InputError, match="data, batch size or seed have changed"):
         fitted(data, start=other)
 
 
