@@ -25,7 +25,8 @@ def batch_shape(split: Split | Batch, batch_size: int) -> Batch:
             return None
         return jax.ShapeDtypeStruct((batch_size, *values.shape[1:]), dtype or values.dtype)
 
-    return Batch(field(split.x, np.float32), field(split.label), field(split.length), field(split.factors))
+    dtypes = {"x": np.float32}
+    return Batch(**{name: field(values, dtypes.get(name)) for name, values in split._asdict().items()})
 
 
 def count(tree: Any) -> int:

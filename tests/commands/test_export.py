@@ -16,7 +16,7 @@ import safetensors.numpy
 from experiments import autoencoder, dcgan, infinite_mixture, iwae, vae
 from genjax_models.commands import export
 from genjax_models.runs.loading import LoadedRun
-from genjax_models.systems.groups import Likelihood, Networks
+from genjax_models.systems.groups import Likelihood, Networks, StagedTraining
 from genjax_models.systems.settings import Data
 from genjax_models.types import Batch
 from tests.commands.conftest import BEST, LAST
@@ -222,7 +222,7 @@ FURTHER = {
         vae,
         {"networks": SMALL, "conditional": True, "data": LABELLED, "posterior": "flow", "form": "monte_carlo"},
     ),
-    "two layers": (iwae, {"hidden": (6, 5), "latent": (4, 2), "layers": 2, "training": iwae.InStages(steps=10)}),
+    "two layers": (iwae, {"hidden": (6, 5), "latent": (4, 2), "layers": 2, "training": StagedTraining(steps=10)}),
     "conditional game": (dcgan, {"channels": (3,), "latent": 4, "conditional": True, "data": LABELLED}),
     "generator": (infinite_mixture, {"hidden": (4,), "data": infinite_mixture.Config().data}),
     "finite mixture": (
