@@ -23,7 +23,8 @@ from .estimators.adversarial import (
 )
 from .estimators.annealing import annealed_importance_sampling
 from .estimators.elbo import elbo
-from .estimators.importance import effective_sample_size, importance_weights, iwae_bound, pareto_k_hat
+from .estimators.importance import importance_weights, iwae_bound
+from .estimators.importance_diagnostics import effective_sample_size, pareto_k_hat
 from .estimators.kernels import (
     gaussian_kernel,
     kernel_on_features,

@@ -1,7 +1,7 @@
 """Tests run on the CPU with four fake devices, so that what is said of sharding is tried everywhere.
 
 TESTS_ON=cuda (or tpu) runs them there, as `make accelerator` does: at float32 unless JAX_DEFAULT_MATMUL_PRECISION says
-otherwise, and without those that want four devices where there are not four.
+otherwise, and without those that need four devices where there are not four.
 """
 
 import os
@@ -33,9 +33,16 @@ import jax  # noqa: E402 - it reads the environment
 import pytest  # noqa: E402
 
 
+@pytest.fixture(scope="module", autouse=True)
+def compiled_programs():
+    """Drops the compiled programs of a module after its tests: a worker would keep several GiB of them."""
+    yield
+    jax.clear_caches()
+
+
 def pytest_runtest_setup(item):
     """chex and pmap skip in silence where there are too few devices: say so instead."""
     if jax.device_count() != 4:
         assert PLATFORM != "cpu", f"tests need 4 fake devices, jax sees {jax.device_count()}"
         if item.get_closest_marker("four_devices"):
-            pytest.skip(f"wants four devices, and {PLATFORM} has {jax.device_count()}")
+            pytest.skip(f"needs four devices, and {PLATFORM} has {jax.device_count()}")

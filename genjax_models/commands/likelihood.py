@@ -63,7 +63,7 @@ def estimate_likelihood(options: EstimateLikelihood) -> dict[str, float]:
     """
     import numpy as np
 
-    from genjax_models.estimators.importance import pareto_k_threshold
+    from genjax_models.estimators.importance_diagnostics import pareto_k_threshold
     from genjax_models.evaluation.estimates import estimate
 
     weights, annealed, sandwich = _estimates(options)

@@ -15,20 +15,12 @@ import numpy as np
 from scipy import special, stats
 
 from genjax_models.commands.checks import Check, Parameters, as_float32, exact_gradient, flat_numbers, repeated
-from genjax_models.estimators.annealing import (
-    annealed_importance_sampling,
-    reverse_annealed_importance_sampling,
-    sigmoidal_schedule,
-)
+from genjax_models.estimators.annealing import annealed_importance_sampling, reverse_annealed_importance_sampling
+from genjax_models.estimators.annealing_path import sigmoidal_schedule
 from genjax_models.estimators.distributions import FullCovarianceNormal, diagonal_normal
 from genjax_models.estimators.elbo import Form, elbo, kl_by_dimension
-from genjax_models.estimators.importance import (
-    Gradient,
-    effective_sample_size,
-    iwae_bound,
-    log_likelihood,
-    log_likelihood_from_prior,
-)
+from genjax_models.estimators.importance import Gradient, iwae_bound, log_likelihood, log_likelihood_from_prior
+from genjax_models.estimators.importance_diagnostics import effective_sample_size
 from genjax_models.types import Array, PRNGKey
 
 # z ~ N(0, I_2), x | z ~ N(W z + b, s2 I_3) and q = N(m, diag(v)).

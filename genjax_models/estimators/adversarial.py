@@ -1,21 +1,23 @@
-"""Payoffs of the game between a discriminator and a generator, and penalties on the discriminator's slope.
+"""Losses of a discriminator and a generator, and gradient penalties on the discriminator.
 
-With d(x) = sigmoid(logit) the probability that x is real, the game is of
+d(x) = sigmoid(logit) is the probability that x is real. The discriminator maximises
 
     v = E_data[log d(x)] + E_model[log(1 - d(x))]           Eq. (20.81)
 
-which the discriminator raises. Its best is d = p / (p + q) for data p and model q. There v = -log 4 + 2 JSD(p, q), and
-the generator's payoffs, whose values differ, have these gradients in the parameters of q:
+The optimal discriminator is d = p / (p + q) for data p and model q. There v = -log 4 + 2 JSD(p, q). The generator has
+three payoffs. At the optimal discriminator, their gradients in the parameters of q are the gradients of divergences:
 
     =====================  =====================  ==========================
-    minimax                E_q[log(1 - d)]        of 2 JSD(p, q)
-    non-saturating         -E_q[log d]            of KL(q || p) - 2 JSD(p, q)
-    maximum likelihood     -E_q[d / (1 - d)]      of KL(p || q)
+    payoff                 value                  gradient of
+    =====================  =====================  ==========================
+    minimax                E_q[log(1 - d)]        2 JSD(p, q)
+    non-saturating         -E_q[log d]            KL(q || p) - 2 JSD(p, q)
+    maximum likelihood     -E_q[d / (1 - d)]      KL(p || q)
     =====================  =====================  ==========================
 
-(Goodfellow et al., 2014; Arjovsky and Bottou, 2017; Goodfellow, 2014.) All take logits `[batch]`, never probabilities:
-log(1 - sigmoid(17)) is -inf in float32. All losses are minimised, one value for each example; means over the batch are
-the objective's.
+(Goodfellow et al., 2014; Arjovsky and Bottou, 2017; Goodfellow, 2014.) All functions take logits `[batch]`, never
+probabilities: log(1 - sigmoid(17)) is -inf in float32. All losses are minimised. They return one value per example; the
+objective takes the mean over the batch.
 """
 
 from collections.abc import Callable
@@ -30,188 +32,192 @@ Critic = Callable[[Array], Array]  # x [batch, ...] -> [batch]
 
 
 def discriminator_loss(real_logits: Array, fake_logits: Array, *, label_smoothing: float | Array = 0.0) -> Array:
-    """-log d(x) - log(1 - d(g(z))) for each pair of a real and a fake example, in nats: the negative of v, Eq. (20.81).
+    """Returns -log d(x) - log(1 - d(g(z))) per pair of a real and a fake example, in nats: -v of Eq. (20.81).
 
-    The two terms are added, not averaged, so that a discriminator that always says 1/2 has log 4.
+    The two terms are added, not averaged: a discriminator that always outputs 1/2 has the loss log 4.
 
     Args:
-      real_logits: of data, `[batch]`.
-      fake_logits: of as many samples, `[batch]`.
-      label_smoothing: what the target of real examples lies below 1, in [0, 1); that of fake ones stays 0 (one-sided:
-        Salimans et al., 2016). The best d is then (1 - label_smoothing) p / (p + q), and the table above does not hold.
+      real_logits: logits of data, `[batch]`.
+      fake_logits: logits of the same number of samples, `[batch]`.
+      label_smoothing: smoothing of the real labels, in [0, 1). The target of real examples is 1 - label_smoothing; the
+        target of fake examples stays 0 (one-sided; Salimans et al., 2016). The optimal d is then
+        (1 - label_smoothing) p / (p + q), and the gradients in the table of this module do not hold.
 
     Returns:
-      `[batch]`.
+      The loss, `[batch]`.
 
     Raises:
-      ValueError: logits that are not `[batch]` both, or a smoothing outside [0, 1).
+      ValueError: the logits are not both `[batch]`, or `label_smoothing` is outside [0, 1).
     """
     _check_logits(real_logits=real_logits, fake_logits=fake_logits)
     if isinstance(label_smoothing, int | float) and not 0 <= label_smoothing < 1:
         raise ValueError(f"label_smoothing must be in [0, 1), got {label_smoothing!r}")
-    of_real = jax.nn.softplus(-real_logits) + label_smoothing * real_logits
-    return of_real + jax.nn.softplus(fake_logits)
+    real_loss = jax.nn.softplus(-real_logits) + label_smoothing * real_logits
+    return real_loss + jax.nn.softplus(fake_logits)
 
 
 def minimax_generator_loss(fake_logits: Array) -> Array:
-    """log(1 - d(g(z))), `[batch]` in nats: v itself, whose gradient vanishes where the discriminator is sure."""
+    """Returns log(1 - d(g(z))), `[batch]` in nats. Its gradient vanishes if the discriminator is certain."""
     _check_logits(fake_logits=fake_logits)
     return -jax.nn.softplus(fake_logits)
 
 
 def non_saturating_generator_loss(fake_logits: Array) -> Array:
-    """-log d(g(z)), `[batch]` in nats: its gradient is largest where the discriminator is sure (20.10.4)."""
+    """Returns -log d(g(z)), `[batch]` in nats. Its gradient is largest if the discriminator is certain (20.10.4)."""
     _check_logits(fake_logits=fake_logits)
     return jax.nn.softplus(-fake_logits)
 
 
 def maximum_likelihood_generator_loss(fake_logits: Array) -> Array:
-    """-d(g(z)) / (1 - d(g(z))) = -exp(logit), `[batch]`: maximum likelihood where the discriminator is best.
+    """Returns -d(g(z)) / (1 - d(g(z))) = -exp(logit), `[batch]`: maximum likelihood at the optimal discriminator.
 
-    In float32 value and gradient are -inf for logits above 88.7: training then stops as not finite. Nothing is clipped,
-    for a clipped payoff would be another one. Few examples have nearly all of the gradient (Goodfellow, 2014).
+    In float32, value and gradient are -inf for logits above 88.7: training then stops as not finite. The payoff is not
+    clipped, since clipping would change it. A few examples carry nearly all of the gradient (Goodfellow, 2014).
     """
     _check_logits(fake_logits=fake_logits)
     return -jnp.exp(fake_logits)
 
 
 def least_squares_discriminator_loss(real_logits: Array, fake_logits: Array) -> Array:
-    """(f(x) - 1)^2 / 2 + f(g(z))^2 / 2, `[batch]` (Mao et al., 2017, Eq. 9).
+    """Returns (f(x) - 1)^2 / 2 + f(g(z))^2 / 2, `[batch]` (Mao et al., 2017, Eq. 9).
 
-    f is the network's output itself, no logit: best at p / (p + q).
+    f is the output of the network, not a logit. The optimal f is p / (p + q).
 
     Raises:
-      ValueError: outputs that are not `[batch]` both.
+      ValueError: the outputs are not both `[batch]`.
     """
     _check_logits(real_logits=real_logits, fake_logits=fake_logits)
     return ((real_logits - 1) ** 2 + fake_logits**2) / 2
 
 
 def least_squares_generator_loss(fake_logits: Array) -> Array:
-    """(f(g(z)) - 1)^2 / 2, `[batch]` (Mao et al., 2017, Eq. 9)."""
+    """Returns (f(g(z)) - 1)^2 / 2, `[batch]` (Mao et al., 2017, Eq. 9)."""
     _check_logits(fake_logits=fake_logits)
     return (fake_logits - 1) ** 2 / 2
 
 
 def hinge_discriminator_loss(real_logits: Array, fake_logits: Array) -> Array:
-    """max(0, 1 - f(x)) + max(0, 1 + f(g(z))), `[batch]` (Lim and Ye, 2017; Miyato et al., 2018).
+    """Returns max(0, 1 - f(x)) + max(0, 1 + f(g(z))), `[batch]` (Lim and Ye, 2017; Miyato et al., 2018).
 
-    Best at f = sign(p - q), where its mean is 2 - 2 TV(p, q), TV the total variation distance.
+    The optimal f is sign(p - q). There the mean loss is 2 - 2 TV(p, q), with TV the total variation distance.
 
     Raises:
-      ValueError: outputs that are not `[batch]` both.
+      ValueError: the outputs are not both `[batch]`.
     """
     _check_logits(real_logits=real_logits, fake_logits=fake_logits)
     return jax.nn.relu(1 - real_logits) + jax.nn.relu(1 + fake_logits)
 
 
 def hinge_generator_loss(fake_logits: Array) -> Array:
-    """-f(g(z)), `[batch]`: the gradient is that of 2 TV(p, q) where the discriminator is best."""
+    """Returns -f(g(z)), `[batch]`. At the optimal discriminator its gradient is the gradient of 2 TV(p, q)."""
     _check_logits(fake_logits=fake_logits)
     return -fake_logits
 
 
 def wasserstein_critic_loss(real_logits: Array, fake_logits: Array) -> Array:
-    """f(g(z)) - f(x), `[batch]` (Arjovsky et al., 2017).
+    """Returns f(g(z)) - f(x), `[batch]` (Arjovsky et al., 2017).
 
-    Least, over all f that are 1-Lipschitz, at -W(p, q), the Wasserstein distance. Nothing here keeps f to those: add
+    Its minimum over all 1-Lipschitz f is -W(p, q), with W the Wasserstein distance. The loss does not constrain f: add
     `wasserstein_gradient_penalty`.
 
     Raises:
-      ValueError: outputs that are not `[batch]` both.
+      ValueError: the outputs are not both `[batch]`.
     """
     _check_logits(real_logits=real_logits, fake_logits=fake_logits)
     return fake_logits - real_logits
 
 
 def wasserstein_generator_loss(fake_logits: Array) -> Array:
-    """-f(g(z)), `[batch]`: the gradient is that of W(p, q) where the critic is best."""
+    """Returns -f(g(z)), `[batch]`. At the optimal critic its gradient is the gradient of W(p, q)."""
     _check_logits(fake_logits=fake_logits)
     return -fake_logits
 
 
 def wasserstein_gradient_penalty(key: PRNGKey, critic: Critic, real: Array, fake: Array) -> Array:
-    """(|grad f(x)| - 1)^2 at x = u real + (1 - u) fake, u ~ U(0, 1): one u and one norm for each example.
+    """Returns (|grad f(x)| - 1)^2 at x = u real + (1 - u) fake, u ~ U(0, 1): one u and one norm per example.
 
-    WGAN-GP (Gulrajani et al., 2017, Eq. 3), without its weight lambda, there 10. Where grad f is exactly zero the
-    penalty is 1 and has no gradient.
+    This is the penalty of WGAN-GP (Gulrajani et al., 2017, Eq. 3) without its weight lambda, which is 10 in the paper.
+    If grad f is exactly zero, the penalty is 1 and has no gradient.
 
     Args:
-      key: of u.
-      critic: f, x `[batch, ...]` -> `[batch]`, each output a function of its own example alone.
+      key: randomness of u.
+      critic: f, x `[batch, ...]` -> `[batch]`. Each output depends only on its own example.
       real: data, `[batch, ...]`.
-      fake: as many samples; no gradient reaches them unless the caller asks for it.
+      fake: the same number of samples.
 
     Returns:
-      `[batch]`, differentiable in what the critic closes over.
+      The penalty, `[batch]`, differentiable in the parameters that the critic closes over.
 
     Raises:
-      ValueError: while tracing, shapes of real and fake that differ, or a critic that does not answer `[batch]`, or
-        answers for one example by the others (see `check_critic`).
+      ValueError: while tracing, `real` and `fake` have different shapes, the critic does not return `[batch]`, or its
+        output for one example depends on the others (see `check_critic`).
     """
     if real.shape != fake.shape:
-        raise ValueError(f"real and fake must be of one shape, got {real.shape} and {fake.shape}")
+        raise ValueError(f"real and fake must have the same shape, got {real.shape} and {fake.shape}")
     u = jax.random.uniform(key, (len(real), *(1,) * (real.ndim - 1)), real.dtype)
-    square = _squared_slope(critic, u * real + (1 - u) * fake)
-    flat = square == 0  # where the root has no derivative
-    norm = jnp.where(flat, 0, jnp.sqrt(jnp.where(flat, 1, square)))
+    squared_norm = _squared_gradient_norm(critic, u * real + (1 - u) * fake)
+    zero = squared_norm == 0  # the square root has no derivative at zero
+    norm = jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, squared_norm)))
     return (norm - 1) ** 2
 
 
 def r1_penalty(critic: Critic, real: Array) -> Array:
-    """|grad f(x)|^2 / 2 at data: R1 (Mescheder et al., 2018, Eq. 9), without its weight gamma, there 10.
+    """Returns |grad f(x)|^2 / 2 at the data.
+
+    This is the penalty R1 (Mescheder et al., 2018, Eq. 9) without its weight gamma, which is 10 in the paper.
 
     Args:
-      critic: f, x `[batch, ...]` -> `[batch]`, logits; each output a function of its own example alone.
+      critic: f, x `[batch, ...]` -> logits `[batch]`. Each output depends only on its own example.
       real: data, `[batch, ...]`.
 
     Returns:
-      `[batch]`, differentiable in what the critic closes over.
+      The penalty, `[batch]`, differentiable in the parameters that the critic closes over.
 
     Raises:
-      ValueError: while tracing, a critic that does not answer `[batch]`, or answers for one example by the others (see
-        `check_critic`).
+      ValueError: while tracing, the critic does not return `[batch]`, or its output for one example depends on the
+        others (see `check_critic`).
     """
-    return _squared_slope(critic, real) / 2
+    return _squared_gradient_norm(critic, real) / 2
 
 
 def check_critic(critic: Critic, x: Array) -> None:
-    """Refuses a critic whose outputs are not each a function of one example: then there is no slope of one example.
+    """Raises ValueError unless each output of the critic depends only on its own example.
 
-    Batch normalisation by the batch's own statistics is such a critic, and so is minibatch discrimination; batch
-    normalisation by running averages is none. The critic runs once more, while tracing, on made-up numbers in the place
-    of x and of all that it closes over, and the first output must be the same whatever the other examples are. Of a
-    batch of one nothing can be told.
+    Otherwise the gradient of one example is not defined. Batch normalisation by batch statistics and minibatch
+    discrimination are refused; batch normalisation by running averages is accepted. While tracing, the critic runs once
+    more, on arbitrary numbers in place of x and of the arrays that it closes over. Its first output must not change if
+    the other examples change. A batch of one example is always accepted.
 
     Raises:
-      ValueError: there is such a dependence, or outputs are not `[batch]`.
+      ValueError: an output depends on other examples, or the outputs are not `[batch]`.
     """
     traced = jax.make_jaxpr(critic)(x)
     shapes = [output.shape for output in traced.out_avals]
     if shapes != [(len(x),)]:
-        raise ValueError(f"the critic must answer {len(x)} examples with one array [{len(x)}], got shapes {shapes}")
+        raise ValueError(f"the critic must return one array [{len(x)}] for {len(x)} examples, got shapes {shapes}")
     with jax.ensure_compile_time_eval():
-        run = jax.jit(jaxpr_as_fun(ClosedJaxpr(traced.jaxpr, [_made_up(value) for value in traced.consts])))
-        one = jax.random.normal(jax.random.key(0), x.shape, x.dtype)
-        other = one.at[1:].set(1 - 3 * one[1:])
-        (first, *_), (again, *_) = run(one)[0], run(other)[0]
-        depends = bool(jnp.abs(first - again) > 1e-4 * (jnp.abs(first) + jnp.abs(again)))
+        constants = [_arbitrary_values(value) for value in traced.consts]
+        run = jax.jit(jaxpr_as_fun(ClosedJaxpr(traced.jaxpr, constants)))
+        batch = jax.random.normal(jax.random.key(0), x.shape, x.dtype)
+        changed_batch = batch.at[1:].set(1 - 3 * batch[1:])
+        (before, *_), (after, *_) = run(batch)[0], run(changed_batch)[0]
+        depends = bool(jnp.abs(before - after) > 1e-4 * (jnp.abs(before) + jnp.abs(after)))
     if depends:
         raise ValueError(
-            "the critic's output for one example depends on the others: a gradient penalty takes no batch normalisation"
-            " by the batch's own statistics"
+            "a gradient penalty needs a critic whose output for one example does not depend on the others: remove batch"
+            " normalisation by batch statistics"
         )
 
 
-def _squared_slope(critic: Critic, x: Array) -> Array:
-    """|grad f(x)|^2 of each example, `[batch]`."""
+def _squared_gradient_norm(critic: Critic, x: Array) -> Array:
+    """Returns |grad f(x)|^2 per example, `[batch]`."""
     check_critic(critic, x)
-    slope = jax.grad(lambda x: jnp.sum(critic(x)))(x)  # of the sum: each example is in one term alone
-    return jnp.sum(slope**2, axis=range(1, x.ndim))
+    gradient = jax.grad(lambda x: jnp.sum(critic(x)))(x)  # each example is in only one term of the sum
+    return jnp.sum(gradient**2, axis=range(1, x.ndim))
 
 
-def _made_up(value: Array) -> Array:
-    """Numbers of the same shape and kind: positive (some are variances), the smaller the more of them are added up."""
+def _arbitrary_values(value: Array) -> Array:
+    """Returns numbers of the same shape and type: positive, since some are variances, and divided by the fan-in."""
     if not jnp.issubdtype(value.dtype, jnp.inexact):
         return jnp.zeros_like(value)
     fan_in = max(1, value.size // max(1, value.shape[-1])) if value.ndim else 1
@@ -219,7 +225,7 @@ def _made_up(value: Array) -> Array:
 
 
 def _check_logits(**logits: Array) -> None:
-    """Refuses logits that are not `[batch]`, all of one size: [batch, 1] against [batch] would be [batch, batch]."""
+    """Raises ValueError unless all logits are `[batch]`: [batch, 1] and [batch] would broadcast to [batch, batch]."""
     shapes = [jnp.shape(values) for values in logits.values()]
     if len(set(shapes)) > 1 or len(shapes[0]) != 1:
         raise ValueError(f"{' and '.join(logits)} must be [batch], got {' and '.join(map(str, shapes))}")

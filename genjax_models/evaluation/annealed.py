@@ -15,7 +15,9 @@ import jax
 import jax.numpy as jnp
 
 from genjax_models.estimators import annealing
-from genjax_models.estimators.importance import effective_sample_size
+from genjax_models.estimators.annealing_path import linear_schedule
+from genjax_models.estimators.importance_diagnostics import effective_sample_size
+from genjax_models.estimators.step_size_adaptation import adapt_step_size
 from genjax_models.evaluation.examples import map_examples
 from genjax_models.models.latent_variable import LatentVariableModel
 from genjax_models.types import Array, Batch, PRNGKey, Variables
@@ -55,7 +57,7 @@ def annealed_log_likelihood(
     Raises:
       ValueError: a count is not an integer of at least 1, there are no examples, or the batch size is below 1.
     """
-    schedule = annealing.linear_schedule(num_temperatures)
+    schedule = linear_schedule(num_temperatures)
 
     def one(key: PRNGKey, example: Batch) -> dict[str, Array]:
         single = jax.tree.map(lambda a: a[None], example)
@@ -96,7 +98,7 @@ def annealed_sandwich(
     Raises:
       ValueError: as in `annealed_log_likelihood`.
     """
-    schedule = annealing.linear_schedule(num_temperatures)
+    schedule = linear_schedule(num_temperatures)
 
     def one(key: PRNGKey, example: tuple[Array, Array | None]) -> dict[str, Array]:
         label = jax.tree.map(lambda a: a[None], example[1])
@@ -122,9 +124,7 @@ def _directions(
     updates = -(-1_000 // (len(schedule) - 1))  # of the pilot; with many temperatures, neighbours hardly differ
 
     def forward(pilot_key: PRNGKey, key: PRNGKey):
-        step_size = annealing.adapt_step_size(
-            pilot_key, x, prior, likelihood, num_chains=num_chains, num_updates=updates, **path
-        )
+        step_size = adapt_step_size(pilot_key, x, prior, likelihood, num_chains=num_chains, num_updates=updates, **path)
         run = partial(annealing.annealed_importance_sampling, num_chains=num_chains, step_size=step_size, **path)
         return run(key, x, prior, likelihood), step_size
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genjax_models.estimators.importance import pareto_k_threshold
+from genjax_models.estimators.importance_diagnostics import pareto_k_threshold
 from genjax_models.evaluation.estimates import Estimate
 from genjax_models.evaluation.latents import ACTIVITY_THRESHOLD
 from genjax_models.evaluation.symptoms import Row, players_in, rows_with, symptoms

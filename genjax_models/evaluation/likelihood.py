@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jax.random import fold_in
 
 from genjax_models.estimators.checks import check_num_samples
-from genjax_models.estimators.importance import effective_sample_size, log_mean_exp, log_weights, pareto_k_hat
+from genjax_models.estimators.importance import log_mean_exp, log_weights
+from genjax_models.estimators.importance_diagnostics import effective_sample_size, pareto_k_hat
 from genjax_models.evaluation.examples import map_examples
 from genjax_models.models.latent_variable import LatentVariableModel
 from genjax_models.types import Array, Batch, PRNGKey, Variables
@@ -42,7 +43,7 @@ def negative_log_likelihood(
 
     Returns:
       "negative_log_likelihood", "effective_sample_size" (of k), and for k of 25 or more "pareto_k_hat" (trust it below
-      `estimators.importance.pareto_k_threshold`), each `[n]`.
+      `estimators.importance_diagnostics.pareto_k_threshold`), each `[n]`.
 
     Raises:
       ValueError: k is not an integer of at least 1, there are no examples, or the batch size is below 1.

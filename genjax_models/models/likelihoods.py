@@ -7,7 +7,7 @@ import chex
 import distrax
 import jax.numpy as jnp
 
-from genjax_models.estimators.distributions import Bernoulli, DiscretisedLogistic, Shaped, Vector, flat
+from genjax_models.estimators.distributions import Bernoulli, DiscretisedLogistic, Shaped, Vector, as_vectors
 from genjax_models.models.families import Family, positive
 from genjax_models.networks.outputs import Output
 from genjax_models.types import Array, Shape, Tracer
@@ -20,7 +20,7 @@ def bernoulli(shape: Shape) -> Family:
     return Family(
         event_shape=shape,
         outputs={"logits": Output(shape)},
-        distribution=lambda p: _over(shape, Bernoulli(flat(p["logits"], shape))),
+        distribution=lambda p: _over(shape, Bernoulli(as_vectors(p["logits"], shape))),
     )
 
 
@@ -42,11 +42,11 @@ def gaussian(shape: Shape, scale: float | Array | LearnedScale) -> Family:
         raise ValueError(f"scale must be positive and finite, or one of {get_args(LearnedScale)}, got {scale!r}")
 
     def distribution(p):
-        mean = flat(p["mean"], shape)
+        mean = as_vectors(p["mean"], shape)
         sigma = positive(p["raw_scale"]) if learned else jnp.asarray(scale, mean.dtype)
         if not learned:
             chex.assert_rank(sigma, 0)
-        sigma = flat(sigma, shape) if scale == "diagonal" else sigma[..., None]
+        sigma = as_vectors(sigma, shape) if scale == "diagonal" else sigma[..., None]
         return _over(shape, distrax.Normal(mean, jnp.broadcast_to(sigma, mean.shape)))
 
     outputs = {"mean": Output(shape), **({"raw_scale": scales[str(scale)]} if learned else {})}
@@ -57,8 +57,8 @@ def discretised_logistic(shape: Shape) -> Family:
     """Returns logistic distributions rounded to 256 levels, for 8-bit x in [0, 1]; each dimension learns a scale."""
 
     def distribution(p):
-        mean = 0.5 + flat(p["mean"], shape)  # a new network starts in the middle of the range
-        scale = positive(flat(p["raw_scale"], shape) - 2.0)  # and its scale is about an eighth of the range
+        mean = 0.5 + as_vectors(p["mean"], shape)  # a new network starts in the middle of the range
+        scale = positive(as_vectors(p["raw_scale"], shape) - 2.0)  # and its scale is about an eighth of the range
         return _over(shape, DiscretisedLogistic(mean, jnp.broadcast_to(scale, mean.shape)))
 
     return Family(shape, {"mean": Output(shape), "raw_scale": Output(shape, of_input=False)}, distribution)

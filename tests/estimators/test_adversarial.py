@@ -414,14 +414,14 @@ def test_critics_that_look_across_the_batch_are_refused(name):
         gradients = step(params, keys)
         assert all(np.isfinite(leaf).all() and leaf.shape[0] == 2 for leaf in jax.tree.leaves(gradients))
     else:
-        with pytest.raises(ValueError, match=r"depends on the others.*batch normalisation"):
+        with pytest.raises(ValueError, match=r"does not depend on the others.*batch normalisation"):
             step(params, keys)
 
 
 def test_a_critic_is_tried_within_a_scan():
     layer, _ = LAYERS["batch normalisation"]
     loss, params = use_critic(layer)
-    with pytest.raises(ValueError, match="depends on the others"):
+    with pytest.raises(ValueError, match="does not depend on the others"):
         jax.lax.scan(lambda carry, key: (carry, loss(carry, key)), params, jax.random.split(KEY, 2))
 
 
@@ -451,9 +451,9 @@ def test_a_smoothing_may_be_traced():
 
 
 def test_what_has_no_slope_of_an_example_is_refused():
-    with pytest.raises(ValueError, match=r"of one shape, got \(4, 3\) and \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"the same shape, got \(4, 3\) and \(2, 3\)"):
         wasserstein_gradient_penalty(KEY, partial(bowl, 1.0), POINTS, POINTS[:2])
-    with pytest.raises(ValueError, match=r"one array \[4\], got shapes \[\(4, 1\)\]"):
+    with pytest.raises(ValueError, match=r"one array \[4\] for 4 examples, got shapes \[\(4, 1\)\]"):
         r1_penalty(lambda x: x[:, :1], POINTS)
-    with pytest.raises(ValueError, match=r"one array \[4\], got shapes \[\(4,\), \(\)\]"):
+    with pytest.raises(ValueError, match=r"one array \[4\] for 4 examples, got shapes \[\(4,\), \(\)\]"):
         r1_penalty(lambda x: (x[:, 0], x.sum()), POINTS)

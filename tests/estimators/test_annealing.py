@@ -1,6 +1,7 @@
 """Forward and reverse chains against linear-Gaussian models, whose every expectation is exact, and by quadrature."""
 
 import inspect
+import sys
 import types
 from functools import cache, partial
 
@@ -10,17 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax_models.estimators import annealing
+from genjax_models.estimators import annealing, annealing_path, hamiltonian
 from genjax_models.estimators.annealing import (
-    adapt_step_size,
     annealed_importance_sampling,
-    linear_schedule,
     lower_bound,
     reverse_annealed_importance_sampling,
-    sigmoidal_schedule,
     upper_bound,
 )
+from genjax_models.estimators.annealing_path import linear_schedule, sigmoidal_schedule
 from genjax_models.estimators.distributions import Bernoulli, FullCovarianceNormal, diagonal_normal
+from genjax_models.estimators.step_size_adaptation import adapt_step_size
 from tests.statistics import STANDARD_ERRORS, assert_mean
 
 # One latent: z ~ N(0, 1), x | z ~ N(w z + b, s2).
@@ -137,7 +137,7 @@ means = assert_bounds_are_the_arithmetic_and_the_harmonic_mean
 MISTAKES = {
     "a transition at the temperature before its own": ("asarray(beta[1:])", "asarray(beta[:-1])", forward),
     "increments in the wrong order": ("np.diff(beta))", "np.diff(beta)[::-1])", forward),
-    "reverse chains that walk the schedule forward": ("steps, reverse=True)", "steps)", reverse),
+    "reverse chains that walk the schedule forward": ("transitions, reverse=True)", "transitions)", reverse),
     "no Metropolis correction": ("acceptance.shape) < acceptance", "acceptance.shape) < 1", forward),
     "a Metropolis ratio without the momentum": (
         "(end_value - kinetic(end_momentum)) - (start_value - kinetic(momentum))", "end_value - start_value", forward),
@@ -150,14 +150,18 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_planted_mistakes_are_seen(mistake):
+def test_planted_mistakes_are_seen(mistake, monkeypatch):
     right, wrong, check = MISTAKES[mistake]
-    source = inspect.getsource(annealing)
-    assert right in source
-    module = types.ModuleType("mutant")
-    exec(source.replace(right, wrong), module.__dict__)
+    sources = {module.__name__: inspect.getsource(module) for module in (hamiltonian, annealing_path, annealing)}
+    assert sum(right in source for source in sources.values()) == 1
+    for name, source in sources.items():  # in the order of their imports: each mutant imports the mutants before it
+        for original in sources:
+            source = source.replace(f"from {original} import", f"from mutant_{original.rpartition('.')[2]} import")
+        mutant = types.ModuleType(f"mutant_{name.rpartition('.')[2]}")
+        monkeypatch.setitem(sys.modules, mutant.__name__, mutant)
+        exec(source.replace(right, wrong), mutant.__dict__)
     with pytest.raises(AssertionError, match="Mismatched"):
-        check(module)
+        check(mutant)
 
 
 @pytest.mark.parametrize("transitions", PERFECT)
@@ -446,7 +450,7 @@ BAD_SCHEDULES = [
     (0.5, r"got the shape \(\)"),
     ([0.0, np.nan, 1.0], "finite, got nan"),
     ([0.0, np.inf, 1.0], "finite, got inf"),
-    ("linear", "known before compute, got 'linear'"),
+    ("linear", "known before compilation, got 'linear'"),
 ]
 
 
@@ -464,7 +468,7 @@ def assert_refused(call, message):
 
 def test_a_traced_schedule_is_refused():
     call = jax.jit(lambda schedule: run(jax.random.key(0), X, schedule=schedule))
-    assert_refused(lambda: call(jnp.linspace(0, 1, 3)), "schedule must be of numbers that are known before compute")
+    assert_refused(lambda: call(jnp.linspace(0, 1, 3)), "schedule must be numbers that are known before compilation")
 
 
 COUNTS = [
@@ -488,7 +492,7 @@ STEPS = [
     ([0.1, 0.2, -0.3], "positive and finite, got -0.3"),
     ([0.1, 0.2], r"one of the shapes \(\(\), \(3,\), \(4, 3\)\), got \(2,\)"),
     (np.full((5, 3), 0.1), r"got \(5, 3\)"),
-    ("small", "known before compute, got 'small'"),
+    ("small", "known before compilation, got 'small'"),
 ]
 
 
@@ -514,7 +518,7 @@ def test_step_sizes_that_go_nowhere_are_refused(function, step_size, message):
         (lambda: run(jax.random.key(0), X, initial=standard_normal((2, 1))), r"\(\) or \(3,\), got \(2,\)"),
         (lambda: run_reverse(jax.random.key(0), X, z=jnp.zeros((0, 3, 1))), r"num_chains, batch, .* got \[\(0, 3, 1\)"),
         (lambda: run_reverse(jax.random.key(0), X, z=jnp.zeros(3)), r"num_chains, batch, .* got \[\(3,\)\]"),
-        (lambda: run_reverse(jax.random.key(0), X, z=jnp.zeros((2, 3, 1), int)), "of floats, got .'int32'"),
+        (lambda: run_reverse(jax.random.key(0), X, z=jnp.zeros((2, 3, 1), int)), "must be floats, got .'int32'"),
     ],
 )
 def test_what_else_makes_no_chain_is_refused(call, message):

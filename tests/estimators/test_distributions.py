@@ -306,7 +306,7 @@ def test_an_image_is_a_vector_of_another_shape():
 
 def test_vectors_of_another_size_and_values_of_another_shape_are_refused():
     vectors = diagonal_normal(jnp.zeros(6), jnp.ones(6))
-    with pytest.raises(ValueError, match=r"vectors of \(6,\) numbers cannot be read as arrays of shape \(2, 2\)"):
+    with pytest.raises(ValueError, match=r"vectors of \(6,\) numbers cannot be reshaped to \(2, 2\)"):
         Shaped(vectors, (2, 2))
     with pytest.raises(AssertionError):
         Shaped(vectors, (2, 3)).log_prob(jnp.zeros((3, 2)))

@@ -11,14 +11,16 @@ from scipy import special
 
 from genjax_models.estimators.distributions import FullCovarianceNormal, diagonal_normal
 from genjax_models.estimators.importance import (
-    check_weights,
-    effective_sample_size,
     importance_weights,
     iwae_bound,
     log_likelihood,
     log_likelihood_from_prior,
     log_mean_exp,
     log_weights,
+)
+from genjax_models.estimators.importance_diagnostics import (
+    check_weights,
+    effective_sample_size,
     pareto_k_hat,
     pareto_k_threshold,
 )
@@ -624,12 +626,12 @@ def tree(top):
 @pytest.mark.parametrize(
     ("proposal", "prior", "message"),
     [
-        (standard_normal(3), standard_normal(2), r"z of shape \(3,\), the prior of \(2,\)"),
-        (distrax.Normal(0.0, 1.0), standard_normal(1), r"z of shape \(\), the prior of \(1,\)"),
-        (tree(2), tree(1), r"\{'top': \(2,\), 'bottom': \(1,\)\}, the prior of \{'top': \(1,\)"),
-        (tree(1), standard_normal(2), r"'top'.* the prior of \(2,\)"),
-        (MIXTURE, distrax.Normal(0.0, 1.0), "z of type int32, the prior of float32"),
-        (TWO, standard_normal(1), r"batch shape \(2,\): for 3 examples it must be \(3,\) or \(\)"),
+        (standard_normal(3), standard_normal(2), r"shapes \(3,\) and \(2,\)"),
+        (distrax.Normal(0.0, 1.0), standard_normal(1), r"shapes \(\) and \(1,\)"),
+        (tree(2), tree(1), r"\{'top': \(2,\), 'bottom': \(1,\)\} and \{'top': \(1,\)"),
+        (tree(1), standard_normal(2), r"'top'.* and \(2,\)"),
+        (MIXTURE, distrax.Normal(0.0, 1.0), "the same z, got int32 and float32"),
+        (TWO, standard_normal(1), r"must be \(3,\) or \(\) for 3 examples, got \(2,\)"),
     ],
 )  # fmt: skip
 def test_a_proposal_that_does_not_fit_is_refused(proposal, prior, message):
@@ -639,7 +641,7 @@ def test_a_proposal_that_does_not_fit_is_refused(proposal, prior, message):
 
 @pytest.mark.parametrize("gradient", GRADIENTS[1:])
 def test_a_discrete_z_has_no_path(gradient):
-    with pytest.raises(ValueError, match=f'gradient="{gradient}" .* discrete: use "standard"'):
+    with pytest.raises(ValueError, match=f'gradient="{gradient}" .*got a discrete z: use "standard"'):
         iwae_bound(jax.random.key(0), X_MIXTURE, MIXTURE, MIXTURE, component, num_samples=2, gradient=gradient)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 import genjax_models as gx
 from genjax_models.estimators import annealing
+from genjax_models.estimators.annealing_path import linear_schedule
 from genjax_models.estimators.importance import log_mean_exp, log_weights
 from genjax_models.evaluation.quadrature import quadrature_log_likelihood
 from genjax_models.models.adversarial import adversarial_pair
@@ -64,7 +65,7 @@ def test_annealing_from_the_prior_is_exact_where_it_is_slow():
         DENSITY.prior(LINEAR),
         lambda z: DENSITY.likelihood(LINEAR, z),
         num_chains=400,
-        schedule=annealing.linear_schedule(60),
+        schedule=linear_schedule(60),
         step_size=0.3,
         num_leapfrog=3,
     )

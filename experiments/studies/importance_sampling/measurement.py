@@ -136,7 +136,7 @@ def summarise(log_weights: np.ndarray) -> Weights:
     import numpy as np
     from scipy.special import logsumexp
 
-    from genjax_models.estimators.importance import pareto_k_hat
+    from genjax_models.estimators.importance_diagnostics import pareto_k_hat
 
     n = len(log_weights)
     samples = 10 ** np.arange(1 + int(np.log10(n / _GROUPS)))
