@@ -1,1 +1,1 @@
-"""One file for each experiment: its config, its command, its result, and a few lines of wiring."""
+"""One file per experiment: its config, its command, its record of results, and a few lines of wiring."""

@@ -1,9 +1,9 @@
-"""A plain autoencoder on images (1.3.1): what reconstructs well need not generate.
+"""A plain autoencoder on images (1.3.1): good reconstructions do not imply good samples.
 
 python -m experiments.autoencoder
 
 held-out squared error: 11.39 +- 0.19 per image   (1,000 test images of mnist10k, grey; seed 0)
-5,000 steps of 100 in about 20 s, on 2 cores of an AMD EPYC (jax 0.10.2, CPU), 2026-11-21
+5,000 steps of 100 examples in about 20 s, on 2 cores of an AMD EPYC (jax 0.10.2, CPU), 2026-11-21
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from genjax_models.systems.settings import Data, Settings
 
 @dataclasses.dataclass(frozen=True)
 class Config(Settings):
-    """Train an autoencoder, and decode noise in its latent space."""
+    """Train an autoencoder, and decode noise from its latent space."""
 
     latent: int = 16
     """Dimensions of z."""
@@ -78,7 +78,7 @@ EXPERIMENT = Experiment(
     config=Config,
     build=build,
     metric=Metric("squared_error", "squared pixels"),
-    caption="g(z) for noise z ~ N(0, I): the decoder of a code that no image has",
+    caption="g(z) for noise z ~ N(0, I): decoded codes that come from no image",
 )
 
 if __name__ == "__main__":

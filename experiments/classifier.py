@@ -1,15 +1,15 @@
-"""A small classifier of images, whose last hidden layer is the feature space in which samples are judged.
+"""A small classifier of images; its last hidden layer gives the features on which samples are judged.
 
 python -m experiments.classifier
 
 held-out accuracy: 98.90 +- 0.33 %   (1,000 test images of mnist10k, grey; seed 0)
-4,000 steps of 100 in 90 s beside other work, on 2 cores of an AMD EPYC (jax 0.10.2, CPU), 2026-11-21
+4,000 steps of 100 examples in 90 s next to other work, on 2 cores of an AMD EPYC (jax 0.10.2, CPU), 2026-11-21
 
 python -m experiments.classifier --data fashion_mnist --flip --shift 1 --dropout 0.3 --evaluate-every 1000
 
-held-out accuracy: 89.63 +- 0.30 %   (10,000 test images of Fashion-MNIST; it was still rising)
+held-out accuracy: 89.63 +- 0.30 %   (10,000 test images of Fashion-MNIST; the accuracy was still rising)
 
-`experiments.studies.ship_classifier` made from these runs the files that `data.features` loads as "mnist_classifier"
+`experiments.studies.ship_classifier` wrote the files of these runs, which `data.features` loads as "mnist_classifier"
 and "fashion_classifier".
 """
 
@@ -29,9 +29,9 @@ from genjax_models.systems.settings import Data, Settings
 
 @dataclasses.dataclass(frozen=True)
 class Config(Settings):
-    """Train a classifier of images, on whose features samples can be judged."""
+    """Train a classifier of images, whose features serve to judge samples."""
 
-    conditional: ClassVar[bool] = True  # it needs a label per example
+    conditional: ClassVar[bool] = True  # the classifier needs a label per example
     channels: tuple[int, ...] = (32, 64, 64)
     """Channels of the convolutions, from the largest image to the smallest."""
     width: int = 128
@@ -39,9 +39,9 @@ class Config(Settings):
     dropout: float = 0.5
     """Dropout rate around the hidden layer."""
     shift: int = 2
-    """Largest random shift of training images, in pixels and in each direction."""
+    """Largest random shift of training images in each direction, in pixels."""
     flip: bool = False
-    """Mirror training images, with probability one half."""
+    """Mirror each training image with probability one half."""
     data: Data = Data()
     training: Training = Training(steps=4_000, evaluate_every=400)
     optimizer: Optimizer = Optimizer(schedule="cosine", weight_decay=1e-3)
@@ -54,7 +54,7 @@ class Config(Settings):
 
 
 def build(config: Config) -> System:
-    """Returns a convolutional classifier, with augmented training images."""
+    """Returns a convolutional classifier and its augmented training images."""
     import jax
     import jax.numpy as jnp
 
@@ -106,7 +106,7 @@ EXPERIMENT = Experiment(
     config=Config,
     build=build,
     metric=Metric("accuracy", "%", higher_is_better=True),
-    caption="no samples: the validation images whose label the classifier finds least probable",
+    caption="no samples: the validation images whose label has the smallest probability",
 )
 
 if __name__ == "__main__":

@@ -3,21 +3,21 @@
 python -m experiments.dcgan --steps 7000
 python -m experiments.dcgan --steps 4000 --data fashion_mnist
 
-mnist10k, 7,000 steps, seed 0: 1,000 samples beside the 1,000 test images, on the features of the classifier that the
-package ships: Frechet distance 52.3 +- 3.7, kernel distance 4.3 +- 0.5, precision 0.73, recall 0.92, coverage 0.48 +-
-0.03, diversity 0.80 +- 0.01 of the data's; a two-sample test tells them apart 75% of the time. A sample is nearer to a
-training image than a test image is with probability 0.25: it is no copy. A Parzen window on 10,000 samples has 118.0 +-
-4.8 nats (225 +- 2 for the GAN of Goodfellow et al. (2014), which saw all of MNIST where this one saw 8,000 images).
-Strokes are clean, but by precision a quarter of the samples is unlike any digit; asked for by class
-(experiments.conditional_gan) nearly all are digits, and the distance is 5.7.
+mnist10k, 7,000 steps, seed 0. 1,000 samples compared with the 1,000 test images, on the features of the classifier that
+the package ships: Frechet distance 52.3 +- 3.7, kernel distance 4.3 +- 0.5, precision 0.73, recall 0.92, coverage 0.48
++- 0.03, diversity 0.80 +- 0.01 relative to the data; a two-sample test tells them apart 75% of the time. With
+probability 0.25, a sample is nearer to a training image than a test image is: samples are no copies. A Parzen window on
+10,000 samples gives 118.0 +- 4.8 nats (225 +- 2 for the GAN of Goodfellow et al. (2014); it saw all of MNIST, this GAN
+saw 8,000 images). Strokes are clean, but precision says that a quarter of the samples is unlike any digit. With classes
+(experiments.conditional_gan) nearly all samples are digits, and the Frechet distance is 5.7.
 
-Fashion-MNIST, 4,000 steps, seed 0, 10,000 samples beside the 10,000 test images: Frechet distance 24.6 +- 0.5 on
+Fashion-MNIST, 4,000 steps, seed 0, 10,000 samples compared with the 10,000 test images: Frechet distance 24.6 +- 0.5 on
 fashion_classifier, kernel distance 0.92 +- 0.04, precision 0.60, recall 0.75, coverage 0.34 +- 0.01, diversity 0.77;
-told apart 82% of the time; Parzen window 225.5 +- 2.4 nats. Both were still getting better.
+told apart 82% of the time; Parzen window 225.5 +- 2.4 nats. Both runs were still improving.
 
-12 and 8 minutes on one core of an AMD EPYC (jax 0.10.2, CPU), 2026-11-22. pictures/dcgan.png has samples of both,
-pictures/latent_walk_dcgan.png great circles between draws of the first (genjax-models latent-walk), where class
-arithmetic reaches the class in 52% at strength 1 and 80% at 2.
+12 and 8 minutes on one core of an AMD EPYC (jax 0.10.2, CPU), 2026-11-22. pictures/dcgan.png has samples of both runs.
+pictures/latent_walk_dcgan.png has great circles between draws of the first run (genjax-models latent-walk). There class
+arithmetic reaches the class in 52% of cases at strength 1, and in 80% at 2.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from genjax_models.runs.protocol import Experiment, Metric, System
 from genjax_models.systems.groups import Adversary, Game, Optimizer
 from genjax_models.systems.settings import Data, Settings
 
-RANGE = (-1, 1)  # of tanh
+RANGE = (-1, 1)  # range of tanh
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Config(Settings):
     latent: int = 100
     """Dimensions of z."""
     channels: tuple[int, ...] = (64, 128)
-    """Channels of the discriminator's levels, each half the size of the one before; the generator's are reversed."""
+    """Channels of the discriminator's levels; each level halves the image. The generator reverses the order."""
     normalisation: Literal["batch", "spectral", "none"] = "batch"
     """Normalisation of the discriminator. The generator has batch normalisation."""
     dropout: float = 0.0
@@ -67,7 +67,7 @@ class Config(Settings):
 
 
 def build(config: Config) -> System:
-    """The game of Eq. (20.80) between two convolutional networks."""
+    """Returns the game of Eq. (20.80) between two convolutional networks."""
     from genjax_models.networks.dcgan import DCGANDiscriminator, DCGANGenerator, smallest_level
     from genjax_models.systems.sampler import sampler_system
 

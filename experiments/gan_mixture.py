@@ -1,6 +1,6 @@
-"""Generative adversarial networks on mixtures of Gaussians in the plane, where collapse can be counted (20.10.4).
+"""Generative adversarial networks on mixtures of Gaussians in the plane, which show how many modes are lost (20.10.4).
 
-python -m experiments.gan_mixture --loss LOSS --seed SEED                           seeds 0, 1 and 2 beside each other
+python -m experiments.gan_mixture --loss LOSS --seed SEED                                seeds 0, 1 and 2 in columns
 
                        modes covered    good samples         divergence          total variation
 minimax                8   8   4        0.89  0.80  0.85     0.02  0.05  0.54    0.14  0.26  0.50
@@ -14,7 +14,7 @@ python -m experiments.gan_mixture --penalty r1 --penalty-weight 0.1 --average 0.
 
 non_saturating         8   8   8        0.86  0.86  0.87     0.00  0.00  0.00    0.14  0.14  0.13
 
---data grid25, where there is one figure of seed 0 alone
+--data grid25; a single figure is of seed 0
 
 minimax                9                0.26                 0.40                0.75
 non_saturating         11  12  10       0.50  0.59  0.55     0.65  0.64  0.73    0.66  0.64  0.65
@@ -30,15 +30,15 @@ wasserstein            25  25  25       0.84  0.83  0.84     0.00  0.00  0.00   
 10,000 steps, 40 to 150 s each; 10,000 samples of the checkpoint with the least total variation. 2 cores of AMD EPYC
 shared with much other work (jax 0.10.2, CPU), 2026-11-21
 
-A sample is good within three standard deviations of a centre (0.06 of a ring of radius 2), and a mode is covered that
-has a tenth of its share of the samples, good ones. The divergence is KL(samples by nearest mode || uniform) in nats,
-log 8 = 2.08 where all are at one mode. Total variation is the share of samples that would have to be elsewhere.
+A good sample is within three standard deviations of a centre (0.06 of a ring of radius 2). A covered mode has at least
+a tenth of its share in good samples. The divergence is KL(samples by nearest mode || uniform) in nats: log 8 = 2.08 if
+all samples are at one mode. Total variation is the share of samples that would have to move.
 
-Without a penalty no loss covers the ring with all three seeds, and none the grid. The maximum-likelihood payoff loses
-to its discriminator, as the findings say while it trains, or is not finite (on grid25 at step 4,666); a critic without
-a bound on its slope is of no use. R1 and a moving average cover the ring, and the grid but for four modes with one seed
-of three; the penalised critic covers the grid too.
-pictures/gan_mixture_ring8.png and gan_mixture_grid25.png, a row for each run of seed 0, are drawn by
+Without a penalty, no loss covers the ring with all three seeds, and no loss covers the grid. The maximum-likelihood
+payoff loses to its discriminator, as the findings say in training, or is not finite (on grid25 at step 4,666). A critic
+without a bound on its slope fails. R1 with a moving average covers the ring, and the grid except four modes of one seed
+of three. The penalised critic also covers the grid.
+pictures/gan_mixture_ring8.png and gan_mixture_grid25.png have a row per run of seed 0. This command draws them:
 
 python -m experiments.studies.side_by_side modes --runs runs/minimax runs/non_saturating ... --out gan_mixture_ring8.png
 """
@@ -59,7 +59,7 @@ from genjax_models.systems.settings import Points, Settings, flag
 
 @dataclasses.dataclass(frozen=True)
 class Modes(Points):
-    """Points around modes whose places are known."""
+    """Points around known modes."""
 
     name: Annotated[Literal["ring8", "grid25"], flag(name="data")] = "ring8"
     """8 modes on a circle, or 25 on a grid."""
@@ -67,7 +67,7 @@ class Modes(Points):
 
 @dataclasses.dataclass(frozen=True)
 class Config(Settings):
-    """Train a generative adversarial network on points in the plane, and count the modes that it covers."""
+    """Train a generative adversarial network on points in the plane, and count the covered modes."""
 
     latent: int = 64
     """Dimensions of z."""
@@ -86,7 +86,7 @@ class Config(Settings):
 
 
 def build(config: Config) -> System:
-    """Returns the game of two small networks, judged by the modes that 10,000 samples cover."""
+    """Returns the game of two small networks; 10,000 samples show which modes they cover."""
     from genjax_models.systems.modes import modes_system
 
     generator = gx.MLPGenerator(config.data.shape, config.hidden)

@@ -2,25 +2,25 @@
 
 python -m experiments.gmmn_autoencoder
 
-Parzen window on 10,000 samples: 210.8 +- 5.7 nats (a GMMN on pixels: 98.9 +- 5.5; Li et al.: 282 +- 2 and 147 +- 2, of
-55,000 training images); reconstructed training images would have 313, training images themselves 247
-kernel distance: 7.0 +- 0.5 on mnist_classifier (on pixels: 5.4 +- 0.5), 2.8 of it that of reconstructions
-held-out squared MMD of pixels: 0.097 +- 0.006   (on pixels, whose loss it is: 0.0063 +- 0.0009)
+Parzen window on 10,000 samples: 210.8 +- 5.7 nats (a GMMN on pixels: 98.9 +- 5.5; Li et al.: 282 +- 2 and 147 +- 2,
+with 55,000 training images); reconstructed training images would have 313, training images themselves 247
+kernel distance: 7.0 +- 0.5 on mnist_classifier (on pixels: 5.4 +- 0.5); reconstructions account for 2.8 of it
+held-out squared MMD of pixels: 0.097 +- 0.006   (a GMMN on pixels, which minimises it: 0.0063 +- 0.0009)
 held-out squared error of reconstructions: 12.29 +- 0.19 per image   (experiments.autoencoder: 11.39 +- 0.19)
 two-sample p-value: 0.001, the smallest of 999 permutations   (mnist10k, 8,000 training images, grey, seed 0)
-1,000 + 3,000 steps of 1,000 examples in 28 min beside other work on 2 cores of AMD EPYC (jax 0.10.2, CPU), 2026-11-21
+1,000 + 3,000 steps of 1,000 examples in 28 min next to other work on 2 cores of AMD EPYC (jax 0.10.2, CPU), 2026-11-21
 
---data fashion_mnist, 55,000 training images, 10,000 samples beside the 10,000 test images: Parzen window 369.0 +- 1.7
-nats (on pixels 269.0 +- 2.2), kernel distance 0.86 +- 0.03 on fashion_classifier (0.64 +- 0.03), precision 0.90 (0.82),
+--data fashion_mnist, 55,000 training images, 10,000 samples and the 10,000 test images: Parzen window 369.0 +- 1.7 nats
+(on pixels 269.0 +- 2.2), kernel distance 0.86 +- 0.03 on fashion_classifier (0.64 +- 0.03), precision 0.90 (0.82),
 recall 0.13 (0.49), squared MMD of pixels 0.042 +- 0.001, two-sample p-value 0.001; 290 s of training.
-pictures/gmmn_fashion.png has both side by side: clothes in place of clouds of dots, and fewer kinds of them.
+pictures/gmmn_fashion.png has both side by side: clothes instead of clouds of dots, and fewer kinds of clothes.
 
-Sizes, dropout, uniform noise, sigmoid codes and the kernel of codes are those of Li et al. for MNIST. They pre-train
-the autoencoder layer by layer by SGD, and fine-tune it by cross-entropy; here Adam trains both layers at once, by
-squared error, between hidden layers of ReLU. Strokes are smooth where those of the GMMN on pixels are ragged, which a
-Parzen window rewards. They are also paler, as are reconstructions: half of the hidden units were left out while it
-learned. Samples between two digits are codes between the data's: the nearest training code of a sample is at 0.78
-(median), that of another training code at 0.54, and at a bandwidth of 1 the kernel hardly sees the difference.
+Sizes, dropout, uniform noise, sigmoid codes and the kernel of codes follow Li et al. for MNIST. They pre-train the
+autoencoder layer by layer by SGD, and fine-tune it by cross-entropy. Here Adam trains both layers at once, by squared
+error, with ReLU in hidden layers. The GMMN on pixels draws ragged strokes; these strokes are smooth, which a Parzen
+window rewards. They are also paler, as in reconstructions: dropout left out half of the hidden units in training.
+Samples between two digits are codes between codes of the data. The nearest training code is 0.78 away from a sample
+(median), and 0.54 from another training code. At a bandwidth of 1 the kernel hardly sees this difference.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from genjax_models.systems.groups import Optimizer
 from genjax_models.systems.kernels import kernel_of_variances, positive_variances
 from genjax_models.systems.settings import Data, Settings
 
-RANGE = (0, 1)  # of a sigmoid
+RANGE = (0, 1)  # range of a sigmoid
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(Settings):
-    """Train an autoencoder, then a generator of its codes by the maximum mean discrepancy."""
+    """Train an autoencoder, then a generator of its codes by the maximum mean discrepancy (MMD)."""
 
     autoencoder_steps: int = 1_000
     """Steps of the autoencoder; the other steps are the generator's."""
@@ -52,23 +52,23 @@ class Config(Settings):
     autoencoder_hidden: tuple[int, ...] = (1024,)
     """Widths of the encoder's layers; the decoder's are reversed."""
     dropout: float = 0.5
-    """Dropout rate of the encoder's hidden units, while the autoencoder learns."""
+    """Dropout rate of the encoder's hidden units in the autoencoder's training."""
     input_dropout: float = 0.2
-    """Dropout rate of the pixels, while the autoencoder learns."""
+    """Dropout rate of the pixels in the autoencoder's training."""
     latent: int = 10
     """Dimensions of z, uniform in [-1, 1]."""
     hidden: tuple[int, ...] = (64, 256, 256, 1024)
     """Widths of the generator's layers."""
     code_variances: tuple[float, ...] = (1.0,)
-    """Variances of the kernel of codes, the sum of exp(-d^2 / (2 variance)); Li et al. call them sigma."""
+    """Variances of the kernel of codes, a sum of exp(-d^2 / (2 variance)); Li et al. call them sigma."""
     kernel_variances: tuple[float, ...] = (2.0, 5.0, 10.0, 20.0, 40.0, 80.0)
-    """Variances of the kernel of pixels, by which runs are judged."""
+    """Variances of the kernel of pixels, which judges the samples."""
     distance: Literal["biased_root", "unbiased_squared"] = "biased_root"
     """Loss of the generator: the root of the biased MMD^2 of codes, or the unbiased MMD^2."""
     data: Data = Data()
     training: Training = Training(steps=4_000, batch_size=1_000, evaluate_every=500)
     optimizer: Optimizer = Optimizer(schedule="cosine")
-    """Optimizer of both players; the schedule of each is over its own steps."""
+    """Optimizer of both players; each has the schedule over its own steps."""
 
     def __post_init__(self):
         super().__post_init__()

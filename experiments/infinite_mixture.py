@@ -1,17 +1,16 @@
-"""An infinite mixture of Gaussians on points in the plane (1.3.3), learned in two ways, and a finite one beside it.
+"""An infinite mixture of Gaussians on points in the plane (1.3.3), learned in two ways, and a finite mixture.
 
 python -m experiments.infinite_mixture                        -1.679 +- 0.019    10,000 steps in 7.0 s
 python -m experiments.infinite_mixture --fit vae --steps 60000
                                                               -1.769 +- 0.016    60,000 steps in 14 s
 python -m experiments.infinite_mixture --fit finite_mixture   -1.940 +- 0.020    10,000 steps in 1.3 s
 
-Held-out log-likelihood, exact, nats per point (2,000 test points of "spiral", steps of 200, one seed, 0). The
-distribution that the points were drawn from has -1.671. 2 cores of AMD EPYC, evaluations included in the times (jax
-0.10.2, CPU), 2026-11-22
+Exact held-out log-likelihood in nats per point (2,000 test points of "spiral", batches of 200, one seed, 0). The true
+distribution of the points has -1.671. 2 cores of AMD EPYC, times with evaluations (jax 0.10.2, CPU), 2026-11-22
 
-The first two are one model, with one latent dimension. The VAE needs more steps, of less work each: for its first 5,000
-it stays near -2.9. The bound that it is learned by ends at -1.93 +- 0.06, 0.2 nats below its own likelihood. Eight
-Gaussians are straight where the spiral is not. pictures/infinite_mixture.png, a row for each run, is drawn by
+The first two fits have the same model, with one latent dimension. The VAE needs more steps, but each costs less. In its
+first 5,000 steps it stays near -2.9. Its bound ends at -1.93 +- 0.06, 0.2 nats below its own likelihood. Eight
+Gaussians are straight; the spiral is not. This command draws pictures/infinite_mixture.png, with a row per run:
 
 python -m experiments.studies.side_by_side mixtures --runs runs/prior runs/vae runs/finite --out infinite_mixture.png
 """
@@ -36,7 +35,7 @@ class Config(Settings):
     """Fit a mixture to points in the plane, and report the exact log-likelihood of held-out points."""
 
     fit: Literal["prior_monte_carlo", "vae", "finite_mixture"] = "prior_monte_carlo"
-    """The infinite mixture by samples of the prior, (1.12); the same model as a VAE, (1.28); or a finite one, (1.5)."""
+    """Infinite mixture by samples of the prior, (1.12); the same model as a VAE, (1.28); or finite mixture, (1.5)."""
     latent: int = 1
     """Dimensions of z of the infinite mixtures: 1 or 2, so that quadrature can integrate over z."""
     hidden: tuple[int, ...] = (64, 64)
@@ -46,7 +45,7 @@ class Config(Settings):
     components: int = 8
     """Number of components, for fit finite_mixture."""
     smallest_scale: float = 0.01
-    """Smallest scale of a component, for fit finite_mixture: keeps it from shrinking onto a single point."""
+    """Smallest scale of a component, for fit finite_mixture: stops it from shrinking to a point."""
     data: Points = Points()
     training: Training = Training(batch_size=200)
     optimizer: Optimizer = Optimizer(learning_rate=3e-3, schedule="cosine", warmup=200)
@@ -58,7 +57,7 @@ class Config(Settings):
             raise InputError(f"latent must be 1 or 2, so that quadrature can integrate over z, got {self.latent}")
         positive(smallest_scale=self.smallest_scale)
         if self.smallest_scale >= 1:
-            raise InputError(f"smallest_scale must be below 1, the scale at first, got {self.smallest_scale!r}")
+            raise InputError(f"smallest_scale must be below 1, the initial scale, got {self.smallest_scale!r}")
 
 
 def build(config: Config) -> System:

@@ -1,16 +1,16 @@
-"""A VAE whose posteriors are held to the prior as a whole, by an MMD: Zhao et al., 2017; Tolstikhin et al., 2018.
+"""A VAE with an MMD between the mean of its posteriors and the prior: Zhao et al., 2017; Tolstikhin et al., 2018.
 
 python -m experiments.info_vae
 
-held-out criterion: -88.31 +- 1.21 nats per example: reconstruction -88.25 +- 1.21, MMD^2 0.00006; the bound is -149.96
-+- 1.29, for posteriors that nothing keeps wide have a KL of 61.7 +- 0.3   (1,000 test images of mnist10k, seed 0)
-10,000 steps of 100 in 63 s beside other work (compiled in 5.6 s), 2 cores of AMD EPYC (jax 0.10.2, CPU), 2026-11-21
+held-out criterion: -88.31 +- 1.21 nats per example: reconstruction -88.25 +- 1.21, MMD^2 0.00006. The bound is -149.96
++- 1.29: nothing keeps the posteriors wide, so their KL is 61.7 +- 0.3   (1,000 test images of mnist10k, seed 0)
+10,000 steps of 100 in 63 s next to other work (compiled in 5.6 s), 2 cores of AMD EPYC (jax 0.10.2, CPU), 2026-11-21
 
-The VAE of as many latents (experiments.vae --latent 16) has a bound of -101.08 and uses 14 of the 16; this one uses
-all, and most of what it generates from the prior are digits: q(z) as a whole is the prior, as far as 1,000 draws tell.
+The VAE with as many latents (experiments.vae --latent 16) has a bound of -101.08 and uses 14 of the 16. This model uses
+all, and most of its samples from the prior are digits: with 1,000 draws, q(z) as a whole looks like the prior.
 
 The criterion is reconstruction - (1 - alpha) KL - mmd_weight MMD^2(q(z), p(z)), with the MMD of all held-out examples
-at once; it chooses the checkpoint. The bound is reported beside it, and comparable with that of experiments.vae.
+at once. It chooses the checkpoint. The bound is also reported, and compares with the bound of experiments.vae.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Config(Settings):
     latent: int = 16
     """Dimensions of z."""
     alpha: float = 1.0
-    """1 leaves out the KL of each example (an MMD-VAE), 0 charges all of it."""
+    """Share of the KL that the loss leaves out: 1 is an MMD-VAE, 0 keeps all of the KL."""
     mmd_weight: float = 1_000.0
-    """Weight of MMD^2, in nats per example."""
+    """Weight of the MMD^2, in nats per example."""
     data: Data = Data()
     likelihood: Likelihood = Likelihood()
     networks: Networks = Networks()
@@ -54,7 +54,7 @@ class Config(Settings):
 
 
 def build(config: Config) -> System:
-    """Returns the VAE, with the inverse multiquadratic kernel of Tolstikhin et al., 2 latent / (2 latent + d^2)."""
+    """Returns the VAE with the inverse multiquadratic kernel of Tolstikhin et al., 2 latent / (2 latent + d^2)."""
     import jax
 
     from genjax_models.systems.latent_variable import latent_variable_system
@@ -65,7 +65,7 @@ def build(config: Config) -> System:
     kernel = gx.rational_quadratic_kernel(math.sqrt(config.latent))
 
     def evaluate(players, key, batch):
-        """The criterion and the terms of the bound per example; the MMD of all examples at once."""
+        """Returns the criterion and the terms of the bound per example, and the MMD of all examples at once."""
         terms_key, posterior_key, prior_key = jax.random.split(key, 3)
         variables = players["info_vae"]
         terms = gx.held_out_bound(model, variables, terms_key, batch.x)
@@ -84,7 +84,7 @@ EXPERIMENT = Experiment(
     config=Config,
     build=build,
     metric=Metric("criterion", "nats", higher_is_better=True),
-    caption="E[x | z], the mean of p(x | z), for z from the prior, not a draw of x",
+    caption="E[x | z], the mean of p(x | z), for z from the prior; not draws of x",
 )
 
 if __name__ == "__main__":

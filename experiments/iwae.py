@@ -1,13 +1,13 @@
-"""The importance-weighted autoencoder beside the VAE, as Burda, Grosse and Salakhutdinov, 2015, trained them.
+"""The importance-weighted autoencoder and the VAE, trained as in Burda, Grosse and Salakhutdinov, 2015.
 
 python -m experiments.iwae --objective iwae --num-samples 50
 
-Their networks (tanh, 784-200-200-50 and, with --layers 2, 784-200-200-100 and 100-100-100-50), batches of 20, pixels
-binarised anew at every step, Adam with stages of 3^i epochs at the rate 0.001 * 10^(-i/7), i = 0, 1, ..., and the bias
-of the output at the logit of the training mean. They ran eight stages; five are 121 epochs, 48,400 steps of mnist10k.
-Their eps of 1e-4 was for gradients summed over 20 examples; of a mean it is 5e-6.
+The setting is theirs: networks (tanh, 784-200-200-50 and, with --layers 2, 784-200-200-100 and 100-100-100-50),
+batches of 20, pixels binarised anew at every step, Adam with stages of 3^i epochs at the rate 0.001 * 10^(-i/7), i = 0,
+1, ..., and an output bias that starts at the logit of the training mean. They ran eight stages; here five stages are
+121 epochs, 48,400 steps of mnist10k. Their eps of 1e-4 is for gradients summed over 20 examples; for a mean it is 5e-6.
 
-NLL(5000), nats of 1,000 test images of mnist10k (8,000 for training), and active units, by seed:
+NLL(5000) in nats on 1,000 test images of mnist10k (8,000 for training), and active units, by seed:
 
                     k = 1                    k = 5                    k = 50
 1 layer   IWAE      98.09, 97.92, 98.54      96.56, 96.58, 96.73      95.73, 95.70, 95.75
@@ -23,29 +23,29 @@ Burda et al., 60,000 training images, eight stages:
           VAE       86.76 (19)               86.47 (20)               86.35 (20)
 2 layers  IWAE      85.33                    83.89                    82.90
 
-The standard error over images is 0.8 to 0.9, the same images for all. More samples give a better model with more of its
-units. Unlike in the paper, the VAE gains by k as much as the IWAE, and with two layers more. Its objective is one for
-all k: what differs is the noise of the gradient, and with it how far 48,400 steps come (on training images, one layer:
--100.2, -97.7, -96.7 nats); the paper's runs were 200 times as long. Where the rate falls to zero, which does as much
-against noise (--schedule cosine, one layer, seed 0), all are better, and the IWAE is ahead:
+The standard error over images is 0.8 to 0.9; all models have the same images. More samples give a better model, with
+more active units. Unlike in the paper, the VAE gains as much from k as the IWAE, and more with two layers. The VAE's
+objective is the same for all k. The noise of the gradient differs, and so does the progress in 48,400 steps (on
+training images, one layer: -100.2, -97.7, -96.7 nats). The paper's runs were 200 times as long. A learning rate that
+falls to zero does as much against noise (--schedule cosine, one layer, seed 0): all models improve, and the IWAE leads:
 
                     k = 1                    k = 5                    k = 50
 1 layer   IWAE      96.35                    95.09                    94.38
           VAE       the same                 95.36                    94.73
 
-A KL in closed form, with one sample and in stages, has 97.83, 97.60, 97.68. k-hat trusts the NLL(5000) of hardly any
-image: by annealing (genjax-models likelihood, 50 images) -log p(x) is 0.93 +- 0.18 nats lower at k = 1, 1.01 +- 0.21 at
-k = 50.
+A KL in closed form, with one sample and stages, gives 97.83, 97.60, 97.68. By k-hat, the NLL(5000) is reliable for
+hardly any image. By annealing (genjax-models likelihood, 50 images), -log p(x) is 0.93 +- 0.18 nats lower at k = 1, and
+1.01 +- 0.21 at k = 50.
 
 Fashion-MNIST, 10,000 test images, --data fashion_mnist --latent 100 40 --batch-size 100 --steps 50000
 --evaluate-every 5000 --log-every 500: VAE (--objective vae --num-samples 1) 236.28 +- 0.76, IWAE (k = 5)
-234.59 +- 0.76. The literature's VAE, of other networks and longer training, has 228.7 (Norouzi, Fleet and Norouzi,
+234.59 +- 0.76. A VAE with other networks and longer training has 228.7 in the literature (Norouzi, Fleet and Norouzi,
 2020).
 
-From one minute a run (k = 1, one layer) to 12 (k = 50, two layers) on one core of AMD EPYC (jax 0.10.2, CPU),
+A run takes from one minute (k = 1, one layer) to 12 (k = 50, two layers) on one core of AMD EPYC (jax 0.10.2, CPU),
 2026-11-22.
 
-With the full MNIST (a folder of idx files or tfds:mnist) and --stages 8 the same command makes their table.
+With the full MNIST (a folder of idx files or tfds:mnist) and --stages 8, the same command gives the paper's table.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ from genjax_models.systems.settings import Data, Settings
 
 @dataclasses.dataclass(frozen=True)
 class Config(Settings):
-    """Train an importance-weighted autoencoder, or a VAE with as many samples, and judge it by its NLL."""
+    """Train an importance-weighted autoencoder, or a VAE with k samples, and report its NLL."""
 
     objective: Literal["iwae", "vae"] = "iwae"
     """Objective: the bound L_k, or the mean of k estimates of the ELBO."""
@@ -75,18 +75,18 @@ class Config(Settings):
     gradient: Literal["standard", "sticking_the_landing", "doubly_reparameterized"] = "standard"
     """Estimator of the encoder's gradient, for objective iwae."""
     chunk: int | None = None
-    """Samples that the networks hold in memory at a time, for objective iwae. Default: all. A smaller chunk of
-    thousands of samples takes a quarter to a third longer."""
+    """Number of samples in memory at a time, for objective iwae. Default: all. With thousands of samples, a smaller
+    chunk takes a quarter to a third longer."""
     layers: Literal[1, 2] = 1
     """Number of stochastic layers."""
     latent: tuple[int, ...] = (100, 50)
-    """Dimensions of z_1 and z_2. A model with one layer has the last."""
+    """Dimensions of z_1 and z_2. A model with one layer uses only the last."""
     hidden: tuple[int, ...] = (200, 100)
-    """Width of the two hidden layers next to the data, and of the two between z_1 and z_2."""
+    """Widths of the two hidden layers next to the data, and of the two between z_1 and z_2."""
     judge_samples: int = 5_000
     """k of NLL(k) on the test split."""
     binarise: Literal["dynamic", "fixed", "threshold"] = "dynamic"
-    """How pixels become binary: drawn anew at every step, drawn once, or cut at one half."""
+    """Binarisation of pixels: drawn anew at every step, drawn once, or cut at one half."""
     precision: Precision = "float32"
     """Precision of the networks; parameters and estimators are float32. For accelerators: slower on a CPU."""
     data: Data = Data()
@@ -105,7 +105,7 @@ class Config(Settings):
             raise InputError(f"chunk and gradient need objective iwae, got {self.chunk} and {self.gradient} for vae")
 
     def load(self):
-        """Returns the config, completed with the steps of its stages, and the data."""
+        """Returns the config, with the steps of its stages, and the data."""
         config, dataset = super().load()
         training = config.training.of_stages(len(dataset.train.x), config.optimizer.stages)
         return dataclasses.replace(config, training=training), dataset
@@ -133,7 +133,7 @@ def build(config: Config) -> System:
         encoders, generators = (encoder, upper_encoder), (generator, upper_generator)
         model = gx.hierarchical_model(encoders, (first, second), generators, (likelihood, first))
         model = gx.starting_at_data_mean(model, "generators_0")
-    if config.objective == "vae":  # by samples alone (1.28), as in the paper
+    if config.objective == "vae":  # without a closed KL (1.28), as in the paper
         objective = gx.vae(model, num_samples=config.num_samples, form="monte_carlo")
         return hierarchical_system(config, objective, model, bound_samples=1)
     options = {"num_samples": config.num_samples, "gradient": config.gradient, "chunk": config.chunk}
@@ -145,7 +145,7 @@ EXPERIMENT = Experiment(
     config=Config,
     build=build,
     metric=Metric("bound", "nats", higher_is_better=True),
-    caption="E[x | z], the mean of p(x | z), for z from the prior, not a draw of x",
+    caption="E[x | z], the mean of p(x | z), for z from the prior; not draws of x",
 )
 
 if __name__ == "__main__":

@@ -1,19 +1,19 @@
-"""A Laplacian pyramid of adversarial networks on images (Denton et al., 2015): drawn coarse to fine.
+"""A Laplacian pyramid of adversarial networks on images (Denton et al., 2015), which draws from coarse to fine.
 
 python -m experiments.lapgan --conditional
 
-mnist10k in a margin, pyramids of 8, 16 and 32 pixels, seed 0: of 10,000 samples, 1,000 of each class, the classifier
-that the package ships takes 94.4% for the class that was asked for, and of test images 98.9% for theirs. 1,000 samples
-beside the 1,000 test images, on its features: Frechet distance 34.6 +- 2.6, kernel distance 3.9 +- 0.4, precision 0.97,
-recall 0.54, coverage 0.79 +- 0.03, diversity 0.76 +- 0.01 of the data's; a two-sample test tells them apart 71% of the
-time. A sample is nearer to a training image than a test image is with probability 0.49: it is no copy. A Parzen window
-on 10,000 samples has 188.1 +- 6.9 nats (225 +- 2 for the GAN of Goodfellow et al., which saw all of MNIST).
+mnist10k with a margin, pyramids of 8, 16 and 32 pixels, seed 0. Of 10,000 samples, 1,000 per class, the classifier that
+the package ships assigns 94.4% to their class (98.9% of test images). 1,000 samples compared with the 1,000 test
+images, on its features: Frechet distance 34.6 +- 2.6, kernel distance 3.9 +- 0.4, precision 0.97, recall 0.54, coverage
+0.79 +- 0.03, diversity 0.76 +- 0.01 relative to the data; a two-sample test tells them apart 71% of the time. With
+probability 0.49, a sample is nearer to a training image than a test image is: samples are no copies. A Parzen window on
+10,000 samples gives 188.1 +- 6.9 nats (225 +- 2 for the GAN of Goodfellow et al., which saw all of MNIST).
 
-10,000 steps in 18 minutes on one core of an AMD EPYC (jax 0.10.2, CPU), 2026-11-22; it was still getting better. Digits
-are whole, with stray grey pixels around them; experiments.conditional_gan, of one pair of deeper networks, comes nearer
-(Frechet distance 5.7).
-pictures/lapgan.png has draws as they come about. Without labels the coarsest level wants more steps: 6,000 with R1 had
-a Frechet distance of 144.
+10,000 steps in 18 minutes on one core of an AMD EPYC (jax 0.10.2, CPU), 2026-11-22; the run was still improving. Digits
+are whole, with stray grey pixels around them. experiments.conditional_gan, one pair of deeper networks, has a smaller
+Frechet distance (5.7).
+pictures/lapgan.png shows draws at each level. Without labels the coarsest level needs more steps: 6,000 with R1 had a
+Frechet distance of 144.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from genjax_models.systems.settings import PaddedImages, Settings
 
 @dataclasses.dataclass(frozen=True)
 class Config(Settings):
-    """Train a generator and a discriminator for each level of a Laplacian pyramid, all in one step."""
+    """Train a generator and a discriminator per level of a Laplacian pyramid, all in one step."""
 
     levels: int = 3
-    """Images in the pyramid, each half as high and wide as the one before: 32, 16 and 8 pixels."""
+    """Number of images in the pyramid; each halves height and width: 32, 16 and 8 pixels."""
     conditional: bool = False
     """Give all players the class of each example."""
     latent: int = 50
-    """Dimensions of the noise of the coarsest level; finer levels have a plane of noise."""
+    """Dimensions of the noise at the coarsest level; finer levels have a plane of noise."""
     hidden: tuple[int, ...] = (256, 512)
-    """Widths of the dense layers of the coarsest level's generator; its discriminator's are reversed."""
+    """Widths of the coarsest level's dense generator; its discriminator reverses them."""
     dropout: float = 0.3
     """Dropout rate of the coarsest level's discriminator."""
     channels: tuple[int, ...] = (16, 16)
@@ -65,7 +65,7 @@ class Config(Settings):
 
 
 def build(config: Config) -> System:
-    """Returns a pair of networks for each level: dense at the coarsest, convolutional above it."""
+    """Returns a pair of networks per level: dense at the coarsest level, convolutional at finer levels."""
     from flax.linen import Sequential, tanh
 
     from genjax_models.models.laplacian_pyramid_gan import laplacian_pyramid_gan

@@ -1,10 +1,10 @@
-"""One generator network learned in four ways: by the ELBO, the IWAE bound, an adversary and an MMD, on one budget.
+"""One generator network, trained with four objectives on one budget: the ELBO, the IWAE bound, an adversary and an MMD.
 
 python -m experiments.one_generator_four_objectives --objective vae     and iwae, gan, gmmn
 
-All have the same x = g(z), z ~ N(0, I), the same data, batches and number of steps. What is judged is g(z): of the
-first two models that is E[x | z], without the noise of p(x | z) = N(g(z), sigma^2 I). What learns with the generator is
-an encoder that is its mirror image, or a discriminator of the same widths; for the MMD it is nothing.
+All runs have the same x = g(z), z ~ N(0, I), the same data, batches and number of steps. The table judges g(z). In the
+first two models g(z) is E[x | z], without the noise of p(x | z) = N(g(z), sigma^2 I). They also train an encoder, the
+mirror image of the generator. The adversary is a discriminator of the same widths. The MMD trains no other network.
 
              kernel distance   Frechet distance   precision     coverage      NLL(1000), nats
 ELBO          8.8 +- 0.6       100 +- 5           0.91 +- 0.02  0.51 +- 0.03  -368.2 +- 3.1
@@ -13,11 +13,11 @@ adversary     4.8 +- 0.5        53 +- 3           0.88 +- 0.03  0.66 +- 0.03  no
 MMD           7.2 +- 0.5        85 +- 4           0.81 +- 0.04  0.42 +- 0.03  none
 data         -0.1 +- 0.1       2.4 +- 0.8         0.95 +- 0.01  0.99 +- 0.01
 
-1,000 samples (data: training images) beside the 1,000 test images of mnist10k, on the features of mnist_classifier;
-seed 0, one run each. A two-sample test tells all four from data (p < 1e-70). The adversary is penalised by R1, of
-weight 1: without a penalty (and with dropout, at 3e-4) it drew hardly anything but ones. Likelihoods are densities, at
-sigma = 0.2.
-33 to 137 s each on one core of an AMD EPYC (jax 0.10.2, CPU), 2026-11-22: no comparison of times.
+1,000 samples (data: training images) compared with the 1,000 test images of mnist10k, on the features of
+mnist_classifier; seed 0, one run each. A two-sample test tells all four from data (p < 1e-70). The adversary has the
+penalty R1, of weight 1. Without a penalty (and with dropout, at 3e-4) the generator drew hardly anything but ones.
+Likelihoods are densities, at sigma = 0.2.
+33 to 137 s each on one core of an AMD EPYC (jax 0.10.2, CPU), 2026-11-22: these times do not compare the objectives.
 pictures/one_generator_four_objectives.png and the table come from four runs:
 
 python -m experiments.studies.side_by_side objectives --runs runs/vae runs/iwae runs/gan runs/gmmn --out four.png
@@ -38,7 +38,7 @@ from genjax_models.systems.groups import Optimizer
 from genjax_models.systems.kernels import kernel_of_variances
 from genjax_models.systems.settings import Data, Settings
 
-_VARIANCES = (2.0, 5.0, 10.0, 20.0, 40.0, 80.0)  # of the kernel of Li et al., 2015
+_VARIANCES = (2.0, 5.0, 10.0, 20.0, 40.0, 80.0)  # variances of the kernel of Li et al., 2015
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,13 +50,13 @@ class Config(Settings):
     latent: int = 10
     """Dimensions of z."""
     hidden: tuple[int, ...] = (256, 512)
-    """Widths of the generator's layers; the encoder's and the discriminator's are reversed."""
+    """Widths of the generator's layers; the encoder and the discriminator reverse them."""
     sigma: float = 0.2
     """Scale of p(x | z), for vae and iwae."""
     num_samples: int = 5
     """k, for iwae."""
     average: float = 0.99
-    """Decay of the generator's moving average, which draws the samples."""
+    """Decay of the moving average of the generator, which draws the samples."""
     data: Data = Data()
     training: Training = Training(steps=5_000, batch_size=200, evaluate_every=1_000)
     optimizer: Optimizer = Optimizer(schedule="cosine")

@@ -3,7 +3,7 @@
 python -m experiments.vae
 
 held-out bound: -141.02 +- 1.75 nats per image   (1,000 test images of mnist10k, binarised once; seed 0)
-10,000 steps of 100 in 31 s (compiled in 3.4 s), 2 cores of AMD EPYC (jax 0.10.2, CPU), 2026-11-22
+10,000 steps of 100 examples in 31 s (compiled in 3.4 s), 2 cores of AMD EPYC (jax 0.10.2, CPU), 2026-11-22
 
 python -m experiments.vae --latent 16                          -101.08 +- 0.99, 14 of 16 dimensions used
 python -m experiments.vae --latent 16 --data fashion_mnist     -236.19 +- 0.77, 9 of 16
@@ -31,7 +31,7 @@ class Config(Settings):
     latent: int = 2
     """Dimensions of z."""
     conditional: bool = False
-    """Give encoder and generator the class of each example: p(x | z, label)."""
+    """Give the encoder and the generator the class of each example: p(x | z, label)."""
     posterior: Literal["diagonal", "full_covariance", "flow"] = "diagonal"
     """Family of q(z | x): one of two Gaussians, or a coupling flow, which needs form monte_carlo."""
     form: Literal["kl", "entropy", "monte_carlo"] = "kl"
@@ -41,9 +41,9 @@ class Config(Settings):
     kl_weight: float = 1.0
     """Weight of the KL in the loss; the reported bound always has weight 1."""
     kl_warmup: int = 0
-    """Steps over which the KL weight rises linearly from 0."""
+    """Steps in which the KL weight rises linearly from 0."""
     free_bits: float = 0.0
-    """Nats per latent dimension that the loss does not charge."""
+    """Nats of KL per latent dimension that cost nothing in the loss."""
     data: Data = Data()
     likelihood: Likelihood = Likelihood()
     networks: Networks = Networks()
@@ -62,7 +62,7 @@ class Config(Settings):
 
 
 def build(config: Config) -> System:
-    """The VAE of Eq. (20.77), with a weighted KL if asked for."""
+    """Returns the VAE of Eq. (20.77), with the weight of the KL that the config names."""
     from genjax_models.systems.latent_variable import latent_variable_system
 
     family = {
@@ -88,7 +88,7 @@ EXPERIMENT = Experiment(
     config=Config,
     build=build,
     metric=Metric("bound", "nats", higher_is_better=True),
-    caption="E[x | z], the mean of p(x | z), for z from the prior, not a draw of x",
+    caption="E[x | z], the mean of p(x | z), for z from the prior; not draws of x",
 )
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Benchmarks. Each measures one thing in one run, most against a named peer; its docstring is the record."""
+"""Benchmarks. Each measures one thing in one run, mostly against a named peer. Its docstring is the record."""

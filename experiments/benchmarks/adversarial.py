@@ -1,4 +1,4 @@
-"""Both sides of the LAPGAN and of the MMD-GAN, with the same mathematics; and the operations of games."""
+"""Both sides of the LAPGAN and the MMD-GAN, with the same mathematics, and the operations of games."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def pyramid() -> Objective:
 
 
 def our_mmd_gan() -> Ours:
-    """Returns the MMD-GAN of a generator 50-400-784 and features 784-400-16 with a Gaussian kernel and the penalty."""
+    """Returns the MMD-GAN: generator 50-400-784, features 784-400-16, Gaussian kernel, and the penalty."""
     return training(mmd_gan(), MMD_GAN_BATCH, digits("none"))
 
 
@@ -97,7 +97,7 @@ def torch_pyramid() -> list[tuple[Callable, list]]:
 
 
 def _torch_level(level: int, draw, logits, generator, discriminator) -> list[tuple[Callable, list]]:
-    """The losses of both players at a level, on the data halved `level` times, with their parameters."""
+    """Returns the losses of both players at a level, on data halved `level` times, with their parameters."""
     import torch
     from torch.nn import functional
 
@@ -124,7 +124,7 @@ def _torch_level(level: int, draw, logits, generator, discriminator) -> list[tup
 
 
 def _torch_refining_networks(size: int):
-    """The generator and the discriminator of a finer level, of images with this side."""
+    """Returns the generator and the discriminator of a finer level, for images of this side."""
     from torch import nn
 
     config = lapgan.Config()
@@ -149,7 +149,7 @@ def _torch_refining_networks(size: int):
 
 
 def _torch_coarsest_networks(side: int):
-    """The generator and the discriminator of the coarsest level, of images with this side."""
+    """Returns the generator and the discriminator of the coarsest level, for images of this side."""
     from torch import nn
 
     config = lapgan.Config()
@@ -206,7 +206,7 @@ def torch_critic_of_kernels():
         return penalty - mmd_squared(of_real, of_fake)
 
     def critic_loss(x):
-        return eager_critic_loss(x)  # not marked itself: torch.compile would unwrap it
+        return eager_critic_loss(x)  # a wrapper without the mark, because torch.compile unwraps a marked function
 
     def generator_loss(x):
         return mmd_squared(critic(x), critic(draw(x)))
@@ -230,7 +230,7 @@ def dcgan_flops(size: dcgan.Size = dcgan.DIGITS) -> float:
 
 
 def lapgan_flops() -> float:
-    """Returns the operations of all levels: each move has both networks forward, and its own network backward."""
+    """Returns the operations of all levels: each move runs both networks forward, and its own network backward."""
     config, rows = lapgan.Config(), lapgan.Config().training.batch_size
     (narrow, wide), (first, second) = config.channels, config.discriminator_channels
     total = 0.0
@@ -251,13 +251,13 @@ def lapgan_flops() -> float:
 
 
 def _moves(drawing: float, first_drawing: float, discriminating: float, first_discriminating: float) -> float:
-    """Products of both moves: a draw and two discriminations with gradients, then both networks for the generator."""
+    """Returns the products of both moves: a draw and two discriminations with gradients, then the generator's move."""
     discriminator = drawing + 2 * (3 * discriminating - first_discriminating)
     return discriminator + 2 * discriminating + 3 * drawing - first_drawing
 
 
 def mmd_gan_flops() -> float:
-    """Returns the operations of both moves. The penalty has features, their slope, and the weight gradients of both."""
+    """Returns the operations of both moves. The penalty needs features, their slope, and weight gradients of both."""
     latent, hidden, features = MMD_GAN_SIZES
     drawing, discriminating = latent * hidden + hidden * PIXELS, PIXELS * hidden + hidden * features
     first, penalty = PIXELS * hidden, 2 * discriminating + 2 * discriminating + 2 * hidden * features

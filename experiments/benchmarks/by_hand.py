@@ -12,10 +12,11 @@ IWAE, k = 50, batch 20         193.9     182.3  1.08 x (0.98 to 1.20)     244.7 
 
 The library's loop also permutes the data, checks that losses and gradients are finite, and keeps metrics. The last
 column is a step without draws, activations and densities. If all of these were free, the gain would be 12% at k = 1 and
-24% at k = 5; the rest is XLA's matrix products. These gained nothing there: XLA's flags (fusions of YNN, oneDNN or
-none, schedulers, vectors of 512 bits: 0 to 15% slower; fast mathematics: 5% faster, but it hides NaN), unrolled loops,
-and one flat vector of parameters (20% slower). XLA's fusions of several outputs (the backend's extra option
-xla_cpu_use_multi_output_fusion) make Adam cheaper by 2 to 6% of a step, and a binarisation at every step 35% slower.
+24% at k = 5. XLA's matrix products take the rest. These attempts gained nothing there: XLA's flags (fusions of YNN,
+oneDNN or none, schedulers, vectors of 512 bits: 0 to 15% slower; fast mathematics: 5% faster, but it hides NaN),
+unrolled loops, and one flat vector of parameters (20% slower). XLA's fusions of several outputs (the backend's extra
+option xla_cpu_use_multi_output_fusion) make Adam cheaper by 2 to 6% of a step, but binarisation at every step 35%
+slower.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """Time the steps of the VAE and of the IWAE compared with loops written by hand, in turns."""
+    """Time the steps of the VAE and the IWAE compared with loops written by hand, in turns."""
 
     turns: int = 7
     """Rounds in which all contestants are timed."""
@@ -57,7 +58,7 @@ Loss = Callable[..., "Array"]  # layers, key, x, k -> a scalar
 
 
 def loss(layers: Layers, key: PRNGKey, x: Array, k: int | None) -> Array:
-    """Returns -L_k (20.79) of x `[batch, 784]`, with tanh; with `k=None` -ELBO (20.76), its KL closed, with ReLU."""
+    """Returns -L_k (20.79) of x `[batch, 784]` with tanh; for `k=None` -ELBO (20.76) with closed KL and ReLU."""
     import jax
     import jax.numpy as jnp
 
@@ -85,7 +86,7 @@ def loss(layers: Layers, key: PRNGKey, x: Array, k: int | None) -> Array:
 
 
 def lower_bound(layers: Layers, key: PRNGKey, x: Array, k: int | None) -> Array:
-    """Returns a scalar with the matrix products of `loss`, and without draws, activations and densities."""
+    """Returns a scalar from the matrix products of `loss` only: no draws, activations or densities."""
     import jax.numpy as jnp
 
     linear = lambda h, layer: h @ layer[0] + layer[1]
@@ -109,7 +110,7 @@ def sizes(k: int | None) -> list[tuple[int, int]]:
 
 
 def by_hand(k: int | None, batch_size: int, loss: Loss = loss) -> Callable[[int], None]:
-    """Returns a loop of Adam on `loss` over shuffled batches of binary digits, and nothing else."""
+    """Returns a minimal loop: Adam on `loss` over shuffled batches of binary digits."""
     import jax
     import jax.numpy as jnp
     import optax

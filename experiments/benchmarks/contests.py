@@ -134,7 +134,7 @@ CONTESTS: dict[str, Contest] = {
 
 
 def waiting(run: Run) -> Run:
-    """Returns PyTorch's `run`, which on a GPU returns early, with a wait until its steps are done."""
+    """Returns PyTorch's `run` with a wait until its steps are done; on a GPU `run` itself returns early."""
     import torch
 
     def run_and_wait(n: int) -> None:

@@ -13,10 +13,10 @@ On 2 cores of an AMD EPYC (jax 0.10.2, torch 2.13.0, 2 threads and their own all
     torch.compile, channels last        19.6    1.26 x  (1.22 to 1.30)
     our loop, jax.lax's derivatives      0.9   27.55 x (27.14 to 28.88)
 
-The last row has the convolutions and derivatives of `jax.lax`, which `flax.linen.Conv` uses; nearly all of the
-difference is in derivatives. The gradient of a transposed convolution's kernel was removed last: as a convolution of dy
-with kernel x, XLA exchanged the two operands, because the kernel was larger, and left its fast path. With the larger
-operand as the image from the start, the step takes 70 ms of processor time instead of 220.
+The last row has the convolutions and derivatives of `jax.lax`, which `flax.linen.Conv` uses. Nearly all of the
+difference is in derivatives. The last cost removed was the gradient of a transposed convolution's kernel. As a
+convolution of dy with kernel x, it left XLA's fast path: the kernel was larger, so XLA exchanged the two operands. With
+the larger operand as the image from the start, the step takes 70 ms of processor time instead of 220.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ RATE, FIRST_MOMENT = 2e-4, 0.5
 
 
 class Size(NamedTuple):
-    """Shape of images, and channels of the discriminator's levels; the generator's are reversed."""
+    """Shape of images, and channels of the discriminator's levels; the generator reverses them."""
 
     shape: tuple[int, int, int]
     channels: tuple[int, ...]
 
 
 DIGITS = Size((28, 28, 1), (64, 128))
-COLOURS = Size((64, 64, 3), (64, 128, 256, 512))  # Radford et al., whose generator starts at twice as many
+COLOURS = Size((64, 64, 3), (64, 128, 256, 512))  # Radford et al.; their generator starts at twice as many channels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Benchmark:
     seconds: float = 3.0
     """Time of each contestant per round."""
     native: bool = True
-    """Also time the step with the convolutions and derivatives of jax.lax, which takes many times as long."""
+    """Also time the step with the convolutions and derivatives of jax.lax; it takes many times as long."""
     threads: int | None = None
     """Threads of PyTorch. Default: PyTorch's own choice."""
 
@@ -84,7 +84,7 @@ def our_dcgan(size: Size = DIGITS) -> Ours:
 
 
 def game(size: Size) -> Objective:
-    """Returns the game."""
+    """Returns the game of the DCGAN."""
     from genjax_models.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 
     generator = DCGANGenerator(size.shape, size.channels[::-1])
@@ -92,7 +92,7 @@ def game(size: Size) -> Objective:
 
 
 def images(size: Size) -> Prepared:
-    """Returns mnist10k, or noise for other sizes, which takes as long."""
+    """Returns mnist10k, or noise for other sizes; noise takes as long."""
     if size == DIGITS:
         return digits("none", (-1, 1))
     from genjax_models.data import Split
@@ -103,7 +103,7 @@ def images(size: Size) -> Prepared:
 
 
 def jax_native() -> Run:
-    """Returns the same loop with the convolutions of `flax.linen`, which are jax.lax convolutions and autodiff."""
+    """Returns the same loop with the convolutions of `flax.linen`: jax.lax convolutions and autodiff."""
     from genjax_models.networks import convolution
 
     with mock.patch.object(convolution, "_convolve", convolution._native):
@@ -113,7 +113,7 @@ def jax_native() -> Run:
 
 
 def torch_steps(compile_with: CompileWith, size: Size = DIGITS, *, channels_last: bool = False) -> Run:
-    """Returns PyTorch's loop with fused Adam; losses are compiled, or eager if `compile_with` is None."""
+    """Returns PyTorch's loop with fused Adam and compiled losses; losses are eager if `compile_with` is None."""
     import torch
 
     torch.manual_seed(0)

@@ -44,7 +44,7 @@ def model_of_images(latent: int, hidden: Sequence[int]) -> LatentVariableModel:
 
 
 def our_vae(binarise: str) -> Ours:
-    """Returns the VAE 784-400-20 and back, with closed KL."""
+    """Returns the VAE 784-400-20 and back, with a closed KL."""
     return training(gx.vae(model_of_images(VAE_LATENT, (VAE_HIDDEN,))), VAE_BATCH, digits(binarise))
 
 
@@ -55,7 +55,7 @@ def our_iwae(k: int, batch_size: int = IWAE_BATCH) -> Ours:
 
 def iwae_system(k: int) -> System:
     """Returns the system of `experiments.iwae` with these sizes."""
-    some_steps = dataclasses.replace(iwae.Config().training, steps=1)  # default: by the number of examples
+    some_steps = dataclasses.replace(iwae.Config().training, steps=1)  # the default depends on the number of examples
     config = iwae.Config(num_samples=k, hidden=(IWAE_HIDDEN, 100), latent=(100, IWAE_LATENT), training=some_steps)
     return iwae.EXPERIMENT.build(config)
 
@@ -78,7 +78,7 @@ def our_mixture(fit: str) -> Ours:
 
 
 def points(name: str) -> Prepared:
-    """Returns points in the plane, as they are stored."""
+    """Returns points in the plane, with their stored values."""
     dataset = gx.load(name)
     return gx.prepare(dataset, binarise="none", range=dataset.range)
 
@@ -111,7 +111,7 @@ def torch_iwae(k: int, compile_with: CompileWith, batch_size: int = IWAE_BATCH) 
 
 
 def torch_latent_variable_loss(hidden: Sequence[int], latent: int, activation: Callable, k: int | None):
-    """Returns -L_k, or for `k=None` -ELBO from one sample with a closed KL; and the parameters."""
+    """Returns -L_k (for `k=None`, -ELBO from one sample with a closed KL), and the parameters."""
     import torch
     from torch import nn
     from torch.nn import functional
@@ -150,7 +150,7 @@ def torch_autoencoder(compile_with: CompileWith) -> Run:
 
 
 def torch_reconstruction():
-    """Returns the squared error, and its parameters."""
+    """Returns the squared error, and the parameters."""
     from torch import nn
 
     latent, hidden = autoencoder.Config().latent, autoencoder.Config().networks.hidden
@@ -169,7 +169,7 @@ def torch_info_vae(compile_with: CompileWith) -> Run:
 
 
 def torch_info_vae_loss():
-    """Returns minus the reconstruction plus the weighted MMD, and the parameters."""
+    """Returns the negative reconstruction term plus the weighted MMD, and the parameters."""
     import torch
     from torch import nn
     from torch.nn import functional
@@ -206,7 +206,7 @@ def torch_mixture(fit: str, compile_with: CompileWith) -> Run:
 
 
 def torch_finite_mixture():
-    """Returns minus the log-likelihood of eight Gaussians in the plane, and their parameters."""
+    """Returns the negative log-likelihood of eight Gaussians in the plane, and the parameters."""
     import torch
     from torch.nn import functional
 
@@ -225,7 +225,7 @@ def torch_finite_mixture():
 
 
 def torch_infinite_mixture():
-    """Returns minus the estimate from 1,000 draws of the prior, and the generator's parameters."""
+    """Returns the negative log-likelihood, estimated from 1,000 draws of the prior, and the generator's parameters."""
     import torch
     from torch import nn
     from torch.nn import functional
@@ -248,6 +248,6 @@ def torch_infinite_mixture():
 
 
 def autoencoding(rows: float, samples: int, hidden: Sequence[int], latent: int) -> float:
-    """Returns the operations of an encoder on `rows` examples and a generator on `samples` latents of each."""
+    """Returns the operations of an encoder on `rows` examples, and of a generator on `samples` latents of each."""
     encoder = dense(rows, PIXELS, *hidden, 2 * latent, of_data=True)
     return encoder + dense(rows * samples, latent, *reversed(hidden), PIXELS)

@@ -51,7 +51,7 @@ def our_gmmn() -> Ours:
 
 
 def our_gmmn_autoencoder() -> Ours:
-    """Returns the second stage, from the second step on: the MMD of codes 784-1024-32, and a generator 10-...-32."""
+    """Returns the second stage, after one step of the first: the MMD of codes 784-1024-32, a generator 10-...-32."""
     import optax
 
     from genjax_models.objectives.gmmn_autoencoder import in_two_stages
@@ -66,13 +66,13 @@ def our_gmmn_autoencoder() -> Ours:
 
 
 def our_moment_matching() -> Ours:
-    """Returns 8-64-64-2 on eight modes, by the moments up to the fourth."""
+    """Returns the generator 8-64-64-2 on eight modes, with the moments up to the fourth."""
     objective = moment_matching.objectives(moment_matching.MomentMatching(orders=(MOMENTS,)))[f"{MOMENTS} moments"]
     return training(objective, MOMENTS_BATCH, points("ring8"))
 
 
 def our_mmd(points: int = MMD_POINTS) -> Ours:
-    """Returns the biased MMD^2 in blocks, and its gradient in one of the samples."""
+    """Returns the biased MMD^2 in blocks, and its gradient in one sample."""
     import jax
 
     x, y = (jax.device_put(sample) for sample in mmd_samples(points))
@@ -126,7 +126,7 @@ def torch_gmmn_autoencoder(compile_with: CompileWith) -> Run:
 
 
 def torch_matching_of_codes():
-    """Returns the root of the MMD^2 of codes, the generator's parameters, and the parameters of the resting encoder."""
+    """Returns the root of the MMD^2 of codes, and the parameters of the generator and of the resting encoder."""
     import torch
     from torch import nn
 
@@ -203,12 +203,12 @@ def torch_mmd_squared(x, y, variances: Sequence[float]):
 
 
 def mmd_flops(points: int, features: int) -> float:
-    """Returns the operations of three Gram matrices, and of the gradients of two in one sample."""
+    """Returns the operations of three Gram matrices, and of two gradients in one sample."""
     return 2 * points**2 * features * 5
 
 
 def moments_flops() -> float:
-    """Returns the operations of the generator, of the moments of both samples, and of the gradient in one."""
+    """Returns the operations of the generator, the moments of both samples, and the gradient in one sample."""
     config = moment_matching.MomentMatching()
     of_moments = sum(2 ** (order + 1) for order in range(MOMENTS)) * MOMENTS_BATCH * 2
     return dense(MOMENTS_BATCH, config.latent, *config.hidden, 2, of_data=True) + 4 * of_moments

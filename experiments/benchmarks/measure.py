@@ -1,4 +1,4 @@
-"""Measuring in turns: contestants alternate in one run, so that other load on the machine slows all of them."""
+"""Measurement in turns: contestants alternate in one run, so that other load on the machine slows all of them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import numpy as np
 
 
 class Contestant(NamedTuple):
-    """`run(n)` makes n steps and returns when they are done; `compiling` is the time to the first step, in seconds."""
+    """`run(n)` makes n steps and returns after the last; `compiling` is the time to the first step, in seconds."""
 
     run: Callable[[int], None]
     compiling: float
 
 
 class Timing(NamedTuple):
-    """Seconds per step in each turn, `[turns]`."""
+    """Seconds per step in each turn, `[turns]`, and seconds until the first step."""
 
     seconds: np.ndarray
     compiling: float
@@ -47,7 +47,7 @@ def by_turns(
     for name, (run, _) in contestants.items():
         run(warm)
         count, took = warm, _seconds(run, warm)
-        while took < seconds / 10:  # enough steps that the cost of a call does not count
+        while took < seconds / 10:  # enough steps that the cost of a call is negligible
             count *= 2
             took = _seconds(run, count)
         counts[name] = max(1, int(count * seconds / took))
@@ -59,7 +59,7 @@ def by_turns(
 
 
 def ratio(ours: Timing, peer: Timing) -> tuple[float, float, float]:
-    """Returns the time of a step of the peer divided by ours: median, least and greatest over turns."""
+    """Returns the peer's time of a step divided by ours: median, least and greatest over turns."""
     ratios = peer.seconds / ours.seconds
     return float(np.median(ratios)), float(ratios.min()), float(ratios.max())
 

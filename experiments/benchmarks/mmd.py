@@ -2,10 +2,10 @@
 
 python -m experiments.benchmarks.mmd
 
-On 2 cores of an AMD EPYC (jax 0.10.2, torch 2.13.0), 2026-11-21, each contestant in its own process; "of" is processor
-time in seconds, which hardly changes with other load, and a ratio belongs to the column before it:
+On 2 cores of an AMD EPYC (jax 0.10.2, torch 2.13.0), 2026-11-21, each contestant in its own process. Columns are wall
+time and processor time in seconds; other load hardly changes processor time. A ratio belongs to the column before it:
 
-                                        s    we are faster by           of    we are faster by         GiB (before)
+                                     wall    we are faster by    processor    we are faster by         GiB (before)
     --parts step --turns 5 --seconds 1.5
     genjax_models                   0.075                            0.095                             0.69  (0.45)
     torch eager                     0.161    2.21 x (2.13 to 3.22)   0.246    2.51 x (2.31 to 3.34)    0.71  (0.51)
@@ -27,14 +27,14 @@ time in seconds, which hardly changes with other load, and a ratio belongs to th
     --parts largest                 50,000 + 50,000
     genjax_models                  92.1                            118.7                             1.59  (0.46)
 
-The first part and the last ran next to little other work (load 4), the others next to much (load 13: we had a third of
-a core). On one core no thread of either side waits for another. Memory is the peak resident memory of a process, with
-libraries and data: at 10,000 + 10,000 ours is 9% of the memory of whole matrices.
+The first and the last part ran next to little other work (load 4), the others next to much (load 13: we had a third of
+a core). On one core, no thread of either side waits for another. Memory is the peak resident memory of a process, with
+libraries and data: at 10,000 + 10,000 ours is 9% of the memory with whole matrices.
 
 Reasons for the difference: our side computes each block of a matrix once for value and gradient, only half of the
-blocks within a sample, and no gradient of the real-real term. Blocks of 512 stay in the second cache: at 1,000 + 1,000
-points of 784 dimensions value and gradient took 45 ms of processor time in blocks of 500 and 69 ms in one block (the
-earlier default), at 6,000 + 6,000 1.65 s in blocks of 384 or 512, 1.76 s of 256 and 1.78 s of 1,024.
+blocks within a sample, and no gradient of the real-real term. Blocks of 512 stay in the second cache. At 1,000 + 1,000
+points of 784 dimensions, value and gradient took 45 ms of processor time in blocks of 500, and 69 ms in one block (the
+earlier default). At 6,000 + 6,000 they took 1.65 s in blocks of 384 or 512, 1.76 s of 256, and 1.78 s of 1,024.
 """
 
 from __future__ import annotations
@@ -73,20 +73,20 @@ BY_HAND, IN_ROWS = "torch.compile, gradient by hand", "torch eager, rows recompu
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """Time a GMMN's step, and the MMD with its gradient at many points, compared with PyTorch; measure peak memory."""
+    """Time a GMMN's step and the MMD with its gradient at many points, compared with PyTorch; measure peak memory."""
 
     turns: int = 7
-    """Rounds in which all contestants make steps of the GMMN."""
+    """Number of rounds in which all contestants make steps of the GMMN."""
     seconds: float = 2.0
     """Time of each contestant per such round."""
     points: int = 10_000
-    """Points of 784 dimensions in each of two samples."""
+    """Number of points in each of two samples, of 784 dimensions."""
     turns_of_points: int = 3
-    """Rounds in which each contestant compares these samples once."""
+    """Number of rounds in which each contestant compares these samples once."""
     largest: int = 50_000
-    """Points in each of two samples that only our side compares, once after compilation."""
+    """Number of points in each of two samples that only our side compares, once after compilation."""
     cores: int | None = None
-    """Cores of each contestant. Default: all. On one core no thread waits, so processor time is work."""
+    """Number of cores per contestant. Default: all. On one core no thread waits, so processor time is work."""
     parts: tuple[Part, ...] = get_args(Part)
     """Parts to measure."""
 
@@ -97,7 +97,7 @@ class Benchmark:
 
 
 class Row(NamedTuple):
-    """Wall time and processor time of a contestant, `[turns]` each, and its memory in GiB before and at most."""
+    """Wall time and processor time of a contestant, `[turns]` each; its memory before and its peak, in GiB."""
 
     timing: Timing
     processor: Timing
@@ -114,7 +114,7 @@ STEPS: dict[str, Callable[[], Run]] = {
 
 
 def contestants_at(points: int) -> dict[str, Callable[[], Run]]:
-    """Returns the contestants that compare samples of so many points."""
+    """Returns the contestants that compare two samples of `points` points."""
     return {
         OURS: partial(our_mmd, points),
         EAGER: partial(torch_mmd, points, mmd_of_matrices, None),
@@ -126,7 +126,7 @@ def contestants_at(points: int) -> dict[str, Callable[[], Run]]:
 def measure(
     makers: Mapping[str, Callable[[], Run]], cores: int | None, *, turns: int, seconds: float, warm: int
 ) -> dict[str, Row]:
-    """Times all contestants in turns, each in its own process, with what their steps use."""
+    """Times all contestants in turns, each in its own process, with the processor time and memory of their steps."""
     usages = {name: [] for name in makers}
     with ExitStack() as stack:
 
@@ -158,7 +158,7 @@ def table(title: str, rows: Mapping[str, Row]) -> str:
 
 
 def benchmark(options: Benchmark) -> Iterator[str]:
-    """Yields a text per part, once it is measured.
+    """Yields a text per part, as soon as it is measured.
 
     Raises:
       InputError: PyTorch is not installed.

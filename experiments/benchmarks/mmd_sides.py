@@ -12,12 +12,12 @@ from experiments.benchmarks import matching, sides
 from experiments.benchmarks.sides import PIXELS, CompileWith, Run
 from genjax_models.systems.kernels import kernel_of_variances
 
-VARIANCES = gmmn.Config().kernel_variances  # the six of Li et al.
-ROWS = 1_000  # rows of a block in PyTorch
+VARIANCES = gmmn.Config().kernel_variances  # the six variances of Li et al.
+ROWS = 1_000  # rows per block in PyTorch
 
 
 def samples(points: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns two samples `[points, 784]` in [0, 1]; a fifth of the numbers is not zero, as in images of digits."""
+    """Returns two samples `[points, 784]` in [0, 1]; a fifth of the numbers is nonzero, as in images of digits."""
     random = np.random.default_rng(0)
     return tuple(
         random.uniform(size=(points, PIXELS)).astype(np.float32) * (random.uniform(size=(points, PIXELS)) < 0.2)
@@ -26,7 +26,7 @@ def samples(points: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def our_mmd(points: int) -> Run:
-    """Returns a run of the biased MMD^2 and its gradient in y."""
+    """Returns repeated evaluations of the biased MMD^2 and its gradient in y."""
     import jax
 
     x, y = (jax.device_put(sample) for sample in samples(points))
@@ -46,7 +46,7 @@ def our_gmmn() -> Run:
 
 
 def torch_mmd(points: int, estimate: Callable, compile_with: CompileWith) -> Run:
-    """Returns PyTorch's side of `our_mmd`, with this `estimate(x, y)`."""
+    """Returns PyTorch's side of `our_mmd`, with the given `estimate(x, y)`."""
     import torch
 
     x, y = (torch.tensor(sample) for sample in samples(points))
@@ -67,7 +67,7 @@ def mmd_of_matrices(x, y):
 
 
 def mmd_of_rows(x, y):
-    """Returns the same from `ROWS` rows at a time, recomputed for the gradient: PyTorch's way to save memory."""
+    """Returns the biased MMD^2 from `ROWS` rows at a time, recomputed for the gradient to save memory in PyTorch."""
     from torch.utils.checkpoint import checkpoint
 
     def total(a, b):
@@ -103,7 +103,7 @@ def root_and_gradient(x, y):
 def torch_gmmn_by_hand(compile_with: CompileWith) -> Run:
     """Returns the same steps as `matching.torch_gmmn`, with the gradient of `root_and_gradient`.
 
-    Each Gram matrix and each exponential is computed once; the real-real term only contributes to the value.
+    Each Gram matrix and each exponential is computed once. The real-real term contributes only to the value.
     """
     import torch
 

@@ -3,8 +3,8 @@
 python -m experiments.benchmarks.objectives
 
 Both sides have the same mathematics. The README's table is the output on 2 cores of an AMD EPYC, measured alone,
-2026-11-22. Next to other processes PyTorch's threads, which wait by spinning, lose far more than ours (5 x on the VAE,
-but 1.9 x measured alone): such figures mean nothing.
+2026-11-22. PyTorch's threads wait by spinning, so next to other processes they lose far more than ours (5 x on the
+VAE, but 1.9 x measured alone): such figures mean nothing.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Benchmark:
     """Time a step of each objective compared with PyTorch eager and torch.compile, in turns."""
 
     only: tuple[Name, ...] = ()
-    """Objectives to measure. Default: all; on a CPU, all that do not take minutes there."""
+    """Objectives to measure. Default: all; on a CPU, without the objectives that take minutes there."""
     turns: int = 5
     """Rounds in which all contestants are timed."""
     seconds: float = 1.0
@@ -69,13 +69,13 @@ def measure(contest: Contest, options: Benchmark, sides: Sequence[str]) -> Resul
 
 
 def memory_of(step: jax.stages.Compiled) -> float:
-    """Returns MiB of a compiled step: temporary memory, and outputs that do not reuse the memory of arguments."""
+    """Returns the MiB of a compiled step: temporary memory, and outputs that reuse no memory of arguments."""
     sizes = step.memory_analysis()
     return (sizes.temp_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes) / 2**20
 
 
 def torch_memory(run: Run) -> float:
-    """Returns MiB between the least and the most memory of PyTorch in two steps: activations and gradients."""
+    """Returns the MiB between least and most memory of PyTorch in two steps: activations and gradients."""
     import torch
     from torch.profiler import ProfilerActivity, profile
 
@@ -93,7 +93,7 @@ def torch_memory(run: Run) -> float:
 
 
 def peak_of_products(size: int = 2_048, repeats: int = 8) -> dict[str, float]:
-    """Returns the highest GFLOP/s in products of two square matrices, by library, in float32 as both are set."""
+    """Returns the highest GFLOP/s of products of two square matrices, by library, at the current float32 precision."""
     import jax
     import torch
 
@@ -114,7 +114,7 @@ def peak_of_products(size: int = 2_048, repeats: int = 8) -> dict[str, float]:
 
 def benchmark(options: Benchmark) -> str:
     """Measures, writes both files, and returns the table."""
-    os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # silences PyTorch's profiler, which counts memory
+    os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # silences PyTorch's profiler, which measures memory
     try:
         import torch
     except ImportError as error:

@@ -13,7 +13,7 @@ PAPER_EXAMPLES = 60_000 * sum(3**stage for stage in range(8))
 
 
 class Result(NamedTuple):
-    """Times by contestant, peak memory of a step in MiB by contestant, and operations of a step, by hand and by XLA."""
+    """Times and peak memory of a step (MiB) by contestant, and operations of a step, by hand and by XLA."""
 
     what: str
     timings: dict[str, Timing]
@@ -23,7 +23,7 @@ class Result(NamedTuple):
 
 
 def as_json(results: Mapping[str, Result], about: str, peak: Mapping[str, float]) -> dict[str, Any]:
-    """Returns all numbers: seconds per step of each turn, ratios as median, least and greatest."""
+    """Returns all numbers: seconds per step of each turn; ratios as median, least and greatest."""
 
     def one(result: Result) -> dict[str, Any]:
         ours = result.timings[OURS]
@@ -47,7 +47,7 @@ def as_json(results: Mapping[str, Result], about: str, peak: Mapping[str, float]
 
 
 def share_of_peak(result: Result, peak: Mapping[str, float]) -> float:
-    """Returns the share of the fastest matrix products measured on this machine."""
+    """Returns our speed as a share of the fastest matrix products measured on this machine."""
     return result.flops * result.timings[OURS].rate / 1e9 / max(peak.values())
 
 

@@ -1,4 +1,4 @@
-"""New processes: functions whose imports and memory are their own, and contestants that report what their steps use."""
+"""New processes: functions with their own imports and memory, and contestants that report time and memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Usage(NamedTuple):
-    """What steps use in their process: processor time in seconds, and GiB of memory before the first step and at most.
+    """Processor time of a step in seconds; memory of its process before the first step, and peak memory, in GiB.
 
     Memory is all resident memory of the process, with Python, libraries and data.
     """
@@ -28,7 +28,7 @@ class Usage(NamedTuple):
 
 
 def in_new_process(function: Callable, *arguments: Any) -> Any:
-    """Returns the result of the function, called in a new process."""
+    """Calls the function in a new process, and returns its result."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
 
@@ -39,7 +39,7 @@ def served(make: Callable[[], Run], cores: int | None = None) -> Iterator[Callab
 
     Args:
       make: builds the contestant, in the new process.
-      cores: number of cores of that process; None for all.
+      cores: number of cores of the new process; None for all.
     """
     context = multiprocessing.get_context("spawn")
     connection, remote = context.Pipe()
@@ -60,9 +60,9 @@ def served(make: Callable[[], Run], cores: int | None = None) -> Iterator[Callab
 
 
 def _serve(connection: Connection, make: Callable[[], Run], cores: int | None) -> None:
-    """Makes as many steps as each message says, and sends their usage; ends at 0."""
+    """Receives numbers of steps, makes the steps, and sends their usage; ends at 0."""
     if cores:
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])  # before threads start
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])  # must come before threads start
     run, before = make(), resident("VmRSS")
     while steps := connection.recv():
         started = time.process_time()
@@ -71,6 +71,6 @@ def _serve(connection: Connection, make: Callable[[], Run], cores: int | None) -
 
 
 def resident(which: Literal["VmRSS", "VmHWM"]) -> float:
-    """Returns GiB of resident memory of this process: now (VmRSS), or at most (VmHWM)."""
+    """Returns the resident memory of this process in GiB: current (VmRSS), or peak (VmHWM)."""
     with open("/proc/self/status") as file:
         return next(int(line.split()[1]) for line in file if line.startswith(which)) / 2**20

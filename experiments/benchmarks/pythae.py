@@ -1,7 +1,7 @@
 """VAE and IWAE compared with pythae's (Chadebec, Vincent and Allassonniere, 2022, PyTorch): time of a step, NLL(5000).
 
 On 2 cores of an AMD EPYC (jax 0.10.2, torch 2.13.0, pythae 0.1.2, pydantic 2.14.3, 2 threads of PyTorch), 2026-11-21,
-medians of seven turns, in brackets the least and the greatest ratio:
+medians of seven turns, with the least and the greatest ratio in brackets:
 
                                          steps/s of
                            genjax_models   pythae   its parts compiled    the loop is faster by
@@ -11,8 +11,8 @@ medians of seven turns, in brackets the least and the greatest ratio:
 
 With batches of 100 the VAE is not twice as fast. With one thread PyTorch made 779 and 793 steps/s (k = 1) and 46
 (k = 50). The machine is shared; in these runs a check every 2 s found no other active process. Next to a test suite we
-made 1233 and pythae 673 steps/s, 1.85 x; in a run without checks, with one thread, 1240 and 800, 1.55 x. With other
-load on both cores pythae fell to 0.5 to 82 steps/s; the ratios of 16 and more mean nothing.
+made 1233 and pythae 673 steps/s, 1.85 x. A run without checks, with one thread, had 1240 and 800, 1.55 x. With other
+load on both cores pythae fell to 0.5 to 82 steps/s; the resulting ratios of 16 and more mean nothing.
 
 NLL(5000) of 1,000 test images after 5,000 updates with batches of 20, in nats, +- the standard error over images; the
 difference is over paired images:
@@ -27,11 +27,10 @@ difference is over paired images:
 
 Runs differ by more than the errors over images, so the mean over seeds counts: -0.22 +- 0.12 (k = 1, all three in
 favour of pythae) and 0.00 +- 0.14 (k = 50). Three seeds show no difference. At k = 1 they do not exclude that pythae is
-some tenths of a nat better; its other scale of q may be a reason, which was not tried.
+some tenths of a nat better. Its different scale of q may be a reason; this was not tried.
 
-pythae is in no extra of this package, because it requires `dataclasses`, whose module would hide Python's own. Of its
-requirements, its models use only pydantic and packages of the extra `bench`. A separate folder leaves the environment
-unchanged:
+pythae is in no extra of this package, because it requires `dataclasses`, whose module would hide Python's own. pythae's
+models only use pydantic and packages of the extra `bench`. A separate folder leaves the environment unchanged:
 
     pip install --target ~/pythae pydantic
     pip install --target ~/pythae --no-deps pythae==0.1.2
@@ -42,15 +41,15 @@ batches in the same order, Adam with one learning rate and one eps, and the same
 pythae's encoder emits log-variances, ours emits scales by softplus(.) + 1e-4. This layer has different initial weights,
 so the scale of q starts at about 1 in pythae and at 0.7 here.
 
-pythae is timed at its best. Its own `VAE` and `IWAE` compute the loss; its step is `BaseTrainer._optimizers_step`:
+pythae is timed at its best. Its own `VAE` and `IWAE` compute the loss. Its step is `BaseTrainer._optimizers_step`:
 zero_grad, backward, step, with PyTorch's fused Adam, on batches gathered from one tensor in memory. The rest of its
 trainer is left out: a DataLoader that collates example by example, `loss.item()`, a check for NaN and callbacks at
 every step.
 
 pythae's VAE draws one sample and has the closed KL, as `gx.vae` does by default. Its IWAE returns
 -sum_i w~_i log w_i, with self-normalised and detached w~: -(L_k + log k - H(w~)) with the entropy H(w~). This is up to
-log k below -L_k and no bound on -log p(x), but it has the gradient of -L_k: it learns the same, and reports another
-number. So the trained weights are carried into this package's variables, and one function evaluates both.
+log k below -L_k, and no bound on -log p(x). But it has the gradient of -L_k: it learns the same, and only the reported
+number differs. So the trained weights are carried into this package's variables, and one function evaluates both.
 """
 
 from __future__ import annotations
@@ -78,9 +77,9 @@ class Benchmark:
     """Compare a VAE or an IWAE with pythae's: steps per second in turns, or NLL(k) after the same number of updates."""
 
     compare: Literal["speed", "likelihood"] = "speed"
-    """speed: time of a step. likelihood: NLL(k) of the test split after the same updates."""
+    """Quantity: time of a step (speed), or NLL(k) of the test split after the same updates (likelihood)."""
     objective: Literal["vae", "iwae"] = "iwae"
-    """Objective. pythae's VAE draws one sample per example: --num-samples 1."""
+    """Objective of both sides. pythae's VAE draws one sample per example: use --num-samples 1."""
     num_samples: int = 50
     """k, samples of q per example in training."""
     batch_size: int = 20
@@ -92,7 +91,7 @@ class Benchmark:
     updates: int = 5_000
     """Updates before the likelihood is compared."""
     seeds: tuple[int, ...] = (0, 1, 2)
-    """Seeds of the runs whose likelihood is compared, for weights, batches and samples."""
+    """Seeds of weights, batches and samples, one run each, for the likelihood."""
     judge_samples: int = 5_000
     """k of NLL(k)."""
     threads: int | None = None
@@ -111,7 +110,7 @@ class Benchmark:
 
     @property
     def setting(self) -> Setting:
-        """The part of the options that both sides need."""
+        """Options that both sides need."""
         return Setting(self.objective, self.num_samples, self.batch_size, self.updates)
 
 
@@ -157,9 +156,9 @@ def likelihood(options: Benchmark, data: Prepared) -> str:
 
 
 def benchmark(options: Benchmark) -> str:
-    """Compares, and returns the machine, the setting and the table."""
+    """Compares both sides, and returns the machine, the setting and the table."""
     try:
-        import pythae.models  # noqa: F401 - it imports the requirements of pythae
+        import pythae.models  # noqa: F401 - imports the requirements of pythae
         import torch
     except ImportError as error:
         raise InputError(

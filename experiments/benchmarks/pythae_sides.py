@@ -1,4 +1,4 @@
-"""Both sides of the benchmark of pythae: its models and ours, and weights carried between them."""
+"""Both sides of the benchmark of pythae: its models, our models, and weights carried between them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LAYERS = {
 
 
 class Setting(NamedTuple):
-    """What both sides train: "vae" or "iwae", k, examples per step, and updates."""
+    """Training of both sides: objective "vae" or "iwae", k, examples per step, and updates."""
 
     objective: str
     num_samples: int
@@ -40,7 +40,7 @@ class Setting(NamedTuple):
 
 
 class Contender(NamedTuple):
-    """`steps(n)` makes n updates; `variables()` returns the variables after them, of `model`, which gx can evaluate."""
+    """`steps(n)` makes n updates; `variables()` returns the current variables of `model`, which gx can evaluate."""
 
     steps: Callable[[int], None]
     model: LatentVariableModel
@@ -84,7 +84,7 @@ def theirs(setting: Setting, data: Prepared, seed: int, *, compiled: bool = Fals
     first = jax.jit(model.init)(init_key, data.example)
     peer.load_state_dict({name: torch.tensor(array) for name, array in to_torch(first).items()})
     peer.train()
-    if compiled:  # in parts: Dynamo loses the attributes of pythae's ModelOutput
+    if compiled:  # in parts, because Dynamo loses the attributes of pythae's ModelOutput
         peer.loss_function = torch.compile(peer.loss_function)
         for network in (peer.encoder, peer.decoder):
             network.emit = torch.compile(network.emit)
@@ -154,7 +154,7 @@ def pythae_model(setting: Setting):
 def log_variance_model(
     shape: Shape = SHAPE, latent: int = IWAE_LATENT, hidden: int = IWAE_HIDDEN
 ) -> LatentVariableModel:
-    """Returns the model of `experiments.iwae` with one stochastic layer, whose encoder emits log-variances."""
+    """Returns the model of `experiments.iwae` with one stochastic layer, and with an encoder of log-variances."""
     import jax.numpy as jnp
 
     from genjax_models.estimators.distributions import diagonal_normal
@@ -173,12 +173,12 @@ def log_variance_model(
 
 
 def to_flax(state: Mapping[str, np.ndarray]) -> Variables:
-    """Returns variables of `log_variance_model` with the numbers of a state dict of pythae's model.
+    """Returns variables of `log_variance_model` from a state dict of pythae's model.
 
     A kernel is `[in, out]`; the weight of a torch Linear is `[out, in]`.
 
     Raises:
-      ValueError: the names in the state dict are not the names of these layers' weights and biases.
+      ValueError: the state dict has other names than the weights and biases of these layers.
     """
     expected = {f"{layer}.{part}" for layer in LAYERS for part in ("weight", "bias")}
     if set(state) != expected:
@@ -193,7 +193,7 @@ def to_flax(state: Mapping[str, np.ndarray]) -> Variables:
 
 
 def to_torch(variables: Variables) -> dict[str, np.ndarray]:
-    """Returns the state dict of these variables: the inverse of `to_flax`."""
+    """Returns the state dict of these variables; inverts `to_flax`."""
     state = {}
     for layer, path in LAYERS.items():
         place = variables["params"]

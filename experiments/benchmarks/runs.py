@@ -20,10 +20,10 @@ default `experiments.vae` is 15 MB:
 
     resumed: 0.52 s to the first new step (0.51 to 0.56), without 1.2 s of imports and 4.6 s of compilation
 
-A line has seconds, their share of the whole run (without imports) and the mean of a call. Indented parts are within
-`checkpoints`; "saving" is checkpoints, pictures and rows. Arrays are not compressed: compression saved 8% of the disk
-and doubled the time. Saving is synchronous: at the default interval little can be gained, and a save that fails stops
-the run at once.
+A line has seconds, their share of the whole run (without imports), and the mean time of a call. Indented parts belong
+to `checkpoints`; "saving" is checkpoints, pictures and rows. Arrays are not compressed: compression saved 8% of the
+disk and doubled the time. Saving is synchronous: at the default interval there is little to gain, and a failed save
+stops the run at once.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ class Benchmark:
     steps: int = 10_000
     """Steps of each run."""
     every: tuple[int, ...] = (1_000, 100)
-    """Steps between evaluations, each with samples and a checkpoint: one run per value."""
+    """Steps between evaluations, which save samples and a checkpoint: one run per value."""
     resumes: int = 5
-    """Processes that resume the first run from its second last checkpoint."""
+    """Number of processes that resume the first run from its second last checkpoint."""
 
     def __post_init__(self):
         whole(1, steps=self.steps, every=self.every, resumes=self.resumes)
@@ -73,7 +73,7 @@ class Saving(NamedTuple):
 
 
 class Resuming(NamedTuple):
-    """Seconds from the end of imports to the first new step without compilation, of compilation, and of imports."""
+    """Seconds from the end of imports to the first new step (without compilation), of compilation, and of imports."""
 
     seconds: float
     compiling: float
@@ -106,7 +106,7 @@ def resuming(folder: Path) -> Resuming:
     started = time.perf_counter()
     import jax
 
-    from genjax_models.reports import final_evaluation  # noqa: F401 - the command imports it
+    from genjax_models.reports import final_evaluation  # noqa: F401 - the command imports this
     from genjax_models.runs import engine, fit  # noqa: F401 - the command imports the engine
 
     vae.EXPERIMENT.build(vae.Config())  # imports the networks
@@ -139,7 +139,7 @@ def resuming(folder: Path) -> Resuming:
 
 @contextlib.contextmanager
 def timed(places: Mapping[str, tuple[object, str]]) -> Iterator[dict[str, tuple[float, int]]]:
-    """Counts seconds and calls of functions inside the context; places: name -> (owner, attribute)."""
+    """Counts seconds and calls of functions inside the context; `places` has (owner, attribute) by name."""
     totals = dict.fromkeys(places, (0.0, 0))
 
     def counted(name: str, function: Callable) -> Callable:
@@ -162,7 +162,7 @@ def timed(places: Mapping[str, tuple[object, str]]) -> Iterator[dict[str, tuple[
 
 
 def covered(intervals: Sequence[tuple[float, float]]) -> float:
-    """Returns the length of the union of intervals: a compilation contains others."""
+    """Returns the length of the union of intervals, because a compilation contains other compilations."""
     total, reached = 0.0, -np.inf
     for start, end in sorted(intervals):
         total += max(0.0, end - max(start, reached))
@@ -185,7 +185,7 @@ def benchmark(options: Benchmark) -> str:
 
 
 def saving_lines(measured: Saving, steps: int, every: int) -> list[str]:
-    """Returns a line on the run, and a line per part."""
+    """Returns a line about the run, and a line per part."""
     share = sum(measured.parts[name][0] for name in ("checkpoints", "pictures", "rows")) / measured.seconds
     lines = [f"{steps:,} steps, saved every {every:,}: {measured.seconds:.1f} s, of which saving is {share:.1%}"]
     for name, (seconds, calls) in measured.parts.items():

@@ -10,8 +10,8 @@ Milliseconds of a step, medians of five turns of half a second (pictures/scaling
     VAE, batch 1,000, by devices      1   12.9        2   14.8        4   20.2
 
 On 2 cores of an AMD EPYC, measured alone (jax 0.10.2, CPU), 2026-11-21. Devices are shares of these two cores, so more
-devices cannot be faster. All steps run with the machine divided into four devices, whose threads share it: the steps of
-`experiments.benchmarks.objectives` are faster.
+devices cannot be faster. All steps run on a machine divided into four devices, whose threads share it. Therefore the
+steps of `experiments.benchmarks.objectives` are faster.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """Measure how the time of a step grows, and draw it."""
+    """Measure how the time of a step grows, and draw curves."""
 
     batch: tuple[int, ...] = (10, 30, 100, 300, 1_000)
     """Batch sizes of the VAE."""
@@ -70,7 +70,7 @@ class Benchmark:
 
 
 class Curve(NamedTuple):
-    """Times of a step at each value of one variable; `grows` says whether the work grows with it."""
+    """Times of a step at each value of one variable; `grows`: whether the work grows with the variable."""
 
     title: str
     varies: str
@@ -144,7 +144,7 @@ def table(measured: Sequence[Curve]) -> str:
     for curve in measured:
         lines.append(f"{curve.title}, by {curve.varies}")
         for value, timing in zip(curve.values, curve.timings, strict=True):
-            least, middle, most = (1e3 * of(timing.seconds) for of in (np.min, np.median, np.max))
+            least, middle, most = (1e3 * statistic(timing.seconds) for statistic in (np.min, np.median, np.max))
             lines.append(f"    {value:>6,}{middle:>10.3g} ms  ({least:.3g} to {most:.3g})")
     return "\n".join(lines)
 
@@ -152,7 +152,7 @@ def table(measured: Sequence[Curve]) -> str:
 def benchmark(options: Benchmark) -> str:
     """Measures, writes the picture, and returns the table."""
     flags = f"--xla_force_host_platform_device_count={max(options.devices)} " + os.environ.get("XLA_FLAGS", "")
-    os.environ["XLA_FLAGS"] = flags  # before jax is imported, which reads it
+    os.environ["XLA_FLAGS"] = flags  # must come before the import of jax, which reads it
     import jax
 
     from genjax_models.figures import plots

@@ -2,8 +2,8 @@
 
 python -m experiments.benchmarks.seeds
 
-On 2 cores of an AMD EPYC, measured alone (jax 0.10.2, CPU), 2026-11-22; medians of five turns of 0.7 s, in steps of
-members per second:
+On 2 cores of an AMD EPYC, measured alone (jax 0.10.2, CPU), 2026-11-22; medians of five turns of 0.7 s, in steps per
+second, summed over members:
 
                              one seed     eight seeds   throughput
     VAE, 784-400-20             652.8           473.4   0.73 x  (0.68 to 1.03)
@@ -20,9 +20,9 @@ members per second:
     GMMN, batch 1,000            20.9            15.2   0.73 x  (0.70 to 0.74)
     GMMN on codes, batch 1,000   32.7            19.6   0.60 x  (0.58 to 0.61)
 
-If one run keeps both cores busy, nothing is gained, and eight states do not fit into the caches that hold one; the
-smallest VAE gains 47%. Other gains are one compilation in place of eight, and a report that compares the members.
-Convolutions of many members run one after the other (`networks.convolution`): as jax's grouped convolution they had
+If one run keeps both cores busy, eight seeds gain nothing, and eight states do not fit into the caches that hold one
+state. The smallest VAE gains 47%. Other gains are one compilation instead of eight, and a report that compares the
+members. Convolutions of many members run one after the other (`networks.convolution`): jax's grouped convolution had
 0.17 and 0.14 x. Accelerators, which one small run does not fill, have not been measured.
 """
 
@@ -45,7 +45,7 @@ from genjax_models.runs.protocol import Experiment
 
 
 class Case(NamedTuple):
-    """An experiment, and the fields of its config that differ from the defaults, by dotted name."""
+    """An experiment, and the non-default fields of its config, by dotted name."""
 
     experiment: str
     fields: Mapping[str, Any] = {}
@@ -73,11 +73,11 @@ class Benchmark:
     """Time the steps of many members in one program compared with one run, in turns."""
 
     members: int = 8
-    """Seeds in one program."""
+    """Number of seeds in one program."""
     only: tuple[str, ...] = ()
     """Names of the experiments to measure. Default: all."""
     turns: int = 5
-    """Rounds in which both are timed."""
+    """Rounds in which both programs are timed."""
     seconds: float = 1.0
     """Time of each contestant per round."""
 
@@ -88,7 +88,7 @@ class Benchmark:
 
 
 def steps(experiment: Experiment, config: Any, members: int) -> Run:
-    """Returns the loop that `fit_members` runs for so many seeds, each with its own state, keys and batches."""
+    """Returns the loop that `fit_members` runs for `members` seeds, each with its own state, keys and batches."""
     import jax
     import jax.numpy as jnp
 

@@ -1,4 +1,4 @@
-"""Parts of both sides of a contest: a training loop of ours, one of PyTorch's, and the operations of a step."""
+"""Parts of both sides of a contest: our training loop, PyTorch's training loop, and the operations of a step."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from genjax_models.types import Objective
 
 RATE, CHUNK, PIXELS = 1e-3, 500, 784
-Run = Callable[[int], None]  # makes n steps, and returns when they are done
+Run = Callable[[int], None]  # makes n steps, and returns after the last
 CompileWith = dict[str, Any] | None  # arguments of torch.compile, or None for eager
 
 
 class Ours(NamedTuple):
-    """Our side.
+    """Our side of a contest.
 
     run: makes n steps.
-    one: compiles a single step, whose memory and operations XLA reports.
-    counted: compiles a program without loops for the operations; XLA counts the body of a loop only once. None if the
-      step has no loop.
+    one: compiles a single step; XLA reports its memory and operations.
+    counted: compiles a program without loops to count operations, because XLA counts the body of a loop only once. None
+      if the step has no loop.
     """
 
     run: Run
@@ -36,7 +36,7 @@ class Ours(NamedTuple):
 
 
 class Contest(NamedTuple):
-    """Both sides of one objective, and the floating-point operations of the matrix products in one step.
+    """Both sides of one objective, and the floating-point operations of a step's matrix products.
 
     `theirs` is None if PyTorch would need more memory than devices have.
     """
@@ -63,11 +63,11 @@ def training(
     """Returns the loop that `fit` runs: it gathers and prepares batches, and is one compiled program.
 
     Args:
-      objective: has one player or more.
+      objective: an objective with one or more players.
       batch_size: examples per step.
-      data: binary digits by default.
-      devices: number that share each batch.
-      optimizers: by player; Adam by default.
+      data: prepared data; binary digits by default.
+      devices: number of devices that share each batch.
+      optimizers: optimizer of each player; Adam by default.
     """
     import jax
     import optax
@@ -107,16 +107,16 @@ def torch_training(
     fused: bool | None = True,
     **adam: Any,
 ) -> Run:
-    """Returns PyTorch's loop: Adam on the players' losses, in turn, with shuffled batches.
+    """Returns PyTorch's loop: Adam on the players' losses in turn, with shuffled batches.
 
     Args:
-      players: pairs of a loss (batch -> scalar) and its parameters. While a player moves, the gradients of the others
-        are not computed.
-      compile_with: for the losses.
+      players: pairs of a loss (batch -> scalar) and its parameters. While a player moves, the other players get no
+        gradients.
+      compile_with: arguments of torch.compile for the losses, or None for eager.
       batch_size: examples per step.
-      x: tensor `[n, ...]`; binary digits by default.
-      prepare: batch -> batch, before the loss.
-      fused: whether Adam is fused; None is PyTorch's default, which on a CPU is an operation at a time.
+      x: data, tensor `[n, ...]`; binary digits by default.
+      prepare: function from batch to batch, called before the loss.
+      fused: whether Adam is fused. None is PyTorch's default; on a CPU this is one operation at a time.
       adam: other arguments of Adam.
     """
     import torch
@@ -154,7 +154,7 @@ def torch_training(
 
 
 def torch_digits(binarise: str = "fixed", range: tuple[float, float] = (0, 1)):
-    """Returns mnist10k `[n, 784]` as `digits` does; grey if it is to be binarised at every step."""
+    """Returns mnist10k `[n, 784]` as `digits` does; grey if every step binarises it."""
     import torch
 
     pixels = np.asarray(digits(binarise).train.x, np.float32).reshape(-1, PIXELS)
@@ -163,7 +163,7 @@ def torch_digits(binarise: str = "fixed", range: tuple[float, float] = (0, 1)):
 
 
 def torch_layers(*sizes: int, activation: Callable):
-    """Returns linear layers, each with an activation after it."""
+    """Returns linear layers, each followed by an activation."""
     from torch import nn
 
     return nn.Sequential(*(layer for pair in pairwise(sizes) for layer in (nn.Linear(*pair), activation())))
@@ -177,10 +177,10 @@ def torch_mlp(*sizes: int, activation: Callable, last: Callable | None = None):
     return nn.Sequential(hidden, nn.Linear(*sizes[-2:]), *([last()] if last else []))
 
 
-# Operations by hand: a product of two numbers in a matrix product counts as two
+# Operations by hand: each product of two numbers in a matrix product counts as two operations
 
 
 def dense(rows: float, *sizes: int, of_data: bool = False) -> float:
-    """Returns the operations of dense layers: forward, and the gradients of weights and of inputs that are no data."""
+    """Returns the operations of dense layers: forward, and gradients of weights and inputs; data need no gradient."""
     layers = [inputs * outputs for inputs, outputs in pairwise(sizes)]
     return 2 * rows * (3 * sum(layers) - (layers[0] if of_data else 0))

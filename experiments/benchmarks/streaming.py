@@ -13,8 +13,8 @@ On 2 cores of an AMD EPYC (jax 0.10.2, grain 0.2.18), measured alone, 2026-11-22
         streamed    35.65 ms a step, of which waiting 0.64% (at most 1.89% of a turn)
         streamed / in memory: 1.087 (1.073 to 1.125)
 
-Waiting is the time of the call that returns the next chunk. The rest of the cost comes from reading, which shares the
-cores with the step: 0.4 ms of a core for a batch of 100 at 28 x 28 and 1.4 ms at 64 x 64 x 3. Files were in the
+Waiting is the time of the call that returns the next chunk. Reading causes the rest of the cost, because it shares the
+cores with the step: a batch of 100 takes 0.4 ms of a core at 28 x 28, and 1.4 ms at 64 x 64 x 3. Files were in the
 system's cache.
 
 Peak memory of a process that loads and trains (20 steps), with 64 x 64 x 3:
@@ -23,7 +23,7 @@ Peak memory of a process that loads and trains (20 steps), with 64 x 64 x 3:
     60,000 images (737 MB decoded)    2,354 MB in memory   1,233 MB streamed
 
 The files on disk hold pixels, decoded once (56,000 files in 58 s, next to other work). Decoding a batch of 100 at every
-step would take 1.9 ms of a core at 28 x 28 and 3.1 ms at 64 x 64 x 3, for images of noise, without reading.
+step would take 1.9 ms of a core at 28 x 28, and 3.1 ms at 64 x 64 x 3 (images of noise, without reading).
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ class Benchmark:
     parts: tuple[Literal["digits", "images", "memory"], ...] = ("digits", "images", "memory")
     """Parts to measure: time at 28 x 28, time at 64 x 64 x 3, and memory."""
     turns: int = 7
-    """Turns of each contestant; figures are medians."""
+    """Number of turns of each contestant; the output has medians."""
     digits: int = 40_000
-    """Images of 28 x 28, in array_record files."""
+    """Number of images of 28 x 28, in array_record files."""
     images: tuple[int, int] = (30_000, 60_000)
-    """Images of 64 x 64 x 3, as PNG files, in two folders: time of the first, memory of both."""
+    """Numbers of PNG files of 64 x 64 x 3 in two folders; time is of the first, memory of both."""
     steps: tuple[int, int] = (1_000, 50)
     """Steps per turn at 28 x 28 and at 64 x 64 x 3, with batches of 100."""
 
@@ -73,14 +73,14 @@ class Benchmark:
 
 
 class Turn(NamedTuple):
-    """Seconds of a step, and the part of them that waits for data."""
+    """Seconds of a step, and seconds of waiting for data within it."""
 
     step: float
     waiting: float
 
 
 class Memory(NamedTuple):
-    """A process that loads and trains: seconds of loading, and peak memory in MB."""
+    """Seconds of loading, and peak memory in MB, of a process that loads and trains."""
 
     loading: float
     peak: float
@@ -97,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def benchmark(options: Benchmark, folder: Path) -> Iterator[str]:
-    """Yields lines with the figures; data and caches are in `folder`."""
+    """Yields lines with the results; data and caches are in `folder`."""
     os.environ |= {
         "XDG_CACHE_HOME": str(folder / "cache"),
         "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
@@ -136,13 +136,13 @@ def lines_of_turns(measured: list[Mapping[bool, Turn]]) -> Iterator[str]:
 
 
 def turns(data: str, steps: int, count: int) -> list[dict[bool, Turn]]:
-    """Times turns in which streamed and in memory alternate; the compilation cache is warm after the first."""
+    """Times turns that alternate streamed and in memory; the compilation cache is warm after the first."""
     runs = {stream: prepared(data, steps, stream) for stream in (False, True)}
     return [{stream: timed(*run) for stream, run in runs.items()} for _ in range(count)]
 
 
 def memory(data: str, stream: bool) -> Memory:
-    """Measures a process that loads, and trains for 20 steps."""
+    """Measures this process while it loads, and trains for 20 steps."""
     started = time.monotonic()
     run = prepared(data, 20, stream)
     loading = time.monotonic() - started
@@ -169,7 +169,7 @@ def prepared(data: str, steps: int, stream: bool):
 
 
 def timed(trainer, data, training) -> Turn:
-    """Trains from the start by `gx.fit`, and times a step."""
+    """Trains from the start with `gx.fit`, and times a step."""
     import genjax_models as gx
 
     seconds = gx.fit(trainer, data, training).seconds
@@ -177,7 +177,7 @@ def timed(trainer, data, training) -> Turn:
 
 
 def digits_as_array_record(folder: Path, n: int) -> Path:
-    """Writes shifted copies of the shipped digits as TensorFlow Datasets does, and returns their path."""
+    """Writes shifted copies of mnist10k as a TensorFlow data set, and returns its path."""
     import tensorflow_datasets as tfds
     from PIL import Image
 
@@ -210,7 +210,7 @@ def digits_as_array_record(folder: Path, n: int) -> Path:
     methods |= {"VERSION": tfds.core.Version("1.0.0"), "name": "digits", "__module__": __name__}
     builder = type("Digits", (tfds.core.GeneratorBasedBuilder,), methods, skip_registration=True)
     dataset = builder(data_dir=folder, file_format="array_record")
-    with contextlib.redirect_stdout(sys.stderr):  # it reports a download, but downloads nothing
+    with contextlib.redirect_stdout(sys.stderr):  # tfds reports a download, but downloads nothing
         dataset.download_and_prepare()
     return Path(dataset.info.data_dir)
 

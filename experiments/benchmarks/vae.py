@@ -3,7 +3,7 @@
 python -m experiments.benchmarks.vae
 
 On 2 cores of an AMD EPYC (jax 0.10.2, torch 2.13.0, 2 threads and their own allocators), measured alone, 2026-11-21,
-eleven turns of 1.5 s (a day later nine turns had 2.34, 1.94, 1.85 and 1.84 x):
+eleven turns of 1.5 s (a day later, nine turns gave 2.34, 1.94, 1.85 and 1.84 x):
 
                                      steps/s    the loop is faster by
     genjax_models, compiled loop         764
@@ -15,18 +15,19 @@ eleven turns of 1.5 s (a day later nine turns had 2.34, 1.94, 1.85 and 1.84 x):
 
 The contestants that run in the same turn matter, because PyTorch's threads wait by spinning.
 `experiments.benchmarks.objectives`, without the Python loop and max-autotune, had 1.89 x and 1.76 x over fused Adam on
-the same evening. Next to other processes the medians varied from 1.5 x to 5 x between runs, and so did the order of the
-loops: such figures mean nothing.
+the same evening. Next to other processes the medians varied from 1.5 x to 5 x between runs, and the order of the loops
+varied too: such figures mean nothing.
 
 Time of such a step on two cores: the five large matrix products take some 70% (timed by themselves), in PyTorch too.
-Leaving out other parts in turns gives: Adam 10% (compared with SGD), the value of the loss (its gradient needs no
+Leaving out other parts in turn gives: Adam 10% (compared with SGD), the value of the loss (its gradient needs no
 logarithm) and the other metrics 9%, gathering 2%, permutations of the epochs 2 to 4%, keys and noise 2%.
 
-Two costs were removed: sums over (28, 28, 1) took a quarter of the step, and sums over 784 take little
-(`estimators.distributions.Shaped`); a state that is checked within every step is copied in every step (`training.loop`
-checks afterwards, and goes back). No gain, within 2%: a move without its scan of length 1, a batch without its
-interleaving, a gather of packed bytes, a barrier between gradient and update, `optax.flatten` (5% slower), updates that
-wait for the whole gradient, so that the loop copies no weights (5% slower; IWAE with k = 5 5% faster).
+Two costs were removed. Sums over (28, 28, 1) took a quarter of the step; sums over 784 take little
+(`estimators.distributions.Shaped`). A check of the state within every step copies the state in every step;
+`training.loop` checks afterwards, and goes back. These changes gained nothing, within 2%: a move without its scan of
+length 1, a batch without its interleaving, a gather of packed bytes, a barrier between gradient and update,
+`optax.flatten` (5% slower), and updates that wait for the whole gradient, so that the loop copies no weights (5%
+slower; IWAE with k = 5 5% faster).
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Benchmark:
     """Time a step of the VAE compared with PyTorch eager and torch.compile, in turns."""
 
     binarise: Literal["fixed", "dynamic"] = "fixed"
-    """fixed: pixels are binarised once. dynamic: all contestants draw them anew at every step."""
+    """Binarisation of pixels: once (fixed), or anew at every step by all contestants (dynamic)."""
     turns: int = 7
     """Rounds in which all contestants are timed."""
     seconds: float = 3.0
@@ -63,7 +64,7 @@ class Benchmark:
 
 
 def jax_loop(binarise: str) -> Callable[[int], None]:
-    """Returns the same step, jitted, in a Python loop, as in a notebook with its own loop."""
+    """Returns a Python loop over the same jitted step, as a notebook would have."""
     import jax
     import numpy as np
     import optax

@@ -1,4 +1,4 @@
-"""Signal-to-noise ratio of the encoder's gradient: the three gradients of L_k against k, on a trained model.
+"""Signal-to-noise ratio of the encoder's gradient: three gradients of L_k against k, on a trained model.
 
 python -m experiments.studies.gradient_signal runs/iwae
 
@@ -8,8 +8,9 @@ parameters of the encoder,
     SNR^2 = sum |E g|^2 / sum Var(g),
 
 where |E g|^2 is estimated as |mean of g|^2 - Var(g) / n. Without this correction, noise would look like a signal.
-As k grows, the standard gradient has k^(-1/2) (Rainforth et al., 2018), and the doubly reparameterized gradient has
-k^(+1/2) (Tucker et al., 2019). The sticking-the-landing gradient is biased for k > 1: its mean is no gradient of L_k.
+As k grows, SNR goes as k^(-1/2) for the standard gradient (Rainforth et al., 2018), and as k^(+1/2) for the doubly
+reparameterized gradient (Tucker et al., 2019). The sticking-the-landing gradient is biased for k > 1: its mean is not
+the gradient of L_k.
 
 SNR at k       L_k             standard  sticking_the_landing  doubly_reparameterized    (experiments.iwae, k = 50)
        1   -121.69     0.584 +- 0.023        0.727 +- 0.025          0.727 +- 0.025
@@ -20,10 +21,10 @@ SNR at k       L_k             standard  sticking_the_landing  doubly_reparamete
 slope                  -0.10 +- 0.01         +0.03 +- 0.01           -0.04 +- 0.01
 
 4 test images of mnist10k, 200 draws, in 59 s, 2 cores of AMD EPYC shared with other work (jax 0.10.2, CPU), 2026-11-21.
-On a trained model k = 256 is not large: L_k rises by 1.4 nats from k = 64 to 256, and neither slope is near its
-theory, which holds in small models (tests/experiments/studies/test_gradient_signal.py). The doubly
-reparameterized gradient has 1.7 times the SNR of the standard gradient at k = 256, and 1.2 times at k = 1. The VAE with
-two latents (experiments.vae) has slopes of -0.08 +- 0.02, -0.00 +- 0.01 and -0.10 +- 0.01, at an SNR of 1.5 to 3.6.
+For a trained model k = 256 is not large: L_k rises by 1.4 nats from k = 64 to 256, and neither slope is near theory.
+Theory holds in small models (tests/experiments/studies/test_gradient_signal.py). The doubly reparameterized gradient
+has 1.7 times the SNR of the standard gradient at k = 256, and 1.2 times at k = 1. The VAE with two latents
+(experiments.vae) has slopes of -0.08 +- 0.02, -0.00 +- 0.01 and -0.10 +- 0.01, at an SNR of 1.5 to 3.6.
 """
 
 from __future__ import annotations
@@ -53,16 +54,16 @@ _GROUPS = 20  # groups of draws; the jackknife leaves out one at a time
 
 @dataclasses.dataclass(frozen=True)
 class GradientSignal:
-    """Measure the signal-to-noise ratio of the encoder's gradients of a finished run, against the number of samples."""
+    """Measure the signal-to-noise ratio of the encoder's gradients against k, on a finished run."""
 
     run: tyro.conf.Positional[Path]
     """Directory of a run of experiments.vae or experiments.iwae."""
     num_samples: tuple[int, ...] = (1, 4, 16, 64, 256)
-    """Values of k of L_k, at least two."""
+    """Values of k in L_k, at least two."""
     repeats: int = 200
-    """Draws of each gradient, at least 40; rounded up to a multiple of 20."""
+    """Number of draws of each gradient, at least 40; rounded up to a multiple of 20."""
     examples: int = 4
-    """Test images over which a gradient is averaged."""
+    """Number of test images over which a gradient is averaged."""
     seed: int = 0
     """Random seed of the draws, in [0, 2^32)."""
     out: Path | None = None
@@ -73,11 +74,11 @@ class GradientSignal:
         whole(2 * _GROUPS, repeats=self.repeats)
         seed_in_range(self.seed)
         if len(set(self.num_samples)) < 2:
-            raise InputError(f"num_samples must have at least two different k, for a slope, got {self.num_samples}")
+            raise InputError(f"num_samples must have at least two different k for a slope, got {self.num_samples}")
 
 
 class Draws(NamedTuple):
-    """Means over groups of `size` draws: of a gradient g `[groups, parameters]`, and of |g|^2 and L_k `[groups]`."""
+    """Means over groups of `size` draws: gradient g `[groups, parameters]`, |g|^2 and L_k `[groups]`."""
 
     mean: np.ndarray
     square: np.ndarray
@@ -88,7 +89,7 @@ class Draws(NamedTuple):
 class Signal(NamedTuple):
     """SNR of a gradient at each k and its slope in log-log, each with a standard error; nan if noise hides the signal.
 
-    `bound` is L_k, which all gradients share. While it rises, k is not yet large.
+    `bound` is L_k, the same for all gradients. While L_k rises, k is not yet large.
     """
 
     ratio: np.ndarray
@@ -125,7 +126,7 @@ def moments(
     gradient: Gradient,
     repeats: int,
 ) -> Draws:
-    """Returns draws of the gradient of L_k, averaged over the batch, in the encoder's parameters.
+    """Draws the gradient of L_k in the encoder's parameters, averaged over the batch.
 
     Draw i has the key `fold_in(key, i)` for every gradient.
     """
@@ -192,7 +193,7 @@ def summarise(num_samples: Sequence[int], draws: Sequence[Draws]) -> Signal:
 
 
 def log_signal_to_noise(draws: Draws) -> np.ndarray:
-    """Returns log SNR from all groups, and from all groups but one: `[1 + groups]`, nan if noise hides the signal."""
+    """Returns log SNR from all groups, then without each group: `[1 + groups]`, nan if noise hides the signal."""
     import numpy as np
 
     mean, square, groups = draws.mean, draws.square, len(draws.square)
@@ -235,7 +236,7 @@ def picture(num_samples: Sequence[int], signals: Mapping[str, Signal]) -> Figure
 
 
 def _model_and_batch(options: GradientSignal) -> tuple[LatentVariableModel, Variables, Batch]:
-    """The model of the run, its variables, and the first test examples."""
+    """Returns the model of the run, its variables, and the first test examples."""
     from genjax_models.commands.encoders import label_of, load_encoder_run
     from genjax_models.types import Batch
 

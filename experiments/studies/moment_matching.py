@@ -1,4 +1,4 @@
-"""What a generator learns from moments only (20.10.5): eight modes on a circle, by few moments and by an MMD.
+"""A generator trained on moments only (20.10.5): eight modes on a circle, learned by few moments and by an MMD.
 
 python -m experiments.studies.moment_matching
 
@@ -10,15 +10,15 @@ MMD                            0.109       8           0.78     0.432
 data                           0.121       8           0.99     0.687
 
 5,000 steps of 512 each, 42 s of processor time for all four, 2 min next to much other work; 2 cores of AMD EPYC (jax
-0.10.2, CPU), 2026-11-21. Figures are of 5,000 samples; p-values compare 500 samples with 500 draws of the data. The
+0.10.2, CPU), 2026-11-21. The table is from 5,000 samples; p-values compare 500 samples with 500 draws of the data. The
 picture is pictures/moment_matching.png.
 
-A rotation by an eighth of a circle maps the ring onto itself, so its moments below the eighth do not determine where on
-the circle the modes are. One moment is the centre, where no data are. With two, samples fill the disc: their mean and
-covariance match the data as well as other draws of the data do, and no sample is good. Four moments would leave the
-radius no variance, since E r^4 = (E r^2)^2 on the ring; this generator leaves the centre empty and no more, and has a
-larger error in the first two moments, next to larger errors of the fourth. A Gaussian kernel compares all orders at
-once, and its generator finds the modes.
+A rotation by an eighth of a circle maps the ring onto itself. So moments below the eighth do not determine where on the
+circle the modes are. One moment determines the centre, which has no data. With two moments, samples fill the disc:
+their mean and covariance match the data as well as other draws of the data do, and no sample is good. Four moments
+would force the variance of the radius to zero, since E r^4 = (E r^2)^2 on the ring. This generator only leaves the
+centre empty. Its error in the first two moments is larger, and errors of the fourth moment are larger still. A Gaussian
+kernel compares all orders at once, and its generator finds the modes.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _SHOWN = 1_000  # samples in the picture
 
 @dataclasses.dataclass(frozen=True)
 class MomentMatching:
-    """Train generators on explicit moments up to several orders and on the MMD, and count the modes they find."""
+    """Train generators on moments up to several orders and on the MMD, and count the modes that they find."""
 
     orders: tuple[int, ...] = (1, 2, 4)
     """Highest order of the moments of each generator, at most 6: moment j of the plane has 2^j entries."""
@@ -64,7 +64,7 @@ class MomentMatching:
     hidden: tuple[int, ...] = (64, 64)
     """Widths of the generator's layers."""
     learning_rate: float = 2e-3
-    """Learning rate of Adam at first; a cosine takes it to 0."""
+    """Initial learning rate of Adam; a cosine takes it to 0."""
     seed: int = 0
     """Random seed, in [0, 2^32)."""
     out: Path = Path("runs/moment_matching.png")
@@ -87,9 +87,9 @@ class Comparison(NamedTuple):
 
     samples: `[n, 2]`.
     moments: norm of the difference of the first two moments.
-    modes: number of the 8 modes that have a tenth of their share of samples.
+    modes: number of covered modes, of 8; a covered mode has at least a tenth of its share of samples.
     good: share of samples within three standard deviations of a mode.
-    p_value: of a permutation test against data.
+    p_value: p-value of a permutation test against data.
     """
 
     samples: np.ndarray
@@ -100,7 +100,7 @@ class Comparison(NamedTuple):
 
 
 def model_of(options: MomentMatching) -> ImplicitModel:
-    """Returns the generator z -> plane."""
+    """Returns the generator from z to the plane."""
     from genjax_models.models.implicit import implicit_model
 
     return implicit_model(gx.MLPGenerator((2,), options.hidden), options.latent)
@@ -161,7 +161,7 @@ def learn(options: MomentMatching, objective: Objective) -> np.ndarray:
 
 
 def compare(options: MomentMatching, samples: np.ndarray) -> Comparison:
-    """Counts modes, and compares with as many fresh draws of the data."""
+    """Counts modes, and compares the samples with as many fresh draws of the data."""
     import jax
     import jax.numpy as jnp
 
@@ -183,7 +183,7 @@ def compare(options: MomentMatching, samples: np.ndarray) -> Comparison:
 
 
 def measure(options: MomentMatching) -> dict[str, Comparison]:
-    """Returns the comparison of each generator, and at the end "data": other draws of the data."""
+    """Returns the comparison of each generator, and last "data": other draws of the data."""
     import jax
     import numpy as np
 

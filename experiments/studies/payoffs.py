@@ -1,4 +1,4 @@
-"""The gradient of a generator whose discriminator has a head start, for three payoffs (20.10.4).
+"""Gradient of a generator whose discriminator has a head start, for three payoffs (20.10.4).
 
 python -m experiments.studies.payoffs
 
@@ -7,19 +7,19 @@ minimax               8.2e-01 (7e-01 to 9e-01)  9.3e-04 (8e-04 to 1e-03)  1.7e+0
 non-saturating        2.0e+00 (2e+00 to 3e+00)  1.2e+01 (1e+01 to 1e+01)  7.1e+00 (6e+00 to 8e+00)
 maximum likelihood    1.3e+00 (1e+00 to 2e+00)  9.3e-04 (8e-04 to 1e-03)  5.3e-03 (9e-04 to 9e-02)
 
-Geometric mean, least and largest over three seeds, of means over ten steps: the first ten, the last ten of the head
-start of 500, and the last of all 2,000. mnist10k, 9 min with the picture (pictures/payoffs.png). 2 cores of AMD EPYC
-shared with much other work (jax 0.10.2, CPU), 2026-11-21
+Geometric mean, least and largest over three seeds. Each value is a mean over ten steps: the first ten, the last ten of
+the head start of 500, and the last of all 2,000. mnist10k, 9 min with the picture (pictures/payoffs.png). 2 cores of
+AMD EPYC shared with much other work (jax 0.10.2, CPU), 2026-11-21
 
-While the generator rests, all three payoffs have the same discriminator, step by step; its accuracy is 99% or more
+While the generator rests, all three payoffs have the same discriminator, step by step. Its accuracy is 99% or more
 after 20 steps (Arjovsky and Bottou, 2017, do the same with trained generators). The gradient of minimax falls by a
-factor of 900, and the gradient of maximum likelihood as far: for d near 0, log(1 - d) and -d / (1 - d) have the slope
--d in the logit. The non-saturating loss has the slope -1 there, and its gradient rises by a factor of 6.
+factor of 900, and the gradient of maximum likelihood falls as far: for d near 0, log(1 - d) and -d / (1 - d) have the
+slope -d in the logit. The non-saturating loss has the slope -1 there, and its gradient rises by a factor of 6.
 
-After the head start, minimax recovers, because the size of Adam's steps does not depend on the size of the gradient;
-steps in proportion to it would be 900 times smaller than at first. Maximum likelihood does not recover: the few
-examples of which the discriminator is unsure have nearly all of its gradient (Goodfellow, 2014), near 1e8 in ten steps
-of one seed. Afterwards the discriminator is always right.
+After the head start, minimax recovers, because the size of Adam's steps does not depend on the size of the gradient.
+Steps proportional to the gradient would be 900 times smaller than at first. Maximum likelihood does not recover. The
+few examples that leave the discriminator unsure have nearly all of the gradient (Goodfellow, 2014): for one seed it is
+near 1e8 in ten steps. Afterwards the discriminator is always right.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ _STYLES = {
     "minimax": "-",
     "non_saturating": "-",
     "maximum_likelihood": "--",
-}  # its curve covers minimax during the head start
+}  # dashed, because its curve covers minimax during the head start
 
 
 @dataclasses.dataclass(frozen=True)
 class Payoffs:
-    """Give a discriminator a head start, and measure the generator's gradient for each payoff, during it and after."""
+    """Measure the generator's gradient for each payoff, during and after a head start of the discriminator."""
 
     data: str = "mnist10k"
     """Images: mnist10k, fashion_mnist, a .npz or .npy file, or a folder of idx files."""
@@ -66,7 +66,7 @@ class Payoffs:
     seeds: int = 3
     """Runs per payoff, with seeds 0, 1, ..."""
     head_start: int = 500
-    """Steps in which the discriminator learns and the generator rests; the generator's gradient is measured."""
+    """Steps in which only the discriminator learns; the generator's gradient is still measured."""
     steps: int = 1_500
     """Steps after the head start, in which both learn."""
     batch_size: int = 100
@@ -89,7 +89,7 @@ class Payoffs:
 
 
 class Run(NamedTuple):
-    """Means over ten steps, `[seeds, points]`, at steps `step` `[points]`; and samples of the first seed."""
+    """Means over ten steps `[seeds, points]`, at the steps `step` `[points]`; and samples of the first seed."""
 
     step: np.ndarray
     gradient_norm: np.ndarray
@@ -107,7 +107,7 @@ def measure(options: Payoffs) -> dict[str, Run]:
             f"batch_size must be at most {len(dataset.train.x)}, the training split of {options.data},"
             f" got {options.batch_size}"
         )
-    data = gx.prepare(dataset, binarise="none", range=(-1, 1))  # of tanh
+    data = gx.prepare(dataset, binarise="none", range=(-1, 1))  # range of tanh
     return {payoff: play(options, payoff, data) for payoff in PAYOFFS}
 
 

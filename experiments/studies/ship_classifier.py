@@ -22,7 +22,7 @@ class ShipClassifier:
     run: tyro.conf.Positional[Path]
     """Directory of the run."""
     path: tyro.conf.Positional[Path]
-    """The .npz file to write."""
+    """Path of the .npz file."""
 
 
 def ship(run: Path | str, path: Path | str) -> None:

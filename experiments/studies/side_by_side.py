@@ -1,4 +1,4 @@
-"""Finished runs of one experiment side by side: the pictures and the table of the README.
+"""Compares finished runs of one experiment: the pictures and the table of the README.
 
 python -m experiments.studies.side_by_side mixtures --runs runs/prior runs/vae runs/finite --out infinite_mixture.png
 python -m experiments.studies.side_by_side modes --runs runs/minimax runs/non_saturating --out gan_mixture_ring8.png
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from genjax_models.runs.loading import LoadedRun
     from genjax_models.runs.protocol import System
 
-_STAGES = (0.05, 0.1, 0.25, 0.5, 1.0)  # of a run, at which samples are shown
-_COLUMNS = 16  # samples of each run in the picture of objectives
+_STAGES = (0.05, 0.1, 0.25, 0.5, 1.0)  # shares of a run at which the picture has samples
+_COLUMNS = 16  # samples per run in the picture of objectives
 _OBJECTIVES = {"vae": "ELBO", "iwae": "IWAE bound", "gan": "adversary", "gmmn": "MMD"}
-_FIGURES = ("kernel_distance", "frechet_distance", "precision", "coverage", "two_sample_p_value")
+_METRICS = ("kernel_distance", "frechet_distance", "precision", "coverage", "two_sample_p_value")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,13 +45,13 @@ class SideBySide:
     kind: tyro.conf.Positional[Literal["mixtures", "modes", "objectives"]]
     """Kind of picture."""
     runs: tuple[Path, ...]
-    """Directories of the runs, on one data set."""
+    """Directories of the runs, all on one data set."""
     out: Path = Path("side_by_side.png")
-    """The picture."""
+    """PNG file of the picture."""
 
 
 def mixtures(runs: Sequence[Path]) -> Figure:
-    """Returns the components of each run before training, after a twentieth of it, and at the best checkpoint."""
+    """Draws the components of each run: before training, after a twentieth of it, and at the best checkpoint."""
     from genjax_models.figures import mixture_plots
     from genjax_models.systems.mixtures import FIT_NAMES, components_over_training
 
@@ -64,7 +64,7 @@ def mixtures(runs: Sequence[Path]) -> Figure:
 
 
 def modes(runs: Sequence[Path]) -> Figure:
-    """Returns samples of each run at several steps; a run need not have finished."""
+    """Draws samples of each run at several steps; a run may be unfinished."""
     import genjax_models as gx
     from genjax_models.figures import mixture_plots
     from genjax_models.runs import directory
@@ -83,9 +83,9 @@ def modes(runs: Sequence[Path]) -> Figure:
 
 
 def samples_over_training(config: Any, system: System, data: Prepared) -> list[SampledModes]:
-    """Returns samples at several steps of a run, which is trained again: the same seed is the same run.
+    """Trains a run again with its seed, and returns samples at several steps.
 
-    The samples of a run that does not stay finite end with its last finite players.
+    If the run does not stay finite, the last samples come from the last finite players.
     """
     import genjax_models as gx
     from genjax_models.systems.modes import sampler_of_modes
@@ -108,7 +108,7 @@ def samples_over_training(config: Any, system: System, data: Prepared) -> list[S
 
 
 def _game_in_words(config: Any) -> str:
-    """The settings in which runs of experiments.gan_mixture differ."""
+    """Returns the settings that differ between runs of experiments.gan_mixture."""
     game, adversary = config.game, config.adversary
     words = [adversary.loss.replace("_", " ")]
     if adversary.penalty != "none":
@@ -121,7 +121,7 @@ def _game_in_words(config: Any) -> str:
 
 
 def objectives(runs: Sequence[Path]) -> Figure:
-    """Returns samples of each run under test images."""
+    """Draws samples of each run under test images."""
     import jax
     import jax.numpy as jnp
 
@@ -135,7 +135,7 @@ def objectives(runs: Sequence[Path]) -> Figure:
 
 
 def table_of_objectives(runs: Sequence[Path]) -> str:
-    """Returns the figures of each run's samples in Markdown; the last row judges training images as samples."""
+    """Returns the metrics of each run's samples in Markdown; the last row judges training images."""
     import jax
 
     from genjax_models.evaluation.samples import sample_quality
@@ -143,12 +143,12 @@ def table_of_objectives(runs: Sequence[Path]) -> str:
 
     loaded = _loaded(runs)
     data, features = loaded[0].data, default_features(loaded[0].config.data.name, (0, 1))
-    words = [name.replace("_", " ") for name in _FIGURES]
+    words = [name.replace("_", " ") for name in _METRICS]
     lines = [f"| | {' | '.join(words)} | NLL(1000), nats | seconds |", "| --- " * (len(words) + 3) + "|"]
 
     def row(title, samples, nll="", seconds=""):
         quality = sample_quality(features, samples, data.test.x)
-        cells = [quality[f"{name}_on_{features.name}"] for name in _FIGURES]
+        cells = [quality[f"{name}_on_{features.name}"] for name in _METRICS]
         shown = [f"{c.value:.3g} ± {c.standard_error:.1g}" if c.standard_error > 0 else f"{c.value:.2g}" for c in cells]
         lines.append(f"| {' | '.join([title, *shown, nll, seconds])} |")
 

@@ -19,13 +19,13 @@ With rate eta, a step from (a, b) of radius r = sqrt(a^2 + b^2) is a linear map,
 - simultaneous moves: r grows by the factor sqrt(1 + eta^2), at any rate;
 - alternating moves, a first: a^2 + b^2 - eta a b is constant. The orbit is an ellipse, and a step turns by
   arccos(1 - eta^2 / 2);
-- continuous time, da/dt = -b, db/dt = a: a circle. It is drawn as alternating moves of a rate that is `refinement`
-  times smaller. They lie within this rate, times r, of the circle.
+- continuous time, da/dt = -b, db/dt = a: a circle. The picture draws it as alternating moves with a rate that is
+  `refinement` times smaller. They lie within this rate, times r, of the circle.
 
 Three cures, each with simultaneous moves, shrink the radius by a constant factor:
 
-- extragradient (Korpelevich, 1976), gradients at the point to which a step would lead: sqrt(1 - eta^2 + eta^4);
-- optimistic gradients (Daskalakis et al., 2018), 2 g_t - g_{t-1} in place of g_t, after the first steps:
+- extragradient (Korpelevich, 1976), gradients at the point after a step: sqrt(1 - eta^2 + eta^4);
+- optimistic gradients (Daskalakis et al., 2018), 2 g_t - g_{t-1} instead of g_t, after the first steps:
   sqrt((1 + sqrt(1 - 4 eta^2)) / 2);
 - consensus (Mescheder et al., 2017), each loss plus gamma / 2 times the squared norm of both gradients:
   sqrt((1 - eta gamma)^2 + eta^2).

@@ -1,4 +1,4 @@
-"""The bilinear game as an `Objective`, with the losses of plain gradient descent and of two cures."""
+"""The bilinear game as an `Objective`, with the losses for plain gradient descent and for two cures."""
 
 from __future__ import annotations
 

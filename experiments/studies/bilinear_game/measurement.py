@@ -1,4 +1,4 @@
-"""Orbits of the bilinear game by six methods, and theory. Imports no jax, so that --help is quick."""
+"""Orbits of the bilinear game by six methods, compared with theory. Imports no jax, so that --help is quick."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _LARGEST = 1e15  # radius that simultaneous moves may reach
 _SMALLEST = 1e-30  # radius below which a factor is not measured
-_SETTLED = 100  # steps after which optimistic gradients have forgotten their start
+_SETTLED = 100  # steps until optimistic gradients forget their start
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +25,7 @@ class BilinearGame:
     """Play v(a, b) = a b by six gradient methods, compare the orbits with theory, and draw them."""
 
     eta: float = 0.3
-    """Learning rate of both players, below 0.5, where optimistic gradients settle."""
+    """Learning rate of both players, below 0.5, so that optimistic gradients settle."""
     steps: int = 200
     """Steps of each method, at least 200."""
     start: tuple[float, float] = (1.0, 1.0)
@@ -42,14 +42,14 @@ class BilinearGame:
         whole(2 * _SETTLED, steps=self.steps)
         whole(1, refinement=self.refinement)
         if self.eta >= 0.5:
-            raise InputError(f"eta must be below 0.5, where optimistic gradients settle, got {self.eta!r}")
+            raise InputError(f"eta must be below 0.5, so that optimistic gradients settle, got {self.eta!r}")
         radius, factor = math.hypot(*self.start), factors(self.eta, self.gamma)
         if not (math.isfinite(radius) and radius > 0):
-            raise InputError(f"start must be finite and another point than the equilibrium (0, 0), got {self.start}")
+            raise InputError(f"start must be finite and not the equilibrium (0, 0), got {self.start}")
         if factor["consensus"] >= 1:
-            raise InputError(f"gamma must make (1 - eta gamma)^2 + eta^2 less than 1 to be a cure, got {self.gamma!r}")
+            raise InputError(f"gamma must make (1 - eta gamma)^2 + eta^2 less than 1 for a cure, got {self.gamma!r}")
         if math.log(radius) + self.steps * math.log(factor["simultaneous"]) > math.log(_LARGEST):
-            raise InputError(f"steps must end simultaneous moves within a radius of {_LARGEST:g}, got {self.steps}")
+            raise InputError(f"steps must keep simultaneous moves within a radius of {_LARGEST:g}, got {self.steps}")
 
 
 class Comparison(NamedTuple):

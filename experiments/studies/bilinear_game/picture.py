@@ -27,7 +27,7 @@ _COLOURS = {
 
 
 def picture(options: BilinearGame, orbits: Mapping[str, np.ndarray]) -> Figure:
-    """Draws the orbits without a cure and with a cure, and the radius over steps with its exact factors."""
+    """Draws the orbits without and with a cure, and the radius over steps with its exact factors."""
     figure = Figure(figsize=(13.5, 4.4), layout="constrained")
     plain, cured, radii = figure.subplots(1, 3)
     names = list(orbits)

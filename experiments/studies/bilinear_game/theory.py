@@ -13,7 +13,7 @@ def factors(eta: float, gamma: float) -> dict[str, float]:
     """Returns the factor by which a step multiplies the radius, for each method with a constant factor.
 
     Args:
-      eta: rate of both players, at most 0.5.
+      eta: learning rate of both players, at most 0.5.
       gamma: weight of consensus.
     """
     return {

@@ -8,7 +8,7 @@ from genjax_models.runs.command_line import exit_on_error, parse
 
 
 def table(study: Study) -> str:
-    """Returns log p(x), then R / k and the spread of the logarithm for each proposal, and Pareto's k-hat."""
+    """Returns log p(x), then for each proposal R / k, the spread of the logarithm, and Pareto's k-hat."""
     from genjax_models.estimators.importance_diagnostics import pareto_k_threshold
 
     exact = "log p(x) = {:.4f} nats by quadrature {}; at twice the spacing {:.1e} away"

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from genjax_models.models import LatentVariableModel
     from genjax_models.types import Array, PRNGKey, Variables
 
-_BLOCK = 100  # draws in memory at once
-_GROUPS = 100  # least number of estimates of which a variance is computed
-_REACH = 6.0  # of the grids, in standard deviations of the prior; 4e-9 of its mass lies beyond
+_BLOCK = 100  # draws in memory at a time
+_GROUPS = 100  # least number of estimates for a variance
+_REACH = 6.0  # half-width of the grids, in standard deviations of the prior; 4e-9 of its mass lies beyond
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +34,9 @@ class ImportanceSampling:
     example: int = 0
     """Index of the example in the test split."""
     draws: int = 100_000
-    """Draws of each proposal, at least 1,000."""
+    """Number of draws of each proposal, at least 1,000."""
     nodes: int = 301
-    """Nodes of the quadrature in each dimension, odd."""
+    """Number of nodes of the quadrature in each dimension; must be odd."""
     seed: int = 0
     """Random seed of the draws, in [0, 2^32)."""
     out: Path | None = None
@@ -58,8 +58,8 @@ class Weights(NamedTuple):
     k_hat: Pareto k-hat of the weights.
     samples: the numbers k, `[points]`.
     relative_variance: variance of the estimate of p(x), divided by p(x)^2, `[points]`.
-    log_quantiles: 10%, 50% and 90% quantiles of the estimate's logarithm less log p(x), `[points, 3]`.
-    log_spread: standard deviation of the estimate's logarithm, `[points]`.
+    log_quantiles: 10%, 50% and 90% quantiles of log(estimate) - log p(x), `[points, 3]`.
+    log_spread: standard deviation of log(estimate), `[points]`.
     """
 
     log_weights: np.ndarray
@@ -71,7 +71,7 @@ class Weights(NamedTuple):
 
 
 class Study(NamedTuple):
-    """All results. `on_plane` has log p(x) and its error by quadrature on the whole plane."""
+    """Results of the study. `on_plane` has log p(x) and its error, by quadrature on the whole plane."""
 
     x: Array
     likelihood: Callable[[Array], distrax.Distribution]
@@ -112,7 +112,7 @@ def draw(
     likelihood: Callable[[Array], distrax.Distribution],
     draws: int,
 ) -> np.ndarray:
-    """Returns log w of `draws` draws, `[draws]`."""
+    """Draws from the proposal, and returns log w `[draws]`."""
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -145,7 +145,7 @@ def summarise(log_weights: np.ndarray) -> Weights:
         log_weights,
         float(pareto_k_hat(log_weights[:, None])[0]),
         samples,
-        np.array([np.mean(np.expm1(e) ** 2) for e in estimates]),  # around p(x), which is known
+        np.array([np.mean(np.expm1(e) ** 2) for e in estimates]),  # deviations from p(x), because it is known
         np.array([np.quantile(e, (0.1, 0.5, 0.9)) for e in estimates]),
         np.array([np.std(e, ddof=1) for e in estimates]),
     )
@@ -162,7 +162,7 @@ def prior_variance(grid: PosteriorGrid, prior: distrax.Distribution) -> float:
 
 
 def _example_of_run(options: ImportanceSampling) -> tuple[LatentVariableModel, Variables, Array]:
-    """The model of the run, its variables, and the test example."""
+    """Returns the model of the run, its variables, and the test example."""
     if options.run is None:
         raise InputError(
             "RUN is required: make a run with `python -m experiments.vae --run-dir runs/vae`,"
@@ -174,7 +174,7 @@ def _example_of_run(options: ImportanceSampling) -> tuple[LatentVariableModel, V
     test, shape = run.data.test, run.model.prior(run.variables).event_shape
     classes = "without classes" if label_of(run, test) is None else "with classes"
     if (shape, classes) != ((2,), "without classes"):
-        raise InputError(f"{options.run}: its model must have z of shape (2,) without classes, got {shape} {classes}")
+        raise InputError(f"{options.run}: the model must have z of shape (2,) without classes, got {shape} {classes}")
     if options.example >= len(test.x):
         raise InputError(f"example must be below {len(test.x)}, the size of the test split, got {options.example}")
     return run.model, run.variables, test.x[options.example]

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from genjax_models.evaluation.posterior_grid import PosteriorGrid
 
 _COLOURS = {"prior": "#7b8794", "encoder": "#e07a1f", "posterior": "#2364aa"}
-_SHOWN = 10.0  # nats below its mode up to which the posterior is shown
+_SHOWN = 10.0  # the picture shows the posterior down to this many nats below its mode
 
 
 def picture(study: Study) -> Figure:
-    """Draws the plane and a window around the posterior above; the weights, and estimates from k weights, below."""
+    """Draws the plane and a window around the posterior (above), the weights and the estimates (below)."""
     figure = Figure(figsize=(12, 8), layout="constrained")
     axes = figure.subplot_mosaic("aaabbb;ccddee", height_ratios=(1.25, 1))
     _plane(axes["a"], study)
@@ -117,7 +117,7 @@ def _log_estimates(axes: Axes, study: Study) -> None:
 
 
 def _regions(axes: Axes, grid: PosteriorGrid, log_density: np.ndarray, name: str, linewidths: float) -> None:
-    """Draws lines around the smallest regions with 95% and 50% of a density at the nodes."""
+    """Draws contours of the smallest regions with 95% and 50% of a density at the nodes."""
     density = np.exp(log_density - log_density.max())
     ordered = np.sort(density.ravel())[::-1]
     mass = np.cumsum(ordered) / ordered.sum()

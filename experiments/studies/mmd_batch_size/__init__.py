@@ -1,4 +1,4 @@
-"""How the batch size affects the MMD, and what a generator learns from it (20.10.5).
+"""Effect of the batch size on the MMD, and on a generator that learns by it (20.10.5).
 
 python -m experiments.studies.mmd_batch_size
 
@@ -15,19 +15,19 @@ python -m experiments.studies.mmd_batch_size
  2,048   14.98 +-  2.22   14.95   14.39 +-  2.22                    0.999                                         21.09
  4,096   14.54 +-  1.58   14.65   14.24 +-  1.58                    1.000                                         78.03
 
-Means and standard deviations, of 200 estimates and of 8 generators after 500 steps of Adam. "exact" is the expectation
-of the biased estimator, and the variance that minimises this expectation. The time of a step is in ms of processor
-time. 139 s of processor time in all, 7.5 min next to much other work; 2 cores of AMD EPYC (jax 0.10.2, CPU),
-2026-11-21. The picture is pictures/mmd_batch_size.png.
+Means and standard deviations over 200 estimates, and over 8 generators after 500 steps of Adam. The two columns "exact"
+have the expectation of the biased estimator, and the variance that minimises this expectation. The time of a step is in
+ms of processor time. 139 s of processor time in all, 7.5 min next to much other work; 2 cores of AMD EPYC (jax 0.10.2,
+CPU), 2026-11-21. The picture is pictures/mmd_batch_size.png.
 
-The book is right about the biased estimator: batches of 8 examples teach 83% of the variance, of 64 98%, of 1,024 all
-of it, and theory predicts how much. It is wrong about the unbiased estimator, which teaches the variance of the data at
-any batch size, within its noise. The noise is the same for both, and falls with the batch size. From 256 examples on, a
-step costs four times as much for twice as many examples.
+The book is right about the biased estimator: batches of 8 examples teach 83% of the variance, 64 examples 98%, 1,024
+examples all of it, and theory predicts these shares. The book is wrong about the unbiased estimator: at any batch size
+it teaches the variance of the data, within its noise. The noise is the same for both estimators, and falls with the
+batch size. From 256 examples on, a step costs four times as much for twice as many examples.
 
 Data are x ~ N(0, I) of two dimensions, the generator is affine in z ~ N(0, I), and the kernel is Gaussian. So the MMD
-between data and samples of any such generator is known, and so is the expectation of both estimators. The expectation
-of the biased estimator is too large by (1 - E k(y, y')) / n for n samples y. A generator lowers this term by making its
+between data and samples of any such generator is known, and so is the expectation of both estimators. The biased
+estimator's expectation is too large by (1 - E k(y, y')) / n for n samples y. A generator lowers this term by making its
 samples alike: "when the batch size is too small, moment matching underestimates the true amount of variation". The line
 in the picture is the variance that minimises the expectation. The unbiased estimator has no such term at any batch
 size, but it has the noise.

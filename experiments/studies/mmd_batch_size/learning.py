@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from experiments.studies.mmd_batch_size.options import MMDBatchSize
 
 Estimator = Literal["biased", "unbiased"]
-_LEARNING_RATE = 0.05  # of Adam at first; a cosine takes it to 0
-_TIMED = 20  # steps, each timed in processor time, which other processes hardly change
+_LEARNING_RATE = 0.05  # initial rate of Adam; a cosine takes it to 0
+_TIMED = 20  # timed steps, in processor time, which other processes hardly change
 _MMD_SQUARED = {"biased": gx.mmd_squared_biased, "unbiased": gx.mmd_squared_unbiased}
 
 
@@ -33,13 +33,13 @@ def affine_model() -> ImplicitModel:
 
 
 def objective(options: MMDBatchSize, estimator: Estimator) -> Objective:
-    """Returns the objective of one player, "generator", which minimises this estimate of the squared MMD."""
+    """Returns the objective of one player, "generator": this estimate of the squared MMD."""
     distance, kernel = _MMD_SQUARED[estimator], gx.gaussian_kernel(options.bandwidth)
     return matching(affine_model(), lambda x, samples: (distance(x, samples, kernel), {}))
 
 
 def trainer(options: MMDBatchSize, estimator: Estimator) -> Trainer:
-    """Returns the trainer, with Adam."""
+    """Returns the trainer with Adam."""
     optimizer = optax.adam(optax.cosine_decay_schedule(_LEARNING_RATE, options.steps))
     return gx.trainer(objective(options, estimator), {"generator": optimizer})
 

@@ -19,9 +19,9 @@ from experiments.studies.mmd_batch_size.theory import (
 class Measured(NamedTuple):
     """Results at one batch size, by estimator.
 
-    estimates: of MMD^2, `[repeats]`.
-    learned: shift `[seeds, 2]` and covariance `[seeds, 2, 2]` of generators; empty above `largest_learned`.
-    seconds: processor time of a step.
+    estimates: estimates of MMD^2, `[repeats]`.
+    learned: shift `[seeds, 2]` and covariance `[seeds, 2, 2]` of the generators; empty above `largest_learned`.
+    seconds: processor time of a step, in seconds.
     """
 
     estimates: Mapping[Estimator, np.ndarray]

@@ -14,7 +14,7 @@ _COLOURS = {"biased": "#e07a1f", "unbiased": "#2364aa"}
 
 
 def picture(options: MMDBatchSize, measured: Mapping[int, Measured]) -> Figure:
-    """Draws three panels."""
+    """Draws three panels: estimates, learned variance, and the time of a step."""
     figure = Figure(figsize=(13.5, 4.2), layout="constrained")
     estimates, variances, times = figure.subplots(1, 3)
     _estimates(estimates, options, measured)
@@ -69,6 +69,6 @@ def _times(axes: Axes, measured: Mapping[int, Measured]) -> None:
 
 
 def _side_by_side(measured: Mapping[int, Measured]) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Yields each estimator, its colour, and batch sizes moved a little so that points do not overlap."""
+    """Yields each estimator, its colour, and batch sizes shifted a little, so that points do not overlap."""
     for sign, (name, colour) in zip((-1, 1), _COLOURS.items(), strict=True):
         yield name, colour, np.array(list(measured)) * 1.06**sign
