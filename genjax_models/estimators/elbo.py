@@ -4,8 +4,8 @@
          = E_q[log p(x | z)] - KL(q(z | x) || p(z))         Eq. (20.77)
          = E_q[log p(x | z) + log p(z) - log q(z | x)]      Eq. (1.28)
 
-The three share the reconstruction term E_q[log p(x | z)], always estimated with samples of q. They differ in the
-divergence that is subtracted from it: a closed KL, a closed entropy, or only samples.
+All three forms estimate the reconstruction term E_q[log p(x | z)] with samples of q. They differ in the divergence that
+is subtracted: a closed KL, a closed entropy, or only samples.
 """
 
 from collections.abc import Callable
@@ -49,14 +49,15 @@ def elbo(
       likelihood: z with leaves `[num_samples, batch, ...]` -> p(x | z).
       num_samples: samples of q per example, at least 1. More samples lower the variance, not the expectation.
       form: "kl" (20.77) needs a closed KL(q || p), "entropy" (20.76) a closed entropy of q, "monte_carlo" (1.28)
-        neither. All are equal in expectation; at q = p(z | x) "monte_carlo" has no variance at all. "monte_carlo" draws
-        and weighs z in one evaluation of q: by `sample_and_log_prob` if q has its own, else compiled code joins two.
+        neither. All are equal in expectation. At q = p(z | x), "monte_carlo" has no variance. It evaluates q once to
+        draw z and to compute log q(z | x): by the `sample_and_log_prob` of q, or else compiled code merges two
+        evaluations.
 
     Returns:
       The bound, `[batch]`. Its gradient is unbiased in the parameters of q, of the prior and of the likelihood.
 
     Raises:
-      AssertionError: while tracing, log-probabilities that are not `[num_samples, batch]`.
+      AssertionError: while tracing, log-probabilities are not `[num_samples, batch]`.
       ValueError: `num_samples` is no integer of at least 1, `form` is unknown, or the distributions lack the closed
         expression that `form` needs.
     """
@@ -117,7 +118,7 @@ def _closed_form(posterior: distrax.Distribution, name: str, arguments: tuple, f
         except NotImplementedError as error:
             cause = error
     expression, fallback = _CLOSED[form]
-    raise ValueError(f'form="{form}" needs a closed {expression}, and there is none: use form={fallback}') from cause
+    raise ValueError(f'form="{form}" needs a closed {expression}, but there is none: use form={fallback}') from cause
 
 
 _CLOSED = {"kl": ("KL(q || p)", '"entropy" or "monte_carlo"'), "entropy": ("entropy of q", '"monte_carlo"')}

@@ -1,11 +1,11 @@
-"""Kernels: functions `kernel(x, y) -> [n, m]` of points x `[n, ...]` and y `[m, ...]`, symmetric and positive definite.
+"""Kernels: symmetric, positive definite functions `kernel(x, y) -> [n, m]` of points x `[n, ...]` and y `[m, ...]`.
 
-Any function of that shape is a kernel to `mmd_squared_biased` and its neighbours; those here are functions of the
-Euclidean distance or of the inner product of the points, whose features are flattened. Kernels of one distance
-that are summed share its matrix: compiled code computes it once.
+`mmd_squared_biased` and the other estimators accept any such function. The kernels of this module depend on the
+Euclidean distance or on the inner product of two points, with flattened features. If a sum has several kernels of one
+distance, compiled code computes the distances once.
 
-Numbers that a kernel is made of are checked where they are on hand; tracers, whose values are not, are welcome, so
-that a bandwidth can be learned or vmapped.
+The parameters of a kernel, such as a bandwidth, are checked if their values are known. Tracers are accepted unchecked:
+a bandwidth can be learned or vmapped.
 """
 
 import math
@@ -20,19 +20,20 @@ import numpy as np
 from genjax_models.types import Array, Tracer
 
 Kernel = Callable[[Array, Array], Array]
-Positive = float | Array | Sequence[float | Array]  # a number, or several
+Positive = float | Array | Sequence[float | Array]  # one number, or several
 
-PRECISION = jax.lax.Precision.HIGHEST  # the default of some accelerators keeps 10 bits: too few for a difference
-_MAX_POWER = 16  # of one exponential: squaring doubles its relative error, and this leaves 1e-6
+PRECISION = jax.lax.Precision.HIGHEST  # the default of some accelerators keeps 10 bits: too few for differences
+_MAX_POWER = 16  # of one exponential: squaring doubles the relative error, which stays below about 1e-6
 
 
 def gaussian_kernel(bandwidth: Positive) -> Kernel:
-    """k(x, y) = exp(-|x - y|^2 / (2 bandwidth^2)); of several bandwidths, the *sum* of their kernels.
+    """Returns k(x, y) = exp(-|x - y|^2 / (2 bandwidth^2)); for several bandwidths, the *sum* of their kernels.
 
-    Where each bandwidth is the double of another (or sqrt(2) times it), three share one exponential and squarings.
+    If each bandwidth is twice the next smaller one, three share one exponential and its squarings; if it is sqrt(2)
+    times the next smaller one, five do.
 
     Raises:
-      ValueError: a bandwidth that is not finite and positive, or none.
+      ValueError: a bandwidth is not finite and positive, or there is none.
     """
     bandwidths = _positive("bandwidth", bandwidth)
 
@@ -43,13 +44,13 @@ def gaussian_kernel(bandwidth: Positive) -> Kernel:
 
 
 def laplace_kernel(bandwidth: Positive) -> Kernel:
-    """k(x, y) = exp(-|x - y| / bandwidth), of the Euclidean distance; of several bandwidths, the sum of their kernels.
+    """Returns k(x, y) = exp(-|x - y| / bandwidth); for several bandwidths, the sum of their kernels.
 
-    Its gradient at x = y, where it has a corner, is zero. Points that are equal may seem sqrt(1.2e-7) of their distance
-    from the centre apart, in float32.
+    |x - y| is the Euclidean distance. At x = y the kernel has a corner: its gradient is zero there. In float32 the
+    distance of equal points may come out as sqrt(1.2e-7) times their distance from the centre.
 
     Raises:
-      ValueError: a bandwidth that is not finite and positive, or none.
+      ValueError: a bandwidth is not finite and positive, or there is none.
     """
     bandwidths = _positive("bandwidth", bandwidth)
 
@@ -60,13 +61,13 @@ def laplace_kernel(bandwidth: Positive) -> Kernel:
 
 
 def rational_quadratic_kernel(bandwidth: Positive, alpha: float = 1.0) -> Kernel:
-    """k(x, y) = (1 + |x - y|^2 / (2 alpha bandwidth^2))^-alpha; of several bandwidths, the sum of their kernels.
+    """Returns k(x, y) = (1 + |x - y|^2 / (2 alpha bandwidth^2))^-alpha, summed over several bandwidths.
 
-    A Gaussian kernel whose bandwidth is drawn at random: its tails are heavy, and so are the gradients of far points.
-    Bińkowski et al. (2018) sum those of bandwidth 1 and alpha 0.2, 0.5, 1, 2 and 5.
+    This is a mixture of Gaussian kernels with random bandwidths. Its tails are heavy, so far points have larger
+    gradients. Bińkowski et al. (2018) sum the kernels of bandwidth 1 and alpha 0.2, 0.5, 1, 2 and 5.
 
     Raises:
-      ValueError: a bandwidth or an alpha that is not finite and positive.
+      ValueError: a bandwidth or `alpha` is not finite and positive, or there is no bandwidth.
     """
     bandwidths = _positive("bandwidth", bandwidth)
     (alpha,) = _positive("alpha", alpha)
@@ -79,14 +80,14 @@ def rational_quadratic_kernel(bandwidth: Positive, alpha: float = 1.0) -> Kernel
 
 
 def polynomial_kernel(degree: int, scale: float = 1.0, offset: float = 1.0) -> Kernel:
-    """k(x, y) = (scale x.y + offset)^degree: its MMD compares the moments up to `degree`, and sees no other.
+    """Returns k(x, y) = (scale x.y + offset)^degree. Its MMD compares the moments up to `degree`, and no others.
 
-    The kernel inception distance is the squared unbiased MMD of degree 3, scale 1 / dimensions, offset 1 (Bińkowski
-    et al., 2018).
+    The kernel inception distance is the squared unbiased MMD with degree 3, scale 1 / dimensions and offset 1
+    (Bińkowski et al., 2018).
 
     Raises:
-      ValueError: a degree that is no integer of at least 1, a scale that is not finite and positive, or an offset that
-        is not finite or negative.
+      ValueError: `degree` is no integer of at least 1, `scale` is not finite and positive, or `offset` is negative or
+        not finite.
     """
     if isinstance(degree, bool) or not isinstance(degree, numbers.Integral) or degree < 1:
         raise ValueError(f"degree must be an integer of at least 1, got {degree!r}")
@@ -102,14 +103,14 @@ def polynomial_kernel(degree: int, scale: float = 1.0, offset: float = 1.0) -> K
 
 
 def sum_of_kernels(*kernels: Kernel) -> Kernel:
-    """k(x, y) = sum_i k_i(x, y); its squared MMD is the sum of theirs."""
-    _some(kernels)
+    """Returns k(x, y) = sum_i k_i(x, y). Its squared MMD is the sum of their squared MMDs."""
+    _check_not_empty(kernels)
     return lambda x, y: sum(kernel(x, y) for kernel in kernels)
 
 
 def product_of_kernels(*kernels: Kernel) -> Kernel:
-    """k(x, y) = prod_i k_i(x, y)."""
-    _some(kernels)
+    """Returns k(x, y) = prod_i k_i(x, y)."""
+    _check_not_empty(kernels)
 
     def kernel(x: Array, y: Array) -> Array:
         product = kernels[0](x, y)
@@ -121,88 +122,92 @@ def product_of_kernels(*kernels: Kernel) -> Kernel:
 
 
 class KernelOnFeatures(NamedTuple):
-    """k(x, y) = kernel(features(x), features(y)), for features `[n, ...]` -> `[n, ...]` of each point alone.
+    """The kernel k(x, y) = kernel(features(x), features(y)).
 
-    The MMD and its neighbours compute the features of each point once, however many blocks it is part of.
+    `features` maps `[n, ...]` to `[n, ...]`, each point independently of the others. The estimators of the MMD compute
+    the features of each point once, even if the point is in many blocks.
     """
 
     kernel: Kernel
     features: Callable[[Array], Array]
 
     def __call__(self, x: Array, y: Array) -> Array:
-        """`[n, m]`."""
+        """Returns k(x, y), `[n, m]`."""
         return self.kernel(self.features(x), self.features(y))
 
 
 def kernel_on_features(kernel: Kernel, features: Callable[[Array], Array]) -> Kernel:
-    """k(x, y) = kernel(features(x), features(y)): see `KernelOnFeatures`."""
+    """Returns k(x, y) = kernel(features(x), features(y)): see `KernelOnFeatures`."""
     return KernelOnFeatures(kernel, features)
 
 
 def squared_distances(x: Array, y: Array) -> Array:
-    """|x_i - y_j|^2, `[n, m]`, of points `[n, ...]` and `[m, ...]`: never negative, in O(n m) memory.
+    """Returns |x_i - y_j|^2, `[n, m]`, of points `[n, ...]` and `[m, ...]`: never negative, in O(n m) memory.
 
-    Both sets are centred on their common mean first, and so the error is about 1e-7 of the squared spread of the data
-    in float32, wherever they lie.
+    Both sets are first centred on their common mean. In float32 the error is then about 1e-7 of the squared spread of
+    the data, at any distance from the origin.
 
     Raises:
-      ValueError: points of different features.
+      ValueError: x and y have different features.
     """
     x, y = _features(x, y)
     centre = jax.lax.stop_gradient((jnp.sum(x, axis=0) / len(x) + jnp.sum(y, axis=0) / len(y)) / 2)
-    x, y = x - centre, y - centre  # distances do not depend on it, and so their gradient does not
+    x, y = x - centre, y - centre  # distances do not depend on the centre, so it needs no gradient
     squares = jnp.sum(x**2, axis=1)[:, None] + jnp.sum(y**2, axis=1)
     return jnp.maximum(squares - 2 * jnp.matmul(x, y.T, precision=PRECISION), 0)
 
 
 def median_bandwidth(x: Array, y: Array, *, max_points: int = 1_000) -> Array:
-    """The median Euclidean distance between two points of the pooled sample (Gretton et al., 2012): a bandwidth.
+    """Returns a bandwidth: the median Euclidean distance of two points of the pooled sample (Gretton et al., 2012).
 
     Args:
       x: `[n, ...]`.
       y: `[m, ...]`.
-      max_points: at most so many of each, evenly spaced in the order given, since all pairs are compared.
+      max_points: largest number of points per sample, evenly spaced in the given order. All pairs of them are compared.
 
     Returns:
       A positive scalar.
 
     Raises:
-      ValueError: points that are not finite, of different features, or of median distance 0 (more than half of the
-        pairs are equal); `max_points` below 1. Values are not looked at while tracing: the median may then be 0.
+      ValueError: points are not finite or have different features, the median distance is 0 (more than half of the
+        pairs are equal), or `max_points` is below 1. While tracing, values are not checked: the median may then be 0.
     """
     check_size("max_points", max_points)
     check_points(x, y)
-    some = [z[np.linspace(0, len(z) - 1, min(len(z), max_points)).astype(int)] for z in (as_points(x), as_points(y))]
-    z = jnp.concatenate(some)
+    subsets = [z[np.linspace(0, len(z) - 1, min(len(z), max_points)).astype(int)] for z in (as_points(x), as_points(y))]
+    z = jnp.concatenate(subsets)
     median = jnp.median(jnp.sqrt(squared_distances(z, z)[np.triu_indices(len(z), 1)]))
     if not _traced(median) and median == 0:
-        raise ValueError(f"the median distance of {len(z)} points is 0, and no bandwidth: give one that is positive")
+        raise ValueError(f"the median distance of {len(z)} points is 0: give a positive bandwidth")
     return median
 
 
 def safe_sqrt(squared: Array) -> Array:
-    """sqrt(max(squared, 0)), with the gradient zero where it is not positive (in place of infinite or NaN)."""
+    """Returns sqrt(max(squared, 0)). If `squared` is not positive, the gradient is zero, not infinite or NaN."""
     positive = squared > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1)), 0)
 
 
 def features_of(kernel: Kernel, *samples: Array) -> tuple[Kernel, *tuple[Array, ...]]:
-    """A kernel and what it is to compare: of a kernel on features the inner kernel and the features, computed once."""
+    """Returns a kernel and the points that it compares.
+
+    For a kernel on features, these are the inner kernel and the features, computed once.
+    """
     if isinstance(kernel, KernelOnFeatures):
         return kernel.kernel, *(as_points(kernel.features(x)) for x in samples)
     return kernel, *(as_points(x) for x in samples)
 
 
 def as_points(x: Array) -> Array:
-    """x as floating-point numbers of at least 32 bits."""
+    """Returns x as floating-point numbers of at least 32 bits."""
     x = jnp.asarray(x)
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def check_points(x: Array, y: Array, *, at_least: int = 1) -> None:
-    """Raises ValueError unless x and y are `[n, ...]` of the same features, finite and `at_least` so many each.
+    """Raises ValueError unless x and y are finite points `[n, ...]` of the same features, at least `at_least` each.
 
-    Values are looked at where they are on hand; tracers have none.
+    The values of tracers are unknown and not checked.
     """
     for name, z in (("x", x), ("y", y)):
         if np.ndim(z) < 2:
@@ -222,13 +227,13 @@ def check_points(x: Array, y: Array, *, at_least: int = 1) -> None:
 
 
 def check_size(name: str, size: int) -> None:
-    """Raises ValueError unless `size` is an integer of at least 1; neither True nor 2.0 is one."""
+    """Raises ValueError unless `size` is an integer of at least 1; True and 2.0 are refused."""
     if isinstance(size, bool) or not isinstance(size, numbers.Integral) or size < 1:
         raise ValueError(f"{name} must be an integer of at least 1, got {size!r}")
 
 
 def _sum_of_exponentials(u: Array, rates: Sequence[float | Array]) -> Array:
-    """sum_r exp(-r u); the exponential of twice or four times a rate is a power of that rate's."""
+    """Returns sum_r exp(-r u). If a rate is two or four times the last rate, the last exponential is squared."""
     if any(_traced(rate) for rate in rates):
         return sum(jnp.exp(-rate * u) for rate in rates)
     total = base = power = 0
@@ -243,7 +248,7 @@ def _sum_of_exponentials(u: Array, rates: Sequence[float | Array]) -> Array:
 
 
 def _features(x: Array, y: Array) -> tuple[Array, Array]:
-    """`[n, d]` and `[m, d]`."""
+    """Returns the flattened features of x and y, `[n, d]` and `[m, d]`."""
     if jnp.shape(x)[1:] != jnp.shape(y)[1:]:
         raise ValueError(f"x and y must have the same features, got {jnp.shape(x)[1:]} and {jnp.shape(y)[1:]}")
     x, y = as_points(x), as_points(y)
@@ -251,7 +256,7 @@ def _features(x: Array, y: Array) -> tuple[Array, Array]:
 
 
 def _positive(name: str, values: Any) -> list[float | Array]:
-    """`values` as a list of positive numbers; those on hand are Python's."""
+    """Returns `values` as a list of positive numbers: Python floats, or tracers."""
     values = list(values) if isinstance(values, Sequence) or np.ndim(values) else [values]
     if not values:
         raise ValueError(f"{name} must be a positive number, or several, got none")
@@ -261,7 +266,7 @@ def _positive(name: str, values: Any) -> list[float | Array]:
     return [value if _traced(value) else float(value) for value in values]
 
 
-def _some(kernels: Sequence[Kernel]) -> None:
+def _check_not_empty(kernels: Sequence[Kernel]) -> None:
     if not kernels:
         raise ValueError("at least one kernel is needed, got none")
 

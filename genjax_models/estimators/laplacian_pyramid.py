@@ -1,16 +1,18 @@
-"""The Laplacian pyramid (Burt and Adelson, 1983): an image as what each halving of its size loses, and a small rest.
+"""The Laplacian pyramid of an image: the detail that each halving loses, and a small rest (Burt and Adelson, 1983).
 
-With d(x) the image of half the height and width, u(x) that of twice both, I_0 = x and I_{k+1} = d(I_k),
+d(x) halves height and width of an image, and u(x) doubles both. With I_0 = x and I_{k+1} = d(I_k),
 
     h_k = I_k - u(I_{k+1}),                    the pyramid is (h_0, ..., h_{K-1}, I_K)
-    I_k = u(I_{k+1}) + h_k                     its inverse, exact whatever d and u are
+    I_k = u(I_{k+1}) + h_k                     its inverse, exact for any d and u
 
-(Denton et al., 2015, Eq. 3 and 4). Here d is the mean of each block of 2 x 2 pixels and u repeats each pixel in such a
-block, so that d(u(x)) = x, and u is four times the transpose of d. Then u(d(x)), the low-pass image l_k of the paper,
-is the orthogonal projection on images that are constant in blocks, h_k is the projection on what is left, and d(h_k)
-is zero: an image of any h_k upon its l_k has that l_k again.
+(Denton et al., 2015, Eq. 3 and 4). Here d takes the mean of each block of 2 x 2 pixels, and u repeats each pixel in
+such a block. Hence d(u(x)) = x, and u is four times the transpose of d.
 
-Images are `[..., height, width, channels]`, pyramids are finest first, of as many levels as they have images.
+The low-pass image l_k of the paper is u(d(x)): the orthogonal projection of x on images that are constant in blocks.
+The detail h_k is the projection on the orthogonal complement, and d(h_k) is zero. If any h_k is added to l_k, the sum
+therefore has the low-pass image l_k.
+
+Images are `[..., height, width, channels]`. A pyramid has one image per level, the finest first.
 """
 
 from collections.abc import Sequence
@@ -21,7 +23,7 @@ from genjax_models.types import Array, Shape
 
 
 def downsample(x: Array) -> Array:
-    """d(x): means of the blocks of 2 x 2 pixels, `[..., height / 2, width / 2, channels]`.
+    """Returns d(x), the means of blocks of 2 x 2 pixels, `[..., height / 2, width / 2, channels]`.
 
     Raises:
       ValueError: height or width is odd, or x is no image.
@@ -32,25 +34,25 @@ def downsample(x: Array) -> Array:
 
 
 def upsample(x: Array) -> Array:
-    """u(x): each pixel becomes a block of 2 x 2, `[..., 2 height, 2 width, channels]`."""
+    """Returns u(x), in which each pixel becomes a block of 2 x 2, `[..., 2 height, 2 width, channels]`."""
     return jnp.repeat(jnp.repeat(x, 2, axis=-3), 2, axis=-2)
 
 
 def low_pass(x: Array) -> Array:
-    """u(d(x)), of the shape of x: every pixel is the mean of its block."""
+    """Returns u(d(x)), of the shape of x: each pixel becomes the mean of its block."""
     return upsample(downsample(x))
 
 
 def high_pass(x: Array) -> Array:
-    """x - u(d(x)), of the shape of x: what halving loses. Twice is as once."""
+    """Returns x - u(d(x)), of the shape of x: the detail that halving loses. Applying it twice changes nothing more."""
     return x - low_pass(x)
 
 
 def gaussian_pyramid(x: Array, levels: int) -> tuple[Array, ...]:
-    """(I_0, ..., I_K) with K = levels - 1: x and its halvings.
+    """Returns (I_0, ..., I_K) with K = levels - 1: x and its halvings.
 
     Raises:
-      ValueError: as `check_levels` does.
+      ValueError: as in `check_levels`.
     """
     check_levels(x.shape, levels)
     images = [x]
@@ -60,17 +62,17 @@ def gaussian_pyramid(x: Array, levels: int) -> tuple[Array, ...]:
 
 
 def laplacian_pyramid(x: Array, levels: int) -> tuple[Array, ...]:
-    """(h_0, ..., h_{K-1}, I_K) with K = levels - 1; one level is x itself.
+    """Returns (h_0, ..., h_{K-1}, I_K) with K = levels - 1; a pyramid of one level is (x,).
 
     Raises:
-      ValueError: as `check_levels` does.
+      ValueError: as in `check_levels`.
     """
     *finer, coarsest = gaussian_pyramid(x, levels)
     return *map(high_pass, finer), coarsest
 
 
 def reconstruct(pyramid: Sequence[Array]) -> Array:
-    """The image whose Laplacian pyramid this is, to float rounding."""
+    """Returns the image of a Laplacian pyramid, up to rounding."""
     *finer, x = pyramid
     for h in reversed(finer):
         x = upsample(x) + h
@@ -78,7 +80,7 @@ def reconstruct(pyramid: Sequence[Array]) -> Array:
 
 
 def check_levels(shape: Shape, levels: int) -> None:
-    """Refuses what has no pyramid of so many levels.
+    """Raises ValueError unless images of this shape have a pyramid of `levels` levels.
 
     Raises:
       ValueError: `levels` is no integer of at least 1, `shape` does not end in height, width and channels, or height or
@@ -87,9 +89,7 @@ def check_levels(shape: Shape, levels: int) -> None:
     if isinstance(levels, bool) or not isinstance(levels, int) or levels < 1:
         raise ValueError(f"levels must be an integer of at least 1, got {levels!r}")
     if len(shape) < 3:
-        raise ValueError(f"a pyramid is of images [..., height, width, channels], got shape {tuple(shape)}")
+        raise ValueError(f"a pyramid needs images [..., height, width, channels], got shape {tuple(shape)}")
     multiple, size = 2 ** (levels - 1), tuple(shape[-3:-1])
     if any(side < 1 or side % multiple for side in size):
-        raise ValueError(
-            f"{levels} levels are of images whose height and width are multiples of {multiple}, got {size}"
-        )
+        raise ValueError(f"{levels} levels need images whose height and width are multiples of {multiple}, got {size}")

@@ -1,10 +1,11 @@
-"""Are two samples of the same distribution? A permutation test of the MMD, and the bandwidth that gives it power.
+"""Permutation test of the MMD: do two samples have the same distribution? And the bandwidth of highest power.
 
-Under the hypothesis that they are, the n + m points of both are exchangeable, and so is the squared unbiased MMD among
-itself and its values after B random relabellings of the points: p = (1 + count) / (1 + B), with the count of values at
-least as large as the one observed, is uniform on 1/(1 + B), ..., 1 where there are no ties, and P(p <= a) <= a where
-there are. This is exact at every size of sample, for a kernel that was chosen without looking at the labels.
-A kernel that was chosen on the same data is another matter: choose it on a half, as `held_out_two_sample_test` does.
+If they do, the n + m points are exchangeable. The squared unbiased MMD is then exchangeable with its values after B
+random relabellings of the points. Let `count` be the number of these values that are at least the observed value. Then
+p = (1 + count) / (1 + B) is uniform on 1/(1 + B), ..., 1 without ties, and P(p <= a) <= a with ties.
+
+This is exact at every sample size, if the kernel was chosen without looking at the labels. A kernel chosen on the same
+data makes the test invalid: choose it on one half, as `held_out_two_sample_test` does.
 """
 
 from functools import partial
@@ -27,11 +28,14 @@ from genjax_models.estimators.kernels import (
 )
 from genjax_models.types import Array, PRNGKey, Tracer
 
-CANDIDATES = tuple(2.0**i for i in range(-4, 5))  # times the median distance
+CANDIDATES = tuple(2.0**i for i in range(-4, 5))  # multiples of the median distance
 
 
 class TwoSampleTest(NamedTuple):
-    """`p_value`, `mmd_squared` (unbiased) as observed, and after each relabelling, `null` `[num_permutations]`."""
+    """The result of a permutation test.
+
+    `mmd_squared` is the observed unbiased MMD^2. `null` `[num_permutations]` holds its values after each relabelling.
+    """
 
     p_value: Array
     mmd_squared: Array
@@ -39,7 +43,7 @@ class TwoSampleTest(NamedTuple):
 
 
 class HeldOutTwoSampleTest(NamedTuple):
-    """The `test` on one half of the data, with a Gaussian kernel of the `bandwidth` that the other half chose."""
+    """`test` on one half of the data, with a Gaussian kernel; the other half chose its `bandwidth`."""
 
     test: TwoSampleTest
     bandwidth: Array
@@ -54,22 +58,22 @@ def two_sample_test(
     num_permutations: int = 999,
     block_size: int | None = None,
 ) -> TwoSampleTest:
-    """The permutation test of Gretton et al. (2012): one compiled call, in which the kernel sees each pair once.
+    """Returns the permutation test of Gretton et al. (2012): one compiled call, which computes each pair once.
 
-    What is permuted is the labels of the rows of one Gram matrix, made `block_size` rows at a time: memory is
-    O((block_size + num_permutations) (n + m)). It is compiled again for another kernel object.
+    The test permutes the labels of the rows of one Gram matrix, computed `block_size` rows at a time. Memory is
+    O((block_size + num_permutations) (n + m)). Another kernel object compiles again.
 
     Args:
-      key: of the relabellings.
+      key: randomness of the relabellings.
       x: `[n, ...]`, n at least 2.
       y: `[m, ...]`, m at least 2.
-      kernel: `kernel(x, y) -> [n, m]`, chosen without a look at which sample a point is of.
+      kernel: `kernel(x, y) -> [n, m]`, chosen without looking at the labels.
       num_permutations: B; the smallest p-value is 1 / (1 + B).
       block_size: rows of the Gram matrix at a time, 512 by default.
 
     Raises:
-      ValueError: fewer than 2 points in a sample, different features, values that are not finite (looked at where they
-        are on hand), or a `num_permutations` or `block_size` below 1.
+      ValueError: a sample has fewer than 2 points or values that are not finite (tracers are not checked), the samples
+        have different features, or `num_permutations` or `block_size` is below 1.
     """
     block_size = BLOCK_SIZE if block_size is None else block_size
     check_size("block_size", block_size)
@@ -81,22 +85,22 @@ def two_sample_test(
 def power_optimal_bandwidth(
     x: Array, y: Array, bandwidths: Array | None = None, *, block_size: int | None = None
 ) -> Array:
-    """The Gaussian bandwidth, of those given, whose test tells the samples apart best: Sutherland et al. (2017).
+    """Returns the Gaussian bandwidth whose test separates the samples best (Sutherland et al., 2017).
 
-    For large samples the power grows with MMD^2 / sqrt(Var MMD^2_u), and that ratio is estimated for each bandwidth
-    (the variance by its leading term). A test on the same data would reject too often.
+    For large samples the power grows with MMD^2 / sqrt(Var MMD^2_u). This ratio is estimated for each bandwidth, with
+    the leading term of the variance. A test on the same data would reject too often.
 
     Args:
       x: `[n, ...]`.
       y: `[m, ...]`.
-      bandwidths: `[k]`, positive; by default 1/16, 1/8, ..., 16 times the median distance.
+      bandwidths: candidates, `[k]`, positive; by default 1/16, 1/8, ..., 16 times the median distance.
       block_size: rows at a time, 512 by default.
 
     Returns:
       A scalar, one of the bandwidths.
 
     Raises:
-      ValueError: as `two_sample_test`; bandwidths that are not finite and positive; a median distance of 0.
+      ValueError: as in `two_sample_test`; a bandwidth is not finite and positive; or the median distance is 0.
     """
     block_size = BLOCK_SIZE if block_size is None else block_size
     check_size("block_size", block_size)
@@ -114,35 +118,36 @@ def held_out_two_sample_test(
     num_permutations: int = 999,
     block_size: int | None = None,
 ) -> HeldOutTwoSampleTest:
-    """`two_sample_test` on a random half of each sample, with the `power_optimal_bandwidth` of the other halves.
+    """Returns `two_sample_test` on a random half of each sample, with the best bandwidth of the other halves.
 
-    Arguments and errors are theirs, but each sample must have at least 4 points.
+    `power_optimal_bandwidth` chooses the bandwidth. Arguments and errors are the same as in both functions, but each
+    sample must have at least 4 points.
     """
     block_size = BLOCK_SIZE if block_size is None else block_size
     check_size("block_size", block_size)
     check_size("num_permutations", num_permutations)
     check_points(x, y, at_least=4)
-    bandwidths = _candidates(x, y, bandwidths)  # of the pooled sample: no look at the labels
+    bandwidths = _candidates(x, y, bandwidths)  # from the pooled sample, without looking at the labels
     return _held_out_test(key, as_points(x), as_points(y), bandwidths, num_permutations, block_size)
 
 
 def mmd_squared_and_variance(
     x: Array, y: Array, kernel: Kernel, *, block_size: int = BLOCK_SIZE
 ) -> tuple[Array, Array]:
-    """The squared unbiased MMD and an estimate of its variance, both scalars.
+    """Returns the squared unbiased MMD and an estimate of its variance, both scalars.
 
-    The variance is 4/n Var_x[E k(x, x') - E k(x, y)] + 4/m Var_y[E k(y, y') - E k(x, y)], its terms of order 1/n, with
-    sample means for expectations. What it leaves out is O(1/n^2), and all that there is where P = Q.
+    The variance is 4/n Var_x[E k(x, x') - E k(x, y)] + 4/m Var_y[E k(y, y') - E k(x, y)]: its terms of order 1/n, with
+    sample means for expectations. Terms of O(1/n^2) are left out. If P = Q, only such terms remain.
     """
 
     kernel, x, y = features_of(kernel, x, y)
 
-    def of(z, other):
-        """Of each point of z: its mean kernel with the others of z, and with `other`."""
+    def mean_kernels(z, other):
+        """Returns the mean kernel of each point of z with the others of z, and with `other`."""
         own = (row_sums(kernel, z, z, block_size) - paired(kernel, z, z)) / (len(z) - 1)
         return own, row_sums(kernel, z, other, block_size) / len(other)
 
-    (xx, xy), (yy, yx) = of(x, y), of(y, x)
+    (xx, xy), (yy, yx) = mean_kernels(x, y), mean_kernels(y, x)
     mmd_squared = jnp.mean(xx) + jnp.mean(yy) - 2 * jnp.mean(xy)
     variance = 4 * jnp.var(xx - xy, ddof=1) / len(x) + 4 * jnp.var(yy - yx, ddof=1) / len(y)
     return mmd_squared, variance
@@ -154,8 +159,8 @@ def _permutation_test(key, x, y, kernel, num_permutations, block_size):
     z = jnp.concatenate([x, y])
     observed = jnp.arange(n + m) < n
     shuffled = jax.vmap(lambda key: jax.random.permutation(key, observed))(jax.random.split(key, num_permutations))
-    of_x = jnp.concatenate([observed[None], shuffled]).astype(z.dtype)  # [1 + B, n + m]: ones where a point is called x
-    columns = jnp.concatenate([of_x, jnp.ones((1, n + m), z.dtype)]).T  # and all ones, for the sums of rows
+    of_x = jnp.concatenate([observed[None], shuffled]).astype(z.dtype)  # [1 + B, n + m]: 1 if a point is labelled x
+    columns = jnp.concatenate([of_x, jnp.ones((1, n + m), z.dtype)]).T  # the last column sums rows
 
     def sums_of(rows):
         index, points = rows
@@ -169,7 +174,7 @@ def _permutation_test(key, x, y, kernel, num_permutations, block_size):
     xy, total = x_all - xx, jnp.sum(with_all)
     yy = total - xx - 2 * xy
     mmd_squared = xx / (n * (n - 1.0)) + yy / (m * (m - 1.0)) - 2 * xy / (float(n) * m)
-    # Relabellings that are the same but for rounding must count as ties.
+    # Relabellings that differ only by rounding must count as ties.
     rounding = 1e-6 * jnp.abs(total) / ((n + m) * (n + m - 1.0))
     count = jnp.sum(mmd_squared[1:] >= mmd_squared[0] - rounding)
     return TwoSampleTest((1 + count) / (1 + num_permutations), mmd_squared[0], mmd_squared[1:])
@@ -178,7 +183,7 @@ def _permutation_test(key, x, y, kernel, num_permutations, block_size):
 def _best_bandwidth(x, y, bandwidths, block_size):
     def power(bandwidth):
         mmd_squared, variance = mmd_squared_and_variance(x, y, gaussian_kernel(bandwidth), block_size=block_size)
-        return mmd_squared / jnp.sqrt(jnp.maximum(variance, 1e-8))  # of next to no variance, little is known
+        return mmd_squared / jnp.sqrt(jnp.maximum(variance, 1e-8))  # an estimate near zero is unreliable
 
     return bandwidths[jnp.argmax(jax.lax.map(power, bandwidths))]
 
@@ -200,5 +205,5 @@ def _candidates(x: Array, y: Array, bandwidths: Array | None) -> Array:
     if bandwidths is None:
         return median_bandwidth(x, y) * jnp.asarray(CANDIDATES)
     if not isinstance(bandwidths, Tracer):
-        gaussian_kernel(np.ravel(bandwidths))  # refuses what is no bandwidth
+        gaussian_kernel(np.ravel(bandwidths))  # raises ValueError for an invalid bandwidth
     return jnp.ravel(jnp.asarray(bandwidths, jnp.float32))

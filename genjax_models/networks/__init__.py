@@ -1,4 +1,4 @@
-"""Flax modules: what a layer is, not how it is trained."""
+"""Flax modules: the layers of encoders, generators, discriminators and a classifier, without their training."""
 
 from genjax_models.networks.convolution import Convolution, TransposedConvolution
 from genjax_models.networks.convolutional import ConvolutionalEncoder, ConvolutionalGenerator

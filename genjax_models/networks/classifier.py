@@ -1,4 +1,4 @@
-"""A small convolutional classifier: images -> logits, and on the way the features that samples are judged by."""
+"""A small convolutional classifier: images -> logits, with features to judge samples by."""
 
 from collections.abc import Sequence
 
@@ -18,13 +18,13 @@ class ConvolutionalClassifier(nn.Module):
     """Images -> logits, through strided convolutions and one hidden layer.
 
     Attributes:
-      shape: `(height, width, channels)` of one image; another is refused while tracing.
-      classes: how many.
-      channels: of each level, from the largest image to the smallest.
-      width: of the hidden layer, whose activations are the features.
-      dropout: share of units in front of and behind the hidden layer that are left out, wherever a key "dropout" is
-        given. Without that key none are.
-      activation: between layers.
+      shape: `(height, width, channels)` of one image; other shapes are refused while tracing.
+      classes: number of classes.
+      channels: channels per level, from the largest image to the smallest.
+      width: units of the hidden layer; their activations are the features.
+      dropout: dropout rate before and after the hidden layer, if a key "dropout" is given. Without the key there is no
+        dropout.
+      activation: activation between layers.
     """
 
     shape: Shape
@@ -35,25 +35,25 @@ class ConvolutionalClassifier(nn.Module):
     activation: Activation = jax.nn.relu
 
     def setup(self) -> None:
-        """The layers, by the names of their parameters."""
+        """Makes the layers; their names are the names of their parameters."""
         if len(self.shape) != 3:
-            raise ValueError(f"the classifier takes images of shape (height, width, channels), got {self.shape}")
+            raise ValueError(f"the classifier needs images of shape (height, width, channels), got {self.shape}")
         self.convolutions = [Convolution(channels, _KERNEL, _STRIDES) for channels in self.channels]
         self.hidden = nn.Dense(self.width)
         self.logits = nn.Dense(self.classes)
         self.drop = nn.Dropout(self.dropout)
 
     def __call__(self, x: Array) -> Array:
-        """x `[..., height, width, channels]` -> logits `[..., classes]`."""
-        return self.logits(self._dropped(self.features(x)))
+        """Returns the logits `[..., classes]` of x `[..., height, width, channels]`."""
+        return self.logits(self._dropout(self.features(x)))
 
     def features(self, x: Array) -> Array:
-        """x `[..., height, width, channels]` -> the hidden layer's activations `[..., width]`."""
+        """Returns the activations of the hidden layer, `[..., width]`, for x `[..., height, width, channels]`."""
         lead = lead_of(x, self.shape)
         h = x.reshape(-1, *self.shape)
         for convolution in self.convolutions:
             h = self.activation(convolution(h))
-        return self.activation(self.hidden(self._dropped(h.reshape(*lead, -1))))
+        return self.activation(self.hidden(self._dropout(h.reshape(*lead, -1))))
 
-    def _dropped(self, h: Array) -> Array:
+    def _dropout(self, h: Array) -> Array:
         return self.drop(h, deterministic=not self.has_rng("dropout"))

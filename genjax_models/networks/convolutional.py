@@ -1,8 +1,8 @@
 """Convolutional encoders and generators for images of any size.
 
-Each level halves, or doubles, height and width: 28 -> 14 -> 7, 64 -> 32 -> 16, 15 -> 8 -> 4. A generator starts from
-the smallest level of the image that it must make and cuts the odd row and column that doubling adds. Parameters have
-the names of flax's own convolutions, Conv_0 and ConvTranspose_0.
+Each level halves or doubles height and width: 28 -> 14 -> 7, 64 -> 32 -> 16, 15 -> 8 -> 4. A generator starts from the
+smallest level of its output image, and crops the odd row and column that doubling adds. Parameters have the names of
+Flax's own convolutions, Conv_0 and ConvTranspose_0.
 """
 
 import math
@@ -22,14 +22,14 @@ _STRIDES = (2, 2)
 
 
 class ConvolutionalEncoder(nn.Module):
-    """Images -> what `emits` names, by strided convolutions and then fully connected layers.
+    """Images -> the outputs in `emits`, by strided convolutions followed by fully connected layers.
 
     Attributes:
-      shape: `(height, width, channels)` of one image; another is refused while tracing.
+      shape: `(height, width, channels)` of one image; other shapes are refused while tracing.
       emits: a shape, or names and shapes.
-      channels: of each level, from the largest image to the smallest.
-      hidden: widths of the fully connected layers behind them.
-      activation: between layers.
+      channels: channels per level, from the largest image to the smallest.
+      hidden: widths of the fully connected layers after the convolutions.
+      activation: activation between layers.
     """
 
     shape: Shape
@@ -40,9 +40,9 @@ class ConvolutionalEncoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, condition: Array | None = None) -> Emitted:
-        """x `[..., height, width, channels]` -> `[..., *output]` for each output.
+        """Maps x `[..., height, width, channels]` to `[..., *output]` per output.
 
-        A condition `[..., c]` joins the image as c constant planes.
+        A condition `[..., c]` is added to the image as c constant planes.
         """
         lead = lead_of(x, _image(self.shape))
         x = with_condition(x, None if condition is None else condition[..., None, None, :])
@@ -54,14 +54,14 @@ class ConvolutionalEncoder(nn.Module):
 
 
 class ConvolutionalGenerator(nn.Module):
-    """Latent z -> images (and numbers beside them), by fully connected layers and then transposed convolutions.
+    """Latent z -> images, and other outputs, by fully connected layers followed by transposed convolutions.
 
     Attributes:
-      emits: the shape of an image, or names and shapes: images come from the last convolution, all of one height
-        and width; outputs of other ranks (one scale for each image, say) from the fully connected layers.
-      channels: of each level, from the smallest image to the largest.
-      hidden: widths of the fully connected layers in front.
-      activation: between layers.
+      emits: the shape of an image, or names and shapes. Images come from the last convolution, and all have the same
+        height and width. Outputs of other ranks (one scale per image, say) come from the fully connected layers.
+      channels: channels per level, from the smallest image to the largest.
+      hidden: widths of the fully connected layers before the convolutions.
+      activation: activation between layers.
     """
 
     emits: Emits
@@ -71,7 +71,7 @@ class ConvolutionalGenerator(nn.Module):
 
     @nn.compact
     def __call__(self, z: Array, condition: Array | None = None) -> Emitted:
-        """z `[..., latent]` (and a condition `[..., c]`) -> `[..., *output]` for each output."""
+        """Maps z `[..., latent]` (and a condition `[..., c]`) to `[..., *output]` per output."""
         lead = z.shape[:-1]
         features = MLP(self.hidden, self.activation)(with_condition(z, condition))
         levels = self._levels()
@@ -89,12 +89,12 @@ class ConvolutionalGenerator(nn.Module):
         return emit(self, self.emits, lead, output)
 
     def _levels(self) -> list[tuple[int, int]]:
-        """Height and width of each level, from the smallest to that of the image."""
+        """Returns height and width of each level, from the smallest level to the image."""
         if not self.channels:
             raise ValueError("a convolutional generator needs at least one level, got channels=()")
         sizes = {output.shape[:2] for output in named(self.emits).values() if len(output.shape) == 3}
         if len(sizes) != 1:
-            raise ValueError(f"a convolutional generator emits images of one height and width, got {self.emits}")
+            raise ValueError(f"a convolutional generator needs images of one height and width, got {self.emits}")
         levels = [sizes.pop()]
         for _ in self.channels:
             height, width = levels[0]
@@ -103,11 +103,11 @@ class ConvolutionalGenerator(nn.Module):
 
 
 def _doubled(channels: int, height: int, width: int, name: str) -> Callable[[Array], Array]:
-    """A transposed convolution that doubles an image, cut to height and width."""
+    """Returns a transposed convolution that doubles an image, and crops it to height and width."""
     return lambda h: TransposedConvolution(channels, _KERNEL, _STRIDES, name=name)(h)[:, :height, :width]
 
 
 def _image(shape: Shape) -> Shape:
     if len(shape) != 3:
-        raise ValueError(f"convolutions take images of shape (height, width, channels), got {tuple(shape)}")
+        raise ValueError(f"convolutions need images of shape (height, width, channels), got {tuple(shape)}")
     return shape

@@ -1,12 +1,11 @@
-"""Generator and discriminator of the deep convolutional GAN (Radford, Metz and Chintala, 2016).
+"""Generator and discriminator of the deep convolutional GAN, DCGAN (Radford, Metz and Chintala, 2016).
 
-Strided convolutions and no pooling, batch normalisation in both networks, though neither on the generator's output nor
-on the discriminator's input, and no bias before it; ReLU in the generator and LeakyReLU of slope 0.2 in the
-discriminator; weights from N(0, 0.02^2). The generator ends in tanh: data are in [-1, 1]. Kernels are 4 x 4, where the
-paper has 5 x 5: a multiple of the stride reaches every pixel equally often (Odena, Dumoulin and Olah, 2016).
+Convolutions are strided, without pooling. Both networks use batch normalisation, except on the generator's output and
+the discriminator's input. Layers before batch normalisation have no bias. The generator uses ReLU, the discriminator
+LeakyReLU of slope 0.2. Weights start from N(0, 0.02^2). The generator ends in tanh: data are in [-1, 1]. Kernels are
+4 x 4 (the paper: 5 x 5): a multiple of the stride reaches every pixel equally often (Odena, Dumoulin and Olah, 2016).
 
-Batch normalisation is by the statistics of the batch where the collection "batch_stats" is mutable, and by running
-averages elsewhere.
+Batch normalisation uses the statistics of the batch if the collection "batch_stats" is mutable, else running averages.
 """
 
 from collections.abc import Sequence
@@ -35,21 +34,21 @@ class DCGANGenerator(nn.Module):
 
     Attributes:
       shape: `(height, width, channels)` of one image. With n levels, height and width are multiples of 2^n: two levels
-        make 28 x 28 from 7 x 7, three 32 x 32 and four 64 x 64 from 4 x 4.
-      channels: of each level, from the smallest image to the largest; the image itself is none of them.
+        make 28 x 28 from 7 x 7, three levels 32 x 32 and four levels 64 x 64 from 4 x 4.
+      channels: channels per level, from the smallest image to the largest, without the output image.
     """
 
     shape: Shape
     channels: Sequence[int] = (128, 64)
 
-    range = (-1, 1)  # of tanh
+    range = (-1, 1)  # the range of tanh
 
     @nn.compact
     def __call__(self, z: Array, condition: Array | None = None) -> Array:
-        """z `[..., latent]` (and a condition `[..., c]`) -> `[..., *shape]`.
+        """Maps z `[..., latent]` (and a condition `[..., c]`) to images `[..., *shape]`.
 
         Raises:
-          ValueError: a shape that the levels cannot make.
+          ValueError: the levels cannot make an image of this shape.
         """
         height, width = smallest_level(self.shape, len(self.channels))
         z = with_condition(z, condition)
@@ -62,17 +61,17 @@ class DCGANGenerator(nn.Module):
 
 
 class DCGANDiscriminator(nn.Module):
-    """Images -> logits, by convolutions that halve them and one linear map.
+    """Images -> logits, by convolutions that halve the images and one linear map.
 
     Attributes:
-      shape: `(height, width, channels)` of one image, as in `DCGANGenerator`; another is refused while tracing.
-      channels: of each level, from the largest image to the smallest.
-      normalisation: "batch"; or "spectral", where every weight is divided by its largest singular value (Miyato et al.,
-        2018), so that one example's logit is its own and a gradient penalty may be taken; or None. Spectral
-        normalisation keeps its singular vectors in "batch_stats", and brings them a power iteration nearer whenever the
-        collection is mutable.
-      dropout: share of units that are left out behind each level, wherever a key "dropout" is given, each time anew:
-        while the discriminator learns, and while the generator learns from it. Without that key none are.
+      shape: `(height, width, channels)` of one image, as in `DCGANGenerator`; other shapes are refused while tracing.
+      channels: channels per level, from the largest image to the smallest.
+      normalisation: "batch", "spectral" or None. "spectral" divides every weight by its largest singular value (Miyato
+        et al., 2018). The logit of an example then depends only on the example: gradient penalties are possible.
+        Spectral normalisation keeps its singular vectors in "batch_stats"; each call with the collection mutable makes
+        one power iteration.
+      dropout: dropout rate after each level, if a key "dropout" is given. The mask is new in each call, both while the
+        discriminator learns and while the generator learns from it. Without the key there is no dropout.
     """
 
     shape: Shape
@@ -82,10 +81,12 @@ class DCGANDiscriminator(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, condition: Array | None = None) -> Array:
-        """x `[..., *shape]` -> logits `[...]`; a condition `[..., c]` joins the image as c constant planes.
+        """Returns the logits `[...]` of x `[..., *shape]`.
+
+        A condition `[..., c]` is added to the image as c constant planes.
 
         Raises:
-          ValueError: a shape that the levels cannot halve, or an unknown normalisation.
+          ValueError: the levels cannot halve an image of this shape, or the normalisation is unknown.
         """
         if self.normalisation not in (accepted := (*get_args(Normalisation), None)):
             raise ValueError(f"normalisation must be one of {accepted}, got {self.normalisation!r}")
@@ -96,31 +97,31 @@ class DCGANDiscriminator(nn.Module):
         for level, channels in enumerate(self.channels):
             normalised = self.normalisation == "batch" and level > 0
             halved = Convolution(channels, _KERNEL, _STRIDES, use_bias=not normalised, kernel_init=_WEIGHTS)
-            h = self._weighed(halved)(h)
+            h = self._with_normalised_weights(halved)(h)
             h = _leaky_relu(_batch_norm(self)(h) if normalised else h)
             h = nn.Dropout(self.dropout, deterministic=not self.has_rng("dropout"))(h)
-        logit = self._weighed(nn.Dense(1, kernel_init=_WEIGHTS, name="logit"))
+        logit = self._with_normalised_weights(nn.Dense(1, kernel_init=_WEIGHTS, name="logit"))
         return logit(h.reshape(len(h), -1)).reshape(lead)
 
-    def _weighed(self, layer: nn.Module) -> nn.Module:
-        """The layer, with its weights normalised where that is asked for."""
+    def _with_normalised_weights(self, layer: nn.Module) -> nn.Module:
+        """Returns the layer, with spectral normalisation if the discriminator uses it."""
         return SpectralNormalisation(layer) if self.normalisation == "spectral" else layer
 
 
 def smallest_level(shape: Shape, levels: int) -> tuple[int, int]:
-    """Height and width that are doubled `levels` times on the way to an image.
+    """Returns height and width of the smallest level: `levels` doublings make the image.
 
     Raises:
-      ValueError: there are none, or the shape is no image's.
+      ValueError: no such height and width exist, there are no levels, or `shape` is not the shape of an image.
     """
     if len(shape) != 3:
-        raise ValueError(f"convolutions are of images of shape (height, width, channels), got {tuple(shape)}")
+        raise ValueError(f"convolutions need images of shape (height, width, channels), got {tuple(shape)}")
     multiple = 2**levels
     if not levels:
-        raise ValueError("an image is made by at least one level, got channels=()")
+        raise ValueError("an image needs at least one level, got channels=()")
     if any(size < 1 or size % multiple for size in shape[:2]):
         raise ValueError(
-            f"{levels} levels make images whose height and width are multiples of {multiple}, got {tuple(shape[:2])}"
+            f"{levels} levels need images whose height and width are multiples of {multiple}, got {tuple(shape[:2])}"
         )
     return shape[0] // multiple, shape[1] // multiple
 

@@ -1,4 +1,4 @@
-"""Discriminators: data -> one logit for each example, that it is real."""
+"""Discriminators: data -> one logit per example. The logit is high if the example looks real."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -15,11 +15,11 @@ class MLPDiscriminator(nn.Module):
     """Data -> logits, through fully connected layers.
 
     Attributes:
-      shape: of one example; another is refused while tracing.
+      shape: shape of one example; other shapes are refused while tracing.
       hidden: widths of the hidden layers.
-      activation: between layers.
-      dropout: share of hidden units that are left out, wherever a key "dropout" is given, each time anew: while the
-        discriminator learns, and while the generator learns from it. Without that key none are.
+      activation: activation between layers.
+      dropout: dropout rate of hidden units, if a key "dropout" is given. The mask is new in each call, both while the
+        discriminator learns and while the generator learns from it. Without the key there is no dropout.
     """
 
     shape: Shape
@@ -29,7 +29,7 @@ class MLPDiscriminator(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, condition: Array | None = None) -> Array:
-        """x `[..., *shape]` (and a condition `[..., c]`) -> logits `[...]`."""
+        """Returns the logits `[...]` of x `[..., *shape]` (and a condition `[..., c]`)."""
         h = with_condition(flattened(x, self.shape), condition)
         for width in self.hidden:
             h = self.activation(nn.Dense(width)(h))

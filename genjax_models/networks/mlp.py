@@ -13,9 +13,9 @@ Activation = Callable[[Array], Array]
 
 
 class MLP(nn.Module):
-    """Hidden layers alone: `[..., width]` -> `[..., hidden[-1]]`; none at all is the identity.
+    """Only hidden layers: `[..., width]` -> `[..., hidden[-1]]`; without layers, the identity.
 
-    `dropout` is the share of their units that is left out, wherever a key "dropout" is given.
+    `dropout` is the dropout rate of the hidden units, if a key "dropout" is given.
     """
 
     hidden: Sequence[int]
@@ -24,7 +24,7 @@ class MLP(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """Each layer is a linear map, the activation and dropout."""
+        """Applies a linear map, the activation and dropout per layer."""
         h = as_rows(x)
         for width in self.hidden:
             h = dropped(self, self.dropout, self.activation(nn.Dense(width)(h)))
@@ -32,20 +32,20 @@ class MLP(nn.Module):
 
 
 def dropped(module: nn.Module, share: float, h: Array) -> Array:
-    """h without a `share` of its numbers, the others as much larger, where `module` has been given a key "dropout"."""
+    """Returns h after dropout at rate `share`, if `module` has a key "dropout"; else h. Kept numbers are scaled up."""
     return nn.Dropout(share, deterministic=not module.has_rng("dropout"))(h)
 
 
 class MLPEncoder(nn.Module):
-    """Data -> what `emits` names, through fully connected layers.
+    """Data -> the outputs in `emits`, through fully connected layers.
 
     Attributes:
-      shape: of one example; another is refused while tracing.
+      shape: shape of one example; other shapes are refused while tracing.
       emits: a shape, or names and shapes.
       hidden: widths of the hidden layers.
-      activation: between layers.
-      dropout: share of hidden units that is left out, wherever a key "dropout" is given.
-      input_dropout: the same of the data.
+      activation: activation between layers.
+      dropout: dropout rate of hidden units, if a key "dropout" is given.
+      input_dropout: dropout rate of the data, if a key "dropout" is given.
     """
 
     shape: Shape
@@ -57,14 +57,14 @@ class MLPEncoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, condition: Array | None = None) -> Emitted:
-        """x `[..., *shape]` (and a condition `[..., c]`) -> `[..., *output]` for each output."""
+        """Maps x `[..., *shape]` (and a condition `[..., c]`) to `[..., *output]` per output."""
         x = dropped(self, self.input_dropout, flattened(x, self.shape))
         features = MLP(self.hidden, self.activation, self.dropout)(with_condition(x, condition))
         return emit(self, self.emits, features.shape[:-1], lambda name, shape: dense_output(features, name, shape))
 
 
 class MLPGenerator(nn.Module):
-    """Latent z -> what `emits` names, through fully connected layers; attributes are as in `MLPEncoder`."""
+    """Latent z -> the outputs in `emits`, through fully connected layers; attributes as in `MLPEncoder`."""
 
     emits: Emits
     hidden: Sequence[int] = (400,)
@@ -73,6 +73,6 @@ class MLPGenerator(nn.Module):
 
     @nn.compact
     def __call__(self, z: Array, condition: Array | None = None) -> Emitted:
-        """z `[..., latent]` (and a condition `[..., c]`) -> `[..., *output]` for each output."""
+        """Maps z `[..., latent]` (and a condition `[..., c]`) to `[..., *output]` per output."""
         features = MLP(self.hidden, self.activation, self.dropout)(with_condition(z, condition))
         return emit(self, self.emits, features.shape[:-1], lambda name, shape: dense_output(features, name, shape))

@@ -1,4 +1,7 @@
-"""What a network emits: x itself, or the named parameters of a distribution. Both kinds of generator of 20.10."""
+"""Outputs of a network: x itself, or the named parameters of a distribution.
+
+These are the two kinds of generator of Section 20.10.
+"""
 
 import math
 from collections.abc import Callable, Mapping
@@ -12,13 +15,13 @@ from genjax_models.types import Array, Shape
 
 
 class Output(NamedTuple):
-    """One array for each example. Where `of_input` is false it is a learned constant, the same for every input."""
+    """One array per example. If `of_input` is false, it is a learned constant, the same for every input."""
 
     shape: Shape
     of_input: bool = True
 
 
-# A shape: the network emits that one array. A mapping: it emits a dictionary of arrays with these names.
+# A shape: the network emits one array. A mapping: it emits a dictionary of arrays with these names.
 Emits = Shape | Mapping[str, Output]
 Emitted = Array | dict[str, Array]
 
@@ -26,21 +29,21 @@ _ONLY = "x"
 
 
 def named(emits: Emits) -> Mapping[str, Output]:
-    """`emits` as a mapping; a lone shape has the name "x"."""
+    """Returns `emits` as a mapping; a single shape has the name "x"."""
     return emits if isinstance(emits, Mapping) else {_ONLY: Output(tuple(emits))}
 
 
 def emit(module: nn.Module, emits: Emits, lead: Shape, compute: Callable[[str, Shape], Array]) -> Emitted:
-    """Calls `compute(name, shape)` for each output of the input, and makes the learned constants.
+    """Returns the outputs: calls `compute(name, shape)` for outputs of the input, and makes the learned constants.
 
     Args:
-      module: the Flax module, inside its compact `__call__`, that owns the constants (zeros at first).
-      emits: what is wanted.
+      module: the Flax module that owns the constants, inside its compact `__call__`. Constants start at zero.
+      emits: the outputs of the network.
       lead: the batch axes of the input.
-      compute: -> `[*lead, *shape]`.
+      compute: returns one output, `[*lead, *shape]`.
 
     Returns:
-      An array `[*lead, *shape]` where `emits` is a shape, a dictionary of such arrays where it is a mapping.
+      If `emits` is a shape, an array `[*lead, *shape]`; if it is a mapping, a dictionary of such arrays.
     """
     outputs = {}
     for name, output in named(emits).items():
@@ -53,5 +56,5 @@ def emit(module: nn.Module, emits: Emits, lead: Shape, compute: Callable[[str, S
 
 
 def dense_output(features: Array, name: str, shape: Shape) -> Array:
-    """A linear layer of its own: features `[..., width]` -> `[..., *shape]`."""
+    """Maps features `[..., width]` to `[..., *shape]` by a linear layer of this name."""
     return nn.Dense(math.prod(shape), name=name)(as_rows(features)).reshape(*features.shape[:-1], *shape)

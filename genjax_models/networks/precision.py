@@ -1,4 +1,4 @@
-"""Networks computed in bfloat16, for the matrix units of GPUs and TPUs, between parameters and outputs in float32."""
+"""Networks that compute in bfloat16, for the matrix units of GPUs and TPUs; parameters and outputs stay float32."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,29 +9,31 @@ import jax.numpy as jnp
 
 
 class InBfloat16(nn.Module):
-    """The same network, computed in bfloat16: any of `networks`, or another module, in the place of `network`.
+    """The same network, computed in bfloat16: it replaces `network`, which may be any module.
 
-    Parameters stay in float32, and so do optimizers and checkpoints, which fit both ways: their names, and the values
-    that they start with, are those of the network alone. Its layers are shown parameters and inputs rounded to 8 bits
-    of significand, and what it emits is float32 again, so that likelihoods, bounds and payoffs are computed in float32.
-    The exponent has float32's range, and so losses need no scaling. Batch statistics stay in float32, and so do
-    parameters of the network itself, beside those of its layers: rounding a learned scale of 784 pixels cost a nat.
+    Parameters stay in float32, with the names and initial values of the network itself. Optimizers and checkpoints
+    therefore fit both. The layers get parameters and inputs rounded to 8 bits of significand. The outputs are float32
+    again: likelihoods, bounds and payoffs are computed in float32. bfloat16 has the exponent range of float32, so
+    losses need no scaling.
+
+    Batch statistics stay in float32. Parameters that belong to the network itself, not to a layer, stay in float32 too:
+    rounding a learned scale of 784 pixels cost one nat.
 
     Attributes:
-      network: whose `__call__` is wrapped.
+      network: the module whose `__call__` is wrapped.
     """
 
     network: nn.Module
 
     def setup(self):  # noqa: ANN201
-        """The parameters are the network's own, without a level of names above them."""
+        """Shares the scope of the network, so that parameter names have no further level."""
         nn.share_scope(self, self.network)
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        """What the network makes of `args` and `options`; arrays of other types than float32 are passed on."""
+        """Returns the network's outputs for `args` and `options`; only float32 arrays are cast."""
         if self.is_initializing():
             return self.network(*args, **options)
-        compute = nn.map_variables(_call, "params", _of_layers)
+        compute = nn.map_variables(_call, "params", _layers_in_bfloat16)
         inputs = _cast((args, options), jnp.float32, jnp.bfloat16)
         return _cast(compute(self.network, *inputs), jnp.bfloat16, jnp.float32)
 
@@ -40,12 +42,12 @@ def _call(network: nn.Module, args: tuple, options: dict) -> Any:
     return network(*args, **options)
 
 
-def _of_layers(variables: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of layers in bfloat16, those of the network itself as they are."""
+def _layers_in_bfloat16(variables: dict[str, Any]) -> dict[str, Any]:
+    """Returns the variables with the parameters of layers in bfloat16; the network's own stay unchanged."""
     cast = lambda value: _cast(value, jnp.float32, jnp.bfloat16) if isinstance(value, Mapping) else value
     return {"params": {name: cast(value) for name, value in variables["params"].items()}}
 
 
-def _cast(tree: Any, given: jnp.dtype, wanted: jnp.dtype) -> Any:
-    """The tree with its arrays of type `given` as `wanted`."""
-    return jax.tree.map(lambda leaf: leaf.astype(wanted) if getattr(leaf, "dtype", None) == given else leaf, tree)
+def _cast(tree: Any, source: jnp.dtype, target: jnp.dtype) -> Any:
+    """Returns the tree, with arrays of type `source` cast to `target`."""
+    return jax.tree.map(lambda leaf: leaf.astype(target) if getattr(leaf, "dtype", None) == source else leaf, tree)

@@ -1,4 +1,4 @@
-"""The generator of one level of a Laplacian pyramid (Denton et al., 2015): images -> images of the same size."""
+"""Generator of one level of a Laplacian pyramid (Denton et al., 2015): images -> images of the same size."""
 
 from collections.abc import Sequence
 
@@ -12,14 +12,14 @@ from genjax_models.types import Array, Shape
 
 
 class RefiningGenerator(nn.Module):
-    """A low-pass image with a plane of noise beside its channels -> what is to be added to it, by convolutions.
+    """A low-pass image and a plane of noise -> the detail to add to the image, by convolutions.
 
     Attributes:
-      shape: `(height, width, channels)` of the image; what comes in has one channel more.
-      channels: of the hidden layers, all of the image's size. The paper has two of them.
+      shape: `(height, width, channels)` of the image; the input has one channel more, the noise.
+      channels: channels per hidden layer. All layers have the size of the image. The paper has two hidden layers.
       kernel: height and width of the kernels, odd.
-      activation: behind hidden layers; the last layer is linear, since what is added has either sign, and without a
-        bias, since a constant is nothing that halving loses.
+      activation: activation after hidden layers. The last layer is linear, since detail has either sign. It has no
+        bias, since halving loses no constant.
     """
 
     shape: Shape
@@ -29,9 +29,9 @@ class RefiningGenerator(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, condition: Array | None = None) -> Array:
-        """x `[..., height, width, channels + 1]` -> `[..., height, width, channels]`.
+        """Maps x `[..., height, width, channels + 1]` to `[..., height, width, channels]`.
 
-        A condition `[..., c]` becomes one plane more, a linear map of its own to every pixel.
+        A condition `[..., c]` becomes one more plane: a learned linear map gives its pixels.
         """
         height, width, channels = self.shape
         lead, size = lead_of(x, (height, width, channels + 1)), (self.kernel, self.kernel)

@@ -1,4 +1,4 @@
-"""The data's shape, checked where data enter a network, and the condition that goes with them."""
+"""Checks the shape of the data that enter a network, and appends a condition to them."""
 
 import math
 
@@ -8,7 +8,7 @@ from genjax_models.types import Array, Shape
 
 
 def lead_of(x: Array, shape: Shape) -> Shape:
-    """The batch axes of x `[..., *shape]`.
+    """Returns the batch axes of x `[..., *shape]`.
 
     Raises:
       ValueError: x does not end in `shape` (channels first, say).
@@ -20,14 +20,14 @@ def lead_of(x: Array, shape: Shape) -> Shape:
 
 
 def flattened(x: Array, shape: Shape) -> Array:
-    """x `[..., *shape]` -> `[..., prod(shape)]`."""
+    """Reshapes x `[..., *shape]` to `[..., prod(shape)]`."""
     return x.reshape(*lead_of(x, shape), math.prod(shape))
 
 
 def with_condition(h: Array, condition: Array | None) -> Array:
-    """h `[..., d]` with the condition's numbers behind its own; condition `[..., c]` is the same along absent axes.
+    """Returns h `[..., d]` followed by the condition `[..., c]`, which is broadcast along axes that it lacks.
 
-    Images `[..., height, width, channels]` take a condition `[..., 1, 1, c]`: planes of one number each.
+    Images `[..., height, width, channels]` need a condition `[..., 1, 1, c]`: it becomes constant planes.
     """
     if condition is None:
         return h
@@ -35,8 +35,9 @@ def with_condition(h: Array, condition: Array | None) -> Array:
 
 
 def as_rows(x: Array) -> Array:
-    """`[..., n]` -> `[rows, n]`.
+    """Reshapes `[..., n]` to `[rows, n]`.
 
-    A linear map's gradient is a sum over all axes in front; over more than one, XLA:CPU transposes its operands first.
+    The gradient of a linear map is a sum over all leading axes. For more than one leading axis, XLA:CPU first
+    transposes the operands.
     """
     return x.reshape(-1, x.shape[-1])

@@ -1,4 +1,4 @@
-"""Spectral normalisation: a layer whose matrix has no singular value above 1 (Miyato et al., 2018)."""
+"""Spectral normalisation: divides a matrix by its largest singular value, which becomes 1 (Miyato et al., 2018)."""
 
 import flax.linen as nn
 import jax
@@ -8,21 +8,22 @@ from genjax_models.types import Array
 
 
 class SpectralNormalisation(nn.Module):
-    """A layer with its "kernel" W divided by |W u|, where u `[out]` comes nearer to W's first right singular vector.
+    """A layer whose "kernel" W is divided by |W u|, where u `[out]` approximates its first right singular vector.
 
-    W is `[in, out]`, or `[height x width x in, out]` of a convolution. At the singular vector |W u| is the largest
-    singular value, and never is it more. u is kept in "batch_stats": where that is mutable, each call makes one power
-    iteration u <- W' W u / |W' W u| first. The gradient holds u fixed, as it may: there |W u| is at its maximum.
+    W is `[in, out]`, for a convolution `[height x width x in, out]`. |W u| is at most the largest singular value, with
+    equality at the singular vector. "batch_stats" holds u. If the collection is mutable, each call first makes one
+    power iteration u <- W' W u / |W' W u|. The gradient treats u as a constant: at the singular vector |W u| is
+    maximal, so the gradient in u is zero.
 
     Attributes:
-      layer: with a parameter "kernel", whose last axis is the outputs; it keeps its parameters, undivided.
+      layer: a layer with a parameter "kernel" whose last axis is the outputs; its stored parameters stay undivided.
     """
 
     layer: nn.Module
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """The layer's outputs at x."""
+        """Returns the layer's outputs at x."""
         if self.is_initializing():
             self.layer(x)
         params = self.layer.variables["params"]

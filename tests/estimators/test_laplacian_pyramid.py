@@ -127,7 +127,7 @@ def test_plausible_mistakes_are_seen(mistake, check, monkeypatch):
 @pytest.mark.parametrize(
     ("shape", "levels", "message"),
     [
-        ((30, 30, 1), 3, r"3 levels are of images whose height and width are multiples of 4, got \(30, 30\)"),
+        ((30, 30, 1), 3, r"3 levels need images whose height and width are multiples of 4, got \(30, 30\)"),
         ((5, 32, 28, 3), 4, r"multiples of 8, got \(32, 28\)"),
         ((0, 4, 1), 2, r"multiples of 2, got \(0, 4\)"),
         ((28, 28), 2, r"images \[..., height, width, channels\], got shape \(28, 28\)"),

@@ -110,7 +110,7 @@ def test_the_gradient_of_a_difference_of_covariances_is_exact():
         (lambda: raw_moments(X, 0), "order must be an integer of at least 1, got 0"),
         (lambda: central_moments(X, 1.5), "order must be an integer of at least 1, got 1.5"),
         (lambda: moment_difference(X, Y, True), "order must be an integer of at least 1, got True"),
-        (lambda: moment_difference(X, Y, 2, weights=[1.0]), "one for each of 2 moments, got 1"),
+        (lambda: moment_difference(X, Y, 2, weights=[1.0]), "weights must be 2 numbers, one per moment, got 1"),
         (lambda: moment_difference(X, Y[:, :1], 2), r"the same features, got \(2,\) and \(1,\)"),
         (lambda: moment_difference(X, Y + np.inf, 2), "y must be finite: 2 of 2 rows are not, the first is row 0"),
         (lambda: raw_moments(X[:0], 1), "x must have at least 1 points, got 0"),

@@ -147,7 +147,7 @@ def test_no_bound_changes_by_a_tenth_of_a_nat(likelihood):
 
 def test_a_scale_that_is_rounded_would_be_seen(monkeypatch):
     monkeypatch.setattr(
-        "genjax_models.networks.precision._of_layers",
+        "genjax_models.networks.precision._layers_in_bfloat16",
         lambda params: jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), params),
     )
     with pytest.raises(AssertionError):

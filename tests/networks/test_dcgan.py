@@ -57,7 +57,7 @@ def test_images_of_28_32_and_64_pixels_are_doubled_and_halved(size, levels, betw
 @pytest.mark.parametrize(
     ("shape", "channels", "message"),
     [
-        ((28, 28, 1), (8, 4, 2), r"3 levels make images whose height and width are multiples of 8, got \(28, 28\)"),
+        ((28, 28, 1), (8, 4, 2), r"3 levels need images whose height and width are multiples of 8, got \(28, 28\)"),
         ((32, 30, 1), (8, 4), r"multiples of 4, got \(32, 30\)"),
         ((0, 8, 1), (8, 4), r"multiples of 4, got \(0, 8\)"),
         ((28, 28), (8,), r"\(height, width, channels\), got \(28, 28\)"),

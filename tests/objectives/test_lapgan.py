@@ -186,7 +186,7 @@ def test_a_level_learns_what_belongs_to_its_low_pass():
 def test_images_that_the_levels_cannot_halve_are_refused(shape):
     objective = lapgan(model_of())
     wrong = Batch(jnp.zeros((2, *shape)))
-    message = rf"3 levels are of images whose height and width are multiples of 4, got \({shape[0]}, {shape[1]}\)"
+    message = rf"3 levels need images whose height and width are multiples of 4, got \({shape[0]}, {shape[1]}\)"
     with pytest.raises(ValueError, match=message):
         objective.init(KEY, wrong)
     with pytest.raises(ValueError, match=message):

@@ -216,18 +216,26 @@ def name(request):
     return request.param
 
 
+class Programs(NamedTuple):
+    """A trainer compiled once for all tests of a row, and 30 examples."""
+
+    data: Batch
+    init: Callable
+    step: Callable  # refuses to be traced twice
+    run: Callable  # a loop over the data
+
+
 @pytest.fixture(scope="module")
-def looped(name):
-    """A trainer, 30 examples, and a compiled loop over them."""
+def programs(name):
     train = train_of(name)
-    return train, data_for(name, 30), gx.loop_over_data(train, batch_size=12, chunk=50)
-
-
-def test_fault_29_a_python_loop_traces_the_step_once_and_agrees_with_the_compiled_one(looped):
-    train, data, run = looped
     chex.clear_trace_counter()
     step = jax.jit(chex.assert_max_traces(train.step, n=1))
-    state = by_hand = jax.jit(train.init)(KEY, data)
+    return Programs(data_for(name, 30), jax.jit(train.init), step, gx.loop_over_data(train, batch_size=12, chunk=6))
+
+
+def test_fault_29_a_python_loop_traces_the_step_once_and_agrees_with_the_compiled_one(programs):
+    data, init, step, run = programs
+    state = by_hand = init(KEY, data)
     rows = gx.training.batch_rows(state.key, state.step, 6, 30, 12)
     for i in range(6):
         by_hand, last = step(by_hand, jax.tree.map(lambda a, i=i: a[rows[i]], data))
@@ -238,10 +246,12 @@ def test_fault_29_a_python_loop_traces_the_step_once_and_agrees_with_the_compile
     chex.assert_trees_all_close(jax.tree.map(lambda a: a[5], metrics), last, rtol=1e-4, atol=1e-5)
 
 
-def test_after_many_steps_all_is_finite_and_samples_have_the_shape_of_data(name, looped):
-    train, data, run = looped
-    state, metrics = run(jax.jit(train.init)(KEY, data), data, 50)
-    assert int(state.step) == 50
+def test_after_many_steps_all_is_finite_and_samples_have_the_shape_of_data(name, programs):
+    data, init, _, run = programs
+    state = init(KEY, data)
+    for _ in range(8):
+        state, metrics = run(state, data, 6)
+    assert int(state.step) == 48
     chex.assert_tree_all_finite((state.variables, metrics))
     if name == "classifier":
         return  # it draws nothing
@@ -251,19 +261,21 @@ def test_after_many_steps_all_is_finite_and_samples_have_the_shape_of_data(name,
     chex.assert_tree_all_finite(samples)
 
 
-def test_seeds_vmap(name):
+def test_seeds_vmap(name, programs):
+    """Three steps of three members at once."""
+    data, init, step, _ = programs
     train, batch = train_of(name), data_for(name, 12)
-
-    def whole(key):
-        """Three steps from nothing."""
-        step = lambda state, _: train.step(state, batch)
-        return jax.lax.scan(step, train.init(key, batch), None, length=3)[0].variables
-
-    keys = jax.random.split(KEY, 3)
-    together, alone = jax.jit(jax.vmap(whole))(keys), jax.jit(whole)
-    for i, key in enumerate(keys):
-        member = jax.tree.map(lambda a, i=i: a[i], together)
-        chex.assert_trees_all_close(member, alone(key), rtol=1e-4, atol=1e-5)
+    members = [init(key, data) for key in jax.random.split(KEY, 3)]
+    together, all_at_once = (
+        jax.tree.map(lambda *leaves: jnp.stack(leaves), *members),
+        jax.jit(jax.vmap(train.step, (0, None))),
+    )
+    for _ in range(3):
+        together, _ = all_at_once(together, batch)
+        members = [step(member, batch)[0] for member in members]
+    for i, member in enumerate(members):
+        one_of_them = jax.tree.map(lambda a, i=i: a[i], together.variables)
+        chex.assert_trees_all_close(one_of_them, member.variables, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.four_devices
