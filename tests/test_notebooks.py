@@ -13,6 +13,9 @@ SHORTER = {
     r"\bnum_permutations=[\d_]+": "num_permutations=19",
     r"\bannealed\(x, 100\b": "annealed(x, 10",
     r"\(10, 100\)": "(5, 10)",
+    r"\bnodes=301": "nodes=61",
+    r"\bsample_shape=1_024": "sample_shape=256",
+    r"jax\.random\.key\(3\), 200\)": "jax.random.key(3), 9)",
     r"\bsizes = \[[\d, ]+\]": "sizes = [10, 20]",
 }
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))

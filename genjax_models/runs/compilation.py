@@ -25,7 +25,7 @@ def keep_compiled() -> None:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genjax_models" / "compiled"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # this process runs the code that it loads from there
         tempfile.TemporaryFile(dir=folder).close()
-        _tidy(folder)
+        delete_oldest(folder)
     except (OSError, RuntimeError):  # RuntimeError: no home
         return
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
@@ -33,8 +33,8 @@ def keep_compiled() -> None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
 
 
-def _tidy(folder: Path) -> None:
-    """Deletes the oldest files above `_MOST_BYTES`, and files that a killed process left incomplete.
+def delete_oldest(folder: Path) -> None:
+    """Deletes the oldest files of a cache above `_MOST_BYTES`, and files that a killed process left incomplete.
 
     JAX would warn about an incomplete file at every start. JAX's own bound (`jax_compilation_cache_max_size`) takes a
     lock for each file that is read or written, and a process that was stopped while it held it costs all others 10 s a

@@ -71,6 +71,7 @@ def test_what_one_process_compiled_the_next_does_not_also_when_a_third_was_kille
 
 def test_it_is_in_the_users_cache_and_bounded(settings, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", raising=False)
     compilation.keep_compiled()
     assert settings() == (str(tmp_path / "genjax_models" / "compiled"), -1, 0.0, True)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))

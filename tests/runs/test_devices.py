@@ -189,7 +189,7 @@ def test_fault_08_what_devices_cannot_share_is_refused_before_anything_is_made(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("before", "after"), [(4, 1), (1, 4)])
+@pytest.mark.parametrize(("before", "after"), [(4, 1), pytest.param(1, 4, marks=pytest.mark.slow)])
 def test_fault_43_a_run_resumes_on_another_number_of_devices(before, after, base_flags, whole, stopped, tmp_path):
     run = tmp_path / "run"
     stopped([*base_flags, "--devices", str(before), "--run-dir", str(run)])

@@ -181,6 +181,7 @@ def test_a_field_has_a_plain_and_a_dotted_flag_and_both_at_once_are_refused():
     assert not parse_run(Config, ["--data.no-stream"], "toy")[0].data.stream
 
 
+@pytest.mark.slow
 def test_a_script_outside_any_package_is_an_experiment_too(tmp_path):
     """Its runs are brought back from the folder that holds it, and say so elsewhere."""
     source = Path(__file__).read_text().replace("if __name__", "if False and __name__")

@@ -67,7 +67,7 @@ def as_slurm_says(index, port):
 def two(*commands, port=None, slurm=False):
     """Two processes of two devices each, with these commands (None: it does not come); how they ended."""
     port = port or free_port()
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"}
+    flags = {"XLA_FLAGS": os.environ["XLA_FLAGS"].replace("device_count=4", "device_count=2")}
     told = lambda index: ["--processes", "2", "--coordinator", f"localhost:{port}", "--process", str(index)]
     started = [
         subprocess.Popen(

@@ -211,7 +211,16 @@ def train_of(name: str, optimizer=None):
     return gx.trainer(objective, dict.fromkeys(objective.losses, optimizer), **row.options)
 
 
-@pytest.fixture(params=TABLE, scope="module")
+# Rows that differ from others in what a test of their own estimator or network covers.
+VARIATIONS = {
+    *("vae, entropy form, three samples", "vae, discretised logistic", "vae, two stochastic layers", "gmmn, unbiased"),
+    *("gan", "gan, deep convolutional", "lapgan", "adversarial game", "adversarial game, simultaneous"),
+}
+
+
+@pytest.fixture(
+    params=[pytest.param(name, marks=pytest.mark.slow if name in VARIATIONS else ()) for name in TABLE], scope="module"
+)
 def name(request):
     return request.param
 

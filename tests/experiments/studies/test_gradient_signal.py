@@ -108,6 +108,7 @@ def runs(files, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vae", "iwae"])
 def test_the_command_draws_and_prints(runs, name, capsys):
     assert gradient_signal.main([str(runs / name), "--num-samples", "1", "4", "--repeats", "40"]) == 0

@@ -84,6 +84,7 @@ def test_refused_options_give_one_line(run, arguments, words, capsys):
     assert all(word in message for word in words)
 
 
+@pytest.mark.slow
 def test_a_model_of_three_latents_is_refused(files, tmp_path, capsys):
     data = ["--data", str(files / "images.npz"), "--hidden", "4", "--latent", "3", "--steps", "0", "--batch-size", "20"]
     assert train.main(vae.EXPERIMENT, [*data, "--run-dir", str(tmp_path / "run")]) == 0

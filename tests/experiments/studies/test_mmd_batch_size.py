@@ -58,6 +58,7 @@ def test_a_generator_learns_what_its_estimator_prefers():
     assert mean_variance(biased[1]).mean() < 0.85 * mean_variance(unbiased[1]).mean()
 
 
+@pytest.mark.slow
 def test_the_command_measures_draws_and_prints(tmp_path, capsys):
     out = tmp_path / "new" / "picture.png"
     arguments = "--batch-sizes 2 600 --largest-learned 2 --repeats 3 --seeds 2 --steps 3 --out"

@@ -46,6 +46,7 @@ def test_a_generator_learns_the_moments_of_its_objective():
     assert np.trace(first.T @ first) / len(first) < 3  # not 4, which is no part of its objective
 
 
+@pytest.mark.slow
 def test_the_command_measures_draws_and_prints(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(moment_matching, "_SAMPLES", 200)
     monkeypatch.setattr(moment_matching, "_TESTED", 50)

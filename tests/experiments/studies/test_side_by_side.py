@@ -29,6 +29,7 @@ def stored(folder, **fields):
     return folder
 
 
+@pytest.mark.slow
 def test_samples_over_training_are_those_of_the_run(tmp_path):
     """The run is trained again; its last samples are those of the last step, which need not be the best."""
     run = tmp_path / "run"
@@ -92,6 +93,7 @@ def test_mixtures_are_drawn_a_row_each(tmp_path, capsys):
     assert (tmp_path / "new" / "out.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_objectives_are_rows_of_samples_under_data(files, tmp_path):
     flags = [
         "--data",
