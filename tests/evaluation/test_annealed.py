@@ -88,7 +88,7 @@ def test_several_layers_are_annealed_together():
 
     model = LatentVariableModel(lambda k, b: {}, posterior, prior, lambda v, z, label=None: normal(W * z[0], S2**0.5))
     figures = jax.jit(lambda x: annealed_log_likelihood(model, {}, KEY, x, **LONG))(X)
-    np.testing.assert_allclose(figures["lower_bound"], log_p(X), atol=0.15)
+    np.testing.assert_allclose(figures["lower_bound"], log_p(X), atol=0.3)  # 5 standard deviations over 40 keys
 
 
 def test_counts_are_checked():
