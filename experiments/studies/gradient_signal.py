@@ -237,15 +237,16 @@ def picture(num_samples: Sequence[int], signals: Mapping[str, Signal]) -> Figure
 
 def _model_and_batch(options: GradientSignal) -> tuple[LatentVariableModel, Variables, Batch]:
     """Returns the model of the run, its variables, and the first test examples."""
+    import jax
+
     from genjax_models.commands.encoders import label_of, load_encoder_run
-    from genjax_models.types import Batch
 
     run = load_encoder_run(options.run)
     test, n = run.data.test, options.examples
     if n > len(test.x):
         raise InputError(f"examples must be at most {len(test.x)}, the size of the test split, got {n}")
-    label = label_of(run, test)
-    return run.model, run.variables, Batch(test.x[:n], None if label is None else label[:n])
+    batch = jax.tree.map(lambda a: a[:n], test)
+    return run.model, run.variables, batch._replace(label=label_of(run, batch))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

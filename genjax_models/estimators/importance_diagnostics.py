@@ -86,8 +86,8 @@ def _generalised_pareto_shape(log_y: Array) -> Array:
     """Returns the shape by Zhang and Stephens (2009) from logs of excesses y, `[size]`, ascending; -inf does not count.
 
     For b < 1 / max(y) the profile likelihood has the shape k(b) = mean log(1 - b y) and n (log(-b / k) - k - 1) nats;
-    b is averaged over a grid, and k is that of the average. With u = y / max(y) and exp(s) = 1 - b max(y), which is
-    positive, nothing overflows: 1 - b y = (1 - u) + exp(s) u.
+    The estimate is k(b) at the average of b over a grid. With u = y / max(y) and exp(s) = 1 - b max(y) > 0, nothing
+    overflows: 1 - b y = (1 - u) + exp(s) u.
     """
     counts = log_y > -jnp.inf
     n = jnp.sum(counts)

@@ -44,9 +44,9 @@ def bound_gaps(
     for all x.
 
     Adam searches q* from the encoder's q, with a rate that falls to zero along a cosine. It follows the path gradient
-    of L, which has no variance at the posterior. A search that stops too early makes L(q*) too low, and moves a part
-    of the amortisation gap to the approximation gap; so more `steps` should change nothing. L(q) and L(q*) use the same
-    fresh noise, which the search has not used. A log p(x) that is estimated as NLL(k) is too low, and makes the gap and
+    of L, which has no variance at the posterior. A search that stops too early makes L(q*) too low: a part of the
+    amortisation gap then counts as approximation gap. Check that more `steps` change nothing. L(q) and L(q*) use the
+    same fresh noise, not the noise of the search. An estimate of log p(x) by NLL(k) is too low: it makes the gap and
     the approximation gap too small by the same amount.
 
     Args:

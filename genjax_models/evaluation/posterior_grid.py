@@ -89,8 +89,8 @@ class PosteriorGrid(NamedTuple):
     def posterior(self) -> PiecewiseConstant:
         """Returns p(z | x) as a density that is constant in the cell around each node.
 
-        As a proposal its weights differ from p(x) only by the variation of the posterior within a cell. So Eq. (1.17)
-        of the Torralba-Isola-Freeman draft has almost no variance.
+        It is a proposal of almost no variance, Eq. (1.17) of the Torralba-Isola-Freeman draft: its weights differ from
+        p(x) only by the variation of the posterior within a cell.
         """
         return PiecewiseConstant([axis[0] for axis in self.axes], self.spacing, self.log_joint)
 
