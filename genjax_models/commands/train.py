@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from genjax_models.runs.command_line import Options, exit_on_error, parse_run
+from genjax_models.runs.command_line import Options, exit_on_error, parse_options, parse_run
 from genjax_models.runs.protocol import Experiment
 
 
@@ -19,12 +19,15 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     with contextlib.ExitStack() as stack, exit_on_error():
-        config, options = parse_run(experiment.config, arguments, experiment.program)
-        from_process_zero = stack.enter_context(_joined_processes(options))
-        if options.resume:
+        if _resumes(arguments):  # flags then change the stored config, and may not fit the defaults
             from genjax_models.runs.resuming import resumed_config
 
+            options = parse_options(arguments, experiment.program)
+            from_process_zero = stack.enter_context(_joined_processes(options))
             config = resumed_config(experiment, arguments, options, from_process_zero)
+        else:
+            config, options = parse_run(experiment.config, arguments, experiment.program)
+            from_process_zero = stack.enter_context(_joined_processes(options))
         if options.dry_run:
             from genjax_models.runs.dry_run import dry_run
 
@@ -38,6 +41,11 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
             compilation.keep_compiled()
             train(experiment, config, options, shlex.join([*experiment.program.split(), *arguments]), report)
     return 0
+
+
+def _resumes(arguments: Sequence[str]) -> bool:
+    names = [argument.partition("=")[0] for argument in arguments]
+    return "--resume" in names and not {"-h", "--help"} & set(names)
 
 
 @contextlib.contextmanager

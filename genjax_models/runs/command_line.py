@@ -81,9 +81,14 @@ def exit_on_error() -> Iterator[None]:
 
 
 def parse(
-    command: Any, arguments: Sequence[str] | None, program: str, description: str | None, default: Any = None
+    command: Any,
+    arguments: Sequence[str] | None,
+    program: str,
+    description: str | None,
+    default: Any = None,
+    **settings,
 ) -> Any:
-    """Returns the result of `tyro.cli`.
+    """Returns the result of `tyro.cli`, which takes the `settings`.
 
     Raises:
       InputError: the arguments do not fit; one line from tyro's message.
@@ -98,11 +103,21 @@ def parse(
                 description=description,
                 args=arguments,
                 config=(tyro.conf.OmitArgPrefixes,),
+                **settings,
             )
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
         raise InputError(_without_box(errors.getvalue())) from None
+
+
+def parse_options(arguments: Sequence[str], program: str) -> Options:
+    """Returns the options that the arguments name, and ignores the fields of a config among them.
+
+    Raises:
+      InputError: an option has a value that it does not take.
+    """
+    return parse(Options, arguments, program, None, return_unknown_args=True)[0]
 
 
 def parse_run(config: type, arguments: Sequence[str], program: str, default: Any = None) -> tuple[Any, Options]:

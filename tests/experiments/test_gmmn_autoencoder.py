@@ -91,6 +91,14 @@ def test_fault_39_fault_41_stopped_in_either_stage_it_is_the_same_run(run, argum
     assert results[0] == results[1]
 
 
+def test_flags_of_a_resumed_run_change_its_own_config_not_the_defaults(run, capsys):
+    """15 steps are too few for the default `autoencoder_steps`, and enough for the run's own 7."""
+    assert main(gmmn_autoencoder.EXPERIMENT, ["--resume", str(run), "--steps", "15", "--dry-run"]) == 0
+    with pytest.raises(SystemExit, match="2"):
+        main(gmmn_autoencoder.EXPERIMENT, ["--resume", str(run), "--steps", "6", "--dry-run"])
+    assert "steps must be more than the autoencoder_steps 7" in capsys.readouterr().err
+
+
 def test_two_stages_need_steps_for_both():
     for fields, message in [
         ({"autoencoder_steps": 0}, "autoencoder_steps must be an integer of at least 1, got 0"),
