@@ -84,16 +84,17 @@ def saving(arguments: Sequence[str], folder: Path) -> Saving:
     """Runs `experiments.vae` with these arguments in `folder`, and times its saving."""
     import orbax.checkpoint
 
-    from genjax_models.runs import checkpoints, directory, sample_history
+    from genjax_models.runs import checkpoints, sample_history
+    from genjax_models.runs.metrics_file import MetricsFile
 
     places = {
         "checkpoints": (checkpoints, "save"),
         "  arrays": (orbax.checkpoint.Checkpointer, "save"),
-        "  sha256": (checkpoints, "_digest"),
-        "  fsync": (checkpoints, "_sync"),
+        "  sha256": (checkpoints, "digest_of_file"),
+        "  fsync": (checkpoints, "sync"),
         "  deletion": (shutil, "rmtree"),
         "pictures": (sample_history.SampleHistory, "append"),
-        "rows": (directory, "append_row"),
+        "rows": (MetricsFile, "append"),
     }
     with timed(places) as parts, contextlib.redirect_stdout(sys.stderr):
         started = time.perf_counter()

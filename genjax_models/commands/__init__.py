@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 COMMANDS = {
     "sample": "Draw from a finished run into a PNG file.",
+    "check": "List the damage of a run: files that were lost or changed.",
     "compare": "Write one page that compares runs: settings, curves, results and pictures.",
     "export": "Write a finished run as safetensors and StableHLO files.",
     "likelihood": "Estimate the log-likelihood of test data under a finished run.",

@@ -1,7 +1,6 @@
 """The final evaluation: the best checkpoint on the test split, in `result.json` and `report.html`."""
 
 import dataclasses
-import json
 import math
 
 import jax
@@ -63,12 +62,12 @@ def report_run(run: Run, data: Prepared, fit: Fit) -> str:
     all_pictures = [*run.samples.pictures(int(fit.state.step)), curves, *figures]
     for picture in all_pictures:
         (folder / "figures" / f"{picture.name}.png").write_bytes(picture.png)
-    environment = json.loads((folder / "environment.json").read_text())
+    environment = directory.read_environment(folder)
     page = Page(
         title=run.experiment.title,
         summary=f"{config.data}, {config.training.steps:,} steps of {config.training.batch_size} examples, seed"
         f" {config.seed}. Results: test split, at step {test['step']:,}, the best on the validation split.",
-        command=environment.pop("command"),
+        command=environment.pop("command", ""),
         results=_results(metric, test, fit),
         findings=sentences,
         pictures=all_pictures,

@@ -1,6 +1,5 @@
 """Reads the directory of a run, finished or not, for the comparison of runs."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any, NamedTuple
 
 from genjax_models.errors import InputError
 from genjax_models.runs import directory
+from genjax_models.runs.metrics_file import read_rows
 from genjax_models.runs.protocol import Experiment
 
 _REDRAWN = ("curves",)  # the comparison draws the curves of all runs in one figure
@@ -51,7 +51,7 @@ def read_run(path: Path, experiment: Experiment, name: str) -> StoredRun:
     numbered = {stem: file for stem, file in files.items() if re.fullmatch(r"samples_\d+", stem)}
     pictures = {stem: file for stem, file in files.items() if stem == "samples" or not re.match(r"samples?_\d", stem)}
     config = dict(directory.flat(directory.read_config_json(path)["config"]))
-    history, test, samples_step = _rows(path / "metrics.jsonl"), _test(path / "result.json"), None
+    history, test, samples_step = read_rows(path / "metrics.jsonl"), _test(path / "result.json"), None
     if history and history[-1]["step"] < int(config.get("training.steps", 0)):
         test = None  # it is older than the resumed, longer run
     if test is None and numbered:
@@ -61,7 +61,7 @@ def read_run(path: Path, experiment: Experiment, name: str) -> StoredRun:
         name=name,
         experiment=experiment,
         config=config,
-        environment=dict(directory.flat(_json(path / "environment.json") or {})),
+        environment=dict(directory.flat(directory.read_environment(path))),
         history=history,
         test=test,
         pictures={stem: file.read_bytes() for stem, file in pictures.items() if stem not in _REDRAWN},
@@ -71,37 +71,11 @@ def read_run(path: Path, experiment: Experiment, name: str) -> StoredRun:
 
 def _test(path: Path) -> dict[str, Any] | None:
     """Returns the results in `result.json`; None if the file is absent."""
-    result = _json(path)
-    if result is None:
+    try:
+        result = directory.read_object(path)
+    except FileNotFoundError:
         return None
     test = result.get("test")
     if not (isinstance(test, dict) and "step" in test):
         raise InputError(f"{path}: is damaged, it has no results of the test split")
     return test
-
-
-def _json(path: Path) -> dict[str, Any] | None:
-    try:
-        value = json.loads(path.read_text())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from error
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: is damaged, it holds no object")
-    return value
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    """Returns the rows of `metrics.jsonl`, without a last line that is not complete yet."""
-    if not path.exists():
-        return []
-    rows = []
-    for number, line in enumerate(path.read_text().splitlines(keepends=True), 1):
-        if line.endswith("\n"):
-            try:
-                row = json.loads(line)
-                rows.append({"step": int(row["step"]), "split": str(row["split"]), **row})
-            except (ValueError, KeyError, TypeError) as error:
-                raise InputError(f"{path}: line {number} is damaged ({type(error).__name__}: {error})") from error
-    return rows

@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ import orbax.checkpoint
 
 from genjax_models.errors import CheckpointError, DamagedError
 from genjax_models.runs import keys
+from genjax_models.runs.directory import sync
 from genjax_models.types import TrainState
 
 FORMAT = 1
@@ -68,14 +70,13 @@ def save(folder: Path, state: TrainState, *, score: float | None, about: Mapping
         "score": score if score is not None and math.isfinite(score) else None,
         "about": dict(about),
         "leaves": _leaves(state),
-        "files": {name: _digest(partial / name) for name in _files(partial)},
+        "files": {name: digest_of_file(partial / name) for name in _files(partial)},
     }
     (partial / _MANIFEST).write_text(json.dumps({**manifest, "digest": _digest_of(manifest)}, indent=1))
-    for name in _files(partial):
-        _sync(partial / name)
-    _sync(partial)
+    for path in (partial, *partial.rglob("*")):
+        sync(path)
     os.rename(partial, place)
-    _sync(folder)
+    sync(folder)
     kept = steps(folder)
     best = _best(folder, on_damage=lambda error: None)  # `restore` reports damage
     for other in kept:
@@ -111,10 +112,10 @@ def restore_newest(
 ) -> tuple[TrainState, dict[str, Any]]:
     """Returns the newest undamaged state, and "about" of its manifest.
 
-    Each newer checkpoint is damaged: `on_damage` gets its error, and it is renamed to `<step>.damaged`.
+    Damaged checkpoints are renamed to `<step>.damaged`, and `on_damage` gets their errors.
 
     Raises:
-      DamagedError: all checkpoints are damaged; the error of the newest.
+      DamagedError: all checkpoints are damaged; the error of the newest. Nothing is renamed then.
       CheckpointError: there is no checkpoint, or it has another model or a newer format. Nothing is renamed then.
     """
     (restored,) = restore_all([folder], like, on_damage)
@@ -129,42 +130,55 @@ def restore_all(
     Newer checkpoints are deleted, so that all members resume from one step: a process may have been killed after it
     saved some members and before it saved the others.
     """
-    folders, errors = [folder.resolve() for folder in folders], []
-
-    def undamaged(place: Path) -> tuple[TrainState, dict[str, Any]] | None:
+    folders = [folder.resolve() for folder in folders]
+    errors: dict[Path, DamagedError] = {}
+    for place in (folder / f"{step:08d}" for folder in folders for step in steps(folder)):
         try:
-            return _verified(place, like)
+            verified_manifest(place)
         except DamagedError as error:
-            errors.append(error)
-            on_damage(error)
-            aside = place.with_name(f"{place.name}.damaged")
-            shutil.rmtree(aside, ignore_errors=True)
-            place.rename(aside)
-
-    for step in sorted(set.intersection(*(set(steps(folder)) for folder in folders)), reverse=True):
-        restored = [pair for folder in folders if (pair := undamaged(folder / f"{step:08d}"))]
-        if len(restored) == len(folders):
-            for folder in folders:
-                for newer in (other for other in steps(folder) if other > step):
-                    _delete(folder / f"{newer:08d}")
-            return restored
-    reason = "holds no checkpoint" if len(folders) == 1 else "and the other members hold no checkpoint of one step"
-    raise errors[0] if errors else CheckpointError(f"{folders[0]} {reason}")
+            errors[place] = error
+    undamaged = [{step for step in steps(folder) if folder / f"{step:08d}" not in errors} for folder in folders]
+    common = set.intersection(*undamaged)
+    if not common:
+        reason = "holds no checkpoint" if len(folders) == 1 else "and the other members hold no checkpoint of one step"
+        raise errors[max(errors)] if errors else CheckpointError(f"{folders[0]} {reason}")
+    newest = max(common)
+    restored = [_verified(folder / f"{newest:08d}", like) for folder in folders]
+    for place, error in errors.items():
+        on_damage(error)
+        aside = place.with_name(f"{place.name}.damaged")
+        shutil.rmtree(aside, ignore_errors=True)
+        place.rename(aside)
+    for folder in folders:
+        for newer in (other for other in steps(folder) if other > newest):
+            _delete(folder / f"{newer:08d}")
+    return restored
 
 
 def clean(folder: Path) -> None:
     """Deletes what an interrupted save has left: the process was killed, or the disk was full."""
     for leftover in folder.glob("*.partial"):
-        shutil.rmtree(leftover)
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
 
 
-def _verified(place: Path, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
+def verified_manifest(place: Path) -> dict[str, Any]:
+    """Returns the manifest of a checkpoint, whose files all have the bytes that were saved.
+
+    Raises:
+      CheckpointError: a file is absent or damaged (DamagedError), or its format is newer.
+    """
     manifest = read_manifest(place)
-    digests = {name: _digest(place / name) for name in _files(place) if name != _MANIFEST}
+    digests = {name: digest_of_file(place / name) for name in _files(place) if name != _MANIFEST}
     for name, digest in manifest["files"].items():
         if digests.get(name) != digest:
             fault = "is missing" if name not in digests else "is damaged: its sha256 differs from the manifest"
             raise DamagedError(f"{place / name} {fault}")
+    return manifest
+
+
+def _verified(place: Path, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
+    manifest = verified_manifest(place)
     expected = _leaves(like)
     if differences := [
         f"{name}: checkpoint has {manifest['leaves'].get(name, 'nothing')}, model has {expected.get(name, 'nothing')}"
@@ -185,10 +199,10 @@ def read_manifest(place: Path) -> dict[str, Any]:
     """
     path = place / _MANIFEST
     try:
-        manifest = json.loads(path.read_text())
+        manifest = json.loads(path.read_bytes())
         digest = manifest.pop("digest")
         version = int(manifest["format"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise DamagedError(f"{path} cannot be read ({type(error).__name__}: {error})") from error
     if version > FORMAT:
         raise CheckpointError(f"{path} has format {version}; this version reads up to {FORMAT}")
@@ -197,9 +211,15 @@ def read_manifest(place: Path) -> dict[str, Any]:
     return manifest
 
 
+def manifest_of(folder: Path, which: Literal["best", "last"]) -> dict[str, Any]:
+    """Returns the manifest of the best or the last checkpoint of `folder`; raises as `restore`."""
+    return read_manifest(folder / f"{_choose(folder, which):08d}")
+
+
 def steps(folder: Path) -> list[int]:
     """Returns the steps of the checkpoints in `folder`, in ascending order."""
-    return sorted(int(path.name) for path in folder.glob("[0-9]*") if path.name.isdigit())
+    named = (path for path in folder.glob("[0-9]*") if re.fullmatch(r"[0-9]{8,}", path.name))
+    return sorted(int(path.name) for path in named if path.is_dir() and f"{int(path.name):08d}" == path.name)
 
 
 def _choose(folder: Path, which: str) -> int:
@@ -247,18 +267,11 @@ def _files(place: Path) -> list[str]:
     return sorted(str(path.relative_to(place)) for path in place.rglob("*") if path.is_file())
 
 
-def _digest(path: Path) -> str:
+def digest_of_file(path: Path) -> str:
+    """Returns the sha256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digest_of(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

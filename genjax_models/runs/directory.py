@@ -29,7 +29,9 @@ import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
+
+import typeguard
 
 from genjax_models.errors import InputError
 from genjax_models.runs import lock
@@ -95,9 +97,10 @@ def _make_way(path: Path, overwrite: bool) -> None:
         raise InputError(f"--run-dir {path}: is a file; name a directory")
     if not any(path.iterdir()):
         return
+    never_begun = {entry.name for entry in path.iterdir()} <= {lock.NAME, "figures"}  # killed before its config
     if not overwrite:
         raise InputError(f"--run-dir {path}: exists already; name another, or replace it with --overwrite")
-    if not ((path / "config.json").is_file() or (path / MEMBERS).is_file()):
+    if not (never_begun or (path / "config.json").is_file() or (path / MEMBERS).is_file()):
         raise InputError(f"--run-dir {path}: holds no run (no config.json); --overwrite replaces only runs")
     with contextlib.ExitStack() as locks:
         for folder in (path, *(config.parent for config in path.glob("*/config.json"))):
@@ -111,38 +114,56 @@ def _make_way(path: Path, overwrite: bool) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes a JSON document, whole or not at all."""
+    write_text(path, json.dumps(value, indent=2, default=str) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file, whole or not at all, and waits until it is on disk."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(value, indent=2, default=str) + "\n")
+    partial.unlink(missing_ok=True)
+    with partial.open("x", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(partial, path)
+    sync(path.parent)
 
 
-def append_row(path: Path, row: Mapping[str, Any]) -> None:
-    """Appends a line to `metrics.jsonl`."""
-    with path.open("a") as file:
-        file.write(json.dumps(row) + "\n")
+def sync(path: Path) -> None:
+    """Waits until a file, or the names in a folder, are on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
-def cut_rows(path: Path, step: int) -> list[dict[str, Any]]:
-    """Cuts `metrics.jsonl` after the rows of steps up to `step`, and returns them.
+def read_object(path: Path) -> dict[str, Any]:
+    """Returns the JSON object in a file.
 
-    A last line that a killed process left unfinished is cut off too.
+    Raises:
+      FileNotFoundError: there is no such file.
+      InputError: the file cannot be read, or holds no JSON object.
     """
-    rows = []
-    for line in path.read_text().splitlines() if path.exists() else ():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
-    rows = [row for row in rows if row["step"] <= step]
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    os.replace(partial, path)
-    return rows
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: is damaged, it holds no JSON object")
+    return value
 
 
 def config_as_json(module: str, config: Any) -> dict[str, Any]:
     """Returns the content of `config.json`: the format, the dotted name of the experiment's module, and the config."""
     return {"format": FORMAT, "experiment": module, "config": dataclasses.asdict(config)}
+
+
+def json_of(value: Any) -> Any:
+    """Returns a value as it is after it was written to JSON and read: tuples are lists."""
+    return json.loads(json.dumps(value, default=str))
 
 
 def read_config(run: Path | str, config_class: type, module: str | None = None, file: str = "config.json") -> Any:
@@ -172,6 +193,9 @@ def read_members(run: Path | str) -> Members:
     members = read_config_json(run, MEMBERS).get("members")
     if not isinstance(members, dict) or not members:
         raise InputError(f"{Path(run) / MEMBERS}: is damaged, it names no members")
+    for name, values in members.items():
+        if not name or Path(name).name != name or not isinstance(values, dict):
+            raise InputError(f"{Path(run) / MEMBERS}: is damaged, the member {name!r} has no fields")
     return members
 
 
@@ -183,14 +207,12 @@ def read_config_json(run: Path | str, file: str = "config.json") -> dict[str, An
     """
     path = Path(run) / file
     try:
-        stored = json.loads(path.read_text())
+        stored = read_object(path)
     except FileNotFoundError as error:
         if (Path(run) / MEMBERS).exists():
             raise InputError(f"{run}: holds several runs; name one, {', '.join(read_members(run))}") from error
         raise InputError(f"{run}: holds no run (no {file})") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from error
-    if not isinstance(stored, dict) or not {"experiment", "config"} <= set(stored):
+    if not (isinstance(stored.get("experiment"), str) and isinstance(stored.get("config"), dict)):
         raise InputError(f"{path}: is damaged, it names no experiment and config")
     version = stored.get("format", 1)
     if version == 1:
@@ -203,22 +225,28 @@ def read_config_json(run: Path | str, file: str = "config.json") -> dict[str, An
 def read_environment(run: Path | str) -> dict[str, Any]:
     """Returns the content of `environment.json`; {} if it is absent or damaged."""
     try:
-        stored = json.loads((Path(run) / "environment.json").read_text())
-    except (OSError, ValueError):
+        return read_object(Path(run) / "environment.json")
+    except (FileNotFoundError, InputError):
         return {}
-    return stored if isinstance(stored, dict) else {}
 
 
 def _from_dict(config_class: type, values: Mapping[str, Any], path: Path) -> Any:
-    fields = {field.name: field for field in dataclasses.fields(config_class)}
+    fields, types = {field.name: field for field in dataclasses.fields(config_class)}, get_type_hints(config_class)
     if unknown := sorted(set(values) - set(fields)):
         raise InputError(f"{path}: has fields {unknown} that {config_class.__module__} does not have")
     arguments = {}
     for name, value in values.items():
         default = fields[name].default
         if dataclasses.is_dataclass(default):
+            if not isinstance(value, Mapping):
+                raise InputError(f"{path}: {name} must be a group of fields, got {value!r}")
             value = _from_dict(type(default), value, path)
-        arguments[name] = tuple(value) if isinstance(value, list) else value
+        value = tuple(value) if isinstance(value, list) else value
+        try:
+            typeguard.check_type(value, types[name])
+        except typeguard.TypeCheckError as error:
+            raise InputError(f"{path}: {name} has a value of another type: {error}") from error
+        arguments[name] = value
     return config_class(**arguments)
 
 

@@ -1,6 +1,7 @@
 """The engine: runs an experiment from its config to its checkpoints; the members of a sweep share one program."""
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -155,13 +156,14 @@ def _folder(experiment: Experiment, options: Options) -> Path:
     return directory.create(options.run_dir, experiment.name, overwrite=options.overwrite)
 
 
-def _lock(folder: Path, runs: Sequence[Run], locks: contextlib.ExitStack) -> None:
+def _lock(folder: Path, runs: list[Run], locks: contextlib.ExitStack) -> None:
     """Locks the directory of all members, then makes and locks the members' directories."""
-    locks.enter_context(lock.locked(folder))
-    for run in runs:
+    check = locks.enter_context(lock.locked(folder))
+    for i, run in enumerate(runs):
         (run.folder / "figures").mkdir(parents=True, exist_ok=True)
         if run.folder != folder:
-            locks.enter_context(lock.locked(run.folder))
+            check = locks.enter_context(lock.locked(run.folder))
+        runs[i] = dataclasses.replace(run, check_lock=check)
 
 
 def _begin(config: Any, members: Members, folder: Path, runs: Sequence[Run], command: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from genjax_models.errors import InputError
 from genjax_models.runs import checkpoints, directory
+from genjax_models.runs.damage import check_config
 from genjax_models.runs.evaluation import players_for_sampling
 from genjax_models.runs.protocol import Experiment, System
 from genjax_models.runs.shapes import state_shape
@@ -65,6 +66,11 @@ def load_run(path: Path | str, checkpoint: Literal["best", "last"] = "best", *, 
     path = Path(path)
     experiment = experiment_of(path)
     config = directory.read_config(path, experiment.config, experiment.module)
+    check_config(
+        directory.read_config_json(path),
+        checkpoints.manifest_of(path / "checkpoints", checkpoint),
+        path / "config.json",
+    )
     system = experiment.build(config)
     state = checkpoints.restore(path / "checkpoints", state_shape(system.trainer, config.data.shape), which=checkpoint)
     prepared = system.prepare(config.load()[1]) if data else None

@@ -4,7 +4,7 @@ import contextlib
 import fcntl
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from genjax_models.errors import InputError
@@ -13,20 +13,37 @@ NAME = ".lock"
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Locks `folder` inside the block. The operating system releases the lock if the process ends, even by SIGKILL.
+def locked(folder: Path) -> Iterator[Callable[[], None]]:
+    """Locks `folder` inside the block; yields a function that checks that the lock still holds.
+
+    The operating system releases the lock if the process ends, even by SIGKILL. The check raises OSError if the folder
+    was moved or replaced: another process may then write to its path.
 
     Raises:
-      InputError: another process holds the lock; names that process.
+      InputError: another process holds the lock (names that process), or the file of the lock cannot be opened.
     """
-    with (folder / NAME).open("a+") as file:
+    path = folder / NAME
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be opened ({error.strerror})") from error
+    with open(descriptor, "r+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            file.seek(0)
             owner = file.read().strip() or "another process"
             raise InputError(f"{folder}: is in use by {owner}") from error
         file.truncate(0)
         file.write(f"process {os.getpid()} on {platform.node()}\n")
         file.flush()
-        yield
+        own = os.fstat(file.fileno())
+
+        def check() -> None:
+            try:
+                same = os.path.samestat(os.lstat(path), own)
+            except FileNotFoundError:
+                same = False
+            if not same:
+                raise OSError(f"{folder}: was moved or replaced since this run began; nothing more is written")
+
+        yield check

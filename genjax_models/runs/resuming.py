@@ -12,13 +12,12 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from genjax_models.errors import CheckpointError, InputError
 from genjax_models.runs import checkpoints, directory, processes
 from genjax_models.runs.command_line import Options, parse_run
+from genjax_models.runs.damage import MAY_CHANGE, check_config, damages
 from genjax_models.runs.history import Progress
+from genjax_models.runs.metrics_file import read_rows
 from genjax_models.runs.protocol import Experiment
 from genjax_models.runs.run import Run
 from genjax_models.runs.shapes import state_shape
-
-# A resumed run may be longer, or evaluate and log at other intervals.
-_MAY_CHANGE = {"training.steps", "training.evaluate_every", "training.log_every"}
 
 
 def resumed_config(
@@ -34,6 +33,7 @@ def resumed_config(
     if options.seeds is not None or options.sweep:
         raise InputError("--resume excludes --seeds and --sweep: a run resumes with its own members")
     run = cast(Path, options.resume)
+    from_process_zero(lambda: _check(run))
     file = from_process_zero(lambda: directory.MEMBERS if (run / directory.MEMBERS).exists() else "config.json")
     stored = directory.as_config(
         from_process_zero(lambda: directory.read_config_json(run, file)),
@@ -43,16 +43,26 @@ def resumed_config(
     )
     config, _ = parse_run(experiment.config, arguments, experiment.program, stored)
     before, after = (dict(directory.flat(dataclasses.asdict(c))) for c in (stored, config))
-    changed = [name for name in before if before[name] != after[name] and name not in _MAY_CHANGE]
+    changed = [name for name in before if before[name] != after[name] and name not in MAY_CHANGE]
     if changed:
         differences = "; ".join(f"{name} is {before[name]}, the flag says {after[name]}" for name in changed)
-        raise InputError(f"--resume {run}: {differences}. Only {', '.join(sorted(_MAY_CHANGE))} may change")
+        raise InputError(f"--resume {run}: {differences}. Only {', '.join(sorted(MAY_CHANGE))} may change")
     if config.training.steps != stored.training.steps and config.optimizer.schedule != "constant":
         raise InputError(
             f"--resume {run}: steps cannot change from {stored.training.steps} to {config.training.steps}: they shape"
             f" the {config.optimizer.schedule} schedule of the learning rate"
         )
     return config
+
+
+def _check(run: Path) -> None:
+    """Refuses a run whose damage cannot be made good."""
+    fatal = [damage for damage in damages(run) if damage.fatal]
+    if fatal:
+        more = f", and {len(fatal) - 1} more (genjax-models check {run} lists all)" if len(fatal) > 1 else ""
+        raise CheckpointError(
+            f"--resume {run}: cannot resume: {fatal[0]}{more}; to start over: --run-dir {run} --overwrite"
+        )
 
 
 def starts(runs: list[Run], mesh: Mesh | None) -> list[Progress] | None:
@@ -70,18 +80,18 @@ def starts(runs: list[Run], mesh: Mesh | None) -> list[Progress] | None:
 def _newest(runs: list[Run], mesh: Mesh | None) -> list[Progress] | None:
     """Returns the progress at the newest step at which every run has an undamaged checkpoint; cuts the metrics there.
 
-    Returns None if the runs were killed before their first checkpoint; they then start again.
+    Returns None if the runs were killed before their first checkpoint, at step 0; they then begin.
     """
     folders = [run.folder / "checkpoints" for run in runs]
     for folder in folders:
         checkpoints.clean(folder)
     if not all(map(checkpoints.steps, folders)) and all(checkpoints.steps(folder) in ([], [0]) for folder in folders):
         for run in runs:
-            directory.cut_rows(run.folder / "metrics.jsonl", -1)
+            run.metrics.begin([])
         return None
 
     def warn(error: CheckpointError) -> None:
-        print(f"warning: {error}; an older checkpoint is used", file=sys.stderr)
+        print(f"warning: {error}; it is put aside, and another checkpoint is used", file=sys.stderr)
 
     shape = state_shape(runs[0].system.trainer, runs[0].config.data.shape)
     progress = []
@@ -90,6 +100,12 @@ def _newest(runs: list[Run], mesh: Mesh | None) -> list[Progress] | None:
             raise InputError(f"--resume {run.folder}: {run.config.data} has changed since the run began")
         if mesh is not None and not mesh.is_multi_process:
             state = jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
-        rows = directory.cut_rows(run.folder / "metrics.jsonl", int(state.step))
+        check_config(directory.json_of(run.about), {"about": about}, run.folder / "config.json")
+        record = about["record"]
+        rows = read_rows(run.metrics.path, record["rows"])
+        run.metrics.begin(rows)
+        run.samples.resume(record["samples"])
+        if directory.read_environment(run.folder) != record["environment"]:
+            directory.write_json(run.folder / "environment.json", record["environment"])
         progress.append(Progress(state, rows, about["pending"], about.get("position")))
     return progress

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from genjax_models.runs.fields import replaced, unchecked
 from genjax_models.runs.history import Listeners, Progress, Row
 from genjax_models.runs.logs import Member
 from genjax_models.runs.members import Members, values_of
+from genjax_models.runs.metrics_file import MetricsFile
 from genjax_models.runs.protocol import Experiment, System
 from genjax_models.runs.sample_history import SampleHistory, fixed_noise_draw
 from genjax_models.types import Tracer, Trainer
@@ -22,6 +23,7 @@ class Run:
     """A member of an experiment; an only member has the name "".
 
     `values` are the numbers of a sweep. `about` is stored in manifests: experiment, config and digest of the data.
+    `check_lock` raises OSError if the directory is no longer the one that was locked.
     """
 
     experiment: Experiment
@@ -32,6 +34,8 @@ class Run:
     folder: Path
     about: Mapping[str, Any]
     samples: SampleHistory
+    metrics: MetricsFile
+    check_lock: Callable[[], None] = lambda: None
 
     def begin(self, command: str) -> None:
         """Writes the config, and the environment of the first start."""
@@ -44,14 +48,25 @@ class Run:
         metric = self.experiment.metric
         value = row.get(metric.name)
         score = value if value is None or metric.higher_is_better else -value
-        about = {**self.about, "pending": progress.pending, "position": progress.position}
+        self.check_lock()
+        record = {
+            "rows": self.metrics.count,
+            "digest": self.metrics.digest,
+            "environment": directory.read_environment(self.folder),
+            "samples": self.samples.digests,
+        }
+        about = {**self.about, "pending": progress.pending, "position": progress.position, "record": record}
+        self.metrics.sync()  # what the manifest counts on is on disk before it
+        self.samples.sync()
+        directory.sync(self.folder)
         checkpoints.save(self.folder / "checkpoints", progress.state, score=score, about=about)
 
     def member(self, start: Progress | None) -> Member:
         """Returns the member that `fit_members` trains; it writes metrics, samples and checkpoints."""
 
         def on_metrics(row: Row) -> None:
-            directory.append_row(self.folder / "metrics.jsonl", row)
+            self.check_lock()
+            self.metrics.append(row)
 
         def on_evaluation(progress: Progress, row: Row) -> None:
             self.samples.append(progress.state)
@@ -92,5 +107,6 @@ def runs_of(systems: Systems, members: Members, folder: Path, data_digest: str) 
         system, place = systems(values), folder / name
         about = directory.config_as_json(experiment.module, config) | {"data": data_digest}
         samples = SampleHistory(draw(tuple(values.items())), place / "figures", experiment.caption, system.range)
-        runs.append(Run(experiment, name, config, values, system, place, about, samples))
+        metrics = MetricsFile(place / "metrics.jsonl")
+        runs.append(Run(experiment, name, config, values, system, place, about, samples, metrics))
     return runs

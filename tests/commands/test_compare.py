@@ -17,6 +17,7 @@ from genjax_models.reports.stored_run import read_run
 from genjax_models.runs import directory
 from genjax_models.runs.fields import replaced
 from genjax_models.runs.loading import experiment_of
+from genjax_models.runs.metrics_file import MetricsFile
 
 STEPS = (0, 10, 20)
 
@@ -41,10 +42,11 @@ def write(path, module=vae, bounds=(-9.0, -5.0, -3.0), test=(-3.5, 0.25), drawn=
     directory.write_json(path / "config.json", directory.config_as_json(experiment.module, config_of(module, fields)))
     environment = {"command": f"{experiment.program} --run-dir {path.name}", "versions": {"jax": "0.1"}}
     directory.write_json(path / "environment.json", environment)
+    metrics = MetricsFile(path / "metrics.jsonl")
     for step, bound in zip(STEPS, bounds, strict=False):
-        directory.append_row(path / "metrics.jsonl", {"step": step, "split": "train", f"{name}/loss": -bound})
+        metrics.append({"step": step, "split": "train", f"{name}/loss": -bound})
         row = {"step": step, "split": "validation", metric: bound, f"{metric}_se": 0.5}
-        directory.append_row(path / "metrics.jsonl", row)
+        metrics.append(row)
     if test:
         result = {"step": STEPS[-1], "split": "test", metric: test[0], f"{metric}_se": test[1]}
         directory.write_json(path / "result.json", {"test": result, "findings": [], "seconds": {}})

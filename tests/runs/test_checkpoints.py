@@ -293,7 +293,7 @@ def test_fault_40_a_save_that_fails_leaves_the_last_good_checkpoint(folder, trai
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints, "_sync", full)
+        patch.setattr(checkpoints, "sync", full)
         with pytest.raises(OSError, match="No space"):
             checkpoints.save(folder, at(trained[2], 5), score=9.0, about={})
     assert int(checkpoints.restore(folder, shape_of(trained[0]), "best").step) == 3

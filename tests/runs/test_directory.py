@@ -12,6 +12,7 @@ from experiments import autoencoder, vae
 from genjax_models.errors import InputError
 from genjax_models.runs import directory
 from genjax_models.runs.configuration import Training
+from genjax_models.runs.metrics_file import MetricsFile
 from genjax_models.systems.groups import Likelihood, Networks, Optimizer
 from genjax_models.systems.settings import Data
 
@@ -98,7 +99,7 @@ def test_an_empty_folder_is_taken(tmp_path):
 def test_fault_45_a_run_is_replaced_only_when_asked_to_and_then_whole(tmp_path):
     run = directory.create(tmp_path / "run", "vae")
     directory.write_json(run / "config.json", {})
-    directory.append_row(run / "metrics.jsonl", {"step": 1})
+    MetricsFile(run / "metrics.jsonl").append({"step": 1})
     with pytest.raises(InputError, match=r"exists already.*--overwrite"):
         directory.create(run, "vae")
     assert (run / "metrics.jsonl").is_file()
@@ -213,9 +214,9 @@ def test_json_is_replaced_whole_or_not_at_all(tmp_path):
 
 
 def test_rows_are_appended_one_a_line(tmp_path):
-    rows = [{"step": 1, "loss": 0.1}, {"step": 2, "loss": 1e-30}]
+    rows, metrics = [{"step": 1, "loss": 0.1}, {"step": 2, "loss": 1e-30}], MetricsFile(tmp_path / "metrics.jsonl")
     for row in rows:
-        directory.append_row(tmp_path / "metrics.jsonl", row)
+        metrics.append(row)
     assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == rows
 
 

@@ -217,14 +217,10 @@ def test_fault_46_a_run_that_cannot_be_written_to_is_not_resumed(whole, tmp_path
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
-def test_resuming_on_other_data_is_refused(whole, tmp_path, capsys):
+def test_resuming_on_other_data_is_refused(whole, tmp_path, capsys, monkeypatch):
     run = tmp_path / "run"
     subprocess.run(["cp", "-r", str(whole), str(run)], check=True)
-    stored = json.loads((run / "config.json").read_text())
-    other = tmp_path / "other.npz"
-    np.savez(other, x=np.random.RandomState(1).randint(0, 256, (60, 6, 6, 1), np.uint8))
-    stored["config"]["data"]["name"] = str(other)
-    (run / "config.json").write_text(json.dumps(stored))
+    monkeypatch.setattr(engine, "fingerprint", lambda dataset: "of other examples")
     with pytest.raises(SystemExit, match="2"):
         main(vae.EXPERIMENT, ["--resume", str(run)])
     assert "has changed since the run began" in capsys.readouterr().err
@@ -241,7 +237,7 @@ def test_fault_30_a_damaged_checkpoint_is_reported_and_an_older_one_is_used(whol
     assert main(vae.EXPERIMENT, ["--resume", str(run)]) == 0
     stderr = capsys.readouterr().err
     assert f"warning: {victim} is damaged" in stderr
-    assert "an older checkpoint is used" in stderr
+    assert "another checkpoint is used" in stderr
     assert (run / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
 
 

@@ -173,7 +173,7 @@ def test_a_member_whose_directory_is_gone_is_not_begun_again(runs, tmp_path, cap
     os.system(f"cp -r {runs / 'both'} {tmp_path / 'run'}; rm -r {tmp_path / 'run' / 'seed_3' / 'checkpoints'}")
     with pytest.raises(SystemExit, match="2"):
         main(vae.EXPERIMENT, ["--resume", str(tmp_path / "run")])
-    assert "hold no checkpoint of one step" in capsys.readouterr().err
+    assert "seed_3/checkpoints: holds no undamaged checkpoint of a run that has started" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
