@@ -8,6 +8,8 @@ from typing import Any
 
 from genjax_models.runs.command_line import Options, exit_on_error, parse_options, parse_run
 from genjax_models.runs.protocol import Experiment
+from genjax_models.runs.signals import ending_in_one_line
+from genjax_models.runs.streams import best_effort_output
 
 
 def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
@@ -18,7 +20,7 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
       because a loss was not finite, or memory or the disk was full.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    with contextlib.ExitStack() as stack, exit_on_error():
+    with best_effort_output(), contextlib.ExitStack() as stack, exit_on_error(), ending_in_one_line():
         if _resumes(arguments):  # flags then change the stored config, and may not fit the defaults
             from genjax_models.runs.resuming import resumed_config
 

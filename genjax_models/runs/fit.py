@@ -19,9 +19,10 @@ from genjax_models.runs import processes
 from genjax_models.runs.configuration import Training, seed_in_range
 from genjax_models.runs.evaluation import Evaluate, block_until_ready
 from genjax_models.runs.feed import Feed, feed_of, replicated
-from genjax_models.runs.history import BestEffortStream, Listeners, Log, Progress, Row, prefix, summary
+from genjax_models.runs.history import Listeners, Log, Progress, Row, prefix, summary
 from genjax_models.runs.logs import Logs, Member, split_members, split_metrics
 from genjax_models.runs.sharing import check_shares, check_streamed
+from genjax_models.runs.streams import BestEffortStream
 from genjax_models.training import data_parallel, first_failure, loop_over_data, vmapped
 from genjax_models.types import Batch, Metrics, Trainer, TrainState
 

@@ -1,13 +1,13 @@
 """The history of a run, whose rows do not depend on the chunks of the loop, and the progress from which it resumes."""
 
-import contextlib
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from genjax_models.evaluation.symptoms import new_symptoms
+from genjax_models.runs.streams import BestEffortStream
 from genjax_models.types import Metrics, TrainState
 
 Row = dict[str, Any]
@@ -26,27 +26,6 @@ class Progress(NamedTuple):
     history: list[Row]
     pending: dict[str, list[float]]
     position: dict[str, Any] | None = None
-
-
-class BestEffortStream:
-    """A text stream that drops text that cannot be written, so that training continues if the reader ends."""
-
-    def __init__(self, stream: TextIO):
-        self.stream = stream
-
-    def write(self, text: str) -> int:
-        """Writes the text if the stream accepts it."""
-        with contextlib.suppress(OSError, ValueError):
-            self.stream.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        """Flushes if the stream can be flushed."""
-        with contextlib.suppress(OSError, ValueError):
-            self.stream.flush()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.stream, name)
 
 
 class Listeners(NamedTuple):

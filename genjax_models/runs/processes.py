@@ -223,7 +223,7 @@ def lost_process_as_error() -> Iterator[None]:
     """
     try:
         yield
-    except jax.errors.JaxRuntimeError as error:
+    except (jax.errors.JaxRuntimeError, ValueError) as error:  # Gloo's errors are ValueErrors
         if jax.process_count() == 1 or not re.search(_LOST, str(error)):
             raise
         message = f"{_who()} lost another process; continue with --resume ({_first_sentence(error)})"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jax
 
-from genjax_models.runs.history import BestEffortStream
+from genjax_models.runs.streams import BestEffortStream
 
 _TRACES = "*.trace.json.gz"
 

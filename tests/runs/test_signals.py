@@ -1,0 +1,66 @@
+"""Signals and closed streams before, in and after training."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from experiments import vae
+from genjax_models.commands.train import main
+from genjax_models.reports import final_evaluation
+from genjax_models.runs import engine, signals
+from tests.experiments.conftest import files  # noqa: F401 - a fixture
+
+ROOT = Path(__file__).parent.parent.parent
+FLAGS = "--hidden 8 --batch-size 10 --steps 5 --evaluate-every 5"
+
+
+@pytest.fixture
+def arguments(files, tmp_path):  # noqa: F811
+    return ["--data", str(files / "images.npz"), *FLAGS.split(), "--run-dir", str(tmp_path / "run")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_fault_61_a_signal_outside_of_training_ends_with_one_line(place, number, arguments, capsys, monkeypatch):
+    end = lambda *_: os.kill(os.getpid(), number)
+    monkeypatch.setattr(*((engine, "load_data", end) if place == "before" else (final_evaluation, "report", end)))
+    before = signal.getsignal(number)
+    with pytest.raises(SystemExit, match=str(128 + number)):
+        main(vae.EXPERIMENT, arguments)
+    assert capsys.readouterr().err.splitlines()[-1] == f"stopped by {signal.Signals(number).name} outside of training"
+    assert signal.getsignal(number) is before
+
+
+def test_fault_61_a_second_signal_within_a_second_is_ignored():
+    with signals.listening() as received:
+        assert received() == 0
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+            os.kill(os.getpid(), number)
+        assert received() == signal.SIGTERM
+
+
+def test_fault_61_a_later_second_signal_ends_at_once():
+    code = (
+        "import os, signal, time; from genjax_models.runs import signals\n"
+        "with signals.listening():\n"
+        "    os.kill(os.getpid(), signal.SIGTERM); time.sleep(1.2); os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    time.sleep(60)"
+    )
+    started = time.monotonic()
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == -signal.SIGTERM
+    assert time.monotonic() - started < 50
+
+
+@pytest.mark.parametrize(
+    "redirection", [">/dev/full 2>/dev/full", ">&- 2>&-", pytest.param("<&- >&- 2>&-", marks=pytest.mark.slow)]
+)
+def test_fault_62_a_stream_that_takes_nothing_stops_nothing(redirection, arguments, tmp_path):
+    command = [sys.executable, "-W", "ignore", "-m", "experiments.vae", *arguments]
+    done = subprocess.run(["sh", "-c", f'exec "$@" {redirection}', "sh", *command], cwd=ROOT, timeout=300)
+    assert done.returncode == 0
+    assert (tmp_path / "run" / "report.html").is_file()
