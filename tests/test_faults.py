@@ -1,7 +1,8 @@
 """Faults by number: each of the project's list of bad inputs and faults has a test `test_fault_NN_...`, or waits.
 
 The numbers are those of the list: 1-14 data and shapes, 15-29 numbers and arguments, 30-52 checkpoints, files and
-processes. A test that holds several of them has all of their numbers, and some have several tests.
+processes, 69-80 data and their use. A test that holds several of them has all of their numbers, and some have several
+tests.
 
     pytest -k fault_33                    what holds fault 33
     pytest --collect-only -qk fault_33    its name
@@ -65,6 +66,7 @@ FAULTS = {
     50: "memory that is not enough, TensorFlow beside jax",
     51: "tests that skip in silence on one device",
     52: "standard output that is closed",
+    69: "splits of several types or on several scales",
 }
 WAITS: dict[int, str] = {}  # faults of what is not here yet, with the reason
 

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from genjax_models.data.records import Records
+from genjax_models.data.scales import refuse_scales
 from genjax_models.data.splits import Split, overlap_note, refuse_overlap
 from genjax_models.errors import InputError
 from genjax_models.types import Shape
@@ -56,7 +57,7 @@ def from_arrays(
     """Returns a checked data set of three splits; held-out splits share no example with training.
 
     Images `[n, height, width]` get a channel axis; `[n, height, width, channels]` and vectors `[n, d]` stay. Values are
-    uint8, bool or floating point (kept as float32).
+    uint8, bool or floating point (kept as float32). All splits have one type and one scale (see `data.scales`).
 
     Args:
       train: split for training.
@@ -78,6 +79,7 @@ def from_arrays(
     (validation, cut_validation), (test, cut_test) = _in_memory("validation", validation), _in_memory("test", test)
     provenance += cut_validation + cut_test
     splits = {"train": train, "validation": validation, "test": test}
+    refuse_scales(name, {split: part.x for split, part in splits.items()})
     range = _range_of(name, train.x, range)
     checked = {split: check(f"{name}, {split} split", splits[split], range) for split in splits}
     labelled = {split: part.label for split, part in checked.items() if part.label is not None}

@@ -5,11 +5,13 @@ from pathlib import Path
 import numpy as np
 
 from genjax_models.data.dataset import Dataset, Range, check, from_arrays
+from genjax_models.data.scales import refuse_scales
 from genjax_models.data.splits import Split, hold_out_tenth, refuse_overlap, split_in_ten
 from genjax_models.errors import InputError
 
 _MAGIC = {".npy": b"\x93NUMPY", ".npz": b"PK"}
 _ALIASES = {"images": "x", "labels": "y", "label": "y"}
+_KEYS = "x_train", "x_validation", "x_test"
 _LAYOUTS = "x [and y]; or x_train, x_test [and y_train, y_test, x_validation, y_validation]"
 
 
@@ -22,7 +24,8 @@ def load_file(path: Path, *, range: Range | None = None) -> Dataset:
 
     Raises:
       InputError: the file has another format, is truncated, has other keys, holds pickled objects or data that
-        contradict `range`, or has held-out examples that are training examples too.
+        contradict `range`, has splits of several types or on several scales, or has held-out examples that are
+        training examples too.
     """
     arrays = _read(path)
     names = sorted(arrays)
@@ -33,6 +36,7 @@ def load_file(path: Path, *, range: Range | None = None) -> Dataset:
         raise InputError(f"{path}: the keys must be {_LAYOUTS}; got {names}")
     for key in set(arrays) & {"y", "y_train", "y_validation", "y_test"}:
         _same_length(path, key, arrays)
+    refuse_scales(str(path), {key: arrays[key] for key in _KEYS if key in arrays})
     checked = {}
     for key in sorted(allowed & set(arrays)):  # before the shuffle, so that errors name rows of the file
         if key.startswith("x"):
@@ -42,7 +46,7 @@ def load_file(path: Path, *, range: Range | None = None) -> Dataset:
 
 
 def _given(path: Path, checked: dict[str, Split]) -> tuple[list[Split], str]:
-    keys = [key for key in ("x_train", "x_validation", "x_test") if key in checked]
+    keys = [key for key in _KEYS if key in checked]
     refuse_overlap(str(path), {key: checked[key].x for key in keys})
     if "x_validation" in checked:
         return [checked[key] for key in keys], ""

@@ -78,11 +78,6 @@ def test_values_are_kept_and_the_range_follows_from_the_type(x, dtype, stored_ra
         (grey(shape=(1, 8, 8)), {}, "Channels seem to come first: move them to the end"),
         (grey(shape=(8, 8, 5)), {}, r"images must be \(height, width, 1 to 4 channels\), got \(8, 8, 5\)$"),
         (grey()[:0], {}, "train split: needs at least one example, got none"),
-        (
-            grey(shape=(5, 2)),
-            {},
-            r"must have examples of one shape, got .*'train': \(5, 2, 1\), 'validation': \(5, 3, 1\)",
-        ),
         (grey(), {"range": (1, 0)}, r"two finite numbers, the lower first, got \(1, 0\)"),
         (grey(), {"range": (0, np.inf)}, r"two finite numbers, the lower first, got \(0, inf\)"),
         (grey(), {"range": (0, np.nan)}, r"two finite numbers, the lower first, got \(0, nan\)"),
@@ -90,7 +85,13 @@ def test_values_are_kept_and_the_range_follows_from_the_type(x, dtype, stored_ra
 )
 def test_fault_01_fault_05_fault_06_data_that_contradict_their_declaration_are_refused(x, options, message):
     with pytest.raises(InputError, match=f"^digits.*{message}"):
-        three(Split(x), name="digits", **options)
+        same(x, name="digits", **options)
+
+
+def test_fault_03_splits_of_several_shapes_are_refused():
+    message = r"must have examples of one shape, got .*'train': \(5, 2, 1\), 'validation': \(5, 3, 1\)"
+    with pytest.raises(InputError, match=message):
+        three(Split(grey(shape=(5, 2))))
 
 
 def test_fault_26_a_value_that_float32_cannot_hold_is_refused_by_row():

@@ -1,0 +1,83 @@
+"""Scales of splits: splits of several types or on several scales are refused, since one range describes them all."""
+
+from typing import Any
+
+import numpy as np
+
+from genjax_models.data.records import Records
+from genjax_models.errors import InputError
+
+COMMON = ((0, 1), (-1, 1), (0, 255))  # ranges in which data are usually stored, the narrowest first
+_CHANCE = 1e-3  # below it, a split that stays in a narrower range than another does so on purpose
+_ROUNDING = 1e-5  # share of a range by which values may leave it
+
+
+def refuse_scales(where: str, xs: dict[str, Any]) -> None:
+    """Refuses held-out splits of another type or on another scale than training, the first split.
+
+    Floating point and bytes (uint8, bool) are two types. Bytes up to 1 and bytes up to 255 are two scales. Floating
+    point is on two scales if one split stays in [0, 1], [-1, 1] or [0, 255] and many examples of the other do not: so
+    many that the split would stay there by chance with a probability below 1e-3. Splits that `dataset.check` refuses
+    anyway are left to it.
+
+    Args:
+      where: source of the data, for errors.
+      xs: examples by the name of their split, `[n, *shape]` each.
+
+    Raises:
+      InputError: names the held-out split, and both types and ranges.
+    """
+    arrays = {split: x if isinstance(x, Records) else np.asarray(x) for split, x in xs.items()}
+    arrays = {split: x for split, x in arrays.items() if _kind(x) and len(x) and 0 not in x.shape}
+    extremes = {split: _extremes(x) for split, x in arrays.items()}
+    names = [split for split, (low, high) in extremes.items() if np.isfinite(low).all() and np.isfinite(high).all()]
+    train = next(iter(xs), "")
+    for split in names if train in names else []:  # training agrees with itself
+        same_kind = _kind(arrays[train]) == _kind(arrays[split])
+        if same_kind and _one_scale(_kind(arrays[train]), extremes[train], extremes[split]):
+            continue
+        raise InputError(
+            f"{where}: {split} has {_in_words(arrays[split], extremes[split])}, but {train} has"
+            f" {_in_words(arrays[train], extremes[train])}."
+            f" All splits must have one type and one scale: convert {split}"
+        )
+
+
+def _kind(x: np.ndarray | Records) -> str:
+    """Returns the type as which values are kept; empty for other types, and for what has no rows."""
+    if isinstance(x, Records) or (x.ndim and x.dtype in (np.uint8, np.bool_)):
+        return "bytes"
+    return "floating point" if x.ndim and np.issubdtype(x.dtype, np.floating) else ""
+
+
+def _extremes(x: np.ndarray | Records) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the lowest and the highest value of each example, `[n]` each."""
+    if isinstance(x, Records):
+        return x.low[x.rows], x.high[x.rows]
+    flat = x.reshape(len(x), -1)
+    return flat.min(axis=1), flat.max(axis=1)
+
+
+def _one_scale(kind: str, a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -> bool:
+    if kind == "bytes":  # zeros may be of either scale
+        highest = sorted(int(high.max()) for _, high in (a, b))
+        return highest[0] != 1 or highest[1] == 1
+    return not any(_stays(part, other, scale) for scale in COMMON for part, other in ((a, b), (b, a)))
+
+
+def _stays(
+    part: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray], scale: tuple[float, float]
+) -> bool:
+    """Returns whether all examples of `part` are in `scale`, and so many of `other` are not that this is no chance."""
+    low, high = scale
+    slack = _ROUNDING * (high - low)
+    outside = lambda extremes: (extremes[0] < low - slack) | (extremes[1] > high + slack)
+    if outside(part).any():
+        return False
+    inside = (np.sum(~outside(other)) + 0.5) / (len(other[0]) + 0.5)
+    return inside ** len(part[0]) < _CHANCE
+
+
+def _in_words(x: np.ndarray | Records, extremes: tuple[np.ndarray, np.ndarray]) -> str:
+    dtype = "uint8" if isinstance(x, Records) else x.dtype
+    return f"{dtype} values in [{float(extremes[0].min()):.6g}, {float(extremes[1].max()):.6g}]"
