@@ -67,6 +67,7 @@ FAULTS = {
     51: "tests that skip in silence on one device",
     52: "standard output that is closed",
     69: "splits of several types or on several scales",
+    70: "labels that int32 cannot hold, ids, and labels from 1",
 }
 WAITS: dict[int, str] = {}  # faults of what is not here yet, with the reason
 

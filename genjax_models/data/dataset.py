@@ -1,10 +1,12 @@
 """A data set: three splits of arrays, checked against their declared range, shape and labels."""
 
 import math
+import warnings
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from genjax_models.data.labels import check_classes, check_num_classes, checked_labels, count_classes, unused_note
 from genjax_models.data.records import Records
 from genjax_models.data.scales import refuse_scales
 from genjax_models.data.splits import Split, overlap_note, refuse_overlap
@@ -66,7 +68,9 @@ def from_arrays(
       name: name for messages and reports.
       range: lowest and highest value; by default (0, 255) for uint8 and (0, 1) for other types. Values outside are
         refused, and so is uint8 up to 1 if 255 is declared: nothing is rescaled in silence.
-      num_classes: number of classes; by default one more than the largest label of the training split.
+      num_classes: number of classes; by default one more than the largest label of the training split. The provenance
+        names classes without training examples, and by default a warning does too. By default labels that seem to be
+        ids are refused (see `data.labels.count_classes`).
       provenance: source of the data, in words.
       overlap: "refuse", or "report" to keep validation and test examples that training holds too, byte for byte, and
         count them in the provenance. "report" is for official splits, and for data of few distinct values.
@@ -83,11 +87,13 @@ def from_arrays(
     range = _range_of(name, train.x, range)
     checked = {split: check(f"{name}, {split} split", splits[split], range) for split in splits}
     labelled = {split: part.label for split, part in checked.items() if part.label is not None}
-    if num_classes is None and "train" in labelled:
-        num_classes = int(labelled["train"].max()) + 1
+    counted = num_classes is None and "train" in labelled
+    if counted:
+        num_classes = count_classes(f"{name}, train split", labelled["train"])
     if num_classes is not None:
+        check_num_classes(name, num_classes)
         for split, label in labelled.items():
-            _check_classes(f"{name}, {split} split", label, num_classes)
+            check_classes(f"{name}, {split} split", label, num_classes)
     if labelled and len(labelled) < len(splits):
         raise InputError(f"{name}: only the {' and '.join(labelled)} split has labels; all must have them, or none")
     shapes = {split: checked[split].x.shape[1:] for split in checked}
@@ -101,12 +107,24 @@ def from_arrays(
     for split, label in labelled.items():
         checked[split] = checked[split]._replace(label=label.astype(np.int32))
     _check_held_by_all(name, checked)
+    if num_classes is not None and "train" in labelled:
+        provenance += _unused_classes(name, labelled["train"], num_classes, warn=counted)
     xs = {split: checked[split].x for split in splits}
     if overlap == "report":
         provenance += overlap_note(xs)
     else:
         refuse_overlap(name, xs, advice=", or pass overlap='report' to from_arrays")
     return Dataset(name, **checked, range=range, num_classes=num_classes, provenance=provenance)
+
+
+def _unused_classes(name: str, label: np.ndarray, num_classes: int, *, warn: bool) -> str:
+    """Returns a note for the provenance on classes without training examples, and may warn of them."""
+    note = unused_note(label, num_classes)
+    if note and warn:
+        from_one = "Classes count from 0: subtract 1 from labels that count from 1"
+        hint = from_one if label.min() == 1 else "Renumber the labels to leave out what is unused"
+        warnings.warn(f"{name}: {note}. {hint}", stacklevel=3)
+    return f"; {note}" if note else ""
 
 
 def _check_held_by_all(name: str, splits: dict[str, Split]) -> None:
@@ -177,7 +195,7 @@ def check(where: str, split: Split, range: Range | None = None) -> Split:
     x = x if isinstance(x, Records) else np.ascontiguousarray(x)
     return split._replace(
         x=x,
-        label=_checked_labels(where, split.label, len(x)),
+        label=checked_labels(where, split.label, len(x)),
         length=_checked_lengths(where, split.length, x),
         factors=_checked_factors(where, split.factors, len(x)),
     )
@@ -195,15 +213,6 @@ def _with_channels(where: str, x: np.ndarray) -> np.ndarray:
         hint = ". Channels seem to come first: move them to the end" if x.shape[1] <= 4 else ""
         raise InputError(f"{where}: images must be (height, width, 1 to 4 channels), got {x.shape[1:]}{hint}")
     return x[..., None] if x.ndim == 3 else x
-
-
-def _checked_labels(where: str, label: np.ndarray | None, n: int) -> np.ndarray | None:
-    if label is None:
-        return None
-    label = np.asarray(label)
-    if label.shape != (n,) or not np.issubdtype(label.dtype, np.integer):
-        raise InputError(f"{where}: labels must be {n} integers, got {label.dtype} of shape {label.shape}")
-    return label
 
 
 def _checked_lengths(where: str, length: np.ndarray | None, x: np.ndarray) -> np.ndarray | None:
@@ -232,10 +241,3 @@ def _checked_factors(where: str, factors: np.ndarray | None, n: int) -> np.ndarr
             f"{where}: factors must be finite, got {factors[np.argmin(finite)]} in row {np.argmin(finite)}"
         )
     return factors
-
-
-def _check_classes(where: str, label: np.ndarray, num_classes: int) -> None:
-    outside = (label < 0) | (label >= num_classes)
-    if outside.any():
-        row = int(np.argmax(outside))
-        raise InputError(f"{where}: labels must be 0 to {num_classes - 1}, got {label[row]} in row {row}")

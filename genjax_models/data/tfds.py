@@ -165,7 +165,7 @@ def _read(where: str, builder, split: str, image_key: str, label_key: str | None
             x, labels = _on_disk(key, images(), labels if label_key else None)
         else:
             x = np.stack(list(images()))
-    return Split(x, np.array(labels, np.int32) if label_key else None)
+    return Split(x, np.array(labels, np.int64) if label_key else None)  # checked before they become int32
 
 
 def _on_disk(key: str, images: Iterator[np.ndarray], labels: list[int] | None) -> tuple[Records, Any]:
