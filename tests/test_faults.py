@@ -68,6 +68,8 @@ FAULTS = {
     52: "standard output that is closed",
     69: "splits of several types or on several scales",
     70: "labels that int32 cannot hold, ids, and labels from 1",
+    71: "a folder of splits by another name",
+    73: "bool files, rounding beyond the range, other types, other files and other keys",
 }
 WAITS: dict[int, str] = {}  # faults of what is not here yet, with the reason
 

@@ -1,6 +1,5 @@
 """A data set: three splits of arrays, checked against their declared range, shape and labels."""
 
-import math
 import warnings
 from typing import Any, Literal, NamedTuple
 
@@ -10,10 +9,9 @@ from genjax_models.data.labels import check_classes, check_num_classes, checked_
 from genjax_models.data.records import Records
 from genjax_models.data.scales import refuse_scales
 from genjax_models.data.splits import Split, overlap_note, refuse_overlap
+from genjax_models.data.values import Range, checked_values, range_of, rounding_note
 from genjax_models.errors import InputError
 from genjax_models.types import Shape
-
-Range = tuple[float, float]
 
 _HELD_OUT_BYTES = 2**25  # of records that each held-out split keeps in memory
 
@@ -67,7 +65,8 @@ def from_arrays(
       test: split for reported figures.
       name: name for messages and reports.
       range: lowest and highest value; by default (0, 255) for uint8 and (0, 1) for other types. Values outside are
-        refused, and so is uint8 up to 1 if 255 is declared: nothing is rescaled in silence.
+        refused, and so is uint8 up to 1 if 255 is declared: nothing is rescaled in silence. Floating point that leaves
+        the range by rounding is clipped, and counted in the provenance.
       num_classes: number of classes; by default one more than the largest label of the training split. The provenance
         names classes without training examples, and by default a warning does too. By default labels that seem to be
         ids are refused (see `data.labels.count_classes`).
@@ -84,8 +83,9 @@ def from_arrays(
     provenance += cut_validation + cut_test
     splits = {"train": train, "validation": validation, "test": test}
     refuse_scales(name, {split: part.x for split, part in splits.items()})
-    range = _range_of(name, train.x, range)
+    range = range_of(name, train.x, range)
     checked = {split: check(f"{name}, {split} split", splits[split], range) for split in splits}
+    provenance += rounding_note({split: part.x for split, part in splits.items()}, range)
     labelled = {split: part.label for split, part in checked.items() if part.label is not None}
     counted = num_classes is None and "train" in labelled
     if counted:
@@ -102,7 +102,7 @@ def from_arrays(
     if range == (0, 255) and checked["train"].x.max() <= 1:
         raise InputError(
             f"{name}: uint8 values in [0, {checked['train'].x.max()}], but the declared range is (0, 255)."
-            " For binary values use range=(0, 1)"
+            " For binary values use range=(0, 1) (--data-range 0 1), or x.astype(bool)"
         )
     for split, label in labelled.items():
         checked[split] = checked[split]._replace(label=label.astype(np.int32))
@@ -146,24 +146,6 @@ def _in_memory(name: str, split: Split) -> tuple[Split, str]:
     return drawn._replace(x=split.x.read(rows)), f"; {name} is {most} of {size} examples, drawn by RandomState(0)"
 
 
-def checked_range(where: str, range: Range) -> Range:
-    """Returns the range as two finite numbers, the lower first.
-
-    Raises:
-      InputError: the range is something else.
-    """
-    if len(range) != 2 or not all(map(math.isfinite, range)) or not range[0] < range[1]:
-        raise InputError(f"{where}: `range` must be two finite numbers, the lower first, got {range}")
-    low, high = range
-    return low, high
-
-
-def _range_of(where: str, x: np.ndarray | Records, range: Range | None) -> Range:
-    if range is None:
-        range = (0, 255) if isinstance(x, Records) or np.asarray(x).dtype == np.uint8 else (0, 1)
-    return checked_range(where, range)
-
-
 def check(where: str, split: Split, range: Range | None = None) -> Split:
     """Returns a split as `from_arrays` keeps it; `where` begins the errors.
 
@@ -171,27 +153,7 @@ def check(where: str, split: Split, range: Range | None = None) -> Split:
       InputError: the data contradict the declared range. The error names row and value.
     """
     x: Any = split.x if isinstance(split.x, Records) else _with_channels(where, np.asarray(split.x))
-    if x.dtype == np.bool_:
-        x = x.astype(np.uint8)
-    if np.issubdtype(x.dtype, np.floating):
-        with np.errstate(over="ignore"):  # values beyond float32 become infinite, and are refused
-            x = x.astype(np.float32)
-        finite = np.isfinite(x).reshape(len(x), -1).all(axis=1)
-        if not finite.all():
-            row = int(np.argmin(finite))
-            raise InputError(f"{where}: values must be finite, got {x[row][~np.isfinite(x[row])][0]} in row {row}")
-    elif x.dtype != np.uint8:
-        raise InputError(f"{where}: x must be uint8, bool or floating point, got {x.dtype}")
-    low, high = _range_of(where, x, range)
-    if x.min() < low or x.max() > high:
-        outside = (
-            x.outside if isinstance(x, Records) else lambda *_: ((x < low) | (x > high)).reshape(len(x), -1).any(1)
-        )
-        rows = outside(low, high)
-        raise InputError(
-            f"{where}: {x.dtype} values must be in [{low:g}, {high:g}], got [{x.min():g}, {x.max():g}]"
-            f" (first in row {int(np.argmax(rows))}). Rescale them, or declare their range"
-        )
+    x = checked_values(where, x, range)
     x = x if isinstance(x, Records) else np.ascontiguousarray(x)
     return split._replace(
         x=x,

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
-from genjax_models.data.dataset import Range, checked_range
+from genjax_models.data.values import Range, checked_range
 from genjax_models.errors import InputError
 from genjax_models.evaluation.features import PIXELS, Features
 from genjax_models.networks.classifier import ConvolutionalClassifier

@@ -4,13 +4,16 @@ from pathlib import Path
 
 import numpy as np
 
+from genjax_models.data import image
 from genjax_models.data.dataset import Dataset, Range, check, from_arrays
 from genjax_models.data.scales import refuse_scales
 from genjax_models.data.splits import Split, hold_out_tenth, refuse_overlap, split_in_ten
+from genjax_models.data.values import range_of, rounding_note
 from genjax_models.errors import InputError
 
 _MAGIC = {".npy": b"\x93NUMPY", ".npz": b"PK"}
 _ALIASES = {"images": "x", "labels": "y", "label": "y"}
+_TABLES = {".csv": ", delimiter=','", ".tsv": r", delimiter='\t'", ".txt": "", ".dat": ""}
 _KEYS = "x_train", "x_validation", "x_test"
 _LAYOUTS = "x [and y]; or x_train, x_test [and y_train, y_test, x_validation, y_validation]"
 
@@ -33,16 +36,19 @@ def load_file(path: Path, *, range: Range | None = None) -> Dataset:
     allowed = {"x", "y"} if "x" in arrays else {f"{k}_{s}" for k in "xy" for s in ("train", "validation", "test")}
     needed = {"x"} if "x" in arrays else {"x_train", "x_test"}
     if not needed <= set(arrays) <= allowed or len(arrays) < len(names):
-        raise InputError(f"{path}: the keys must be {_LAYOUTS}; got {names}")
+        raise InputError(f"{path}: the keys must be {_LAYOUTS}; got {names}. {_rename(path)}")
     for key in set(arrays) & {"y", "y_train", "y_validation", "y_test"}:
         _same_length(path, key, arrays)
-    refuse_scales(str(path), {key: arrays[key] for key in _KEYS if key in arrays})
+    stored = {key: arrays[key] for key in ("x", *_KEYS) if key in arrays}
+    range = range_of(str(path), next(iter(stored.values())), range)  # of the types in the file: bool becomes uint8
+    refuse_scales(str(path), stored)
     checked = {}
     for key in sorted(allowed & set(arrays)):  # before the shuffle, so that errors name rows of the file
         if key.startswith("x"):
             checked[key] = check(f"{path}, {key}", Split(arrays[key], arrays.get(f"y{key[1:]}")), range)
     splits, note = split_in_ten(str(path), checked["x"]) if "x" in checked else _given(path, checked)
-    return from_arrays(*splits, name=path.name, range=range, provenance=f"the file {path}{note}")
+    provenance = f"the file {path}{rounding_note(stored, range)}{note}"
+    return from_arrays(*splits, name=path.name, range=range, provenance=provenance)
 
 
 def _given(path: Path, checked: dict[str, Split]) -> tuple[list[Split], str]:
@@ -55,22 +61,41 @@ def _given(path: Path, checked: dict[str, Split]) -> tuple[list[Split], str]:
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
-    if path.suffix not in _MAGIC:
-        raise InputError(f"{path}: a data file must end in .npz or .npy")
+    suffix = path.suffix.lower()
+    if suffix not in _MAGIC:
+        raise InputError(f"{path}: a data file must end in .npz or .npy. {_convert(path)}")
     with path.open("rb") as file:
-        start = file.read(len(_MAGIC[path.suffix]))
-        if start != _MAGIC[path.suffix]:
-            raise InputError(f"{path}: is truncated, or not a {path.suffix} file (its first bytes are {start!r})")
+        start = file.read(len(_MAGIC[suffix]))
+        if start != _MAGIC[suffix]:
+            raise InputError(f"{path}: is truncated, or not a {suffix} file (its first bytes are {start!r})")
         file.seek(0)
         try:
             loaded = np.load(file, allow_pickle=False)
-            return {"x": loaded} if path.suffix == ".npy" else {key: loaded[key] for key in loaded.files}
+            return {"x": loaded} if suffix == ".npy" else {key: loaded[key] for key in loaded.files}
         except Exception as error:  # numpy, zipfile and ast raise a dozen kinds of errors on damaged bytes
             if "allow_pickle=False" in str(error):
                 raise InputError(
                     f"{path}: holds pickled objects, which are never loaded, because they can run any code"
                 ) from error
             raise InputError(f"{path}: is truncated or damaged ({type(error).__name__}: {error})") from error
+
+
+def _rename(path: Path) -> str:
+    return (
+        f"Save them by other names: a = numpy.load({path.name!r}), then numpy.savez('renamed.npz', x=a[...], y=a[...]);"
+        " and give that file, load('renamed.npz') (--data renamed.npz)"
+    )
+
+
+def _convert(path: Path) -> str:
+    to = f"{path.stem}.npz"
+    give = f"and give that file, load({to!r}) (--data {to})"
+    if (suffix := path.suffix.lower()) in _TABLES:
+        read = f"numpy.loadtxt({path.name!r}{_TABLES[suffix]})"
+        return f"Convert a table of numbers: numpy.savez({to!r}, x={read}) (skiprows=1 leaves out a header), {give}"
+    if suffix in image.SUFFIXES:
+        return "Images need a folder: load('images:FOLDER') (--data images:FOLDER)"
+    return f"Convert its arrays: numpy.savez({to!r}, x=..., y=...), {give}"
 
 
 def _same_length(path: Path, key: str, arrays) -> None:

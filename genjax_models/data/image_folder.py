@@ -11,17 +11,14 @@ from genjax_models.data import image, image_cache
 from genjax_models.data.dataset import Dataset, Range, from_arrays
 from genjax_models.data.image_cache import Entry, shown
 from genjax_models.data.records import Records
+from genjax_models.data.split_names import seem_splits, splits_of
 from genjax_models.data.splits import Split, hold_out_tenth, in_common, split_in_ten
 from genjax_models.errors import InputError
 
-_SPLITS = {
-    b"train": "train",
-    b"test": "test",
-    b"validation": "validation",
-    b"valid": "validation",
-    b"val": "validation",
-}
-_LAYOUTS = "images; or a folder of images for each class; or one of both in train/, test/ and perhaps validation/"
+_SPLITS = "train", "validation", "test"
+_LAYOUTS = (
+    "images; or a folder of images for each class; or train/ with test/ or validation/ or both, each with one of these"
+)
 _ONE = ""  # the split of all images, if the folder has no splits
 _LARGEST = 178_956_970  # pixels; Pillow itself refuses more
 
@@ -46,10 +43,12 @@ def load_folder(
     square (`fit="crop"`), or changes its proportions ("resize"). Then it is resized to `size` x `size`: by the mean
     over each area, or bicubically if a side grows. All images have one channel if all are stored as grey, else three.
 
-    Subfolders are classes, numbered in the order of their bytes; images at the top have no labels. Subfolders `train`
-    and `test`, each of this layout, are the splits, and so is `validation` (or `valid`, `val`); a missing validation
-    split is a tenth of training. Two splits of the folder may not share an image. Without such subfolders one fixed
-    shuffle makes splits of 80, 10 and 10 percent; equal decoded images stay in one split.
+    Subfolders are classes, numbered in the order of their bytes; images at the top have no labels. Subfolders `train`,
+    `test` and `validation`, each of this layout, are the splits, also by other names such as `training`, `test_images`
+    and `val` (see `data.split_names`). Other subfolders beside them are refused. If `validation` is missing, it is a
+    tenth of training. If `test` is missing, `validation` takes its place, and a tenth of training the place of
+    `validation`. Two splits of the folder may not share an image. Without such subfolders one fixed shuffle makes
+    splits of 80, 10 and 10 percent; equal decoded images stay in one split.
 
     Args:
       folder: folder of images in one of these layouts.
@@ -119,22 +118,35 @@ def listing(root: bytes) -> tuple[list[Entry], int]:
       InputError: `load_folder` does not accept the layout.
     """
     images, folders, others = _scan(root)
-    splits = {folder: _SPLITS.get(folder.lower()) for folder in folders}
-    given = set(splits.values()) - {None}
-    if {"train", "test"} <= given:
-        if images or None in splits.values() or len(given) < len(splits):
-            raise InputError(
-                f"{shown(root)}: holds train/ and test/, and more than one validation/"
-                f" ({_first(map(shown, folders + images))}); accepted are {_LAYOUTS}"
-            )
-        parts = [([], others), *(_classes(os.path.join(root, folder), splits[folder]) for folder in folders)]
-    elif splits and None not in splits.values():
-        raise InputError(
-            f"{shown(root)}: must hold both train/ and test/, or neither, got only {_first(map(shown, folders))}"
-        )
-    else:
-        parts = [_classes(root, _ONE)]
+    splits = _splits(shown(root), images, folders)
+    parts = [_classes(os.path.join(root, folder), split) for folder, split in splits.items()]
+    parts = [([], others), *parts] if splits else [_classes(root, _ONE)]
     return sorted(entry for entries, _ in parts for entry in entries), sum(ignored for _, ignored in parts)
+
+
+def _splits(where: str, images: list[bytes], folders: list[bytes]) -> dict[bytes, str]:
+    """Returns the split of each folder; empty if no folder is a split."""
+    names, splits = _first(map(shown, folders)), splits_of(folders)
+    if not splits and seem_splits(folders):
+        raise InputError(
+            f"{where}: {names} seem to be splits, and may be classes. Rename splits to train, test and validation,"
+            f" or classes to other words; accepted are {_LAYOUTS}"
+        )
+    others = images + [folder for folder in folders if folder not in splits]
+    if splits and others:
+        split, other = shown(min(splits)), shown(others[0])
+        raise InputError(
+            f"{where}: {split} is the name of a split, but {other} is not. Rename {split} if it is a class, or move"
+            f" {other} away; accepted are {_LAYOUTS}"
+        )
+    given = list(splits.values())
+    if twice := [folder for folder, split in splits.items() if given.count(split) > 1]:
+        raise InputError(
+            f"{where}: {_first(map(shown, twice))} are several names of one split. Keep one; accepted are {_LAYOUTS}"
+        )
+    if given and ("train" not in given or len(given) == 1):
+        raise InputError(f"{where}: must hold train/ and test/ or validation/, or no split, got only {names}")
+    return splits
 
 
 def _classes(root: bytes, split: Any) -> tuple[list[Entry], int]:
@@ -180,13 +192,11 @@ def holds_images(folder: Path) -> bool:
 
 
 def _split(where: str, entries: list[Entry], x: np.ndarray | Records, classes: list[bytes]) -> tuple[list[Split], str]:
-    rows = {
-        split: [i for i, entry in enumerate(entries) if entry.split == split] for split in (_ONE, *_SPLITS.values())
-    }
+    rows = {split: [i for i, entry in enumerate(entries) if entry.split == split] for split in (_ONE, *_SPLITS)}
     given = {s: Split(x[r], _labels([entries[i] for i in r], classes)) for s, r in rows.items() if r}
     if _ONE in given:
         return split_in_ten(where, given[_ONE])
-    given = {split: given[split] for split in ("train", "validation", "test") if split in given}
+    given = {split: given[split] for split in _SPLITS if split in given}
     for split, shared in in_common({split: given[split].x for split in given}).items():
         held_out, train = entries[rows[split][shared[0][0]]], entries[rows["train"][shared[0][1]]]
         raise InputError(
@@ -196,6 +206,8 @@ def _split(where: str, entries: list[Entry], x: np.ndarray | Records, classes: l
     if len(given) == 3:
         return list(given.values()), "; the splits are the folder's own"
     splits, note = hold_out_tenth(f"{where}, train", given["train"])
+    if "test" not in given:
+        return [*splits, given["validation"]], f"; train is the folder's own, test is its own validation split{note}"
     return [*splits, given["test"]], f"; train and test are the folder's own{note}"
 
 

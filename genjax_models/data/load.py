@@ -33,7 +33,8 @@ def load(
         a path to a folder with the four idx files of MNIST's format, gzipped or not;
         a path to a folder of images, or "images:PATH": centre-cropped and resized to 32 x 32, or as `images` says;
         "tfds:NAME" or "tfds:NAME:SPLIT": a data set of TensorFlow Datasets, prepared on this machine (see `data.tfds`).
-      range: range of the stored values, for files; by default (0, 255) for uint8 and (0, 1) for floating point.
+      range: range of the stored values, for files; by default (0, 255) for uint8, and (0, 1) for bool and floating
+        point.
       images: arguments of `data.image_folder.load_folder` for a folder of images, as in {"size": 64, "fit": "resize"}.
       stream: whether training images of a folder or of tfds stay on disk, if memory is too small for them. They are
         decoded once into a file of the cache, from which `fit` reads them (`data.records`). The splits are the same.

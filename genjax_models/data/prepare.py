@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax_models.data.dataset import Dataset, Range, checked_range
+from genjax_models.data.dataset import Dataset
 from genjax_models.data.records import Records
 from genjax_models.data.splits import Split
+from genjax_models.data.values import Range, checked_range
 from genjax_models.errors import InputError
 from genjax_models.types import Array, Batch, PRNGKey
 

@@ -9,7 +9,7 @@ from genjax_models.errors import InputError
 
 COMMON = ((0, 1), (-1, 1), (0, 255))  # ranges in which data are usually stored, the narrowest first
 _CHANCE = 1e-3  # below it, a split that stays in a narrower range than another does so on purpose
-_ROUNDING = 1e-5  # share of a range by which values may leave it
+_ROUNDING = 2e-3  # share of an end of a range by which float16 may leave it
 
 
 def refuse_scales(where: str, xs: dict[str, Any]) -> None:
@@ -70,8 +70,8 @@ def _stays(
 ) -> bool:
     """Returns whether all examples of `part` are in `scale`, and so many of `other` are not that this is no chance."""
     low, high = scale
-    slack = _ROUNDING * (high - low)
-    outside = lambda extremes: (extremes[0] < low - slack) | (extremes[1] > high + slack)
+    below, above = (max(_ROUNDING * abs(end), 1e-6 * (high - low)) for end in scale)
+    outside = lambda extremes: (extremes[0] < low - below) | (extremes[1] > high + above)
     if outside(part).any():
         return False
     inside = (np.sum(~outside(other)) + 0.5) / (len(other[0]) + 0.5)

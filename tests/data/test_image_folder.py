@@ -283,9 +283,97 @@ def test_splits_of_a_folder_are_its_own(layout, sizes, classes, tmp_path):
     assert ("validation is a tenth of training" in dataset.provenance) == (len(layout) == 2)
 
 
-def test_train_alone_beside_other_classes_is_a_class(tmp_path):
-    files = numbered(X[:10], "train/") | numbered(X[10:], "plane/")
-    assert load_folder(folder_of(tmp_path / "a", files), size=None).num_classes == 2
+WORDS = {
+    "train": ["training", "TRAIN", "Train_Set", "trainset", "train2017", "train-images", "images_train", "trnData"],
+    "test": ["testing", "Test", "test set", "testset", "test2017", "img_test", "X_test", "holdout", "held-out", "eval"],
+    "validation": ["val", "valid", "dev", "Validation", "val2017", "val_images", "development", "validation split"],
+}
+
+
+def in_splits(*names, classes=0):
+    """Files of splits of these names: 12 images in the first, and then 3 in each."""
+    parts = [slice(0, 12), *(slice(start, start + 3) for start in (12, 15, 17))]
+    return {
+        f"{name}/{f'class{i % classes}/' if classes else ''}{i}.png": image
+        for name, part in zip(names, parts, strict=False)
+        for i, image in enumerate(X[part])
+    }
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "test"),
+    [
+        *[(name, "validation", "test") for name in WORDS["train"]],
+        *[("train", name, "test") for name in (*WORDS["validation"], "eval", "evaluation")],
+        *[("train", "validation", name) for name in WORDS["test"]],
+        ("training", "dev", "testing"),
+    ],
+)
+def test_fault_71_splits_by_another_name_are_splits(train, validation, test, tmp_path):
+    folder = folder_of(tmp_path / "a", in_splits(train, validation, test, classes=2))
+    dataset = load_folder(folder, size=None)
+    for split, part in zip(splits(dataset), (X[:12], X[12:15], X[15:18]), strict=True):
+        assert {x.tobytes() for x in split.x} == {x.tobytes() for x in part}
+    assert dataset.num_classes == 2
+    assert "the splits are the folder's own" in dataset.provenance
+
+
+@pytest.mark.parametrize("classes", [0, 2])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("held_out", ["validation", "val", "valid", "dev", "Val2017"])
+def test_fault_71_train_and_validation_are_enough(held_out, stream, classes, tmp_path):
+    folder = folder_of(tmp_path / "a", in_splits("train", held_out, classes=classes))
+    dataset = load_folder(folder, size=None, stream=stream)
+    assert [len(split.x) for split in splits(dataset)] == [11, 1, 3]
+    assert {x.tobytes() for x in dataset.test.x} == {x.tobytes() for x in X[12:15]}
+    note = "; train is the folder's own, test is its own validation split; validation is a tenth of training"
+    assert note in dataset.provenance
+
+
+@pytest.mark.parametrize("held_out", ["test", "eval", "evaluation", "hold-out"])
+@pytest.mark.parametrize("train", ["train", "training"])
+def test_fault_71_train_and_test_by_another_name_are_enough(train, held_out, tmp_path):
+    dataset = load_folder(folder_of(tmp_path / "a", in_splits(train, held_out)), size=None)
+    assert {x.tobytes() for x in dataset.test.x} == {x.tobytes() for x in X[12:15]}
+    assert dataset.num_classes is None
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["train", "test", "cats"], "test is the name of a split, but cats is not. Rename test if it is a"),
+        (["training", "plane"], "training is the name of a split, but plane is not"),
+        (["train", "plane"], "train is the name of a split, but plane is not. Rename train if it is a class"),
+        (["train", "extra"], "train is the name of a split, but extra is not"),
+        (["dev", "cats"], "dev is the name of a split, but cats is not"),
+        (["train", "test", "unlabeled"], "test is the name of a split, but unlabeled is not"),
+        (["train", "training", "test"], "train, training are several names of one split. Keep one"),
+        (["train", "val", "test", "dev"], "dev, val are several names of one split. Keep one"),
+        (["train", "val", "test", "eval"], "eval, val are several names of one split. Keep one"),
+        (["training"], "must hold train/ and test/ or validation/, or no split, got only training"),
+        (["test", "val"], "must hold train/ and test/ or validation/, or no split, got only test, val"),
+        (["testing"], "must hold train/ and test/ or validation/, or no split, got only testing"),
+        (["seg_train", "seg_test", "seg_pred"], "seg_pred, seg_test, seg_train seem to be splits, and may be classes"),
+        (["trainA", "trainB", "testA", "testB"], "testA, testB, trainA, trainB seem to be splits"),
+        (["train_full", "val_full"], "train_full, val_full seem to be splits"),
+    ],
+)
+@pytest.mark.parametrize("classes", [0, 2])
+def test_fault_71_other_folders_of_splits_are_refused(names, message, classes, tmp_path):
+    with pytest.raises(InputError, match=f"/a: {message}"):
+        load_folder(folder_of(tmp_path / "a", in_splits(*names, classes=classes)))
+
+
+@pytest.mark.parametrize("names", [["bullet_train", "steam_train"], ["trainer", "tester"], ["Valencia", "Devon"]])
+def test_fault_71_other_names_are_classes(names, tmp_path):
+    dataset = load_folder(folder_of(tmp_path / "a", in_splits(*names)), size=None)
+    assert dataset.num_classes == len(names)
+
+
+def test_fault_71_images_of_train_and_validation_must_differ(tmp_path):
+    folder = folder_of(tmp_path / "a", in_splits("train", "val") | {"val/copy.png": X[0]})
+    with pytest.raises(InputError, match="1 of 4 validation images equal training images after decoding"):
+        load_folder(folder, size=None)
 
 
 @pytest.mark.parametrize(
@@ -297,22 +385,15 @@ def test_train_alone_beside_other_classes_is_a_class(tmp_path):
         ({"1.png": X[0], "a/1.png": X[1]}, r"/a: holds images \(1\.png\) and folders \(a\); accepted are images; or a"),
         ({"a/1.png": X[0], "b/c/1.png": X[1]}, "a/b: holds the folder c; accepted are"),
         ({"a/1.png": X[0], "b/notes.txt": b""}, "a/b: holds no images; accepted are"),
-        ({"train/1.png": X[0]}, "must hold both train/ and test/, or neither, got only train$"),
-        (
-            {"train/1.png": X[0], "valid/1.png": X[1]},
-            "must hold both train/ and test/, or neither, got only train, valid",
-        ),
-        (
-            {"train/1.png": X[0], "test/1.png": X[1], "cats/1.png": X[2]},
-            r"more than one validation/ \(cats, test, train\)",
-        ),
+        ({"train/1.png": X[0]}, "must hold train/ and test/ or validation/, or no split, got only train$"),
+        ({"train/1.png": X[0], "valid/1.png": X[1]}, "needs at least 10 examples for three splits, got 1"),
         (
             {"train/1.png": X[0], "test/1.png": X[1], "1.png": X[2]},
-            r"more than one validation/ \(test, train, 1\.png\)",
+            r"test is the name of a split, but 1\.png is not",
         ),
         (
             {"train/1.png": X[0], "test/1.png": X[1], "val/1.png": X[2], "valid/1.png": X[3]},
-            "more than one validation/",
+            "val, valid are several names of one split",
         ),
         ({**numbered(X[:12], "train/a/"), **numbered(X[12:], "test/b/")}, "test/b/.*: training has no class b"),
         ({**numbered(X[:12], "train/a/"), **numbered(X[12:], "test/")}, "only the train and validation split has lab"),

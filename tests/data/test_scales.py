@@ -95,7 +95,8 @@ def test_fault_69_vectors_and_colour_images_too(shape):
         (BYTES, (0, 90, np.uint8), None),
         (BYTE_FLOATS, (0, 90, np.float32), (0, 255)),
         (SIGNED, (-0.5, 0.5, np.float32), (-1, 1)),
-        ((0, 1.000005, np.float32), UNIT, (0, 2)),
+        ((0, 1.001, np.float16), UNIT, None),
+        ((-2e-7, 1, np.float32), UNIT, None),
     ],
 )
 def test_fault_69_splits_of_one_kind_pass(train, held_out, stored_range):
