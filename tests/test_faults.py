@@ -70,6 +70,7 @@ FAULTS = {
     70: "labels that int32 cannot hold, ids, and labels from 1",
     71: "a folder of splits by another name",
     73: "bool files, rounding beyond the range, other types, other files and other keys",
+    78: "images of more than 8 bits per channel, and of fewer",
 }
 WAITS: dict[int, str] = {}  # faults of what is not here yet, with the reason
 

@@ -14,6 +14,8 @@ Fit = Literal["crop", "resize"]
 MAX_PIXELS = 64_000_000
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # without EPS, which runs a program
+_BITS_PER_SAMPLE = 258  # a tag of TIFF
+_BITMAP = "BGR;16"
 _GREY = ("1", "L", "LA")
 _COLOUR = ("P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 
@@ -79,8 +81,10 @@ def _opened(file: IO[bytes], max_pixels: int) -> Iterator:
             frames = getattr(image, "n_frames", 1)
             if frames > 1 and image.format != "MPO":  # a camera stores a preview after the photograph
                 raise UnreadableError(f"{frames} frames, not one")
-            if image.mode not in _GREY + _COLOUR or ";16" in str(image.tile):
+            if image.mode not in _GREY + _COLOUR:
                 raise UnreadableError(f"mode {image.mode}, more than 8 bits per channel or an unknown kind of colour")
+            if _is_deep(image):
+                raise UnreadableError(f"mode {image.mode}, but stored in more than 8 bits per channel. Convert it to 8")
             image.load()
             yield image
     except (TooLargeError, UnreadableError, MemoryError):
@@ -92,6 +96,22 @@ def _opened(file: IO[bytes], max_pixels: int) -> Iterator:
         raise UnreadableError(f"not an image of a known format, {', '.join(_FORMATS)}") from error
     except Exception as error:  # Pillow raises a dozen kinds of errors on damaged bytes
         raise UnreadableError(f"{type(error).__name__}: {error}".replace("\n", " ")) from error
+
+
+def _is_deep(image) -> bool:
+    """Returns whether a file has more than 8 bits per channel, of which Pillow would keep 8, or read the wrong ones.
+
+    A bitmap of 16 bits per pixel ("BGR;16") has 5 or 6 bits per channel, and Pillow scales them to 0..255.
+    """
+    if image.format == "TIFF":
+        return max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,))) > 8
+    for codec, _, _, arguments in image.tile:
+        if codec in ("ppm", "ppm_plain"):  # the mode, and the value of white
+            if arguments[1] > 255:
+                return True
+        elif ";16" in str(arguments) and _BITMAP not in str(arguments):
+            return True
+    return False
 
 
 def _fitted(image, size: int | None, fit: Fit):

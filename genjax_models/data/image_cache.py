@@ -158,7 +158,7 @@ def default_folder() -> Path | None:
 
 
 def _key(entries: list[Entry], digests: list[bytes], rule: Rule, skip_unreadable: bool) -> str:
-    key = hashlib.sha256(f"genjax_models images 1 {sorted(rule.items())} {skip_unreadable}".encode())
+    key = hashlib.sha256(f"genjax_models images 2 {sorted(rule.items())} {skip_unreadable}".encode())
     for entry, digest in zip(entries, digests, strict=True):
         for part in (entry.split.encode(), entry.label, entry.name, digest):
             key.update(len(part).to_bytes(8, "big") + part)
