@@ -9,16 +9,17 @@ from genjax_models.errors import InputError
 
 COMMON = ((0, 1), (-1, 1), (0, 255))  # ranges in which data are usually stored, the narrowest first
 _CHANCE = 1e-3  # below it, a split that stays in a narrower range than another does so on purpose
+_SMALLER = 1 / 16  # share of the largest value, within which a whole split does not stay by itself
 _ROUNDING = 2e-3  # share of an end of a range by which float16 may leave it
 
 
 def refuse_scales(where: str, xs: dict[str, Any]) -> None:
     """Refuses held-out splits of another type or on another scale than training, the first split.
 
-    Floating point and bytes (uint8, bool) are two types. Bytes up to 1 and bytes up to 255 are two scales. Floating
-    point is on two scales if one split stays in [0, 1], [-1, 1] or [0, 255] and many examples of the other do not: so
-    many that the split would stay there by chance with a probability below 1e-3. Splits that `dataset.check` refuses
-    anyway are left to it.
+    Floating point and bytes (uint8, bool) are two types. Bytes up to 1 and bytes up to 255 are two scales. Other values
+    are on two scales if one split stays in a narrower range than many examples of the other: so many that it would stay
+    there by chance with a probability below 1e-3. The narrower range is a sixteenth of the values' size; for floating
+    point also [0, 1], [-1, 1] or [0, 255]. Splits that `dataset.check` refuses anyway are left to it.
 
     Args:
       where: source of the data, for errors.
@@ -51,18 +52,25 @@ def _kind(x: np.ndarray | Records) -> str:
 
 
 def _extremes(x: np.ndarray | Records) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the lowest and the highest value of each example, `[n]` each."""
+    """Returns the lowest and the highest value of each example, float64 `[n]` each."""
     if isinstance(x, Records):
-        return x.low[x.rows], x.high[x.rows]
-    flat = x.reshape(len(x), -1)
-    return flat.min(axis=1), flat.max(axis=1)
+        low, high = x.low[x.rows], x.high[x.rows]
+    else:
+        flat = x.reshape(len(x), -1)
+        low, high = flat.min(axis=1), flat.max(axis=1)
+    with np.errstate(over="ignore"):  # a value beyond float64 becomes infinite, and is refused by its row
+        return low.astype(np.float64), high.astype(np.float64)
 
 
 def _one_scale(kind: str, a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -> bool:
-    if kind == "bytes":  # zeros may be of either scale
-        highest = sorted(int(high.max()) for _, high in (a, b))
-        return highest[0] != 1 or highest[1] == 1
-    return not any(_stays(part, other, scale) for scale in COMMON for part, other in ((a, b), (b, a)))
+    size = sorted(max(abs(low.min()), abs(high.max())) for low, high in (a, b))
+    if not size[0]:  # zeros may be of every scale
+        return True
+    if kind == "bytes" and size[0] == 1:
+        return size[1] == 1
+    smaller = (-size[1] * _SMALLER, size[1] * _SMALLER)
+    scales = (smaller,) if kind == "bytes" else (*COMMON, smaller)
+    return not any(_stays(part, other, scale) for scale in scales for part, other in ((a, b), (b, a)))
 
 
 def _stays(

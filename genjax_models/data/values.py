@@ -63,7 +63,7 @@ def checked_values(where: str, x: Any, range: Range | None) -> Any:
         rows = x.outside(low, high) if isinstance(x, Records) else ((x < low) | (x > high)).reshape(len(x), -1).any(1)
         raise InputError(
             f"{where}: {x.dtype} values must be in [{low:g}, {high:g}], got [{x.min():g}, {x.max():g}]"
-            f" (first in row {int(np.argmax(rows))}). Rescale them, or declare their range, as by"
+            f" (first in row {int(np.argmax(rows))}). Rescale or clip them, or declare their range, as by"
             f" {_declared(x.min(), x.max())}"
         )
     return x
@@ -109,5 +109,6 @@ def _how_to_convert(x: np.ndarray) -> str:
 def _declared(low: float, high: float) -> str:
     """Returns the argument and the flag that declare a range of these values; a common range if they are in one."""
     common = [one for one in ((0, 1), (-1, 1), (0, 255)) if one[0] <= low and high <= one[1]]
-    low, high = common[0] if common else (math.floor(low), math.ceil(high))
-    return f"range=({low:g}, {high:g}) (--data-range {low:g} {high:g})"
+    low, high = common[0] if common else (min(0, math.floor(low)), max(0, math.ceil(high)))
+    first, last = (str(end) if abs(end) < 1e15 else repr(float(end)) for end in (low, high))
+    return f"range=({first}, {last}) (--data-range {first} {last})"

@@ -50,11 +50,16 @@ DIFFERENT = [
     ((-4, 4, np.float32), UNIT, (-4, 4)),
     ((-4, 4, np.float32), SIGNED, (-4, 4)),
     ((0, 100, np.float32), UNIT, (0, 100)),
+    (UNIT, (0, 1 / 255, np.float32), None),
+    ((0, 1 / 255, np.float32), UNIT, None),
+    (SIGNED, (-1 / 128, 1 / 128, np.float32), (-1, 1)),
+    (BYTES, (0, 15, np.uint8), None),
+    ((0, 15, np.uint8), BYTES, None),
 ]
 
 
 def in_words(low, high, dtype):
-    return re.escape(f"{np.dtype(dtype)} values in [{low}, {high}]")
+    return re.escape(f"{np.dtype(dtype)} values in [{low:.6g}, {high:.6g}]")
 
 
 @pytest.mark.parametrize("which", ["validation", "test"])
@@ -116,5 +121,7 @@ def test_fault_69_what_may_be_chance_passes():
 
 def test_fault_69_black_images_are_of_every_scale():
     black = np.zeros((5, 4, 3), np.uint8)
-    arrays = splits(BYTES, BYTES)
-    from_arrays(Split(arrays["train"]), Split(arrays["validation"]), Split(black))
+    for kind in (BYTES, UNIT, SIGNED):
+        arrays = splits(kind, kind)
+        test = Split(black.astype(kind[2]))
+        from_arrays(Split(arrays["train"]), Split(arrays["validation"]), test, range=kind[:2])

@@ -140,10 +140,13 @@ def test_fault_73_other_integers_are_refused_with_the_remedy(x, remedy, tmp_path
         (2 * UNIT - 1, "range=(-1, 1) (--data-range -1 1)"),
         (8 * UNIT - 4, "range=(-4, 4) (--data-range -4 4)"),
         (1000 * UNIT, "range=(0, 1000) (--data-range 0 1000)"),
+        (5 + 4090 * UNIT, "range=(0, 4095) (--data-range 0 4095)"),
+        (-5 - UNIT, "range=(-6, 0) (--data-range -6 0)"),
+        (12345678 * UNIT, "range=(0, 12345678) (--data-range 0 12345678)"),
     ],
 )
 def test_fault_73_values_out_of_range_name_argument_and_flag(x, remedy, tmp_path):
-    message = re.escape(f"Rescale them, or declare their range, as by {remedy}")
+    message = re.escape(f"Rescale or clip them, or declare their range, as by {remedy}")
     with pytest.raises(InputError, match=message):
         same(x)
     with pytest.raises(InputError, match=message):
