@@ -1,6 +1,6 @@
 """Faults by number: each of the project's list of bad inputs and faults has a test `test_fault_NN_...`, or waits.
 
-The numbers are those of the list: 1-14 data and shapes, 15-29 numbers and arguments, 30-52 checkpoints, files and
+The numbers are those of the list: 1-14 data and shapes, 15-29 numbers and arguments, 30-68 checkpoints, files and
 processes, 69-80 data and their use. A test that holds several of them has all of their numbers, and some have several
 tests.
 
@@ -66,6 +66,19 @@ FAULTS = {
     50: "memory that is not enough, TensorFlow beside jax",
     51: "tests that skip in silence on one device",
     52: "standard output that is closed",
+    53: "a run without checkpoints that begins anew",
+    54: "a config that is not that of the checkpoints",
+    55: "a damaged best checkpoint",
+    56: "rows other than those that were written",
+    57: "a damaged environment or damaged samples",
+    58: "JSON of another type",
+    59: "a run's directory that is moved or replaced",
+    60: "links and strays within a run's directory",
+    61: "a signal outside of training, and a second one",
+    62: "closed and full output streams",
+    65: "a killed process beside others",
+    67: "a power cut after a save",
+    68: "a lock without a config",
     69: "splits of several types or on several scales",
     70: "labels that int32 cannot hold, ids, and labels from 1",
     71: "a folder of splits by another name",

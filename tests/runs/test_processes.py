@@ -19,7 +19,9 @@ from PIL import Image
 import genjax_models as gx
 from experiments import vae
 from genjax_models.commands.train import main
+from genjax_models.errors import ProcessError
 from genjax_models.reports import final_evaluation
+from genjax_models.runs import processes
 
 pytestmark = pytest.mark.skipif(os.environ["JAX_PLATFORMS"] != "cpu", reason="processes share fake devices of a CPU")
 
@@ -261,3 +263,15 @@ def test_what_befalls_one_is_known_to_the_other():
     assert before == ["InputError shard 0 cannot be read", stops.format(0, 1), shares[0], "on 0", *same]
     assert printed[1] == [stops.format(1, 0), "InputError shard 1 cannot be read", shares[1], "None", *same]
     assert lost.startswith("ProcessError process 0 of 2 lost another process; continue with --resume (")
+
+
+@pytest.mark.parametrize("error", [ValueError, jax.errors.JaxRuntimeError])
+def test_fault_65_the_loss_of_another_process_is_one_line(error, monkeypatch):
+    """Gloo's errors are ValueErrors; an error that says nothing of a connection stays as it is."""
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    lost = "UNKNOWN: [external/gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:3456\nand more"
+    words = r"process 0 of 2 lost another process; continue with --resume \(.*\)$"
+    with pytest.raises(ProcessError, match=words), processes.lost_process_as_error():
+        raise error(lost)
+    with pytest.raises(error, match="shapes differ"), processes.lost_process_as_error():
+        raise error("shapes differ")
