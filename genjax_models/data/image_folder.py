@@ -46,8 +46,8 @@ def load_folder(
     Subfolders are classes, numbered in the order of their bytes; images at the top have no labels. Subfolders `train`,
     `test` and `validation`, each of this layout, are the splits, also by other names such as `training`, `test_images`
     and `val` (see `data.split_names`). Other subfolders beside them are refused. If `validation` is missing, it is a
-    tenth of training. If `test` is missing, `validation` takes its place, and a tenth of training the place of
-    `validation`. Two splits of the folder may not share an image. Without such subfolders one fixed shuffle makes
+    tenth of training. If `test` is missing, `validation` is used as `test`, and a tenth of training as `validation`.
+    Two splits of the folder may not share an image. Without such subfolders one fixed shuffle makes
     splits of 80, 10 and 10 percent; equal decoded images stay in one split.
 
     Args:

@@ -45,7 +45,7 @@ def refuse_scales(where: str, xs: dict[str, Any]) -> None:
 
 
 def _kind(x: np.ndarray | Records) -> str:
-    """Returns the type as which values are kept; empty for other types, and for what has no rows."""
+    """Returns "bytes" or "floating point", the types that splits may share; "" for other types and for no rows."""
     if isinstance(x, Records) or (x.ndim and x.dtype in (np.uint8, np.bool_)):
         return "bytes"
     return "floating point" if x.ndim and np.issubdtype(x.dtype, np.floating) else ""

@@ -20,7 +20,7 @@ MAY_CHANGE = {"training.steps", "training.evaluate_every", "training.log_every"}
 class Damage(NamedTuple):
     """A damaged file.
 
-    fault: what is wrong with it.
+    fault: the damage, as a clause without the subject.
     fatal: whether it cannot be made good: the run can then neither resume nor be reported.
     """
 

@@ -106,7 +106,8 @@ def test_fault_69_vectors_and_colour_images_too(shape):
 )
 def test_fault_69_splits_of_one_kind_pass(train, held_out, stored_range):
     arrays = splits(train, held_out)
-    from_arrays(**{name: Split(x) for name, x in arrays.items()}, range=stored_range)
+    dataset = from_arrays(**{name: Split(x) for name, x in arrays.items()}, range=stored_range)
+    assert all(len(split.x) for split in (dataset.train, dataset.validation, dataset.test))
 
 
 def test_fault_69_what_may_be_chance_passes():
@@ -114,7 +115,7 @@ def test_fault_69_what_may_be_chance_passes():
     random = np.random.RandomState(0)
     train = random.normal(size=(1_000, 2))
     for _ in range(1_000):
-        refuse_scales("points", {"train": train, "test": random.normal(size=(5, 2))})
+        assert refuse_scales("points", {"train": train, "test": random.normal(size=(5, 2))}) is None
     quiet = np.abs(random.normal(size=(2, 2))).clip(0, 1)
     refuse_scales("points", {"train": random.normal(size=(1_000, 2)), "test": quiet})
 
@@ -124,4 +125,4 @@ def test_fault_69_black_images_are_of_every_scale():
     for kind in (BYTES, UNIT, SIGNED):
         arrays = splits(kind, kind)
         test = Split(black.astype(kind[2]))
-        from_arrays(Split(arrays["train"]), Split(arrays["validation"]), test, range=kind[:2])
+        assert not from_arrays(Split(arrays["train"]), Split(arrays["validation"]), test, range=kind[:2]).test.x.any()

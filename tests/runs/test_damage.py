@@ -67,7 +67,7 @@ def run(runs, tmp_path):
     return shutil.copytree(runs / "stopped", tmp_path / "run")
 
 
-def refused(run, capsys, words, arguments=()):
+def assert_refused(run, capsys, words, arguments=()):
     with pytest.raises(SystemExit, match="2"):
         main(vae.EXPERIMENT, ["--resume", str(run), *arguments])
     message = capsys.readouterr().err
@@ -164,6 +164,7 @@ def test_a_damaged_file_never_makes_another_run(runs, tmp_path, capsys, monkeypa
 def test_every_damage_of_every_file_never_makes_another_run(runs, tmp_path, capsys, monkeypatch):
     cases = cases_of(runs)
     refusals = fuzz(runs, cases, tmp_path, capsys, monkeypatch)
+    assert 0 < refusals < len(cases)
     print(f"{len(cases)} damages, of which {refusals} are refused")
 
 
@@ -205,7 +206,7 @@ def test_fault_53_a_run_without_checkpoints_is_never_begun_anew(loss, run, capsy
             shutil.rmtree(place)
     before = (run / "metrics.jsonl").read_bytes()
     for _ in range(2):
-        refused(run, capsys, rf"{run}/checkpoints.*to start over: --run-dir {run} --overwrite")
+        assert_refused(run, capsys, rf"{run}/checkpoints.*to start over: --run-dir {run} --overwrite")
     assert (run / "metrics.jsonl").read_bytes() == before
 
 
@@ -223,7 +224,7 @@ def test_fault_54_another_config_than_that_of_the_checkpoints_is_refused(edit, w
     stored = json.loads((run / "config.json").read_text())
     edit(stored)
     directory.write_json(run / "config.json", stored)
-    refused(run, capsys, words)
+    assert_refused(run, capsys, words)
     if "experiment" not in words and stored["experiment"] == "experiments.vae":
         with pytest.raises((CheckpointError, InputError), match=words.split(" ")[0]):
             gx.load_run(run)
@@ -232,7 +233,7 @@ def test_fault_54_another_config_than_that_of_the_checkpoints_is_refused(edit, w
 def test_fault_54_checkpoints_of_another_run_are_refused(run, runs, capsys):
     shutil.rmtree(run / "checkpoints")
     shutil.copytree(runs / "other" / "checkpoints", run / "checkpoints")
-    refused(run, capsys, "seed is 0, the checkpoints have 1")
+    assert_refused(run, capsys, "seed is 0, the checkpoints have 1")
 
 
 def test_fault_55_a_damaged_best_checkpoint_is_put_aside_before_training(runs, tmp_path, capsys):
@@ -259,7 +260,7 @@ def test_fault_55_a_damaged_best_checkpoint_is_put_aside_before_training(runs, t
 def test_fault_56_rows_other_than_those_that_were_written_are_refused(edit, words, run, capsys):
     path = run / "metrics.jsonl"
     path.write_bytes(b"".join(edit(path.read_bytes().splitlines(keepends=True))))
-    refused(run, capsys, words)
+    assert_refused(run, capsys, words)
 
 
 def test_fault_56_a_torn_last_line_is_dropped(run, runs):
@@ -282,7 +283,7 @@ def test_fault_57_what_can_be_made_again_is_and_strays_are_ignored(run, runs):
 
 def test_fault_57_samples_that_were_lost_are_named(run, capsys):
     (run / "figures" / "samples_00000005.npy").unlink()
-    refused(run, capsys, r"figures/samples_00000005.npy: is missing")
+    assert_refused(run, capsys, r"figures/samples_00000005.npy: is missing")
 
 
 @pytest.mark.parametrize(
@@ -349,7 +350,7 @@ def test_fault_59_a_run_whose_directory_moves_stops_in_one_line(runs, tmp_path, 
 def test_fault_60_links_within_a_run_are_refused(name, run, tmp_path, capsys):
     (run / name).rename(tmp_path / "outside")
     (run / name).symlink_to(tmp_path / "outside")
-    refused(run, capsys, rf"{run / name}: is a symbolic link")
+    assert_refused(run, capsys, rf"{run / name}: is a symbolic link")
 
 
 def test_fault_60_strays_among_the_checkpoints_are_ignored(run, runs):
