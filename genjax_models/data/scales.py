@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from genjax_models.data.records import Records
+from genjax_models.data.values import COMMON_RANGES
 from genjax_models.errors import InputError
 
-COMMON = ((0, 1), (-1, 1), (0, 255))  # ranges in which data are usually stored, the narrowest first
 _CHANCE = 1e-3  # below it, a split that stays in a narrower range than another does so on purpose
 _SMALLER = 1 / 16  # share of the largest value, within which a whole split does not stay by itself
 _ROUNDING = 2e-3  # share of an end of a range by which float16 may leave it
@@ -69,7 +69,7 @@ def _one_scale(kind: str, a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray,
     if kind == "bytes" and size[0] == 1:
         return size[1] == 1
     smaller = (-size[1] * _SMALLER, size[1] * _SMALLER)
-    scales = (smaller,) if kind == "bytes" else (*COMMON, smaller)
+    scales = (smaller,) if kind == "bytes" else (*COMMON_RANGES, smaller)
     return not any(_stays(part, other, scale) for scale in scales for part, other in ((a, b), (b, a)))
 
 

@@ -10,6 +10,7 @@ from genjax_models.errors import InputError
 
 Range = tuple[float, float]
 
+COMMON_RANGES = ((0, 1), (-1, 1), (0, 255))  # in which data are usually stored, the narrowest first
 _ROUNDING = 1e-6  # share of the larger end of a range by which rounding leaves it in float32
 
 
@@ -108,7 +109,7 @@ def _how_to_convert(x: np.ndarray) -> str:
 
 def _declared(low: float, high: float) -> str:
     """Returns the argument and the flag that declare a range of these values; a common range if they are in one."""
-    common = [one for one in ((0, 1), (-1, 1), (0, 255)) if one[0] <= low and high <= one[1]]
+    common = [one for one in COMMON_RANGES if one[0] <= low and high <= one[1]]
     low, high = common[0] if common else (min(0, math.floor(low)), max(0, math.ceil(high)))
     first, last = (str(end) if abs(end) < 1e15 else repr(float(end)) for end in (low, high))
     return f"range=({first}, {last}) (--data-range {first} {last})"

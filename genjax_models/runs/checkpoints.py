@@ -104,7 +104,8 @@ def restore(folder: Path, like: TrainState, which: Literal["best", "last"] = "be
         model.
     """
     folder = folder.resolve()
-    return _verified(folder / f"{_choose(folder, which):08d}", like)[0]
+    place = folder / f"{_choose(folder, which):08d}"
+    return _restored(place, verified_manifest(place), like)[0]
 
 
 def restore_newest(
@@ -131,19 +132,19 @@ def restore_all(
     saved some members and before it saved the others.
     """
     folders = [folder.resolve() for folder in folders]
+    manifests: dict[Path, dict[str, Any]] = {}
     errors: dict[Path, DamagedError] = {}
     for place in (folder / f"{step:08d}" for folder in folders for step in steps(folder)):
         try:
-            verified_manifest(place)
+            manifests[place] = verified_manifest(place)
         except DamagedError as error:
             errors[place] = error
-    undamaged = [{step for step in steps(folder) if folder / f"{step:08d}" not in errors} for folder in folders]
-    common = set.intersection(*undamaged)
+    common = set.intersection(*({int(place.name) for place in manifests if place.parent == f} for f in folders))
     if not common:
         reason = "holds no checkpoint" if len(folders) == 1 else "and the other members hold no checkpoint of one step"
         raise errors[max(errors)] if errors else CheckpointError(f"{folders[0]} {reason}")
     newest = max(common)
-    restored = [_verified(folder / f"{newest:08d}", like) for folder in folders]
+    restored = [_restored(place := folder / f"{newest:08d}", manifests[place], like) for folder in folders]
     for place, error in errors.items():
         on_damage(error)
         aside = place.with_name(f"{place.name}.damaged")
@@ -177,8 +178,8 @@ def verified_manifest(place: Path) -> dict[str, Any]:
     return manifest
 
 
-def _verified(place: Path, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
-    manifest = verified_manifest(place)
+def _restored(place: Path, manifest: dict[str, Any], like: TrainState) -> tuple[TrainState, dict[str, Any]]:
+    """Returns the state of a verified checkpoint, and "about" of its manifest."""
     expected = _leaves(like)
     if differences := [
         f"{name}: checkpoint has {manifest['leaves'].get(name, 'nothing')}, model has {expected.get(name, 'nothing')}"
@@ -208,6 +209,11 @@ def read_manifest(place: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} has format {version}; this version reads up to {FORMAT}")
     if digest != _digest_of(manifest):
         raise DamagedError(f"{path} is damaged: its sha256 differs from its content")
+    for part in ("about", "leaves", "files"):
+        if not isinstance(manifest.get(part), dict):
+            raise DamagedError(f"{path} is damaged: {part} must be an object, got {manifest.get(part)!r}")
+    if not isinstance(manifest.get("score"), float | int | None):
+        raise DamagedError(f"{path} is damaged: score must be a number or null, got {manifest['score']!r}")
     return manifest
 
 

@@ -29,7 +29,7 @@ import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import typeguard
 
@@ -241,13 +241,22 @@ def _from_dict(config_class: type, values: Mapping[str, Any], path: Path) -> Any
             if not isinstance(value, Mapping):
                 raise InputError(f"{path}: {name} must be a group of fields, got {value!r}")
             value = _from_dict(type(default), value, path)
-        value = tuple(value) if isinstance(value, list) else value
+        value = _from_json(value, types[name])
         try:
             typeguard.check_type(value, types[name])
         except typeguard.TypeCheckError as error:
             raise InputError(f"{path}: {name} has a value of another type: {error}") from error
         arguments[name] = value
     return config_class(**arguments)
+
+
+def _from_json(value: Any, hint: Any) -> Any:
+    """Returns a field's value from JSON, which has lists for tuples and text for paths."""
+    if isinstance(value, list):
+        return tuple(_from_json(entry, None) for entry in value)
+    if isinstance(value, str) and Path in (hint, *get_args(hint)):
+        return Path(value)
+    return value
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """Damage of a run's directory: a resumed run is the uninterrupted one, or is refused in one line before compute."""
 
+import dataclasses
 import json
 import os
 import random
@@ -392,3 +393,27 @@ def test_fault_68_a_run_that_was_killed_before_its_config_is_overwritten(tmp_pat
     with pytest.raises(InputError, match="--overwrite"):
         directory.create(run, "vae")
     assert directory.create(run, "vae", overwrite=True) == run
+
+
+@pytest.mark.parametrize("part", ["about", "leaves", "files", "score"])
+def test_fault_58_a_manifest_without_its_parts_is_damaged(part, run, capsys):
+    """Its digest is right, as of a file that another program wrote."""
+    place = max((run / "checkpoints").glob("????????"))
+    manifest = json.loads((place / "manifest.json").read_text())
+    del manifest["digest"]
+    manifest[part] = ["a list"]
+    (place / "manifest.json").write_text(json.dumps({**manifest, "digest": checkpoints._digest_of(manifest)}))
+    assert checked(run, capsys)[0] == 1
+    with pytest.raises(CheckpointError, match=f"{part} must be"):
+        checkpoints.read_manifest(place)
+
+
+def test_a_stored_config_keeps_paths_and_nested_tuples(tmp_path):
+    @dataclasses.dataclass(frozen=True)
+    class Config:
+        path: Path | None = None
+        blocks: tuple[tuple[int, int], ...] = ()
+
+    config = Config(Path("a/b"), ((1, 2), (3, 4)))
+    stored = directory.json_of(directory.config_as_json("toy", config))
+    assert directory.as_config(stored, Config, tmp_path / "config.json") == config
