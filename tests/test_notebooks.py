@@ -14,6 +14,7 @@ SHORTER = {
     r"\bannealed\(x, 100\b": "annealed(x, 10",
     r"\(10, 100\)": "(5, 10)",
     r"\bnodes=301": "nodes=61",
+    r"\btest\.x\[:16\]": "test.x[:4]",
     r"\bsample_shape=1_024": "sample_shape=256",
     r"jax\.random\.key\(3\), 200\)": "jax.random.key(3), 9)",
     r"\bsizes = \[[\d, ]+\]": "sizes = [10, 20]",

@@ -70,6 +70,7 @@ def stopping(timed_chunk, first):
     return wrapped
 
 
+@pytest.mark.slow
 def test_fault_39_fault_41_stopped_in_either_stage_it_is_the_same_run(run, arguments, tmp_path, monkeypatch, capsys):
     """The border between the stages is after 7 steps."""
     stopped, timed_chunk = tmp_path / "run", fit._timed_chunk

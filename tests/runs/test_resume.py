@@ -91,15 +91,16 @@ def stop_and_go(stops, base_flags, cache, run):
 
 
 @pytest.mark.parametrize(
-    ("name", "status", "times"), [("SIGTERM", 143, 2), pytest.param("SIGINT", 130, 1, marks=pytest.mark.slow)]
+    ("name", "status", "times"), [("SIGTERM", 143, 1), pytest.param("SIGINT", 130, 3, marks=pytest.mark.slow)]
 )
 def test_fault_39_stopped_after_a_chunk_the_run_is_the_same(name, status, times, base_flags, cache, whole, tmp_path):
-    """Twice: each call makes one chunk and is stopped."""
+    """Each call makes one chunk and is stopped."""
     stops = [(name, "chunk", 1, status)] * times
     stop_and_go(stops, base_flags, cache, tmp_path / "run")
     assert_same_run(tmp_path / "run", whole)
 
 
+@pytest.mark.slow
 def test_fault_41_killed_at_chunks_the_run_is_the_same(base_flags, cache, whole, tmp_path):
     """SIGKILL leaves the last evaluation's checkpoint: after 5 steps come those up to 10 again, and so on."""
     stops = [("SIGKILL", "chunk", count, -signal.SIGKILL) for count in (4, 2)]

@@ -57,7 +57,11 @@ def test_fault_61_a_later_second_signal_ends_at_once():
 
 
 @pytest.mark.parametrize(
-    "redirection", [">/dev/full 2>/dev/full", ">&- 2>&-", pytest.param("<&- >&- 2>&-", marks=pytest.mark.slow)]
+    "redirection",
+    [
+        ">/dev/full 2>&-",
+        *(pytest.param(other, marks=pytest.mark.slow) for other in (">&- 2>/dev/full", "<&- >&- 2>&-")),
+    ],
 )
 def test_fault_62_a_stream_that_takes_nothing_stops_nothing(redirection, arguments, tmp_path):
     command = [sys.executable, "-W", "ignore", "-m", "experiments.vae", *arguments]

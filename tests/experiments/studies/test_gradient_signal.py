@@ -1,5 +1,7 @@
 """Noise does not bias the ratio, slopes match theory on a small model, and the command takes runs of vae and iwae."""
 
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -83,12 +85,10 @@ def test_at_the_posterior_two_gradients_have_no_noise():
         np.testing.assert_allclose(toy_moments(EXACT, 4, gradient).square, 0, atol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("gradient", "slope", "samples"),
-    [
-        ("standard", -0.5, (8, 32, 128)),
-        pytest.param("doubly_reparameterized", 0.5, (16, 64, 256), marks=pytest.mark.slow),
-    ],
+    [("standard", -0.5, (8, 32, 128)), ("doubly_reparameterized", 0.5, (16, 64, 256))],
 )
 def test_slopes_match_theory(gradient, slope, samples):
     batch = Batch(jnp.linspace(-2, 2, 32)[:, None])
@@ -100,21 +100,30 @@ def test_slopes_match_theory(gradient, slope, samples):
 TRAINING = "--steps 0 --batch-size 20"
 
 
+LAYERS = "--layers 2 --latent 3 2 --hidden 8 8 --num-samples 2 --judge-samples 30"
+
+
 @pytest.fixture(scope="module")
-def runs(files, tmp_path_factory):
+def trained(files, tmp_path_factory):
+    """Returns name -> the directory of an untrained run of that experiment."""
     folder = tmp_path_factory.mktemp("gradient_signal")
-    data = ["--data", str(files / "images.npz"), *TRAINING.split()]
-    options = {"layers": "2", "latent": "3 2", "hidden": "8 8", "num-samples": "2", "judge-samples": "30"}
-    layers = " ".join(f"--{name} {value}" for name, value in options.items()).split()
-    assert main(vae.EXPERIMENT, [*data, "--hidden", "16", "--run-dir", str(folder / "vae")]) == 0
-    assert main(iwae.EXPERIMENT, [*data, *layers, "--run-dir", str(folder / "iwae")]) == 0
-    return folder
+
+    @cache
+    def run(name):
+        experiment, flags = {"vae": (vae.EXPERIMENT, "--hidden 16"), "iwae": (iwae.EXPERIMENT, LAYERS)}[name]
+        data = ["--data", str(files / "images.npz"), *TRAINING.split()]
+        assert main(experiment, [*data, *flags.split(), "--run-dir", str(folder / name)]) == 0
+        return folder / name
+
+    return run
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["vae", "iwae"])
-def test_the_command_draws_and_prints(runs, name, capsys):
-    assert gradient_signal.main([str(runs / name), "--num-samples", "1", "4", "--repeats", "40"]) == 0
+def test_the_command_draws_and_prints(trained, name, capsys):
+    run = trained(name)
+    capsys.readouterr()
+    assert gradient_signal.main([str(run), "--num-samples", "1", "4", "--repeats", "40"]) == 0
     heading, one, four, slope, path = capsys.readouterr().out.strip().splitlines()
     assert heading.split()[4:] == ["standard", "sticking_the_landing", "doubly_reparameterized"]
     assert [row.split()[0] for row in (one, four, slope)] == ["1", "4", "slope"]
@@ -133,9 +142,11 @@ def test_the_command_draws_and_prints(runs, name, capsys):
         (["--examples", "61"], ["examples must be at most", "the test split", "61"]),
     ],
 )
-def test_refused_options_give_one_line(runs, arguments, words, capsys):
+def test_refused_options_give_one_line(trained, arguments, words, capsys):
+    run = trained("vae")
+    capsys.readouterr()
     with pytest.raises(SystemExit) as stop:
-        gradient_signal.main([str(runs / "vae"), *arguments])
+        gradient_signal.main([str(run), *arguments])
     message = capsys.readouterr().err
     assert stop.value.code == 2
     assert message.startswith("error: ")
