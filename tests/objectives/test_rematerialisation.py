@@ -46,6 +46,7 @@ def test_value_and_gradient_are_those_of_all_samples_at_once(gradient, zero_weig
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * np.abs(b).max())
 
 
+@pytest.mark.slow
 def test_z_may_be_of_several_layers():
     model, batch = two_layers(), data_for("iwae", 6)
     variables = gx.iwae(model, num_samples=1).init(jax.random.key(0), batch)

@@ -167,6 +167,7 @@ def test_fault_43_two_processes_go_on_as_one_with_another_number_of_devices(stop
     assert_close(run, whole)
 
 
+@pytest.mark.slow
 def test_two_processes_go_on_though_one_alone_has_the_run(stopped, whole, tmp_path):
     run = shutil.copytree(stopped[0], tmp_path / "run")
     ended = two(
