@@ -327,6 +327,15 @@ def noisy(z):
     return diagonal_normal(z, jnp.broadcast_to(NOISE[:, None], z.shape))
 
 
+def test_a_pilot_that_accepts_everything_grows_by_the_sum_of_the_gains():
+    """Tiny steps are accepted; each update k then adds (1 - target) / sqrt(k) to the logarithm."""
+    settings = {"schedule": linear_schedule(4), "num_chains": 3, "num_updates": 5, "first_step_size": 1e-4}
+    step_sizes = adapt_step_size(jax.random.key(0), X, standard_normal(1), likelihood, **settings)
+    growth = 0.35 * np.sum(np.arange(1, 6) ** -0.5)
+    expected = 1e-4 * np.exp(growth * np.arange(1, 4))
+    np.testing.assert_allclose(step_sizes, np.tile(expected[:, None], len(X)), rtol=1e-3)
+
+
 @pytest.mark.parametrize("target", [0.65, 0.9])
 def test_the_pilot_reaches_its_target_at_every_example(target):
     x, prior = np.ones((3, 10), np.float32), standard_normal(10)
