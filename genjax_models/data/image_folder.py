@@ -8,7 +8,7 @@ from typing import Any, get_args
 import numpy as np
 
 from genjax_models.data import image, image_cache
-from genjax_models.data.dataset import Dataset, Range, from_arrays
+from genjax_models.data.dataset import Dataset, Range, from_splits
 from genjax_models.data.image_cache import Entry, shown
 from genjax_models.data.records import Records
 from genjax_models.data.split_names import seem_splits, splits_of
@@ -88,7 +88,7 @@ def load_folder(
     if classes:
         provenance += f"; labels count the classes {_first(map(shown, classes))}"
     splits, note = _split(shown(root), entries, x, classes)
-    return from_arrays(
+    return from_splits(
         *splits,
         name=shown(os.path.basename(os.path.abspath(root))),
         range=range,

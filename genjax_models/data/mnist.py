@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from genjax_models.data import idx
-from genjax_models.data.dataset import Dataset, from_arrays
+from genjax_models.data.dataset import Dataset, from_splits
 from genjax_models.data.splits import Split, split_at_random
 from genjax_models.errors import InputError
 
@@ -26,7 +26,7 @@ def mnist10k() -> Dataset:
         "MNIST (LeCun, Cortes and Burges), the first 10,000 of its 60,000 training images;"
         " shuffled by RandomState(0) into 8,000 training, 1,000 validation and 1,000 test images"
     )
-    return from_arrays(train, validation, test, name="mnist10k", num_classes=10, provenance=provenance)
+    return from_splits(train, validation, test, name="mnist10k", num_classes=10, provenance=provenance)
 
 
 def fashion_mnist() -> Dataset:

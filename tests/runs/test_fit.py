@@ -60,7 +60,7 @@ def numbers():
 @pytest.fixture(scope="module")
 def images():
     pixels = np.random.RandomState(0).randint(0, 256, (56, 4, 4, 1)).astype(np.uint8)
-    return gx.prepare(gx.from_arrays(Split(pixels[:40]), Split(pixels[40:48]), Split(pixels[48:])))
+    return gx.prepare(gx.from_splits(Split(pixels[:40]), Split(pixels[40:48]), Split(pixels[48:])))
 
 
 def small_vae():
