@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from genjax_models.data import files, idx, image_folder, mnist, synthetic, tables, tfds
+from genjax_models.data import files, idx, image_folder, image_layout, mnist, synthetic, tables, tfds
 from genjax_models.data.dataset import Dataset, Range
 from genjax_models.data.kinds import Kind
 from genjax_models.errors import InputError
@@ -104,7 +104,7 @@ def _folder(path: Path, range: Range | None, images: Mapping[str, Any]) -> Datas
     if idx.holds_idx(path):
         _refuse_images(str(path), images)
         return idx.load_folder(path, range=range)
-    if image_folder.holds_images(path):
+    if image_layout.holds_images(path):
         return image_folder.load_folder(path, range=range, **images)
     raise InputError(f"{str(path)!r}: has neither idx files nor images; accepted are {_ACCEPTED}")
 
