@@ -82,8 +82,12 @@ FAULTS = {
     69: "splits of several types or on several scales",
     70: "labels that int32 cannot hold, ids, and labels from 1",
     71: "a folder of splits by another name",
+    72: "a likelihood that does not fit the data",
     73: "bool files, rounding beyond the range, other types, other files and other keys",
+    74: "labels beside images, grey in colour, and files that are left out",
     78: "images of more than 8 bits per channel, and of fewer",
+    80: "arrays of an ambiguous kind",
+    91: "platforms, locales, outputs and arguments of the wrong kind",
 }
 WAITS: dict[int, str] = {}  # faults of what is not here yet, with the reason
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from genjax_models.data.kinds import Kind, kind_of, with_channels
+from genjax_models.data.kinds import Kind, kind_in_words, kind_of, with_channels
 from genjax_models.data.labels import (
     check_classes,
     check_num_classes,
@@ -54,6 +54,24 @@ class Dataset(NamedTuple):
     def shape(self) -> Shape:
         """Returns the shape of one example."""
         return self.train.x.shape[1:]
+
+    @property
+    def is_binary(self) -> bool:
+        """Returns whether all values are declared to be 0 or 1."""
+        return tuple(self.range) == (0, 1) and self.train.x.dtype == np.uint8
+
+    @property
+    def is_grey(self) -> bool:
+        """Returns whether the data are images of one channel, in [0, 1] or stored as bytes up to 255."""
+        low, high = self.range
+        in_unit = (low >= 0 and high <= 1) or (self.train.x.dtype == np.uint8 and (low, high) == (0, 255))
+        return self.kind == "images" and self.shape[2] == 1 and in_unit
+
+    @property
+    def in_words(self) -> str:
+        """Returns the kind of data with their type and range, as in "grey images of 28 x 28, uint8 in [0, 255]"."""
+        low, high = self.range
+        return f"{kind_in_words(self.kind, self.shape)}, {self.train.x.dtype} in [{low:g}, {high:g}]"
 
 
 def from_splits(

@@ -1,6 +1,8 @@
 """Decodes one image to uint8 `[height, width, 1 or 3]`, by a stated rule; or raises an error with the reason."""
 
+import os
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Literal
@@ -84,6 +86,17 @@ def decode(
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         return _array(_fitted(image.convert("L" if grey else "RGB"), size, fit))
+
+
+def header(path: bytes) -> tuple[str, str]:
+    """Returns the stored size, as in "640 x 480", and the mode of an image; "unreadable" for both if it has none."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(os.fsdecode(path), formats=_FORMATS) as image:
+            return f"{image.width} x {image.height}", image.mode
+    except Exception:  # Pillow raises a dozen kinds of errors on damaged bytes
+        return "unreadable", "unreadable"
 
 
 def decode_as(file: IO[bytes], mode: str, *, max_pixels: int) -> np.ndarray:

@@ -13,6 +13,18 @@ from genjax_models.errors import InputError
 
 _DIGEST = "0217e13bd0668deb198aa7d305edbf0331eb89f8a6e7dd226e03d1aa3a9bd4ef"
 _FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+_FASHION_CLASSES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)  # Xiao, Rasul and Vollgraf, 2017, table 2
 
 
 def mnist10k() -> Dataset:
@@ -39,4 +51,5 @@ def fashion_mnist() -> Dataset:
             f"fashion_mnist is not at {_FASHION_MNIST}. Install Debian's package dataset-fashion-mnist,"
             " or give the path of a folder with its four idx files"
         )
-    return idx.load_folder(_FASHION_MNIST, overlap="report")._replace(name="fashion_mnist")
+    dataset = idx.load_folder(_FASHION_MNIST, overlap="report")
+    return dataset._replace(name="fashion_mnist", class_names=_FASHION_CLASSES)

@@ -90,8 +90,13 @@ def hold_out_tenth(where: str, train: Split) -> tuple[list[Split], str]:
 
 def copies_note(x: np.ndarray) -> str:
     """Returns a note for the provenance: the number of copies that `split_at_random` kept together; empty if none."""
-    count = len(x) - len(set(_digests(x)))
+    count = copies(x)
     return f"; {count} of {len(x)} examples are copies, each kept in the split of its like" if count else ""
+
+
+def copies(x: np.ndarray | Records) -> int:
+    """Returns the number of examples that repeat an earlier one, byte for byte."""
+    return len(x) - len(set(_digests(x)))
 
 
 def in_common(xs: dict[str, np.ndarray]) -> dict[str, list[tuple[int, int]]]:

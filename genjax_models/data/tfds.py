@@ -55,10 +55,19 @@ def load(spec: str, *, stream: bool = False) -> Dataset:
     return from_splits(
         *splits,
         name=where,
-        num_classes=cast(Any, builder.info.features)[keys[1]].num_classes if keys[1] else None,
+        **_classes_of(builder, keys[1]),
         provenance=f"{builder.info.full_name} of TensorFlow Datasets, prepared in {path}{note}",
         overlap="report",
     )
+
+
+def _classes_of(builder, label_key: str | None) -> dict[str, Any]:
+    """Returns the number of classes and their names, if there are labels."""
+    if label_key is None:
+        return {}
+    feature = cast(Any, builder.info.features)[label_key]
+    names = feature.names if feature.num_classes else []
+    return {"num_classes": feature.num_classes, "class_names": names if len(set(names)) == len(names) > 0 else None}
 
 
 def _builder(where: str, path: Path):

@@ -6,6 +6,7 @@ import io
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -63,7 +64,8 @@ class Options:
 
 @contextlib.contextmanager
 def exit_on_error() -> Iterator[None]:
-    """Turns an expected error into one line on standard error and an exit status."""
+    """Turns an expected error into one line on standard error and an exit status; a warning is one line too."""
+    format_before, warnings.formatwarning = warnings.formatwarning, _warning_line
     try:
         yield
         sys.stdout.flush()  # inside `try`, so that a closed pipe is caught
@@ -78,6 +80,12 @@ def exit_on_error() -> Iterator[None]:
     except (NonFiniteError, ProcessError, OSError, MemoryError) as error:
         print(f"error: {one_line(str(error)) or 'out of memory'}", file=sys.stderr)
         sys.exit(1)
+    finally:
+        warnings.formatwarning = format_before
+
+
+def _warning_line(message: Warning | str, *where: Any) -> str:
+    return f"warning: {one_line(str(message))}\n"
 
 
 def parse(

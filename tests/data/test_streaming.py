@@ -293,7 +293,8 @@ def test_images_are_decoded_once(tmp_path, monkeypatch):
 
 
 def test_grey_becomes_colour_where_others_are(tmp_path):
-    folder = folder_of(tmp_path / "images", [*X[:20], np.repeat(X[20], 3, axis=2) // 2, *X[21:40]])
+    colour = np.concatenate([X[20], X[20] // 2, X[20] // 3], axis=2)
+    folder = folder_of(tmp_path / "images", [*X[:20], colour, *X[21:40]])
     here, there = load(str(folder), images={"size": 4}), load(str(folder), images={"size": 4}, stream=True)
     assert there.shape == (4, 4, 3)
     np.testing.assert_array_equal(here.train.x, np.asarray(there.train.x))
