@@ -13,7 +13,7 @@ from . import (
     training,
     types,
 )
-from .data import from_splits, load, prepare
+from .data import from_arrays, from_splits, load, prepare
 from .data.features import load_classifier, load_features
 from .estimators.adversarial import (
     discriminator_loss,
@@ -161,6 +161,7 @@ __all__ = [
     "evaluation",
     "figures",
     "fit",
+    "from_arrays",
     "from_splits",
     "full_covariance_gaussian",
     "gan",

@@ -85,6 +85,7 @@ FAULTS = {
     72: "a likelihood that does not fit the data",
     73: "bool files, rounding beyond the range, other types, other files and other keys",
     74: "labels beside images, grey in colour, and files that are left out",
+    75: "unprepared data",
     78: "images of more than 8 bits per channel, and of fewer",
     80: "arrays of an ambiguous kind",
     91: "platforms, locales, outputs and arguments of the wrong kind",

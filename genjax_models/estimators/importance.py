@@ -21,7 +21,7 @@ import distrax
 import jax
 import jax.numpy as jnp
 
-from genjax_models.estimators.checks import check_count, check_num_samples
+from genjax_models.estimators.checks import ONE_ROW_EACH, check_count, check_num_samples
 from genjax_models.estimators.distributions import draws_with_log_prob
 from genjax_models.estimators.gram_sums import map_blocks
 from genjax_models.types import Array, PRNGKey
@@ -215,7 +215,8 @@ def _log_weights(
         raise ValueError(f"the proposal and the prior need the same z, got {_types(proposal)} and {_types(prior)}")
     log_likelihoods, log_prior = likelihood(z).log_prob(x), prior.log_prob(z)
     log_proposal = proposal.log_prob(z) if log_proposal is None else log_proposal
-    chex.assert_shape([log_likelihoods, log_prior, log_proposal], (len(jax.tree.leaves(z)[0]), len(x)))
+    expected = len(jax.tree.leaves(z)[0]), len(x)
+    chex.assert_shape([log_likelihoods, log_prior, log_proposal], expected, custom_message=ONE_ROW_EACH)
     return log_likelihoods + (log_prior - log_proposal)
 
 
@@ -258,7 +259,8 @@ def _draw(key: PRNGKey, proposal: distrax.Distribution, num_samples: int, batch:
             shape = (num_samples, batch)
         case other:
             raise ValueError(
-                f"the batch shape of the proposal must be ({batch},) or () for {batch} examples, got {other}"
+                f"the batch shape of the proposal must be ({batch},) or () for {batch} examples, got {other};"
+                " one example needs its axis: x[None]"
             )
     if draws_with_log_prob(proposal):
         return proposal.sample_and_log_prob(seed=key, sample_shape=shape)

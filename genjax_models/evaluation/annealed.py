@@ -18,7 +18,7 @@ from genjax_models.estimators import annealing
 from genjax_models.estimators.annealing_path import linear_schedule
 from genjax_models.estimators.importance_diagnostics import effective_sample_size
 from genjax_models.estimators.step_size_adaptation import adapt_step_size
-from genjax_models.evaluation.examples import map_examples
+from genjax_models.evaluation.examples import check_examples, map_examples
 from genjax_models.models.latent_variable import LatentVariableModel
 from genjax_models.types import Array, Batch, PRNGKey, Variables
 
@@ -58,6 +58,8 @@ def annealed_log_likelihood(
       ValueError: a count is not an integer of at least 1, there are no examples, or the batch size is below 1.
     """
     schedule = linear_schedule(num_temperatures)
+
+    check_examples(model, x)
 
     def one(key: PRNGKey, example: Batch) -> dict[str, Array]:
         single = jax.tree.map(lambda a: a[None], example)

@@ -9,7 +9,7 @@ from jax.random import fold_in
 from genjax_models.estimators.checks import check_num_samples
 from genjax_models.estimators.importance import log_mean_exp, log_weights
 from genjax_models.estimators.importance_diagnostics import effective_sample_size, pareto_k_hat
-from genjax_models.evaluation.examples import map_examples
+from genjax_models.evaluation.examples import check_examples, map_examples
 from genjax_models.models.latent_variable import LatentVariableModel
 from genjax_models.types import Array, Batch, PRNGKey, Variables
 
@@ -48,6 +48,7 @@ def negative_log_likelihood(
     Raises:
       ValueError: k is not an integer of at least 1, there are no examples, or the batch size is below 1.
     """
+    check_examples(model, x)
     check_num_samples(num_samples)
 
     def one(key: PRNGKey, example: Batch) -> dict[str, Array]:

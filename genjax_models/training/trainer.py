@@ -10,12 +10,24 @@ import jax.numpy as jnp
 import optax
 from jax.random import fold_in
 
-from genjax_models.types import Array, Batch, Loss, Metrics, Objective, Players, PRNGKey, Trainer, TrainState, Variables
+from genjax_models.estimators.checks import check_prepared
+from genjax_models.types import (
+    Array,
+    Batch,
+    Loss,
+    Metrics,
+    Objective,
+    Players,
+    PRNGKey,
+    Trainer,
+    TrainState,
+    Variables,
+)
 
 
 def trainer(
     objective: Objective,
-    optimizers: Mapping[str, optax.GradientTransformation],
+    optimizers: Mapping[str, optax.GradientTransformation] | optax.GradientTransformation,
     *,
     updates: Mapping[str, int] = {},
     average: Mapping[str, float] = {},
@@ -32,7 +44,7 @@ def trainer(
 
     Args:
       objective: players, losses, sample.
-      optimizers: player -> optax transformation, one per loss.
+      optimizers: player -> optax transformation, one per loss; or one transformation, which every player has.
       updates: player -> number of moves in a step, 1 if absent. The batch is cut into as many interleaved shares as the
         largest number of moves; move j sees share j and fresh noise.
       average: player -> decay in [0, 1) of an exponential moving average of its floating-point variables after each
@@ -50,14 +62,18 @@ def trainer(
 
     Raises:
       ValueError: the players of losses and optimizers differ; `updates` or `average` name an unknown player or hold a
-        value out of range; from `step`, while tracing, a batch that the shares do not divide.
+        value out of range; from `init` and `step`, while tracing, a batch whose x is not floating point, or that the
+        shares do not divide.
     """
+    if isinstance(optimizers, optax.GradientTransformation):
+        optimizers = dict.fromkeys(objective.losses, optimizers)
     _check(objective, optimizers, updates, average)
     moves = {player: updates.get(player, 1) for player in objective.losses}
     shares = max(moves.values())
     with_norm = len(moves) > 1 if gradient_norm is None else gradient_norm
 
     def init(key: PRNGKey, batch: Batch) -> TrainState:
+        check_prepared("batch.x", batch.x, objective.range)
         init_key, key = jax.random.split(key)  # split(key)[i] is fold_in(key, i): never keep a key that was split
         variables = objective.init(init_key, batch)
         opt_state = {player: optimizers[player].init(variables[player].get("params", {})) for player in moves}
@@ -66,6 +82,7 @@ def trainer(
         return TrainState(jnp.int32(0), key, variables, opt_state, averages)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        check_prepared("batch.x", batch.x, objective.range)
         key, variables, opt_state, metrics = fold_in(state.key, state.step), state.variables, {}, {}
         batches = _interleaved(batch, shares)
         for i, (player, loss) in enumerate(objective.losses.items()):

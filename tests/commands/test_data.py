@@ -57,7 +57,8 @@ def test_a_folder_of_classes_is_described(here, capsys):
     assert "1 in training, 0 in validation, 0 in test" in found["copies"]
     assert found["values"].count(", mean ") == 3
     assert found["sheet"] == "insects-contact-sheet.png"
-    assert Image.open(here / found["sheet"]).width > 300
+    with Image.open(here / found["sheet"]) as sheet:
+        assert sheet.width > 300
 
 
 def test_a_folder_that_training_refuses_shows_its_files_and_exits_with_2(here, capsys):
