@@ -86,6 +86,8 @@ FAULTS = {
     73: "bool files, rounding beyond the range, other types, other files and other keys",
     74: "labels beside images, grey in colour, and files that are left out",
     75: "unprepared data",
+    76: "images outside the range of features",
+    77: "what is no log-probability, and labels that are no classes",
     78: "images of more than 8 bits per channel, and of fewer",
     80: "arrays of an ambiguous kind",
     91: "platforms, locales, outputs and arguments of the wrong kind",
