@@ -76,6 +76,7 @@ FAULTS = {
     60: "links and strays within a run's directory",
     61: "a signal outside of training, and a second one",
     62: "closed and full output streams",
+    63: "a TFDS folder that names a class of its own",
     65: "a killed process beside others",
     67: "a power cut after a save",
     68: "a lock without a config",
