@@ -77,6 +77,7 @@ FAULTS = {
     61: "a signal outside of training, and a second one",
     62: "closed and full output streams",
     63: "a TFDS folder that names a class of its own",
+    64: "a cache that others may write to, and other files in it",
     65: "a killed process beside others",
     67: "a power cut after a save",
     68: "a lock without a config",
