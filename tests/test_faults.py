@@ -79,6 +79,7 @@ FAULTS = {
     63: "a TFDS folder that names a class of its own",
     64: "a cache that others may write to, and other files in it",
     65: "a killed process beside others",
+    66: "hundreds of evaluations",
     67: "a power cut after a save",
     68: "a lock without a config",
     69: "splits of several types or on several scales",
