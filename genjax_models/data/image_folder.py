@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from genjax_models.data import image, image_cache
+from genjax_models.data import host_memory, image, image_cache
 from genjax_models.data.dataset import Dataset, Range, from_arrays
 from genjax_models.data.image_cache import Entry, shown
 from genjax_models.data.records import Records
@@ -63,11 +63,13 @@ def load_folder(
 
     Raises:
       InputError: another layout, an unreadable or too large image (the error names it), images of different sizes with
-        `size=None`, or held-out images that are training images too.
+        `size=None`, more than fits into memory, or held-out images that are training images too.
     """
     _check_options(size, fit, max_pixels)
     image.require_pillow()
     root, entries, ignored = _listed(folder)
+    if size is not None:
+        host_memory.check_fits(size**2 * (1 if stream else len(entries)), f"image_size {size}: memory of the images")
     decoded = image_cache.decoded_to_disk if stream else image_cache.decoded_once
     x, skipped = decoded(
         entries,
