@@ -21,6 +21,7 @@ from typing import ClassVar
 
 import genjax_models as gx
 from genjax_models.commands.train import main
+from genjax_models.errors import InputError
 from genjax_models.runs.configuration import Training, rate, whole
 from genjax_models.runs.protocol import Experiment, Metric, System
 from genjax_models.systems.groups import Optimizer
@@ -66,6 +67,8 @@ def build(config: Config) -> System:
     from genjax_models.objectives.classifier import classifier, cross_entropy, right
 
     config.data.needs_images()
+    if config.shift >= min(config.data.shape[:2]):
+        raise InputError(f"shift must be below the height and width of images, {config.data.shape}, got {config.shift}")
     sizes = config.data.shape, config.data.classes, config.channels, config.width
     network = ConvolutionalClassifier(*sizes, config.dropout)
     objective = classifier(network)

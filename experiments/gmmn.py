@@ -30,7 +30,7 @@ from genjax_models.commands.train import main
 from genjax_models.runs.configuration import Training, whole
 from genjax_models.runs.protocol import Experiment, Metric, System
 from genjax_models.systems.groups import Optimizer
-from genjax_models.systems.kernels import kernel_of_variances, positive_variances
+from genjax_models.systems.kernels import enough_examples, kernel_of_variances, positive_variances
 from genjax_models.systems.settings import Data, Settings
 
 RANGE = (0, 1)  # range of a sigmoid
@@ -56,6 +56,7 @@ class Config(Settings):
         super().__post_init__()
         whole(1, latent=self.latent, hidden=self.hidden)
         positive_variances(self.kernel_variances)
+        enough_examples(self.distance, self.training)
 
 
 def build(config: Config) -> System:

@@ -35,7 +35,7 @@ from genjax_models.errors import InputError
 from genjax_models.runs.configuration import Training, rate, whole
 from genjax_models.runs.protocol import Experiment, Metric, System
 from genjax_models.systems.groups import Optimizer
-from genjax_models.systems.kernels import kernel_of_variances, positive_variances
+from genjax_models.systems.kernels import enough_examples, kernel_of_variances, positive_variances
 from genjax_models.systems.settings import Data, Settings
 
 RANGE = (0, 1)  # range of a sigmoid
@@ -76,6 +76,7 @@ class Config(Settings):
         whole(1, autoencoder_steps=self.autoencoder_steps)
         positive_variances(self.kernel_variances)
         positive_variances(self.code_variances)
+        enough_examples(self.distance, self.training)
         rate(dropout=self.dropout, input_dropout=self.input_dropout)
         if 0 < self.training.steps <= self.autoencoder_steps:
             raise InputError(

@@ -75,7 +75,7 @@ def build(config: Config) -> System:
 
     (height, width, colours), classes = config.data.shape, config.data.classes
     halvings = config.levels - 1 + (len(config.discriminator_channels) - 1 if config.levels > 1 else 0)
-    config.data.needs_multiples_of(2**halvings, f"levels {config.levels}")
+    config.data.needs_halvings(halvings, f"levels {config.levels}")
 
     def refining(shape):
         seen = (*shape[:2], 2 * colours)  # the image and its low-pass

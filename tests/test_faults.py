@@ -76,7 +76,10 @@ FAULTS = {
     60: "links and strays within a run's directory",
     61: "a signal outside of training, and a second one",
     62: "closed and full output streams",
+    63: "a TFDS folder that names a class of its own",
+    64: "a cache that others may write to, and other files in it",
     65: "a killed process beside others",
+    66: "hundreds of evaluations",
     67: "a power cut after a save",
     68: "a lock without a config",
     69: "splits of several types or on several scales",
@@ -90,6 +93,7 @@ FAULTS = {
     77: "what is no log-probability, and labels that are no classes",
     78: "images of more than 8 bits per channel, and of fewer",
     80: "arrays of an ambiguous kind",
+    89: "numbers that int32, float32 or the memory cannot hold",
     91: "platforms, locales, outputs and arguments of the wrong kind",
 }
 WAITS: dict[int, str] = {}  # faults of what is not here yet, with the reason

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm.auto import tqdm
 
-from genjax_models.data import image, records
+from genjax_models.data import image, private_folder, records
 from genjax_models.data.records import Records
 from genjax_models.errors import InputError
 from genjax_models.types import Shape
@@ -57,11 +57,15 @@ def shown(path: bytes) -> str:
 def decoded_once(entries: list[Entry], rule: Rule, *, skip_unreadable: bool, cache: Path | None) -> Decoded:
     """Returns the pixels of `entries`, from the cache if the same files were decoded by the same rule before.
 
-    The key is the sha256 of names, contents and rule. A file of the cache with a wrong checksum is written again.
+    The key is the sha256 of names, contents and rule. A file of the cache that has a wrong checksum or another key, is
+    a link, or belongs to another user, is written again.
 
     Raises:
-      InputError: a file is too large, or cannot be read and must not be skipped. The error names it.
+      InputError: a file is too large, or cannot be read and must not be skipped; the error names it. Or another user
+        may write to the cache.
     """
+    if cache:
+        private_folder.check_private(cache)
     with warnings.catch_warnings(action="ignore"):  # Pillow's warnings of repairs; set once, around all threads
         digests = list(in_parallel(_digest, [entry.path for entry in entries], "reading"))
         file = cache and cache / f"{_key(entries, digests, rule, skip_unreadable)}.npz"
@@ -141,10 +145,11 @@ def cleaned(cache: Path | None) -> Path:
     """Returns the folder of the cache, without the leftovers of killed processes.
 
     Raises:
-      InputError: `cache` is None.
+      InputError: `cache` is None, or another user may write to it.
     """
     if cache is None:
         raise InputError("streaming needs a folder for decoded images, and the user has no home: set XDG_CACHE_HOME")
+    private_folder.check_private(cache)
     _clean(cache)
     return cache
 
@@ -251,27 +256,28 @@ def _opened(path: bytes):
 
 
 def _from_cache(file: Path, files: int) -> Decoded | None:
-    """Returns the cached images; None if the file is absent, or damaged by the checksums of the archive."""
+    """Returns the cached images; None if the file is absent, has another key, or is damaged by its checksums."""
     try:
-        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
-            decoded = Decoded(arrays["x"], arrays["skipped"])
+        with private_folder.opened(file) as opened, np.load(opened, allow_pickle=False) as arrays:
+            decoded, key = Decoded(arrays["x"], arrays["skipped"]), str(arrays["key"])
     except Exception:  # numpy and zipfile raise a dozen kinds of errors on damaged bytes
         return None
     x, skipped = decoded
     sound = x.dtype == np.uint8 and x.ndim == 4 and skipped.dtype == np.int64 and len(x) + skipped.size == files
+    sound = sound and key == file.stem
     return decoded if sound else None
 
 
 def _keep(file: Path, decoded: Decoded) -> None:
     """Writes the images to the cache; a run that is killed leaves a `.tmp` file, which the next run removes."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        private_folder.make_private(file.parent)
         with tempfile.NamedTemporaryFile(
             dir=file.parent, prefix=f"{file.stem}.", suffix=".tmp", delete=False
         ) as temporary:
             try:
                 fcntl.flock(temporary, fcntl.LOCK_EX)  # the system releases the lock when the process ends
-                np.savez(temporary, **decoded._asdict())
+                np.savez(temporary, **decoded._asdict(), key=np.array(file.stem))
                 temporary.flush()
                 os.fsync(temporary.fileno())
                 os.replace(temporary.name, file)
@@ -285,6 +291,9 @@ def _keep(file: Path, decoded: Decoded) -> None:
 def _clean(folder: Path) -> None:
     """Removes the files that killed processes left: our `.tmp` files without a lock."""
     for leftover in folder.glob("[0-9a-f]" * 64 + ".*.tmp"):
-        with contextlib.suppress(OSError), leftover.open("rb") as file:  # in use, or removed by another process
+        with (
+            contextlib.suppress(OSError),
+            private_folder.opened(leftover) as file,
+        ):  # in use, or removed by another process
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             leftover.unlink()

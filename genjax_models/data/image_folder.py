@@ -1,5 +1,6 @@
 """A folder of images as a data set: classes from its subfolders, splits from the folder or from one fixed shuffle."""
 
+import math
 import os
 import warnings
 from collections import Counter
@@ -8,7 +9,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from genjax_models.data import image, image_cache
+from genjax_models.data import host_memory, image, image_cache
 from genjax_models.data.dataset import Dataset, Range, from_splits
 from genjax_models.data.image_cache import Entry, shown
 from genjax_models.data.image_layout import ONE, Listing, first, left_out_in_words, listing
@@ -66,11 +67,14 @@ def load_folder(
 
     Raises:
       InputError: another layout, an unreadable or too large image (the error names it), images of different sizes with
-        `size=None`, or held-out images that are training images too.
+        `size=None`, more than fits into memory, or held-out images that are training images too.
     """
     _check_options(size, fit, channels, max_pixels)
     image.require_pillow()
     root, (entries, left_out, label_files) = _listed(folder)
+    if size is not None:
+        pixels = math.prod(image.sides(size)) * (1 if stream else len(entries))
+        host_memory.check_fits(pixels, f"image_size {size}: memory of the images")
     decoded = image_cache.decoded_to_disk if stream else image_cache.decoded_once
     x, skipped = decoded(
         entries,

@@ -1,9 +1,11 @@
 """A margin around images, for networks that need a larger size."""
 
+import math
 from functools import partial
 
 import numpy as np
 
+from genjax_models.data import host_memory
 from genjax_models.data.dataset import Dataset
 from genjax_models.data.records import Records
 from genjax_models.data.splits import Split
@@ -18,7 +20,8 @@ def padded(dataset: Dataset, size: int) -> Dataset:
     enough stay unchanged. The provenance names the margin.
 
     Raises:
-      InputError: the examples are not images, or the training images are on disk and too small.
+      InputError: the examples are not images, the training images are on disk and too small, or the images with their
+        margin do not fit into memory.
     """
     if len(dataset.shape) != 3:
         raise InputError(f"a margin needs images, got examples of shape {dataset.shape} from {dataset.name}")
@@ -30,6 +33,9 @@ def padded(dataset: Dataset, size: int) -> Dataset:
             f"{dataset.name}: streamed images must have {size} pixels a side, got {dataset.shape}."
             f" Use image_size={size} (--image-size {size})"
         )
+    pixels = math.prod(side + more for side, more in zip(dataset.shape[:2], missing, strict=True)) * dataset.shape[2]
+    needed = pixels * sum(len(split.x) * split.x.dtype.itemsize for split in _splits(dataset).values())
+    host_memory.check_fits(needed, f"pad_to {size}: memory of the images")
     margins = [(0, 0), *((pixels // 2, pixels - pixels // 2) for pixels in missing), (0, 0)]
     pad = partial(np.pad, pad_width=margins, constant_values=dataset.range[0])
     splits = {name: split._replace(x=pad(split.x)) for name, split in _splits(dataset).items()}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from genjax_models.data import private_folder
 from genjax_models.errors import InputError
 from genjax_models.types import Shape
 
@@ -95,7 +96,7 @@ class Records:
         x = np.empty((len(rows_of_file), *self.shape_of_one), np.uint8)
         size = x[:1].nbytes
         try:
-            with self.file.open("rb", buffering=0) as opened:
+            with private_folder.opened(self.file) as opened:
                 for one, row in zip(x, rows_of_file.tolist(), strict=True):
                     read = os.preadv(opened.fileno(), [one], row * size)
                     if read < size or hashlib.sha256(one).digest() != self.sha256[row].tobytes():
@@ -108,13 +109,16 @@ class Records:
 
 
 def kept(file: Path) -> tuple[Records, dict[str, np.ndarray]] | None:
-    """Returns the records that `keep` wrote, and their columns; None if the file is absent or incomplete."""
+    """Returns the records that `keep` wrote as `file`, and their columns; None if they are absent or incomplete."""
     try:
-        with _index(file).open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
+        with private_folder.opened(_index(file)) as opened, np.load(opened, allow_pickle=False) as arrays:
             columns = dict(arrays)
+        with private_folder.opened(file) as opened:
+            size = os.fstat(opened.fileno()).st_size
+        key = str(columns.pop("key"))
         shape, sha256 = tuple(columns.pop("shape").tolist()), columns.pop("sha256")
         records = Records(file, shape, sha256, columns.pop("low"), columns.pop("high"), np.arange(len(sha256)))
-        return (records, columns) if file.stat().st_size == records.nbytes else None
+        return (records, columns) if size == records.nbytes and key == file.stem else None
     except Exception:  # numpy and zipfile raise a dozen kinds of errors on damaged bytes
         return None
 
@@ -148,7 +152,8 @@ def keep(file: Path, examples: Iterable[np.ndarray], columns: Mapping[str, list[
         }
         stored_columns = {name: np.array(column, np.int64) for name, column in columns.items()}
         with _whole(_index(file)) as opened:
-            np.savez(opened, shape=np.array(shape), **of_each, **stored_columns)  # pyright: ignore[reportArgumentType]
+            stored = {"key": np.array(file.stem), "shape": np.array(shape), **of_each, **stored_columns}
+            np.savez(opened, **stored)  # pyright: ignore[reportArgumentType]
     except OSError as error:
         raise InputError(
             f"{file.parent}: decoded images cannot be kept there ({error.strerror or error}), but streaming reads"
@@ -163,7 +168,7 @@ def _index(file: Path) -> Path:
 
 @contextlib.contextmanager
 def _whole(file: Path) -> Iterator:
-    file.parent.mkdir(parents=True, exist_ok=True)
+    private_folder.make_private(file.parent)
     with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f"{file.stem}.", suffix=".tmp", delete=False) as temporary:
         try:
             fcntl.flock(temporary, fcntl.LOCK_EX)  # `image_cache` removes files without a lock

@@ -15,7 +15,7 @@ from genjax_models.data.dataset import Dataset, from_splits
 from genjax_models.data.image_cache import in_parallel
 from genjax_models.data.records import Records
 from genjax_models.data.splits import Split, hold_out_tenth, split_in_ten
-from genjax_models.data.tfds_folders import check_format, locate
+from genjax_models.data.tfds_folders import check_classes, check_format, locate
 from genjax_models.errors import InputError
 
 _MODES = {1: "L", 3: "RGB"}
@@ -43,7 +43,8 @@ def load(spec: str, *, stream: bool = False) -> Dataset:
 
     Raises:
       InputError: the data set is not prepared (the error names the command), is not stored as array_record, is damaged
-        (the error names the file), has no image of 8 bits or several, or has images of different sizes.
+        (the error names the file), has no image of 8 bits or several, has images of different sizes, or names a class
+        of features that is not one of TensorFlow Datasets. TensorFlow Datasets would import its module.
     """
     where = f"tfds:{spec}"
     path, split = locate(where, spec)
@@ -78,10 +79,20 @@ def _builder(where: str, path: Path):
         import tensorflow_datasets
     except ImportError as error:
         raise InputError(f"{where}: {error.name} is not installed: pip install 'genjax_models[tfds]'") from error
+    check_classes(where, path, _feature_classes())
     try:
         return tensorflow_datasets.builder_from_directory(path)
     except Exception as error:
         raise InputError(f"{where}: {path} is damaged ({_line(error)})") from error
+
+
+def _feature_classes() -> set[str]:
+    """Returns the dotted names of the feature classes of TensorFlow Datasets."""
+    from tensorflow_datasets import features
+
+    classes = [value for value in vars(features).values() if isinstance(value, type)]
+    own = [one for one in classes if issubclass(one, features.FeatureConnector)]
+    return {f"{one.__module__}.{one.__name__}" for one in own} | {alias for one in own for alias in one.ALIASES}
 
 
 def _keys(where: str, info) -> tuple[str, str | None]:

@@ -4,8 +4,9 @@ import difflib
 import json
 import os
 import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from genjax_models.errors import InputError
 
@@ -87,6 +88,40 @@ def check_format(where: str, path: Path) -> None:
     if file_format != _FORMAT:
         why = "which may drop rows in silence" if file_format == "parquet" else "which only TensorFlow reads"
         raise InputError(f"{where}: is stored as {file_format}, {why}; accepted is {_FORMAT}: {_how_to_prepare(name)}")
+
+
+def check_classes(where: str, path: Path, accepted: Collection[str]) -> None:
+    """Refuses a folder that names other feature classes than `accepted`: their modules would be imported by name.
+
+    Raises:
+      InputError: names the file and the class, or the damaged file.
+    """
+    for file in (path / name for name in _FILES):
+        try:
+            others = sorted(set(_classes_in(json.loads(file.read_bytes()))) - set(accepted))
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(f"{where}: {file} is damaged ({type(error).__name__}: {error})") from error
+        if others:
+            raise InputError(
+                f"{where}: {file} names the class {others[0]!r}; accepted are the feature classes of TensorFlow"
+                " Datasets, such as tensorflow_datasets.core.features.image_feature.Image"
+            )
+
+
+def _classes_in(value: Any) -> Iterator[str]:
+    """Yields the names of feature classes in a JSON document, also in documents that are stored in it as text."""
+    if isinstance(value, list):
+        for part in value:
+            yield from _classes_in(part)
+    if not isinstance(value, dict):
+        return
+    for name, part in value.items():
+        if name in ("pythonClassName", "python_class_name") or (name == "type" and "content" in value):
+            yield str(part)
+        elif name == "json" and isinstance(part, str):
+            yield from _classes_in(json.loads(part))
+        else:
+            yield from _classes_in(part)
 
 
 def _folders(path: Path) -> list[Path]:

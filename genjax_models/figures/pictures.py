@@ -9,7 +9,6 @@ from genjax_models.evaluation.latents import ACTIVITY_THRESHOLD, LatentUsage
 from genjax_models.figures import curve_plots, latent_plots, mixture_plots, plots
 from genjax_models.types import Array, Shape
 
-_ROWS = 8  # of the picture of samples during training
 Range = tuple[float, float]
 
 
@@ -33,10 +32,8 @@ def samples(images: Array, step: int, content: str, range: Range) -> Picture:
     return Picture("samples", "Samples", f"After {step:,} steps: {content}.", plots.png(figure))
 
 
-def learning(stored: Sequence[tuple[int, Array]], content: str, range: Range) -> Picture:
-    """Returns samples from the same noise at several steps; `stored` holds (step, images `[n, ...]`)."""
-    chosen = sorted(set(np.linspace(0, len(stored) - 1, min(_ROWS, len(stored))).round().astype(int)))
-    rows = [stored[i] for i in chosen]
+def learning(rows: Sequence[tuple[int, Array]], content: str, range: Range) -> Picture:
+    """Returns samples from the same noise at several steps; `rows` holds (step, images `[n, ...]`)."""
     columns = min(10, len(rows[0][1]))
     images = np.concatenate([images[:columns] for _, images in rows])
     figure = plots.image_grid(images, columns=columns, range=range, titles=[f"step {step:,}" for step, _ in rows])

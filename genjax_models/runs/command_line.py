@@ -14,7 +14,7 @@ from typing import Any, Literal
 import tyro
 
 from genjax_models.errors import CheckpointError, InputError, NonFiniteError, ProcessError, StoppedError
-from genjax_models.runs.configuration import positive, whole
+from genjax_models.runs.configuration import LARGEST, positive, whole
 from genjax_models.runs.fields import with_plain_flags
 
 
@@ -60,6 +60,8 @@ class Options:
             if not re.fullmatch(r".+:\d{1,5}", self.coordinator or ""):
                 raise InputError(f"coordinator must be HOST:PORT of process 0, got {self.coordinator}")
         positive(process_timeout=self.process_timeout)
+        if self.process_timeout > LARGEST:
+            raise InputError(f"process_timeout must be at most {LARGEST} seconds, got {self.process_timeout:g}")
 
 
 @contextlib.contextmanager

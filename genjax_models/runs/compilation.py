@@ -8,6 +8,8 @@ from pathlib import Path
 
 import jax
 
+from genjax_models.data.private_folder import is_own_file, make_private
+
 _MOST_BYTES = 2**28  # a VAE's run keeps 3 MB
 
 
@@ -18,12 +20,16 @@ def keep_compiled() -> None:
     `JAX_ENABLE_COMPILATION_CACHE=false` turns the cache off, `JAX_COMPILATION_CACHE_DIR` sets its folder, and
     `JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS` sets the shortest compilation that is kept. If the folder cannot be
     written to, there is no cache.
+
+    Raises:
+      InputError: another user owns the folder or may write to it; the error names the permission to set.
     """
     if not jax.config.jax_enable_compilation_cache or jax.config.jax_compilation_cache_dir is not None:  # pyright: ignore[reportAttributeAccessIssue]
         return
     try:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genjax_models" / "compiled"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # this process runs the code that it loads from there
+        make_private(folder)
+        folder.chmod(0o700)  # this process runs the code that it loads from there
         tempfile.TemporaryFile(dir=folder).close()
         delete_oldest(folder)
     except (OSError, RuntimeError):  # RuntimeError: no home
@@ -36,16 +42,17 @@ def keep_compiled() -> None:
 def delete_oldest(folder: Path) -> None:
     """Deletes the oldest files of a cache above `_MOST_BYTES`, and files that a killed process left incomplete.
 
+    Links are deleted too, and files that belong to other users.
     JAX would warn about an incomplete file at every start. JAX's own bound (`jax_compilation_cache_max_size`) takes a
     lock for each file that is read or written, and a process that was stopped while it held it costs all others 10 s a
     time. This function takes no lock: if another process is writing or has deleted a file, its program is compiled
     again. Complete files become read-only and are not checked again.
     """
     bytes_left = _MOST_BYTES
-    files = [(file.stat(), file) for file in folder.glob("*-cache")]
+    files = [(file.lstat(), file) for file in folder.glob("*-cache")]
     for stat, file in sorted(files, key=lambda pair: pair[0].st_mtime_ns, reverse=True):
         bytes_left -= stat.st_size
-        if bytes_left < 0 or not (stat.st_mode & 0o200 == 0 or _complete(file)):
+        if bytes_left < 0 or not is_own_file(stat) or not (stat.st_mode & 0o200 == 0 or _complete(file)):
             file.unlink(missing_ok=True)
         else:
             file.chmod(0o400)

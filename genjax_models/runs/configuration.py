@@ -6,27 +6,36 @@ import numbers
 
 from genjax_models.errors import InputError
 
+LARGEST = 2**31 - 1  # of int32, in which JAX counts
+_SMALLEST_FLOAT, _LARGEST_FLOAT = 2.0**-126, 3.4e38  # of float32, without subnormal numbers
+
 
 def at_least(smallest: float, **fields: float) -> None:
-    """Refuses numbers that are not finite or are below `smallest`; names the field."""
+    """Refuses numbers that are not finite in float32 or are below `smallest`; names the field."""
     for name, value in fields.items():
         if not (math.isfinite(value) and value >= smallest):
             raise InputError(f"{name} must be at least {smallest}, got {value!r}")
+        if value > _LARGEST_FLOAT:
+            raise InputError(f"{name} must be a number that float32 can hold, got {value!r}")
 
 
 def whole(smallest: int, **fields) -> None:
-    """Refuses values, or tuples of values, that are not integers of at least `smallest`; names the field."""
+    """Refuses values, or tuples of values, that are not integers from `smallest` to 2^31 - 1; names the field."""
     for name, value in fields.items():
         for number in value if isinstance(value, tuple) else (value,):
             if isinstance(number, bool) or not isinstance(number, numbers.Integral) or number < smallest:
                 raise InputError(f"{name} must be an integer of at least {smallest}, got {value!r}")
+            if number > LARGEST:
+                raise InputError(f"{name} must be at most {LARGEST}, the largest int32, got {_shown(value)}")
 
 
 def positive(**fields: float) -> None:
-    """Refuses numbers that are not positive and finite; names the field."""
+    """Refuses numbers that are not positive and finite in float32; names the field."""
     for name, value in fields.items():
         if not (math.isfinite(value) and value > 0):
             raise InputError(f"{name} must be positive and finite, got {value!r}")
+        if not _SMALLEST_FLOAT <= value <= _LARGEST_FLOAT:
+            raise InputError(f"{name} must be a number that float32 can hold, got {value!r}")
 
 
 def rate(**fields: float) -> None:
@@ -34,6 +43,14 @@ def rate(**fields: float) -> None:
     for name, value in fields.items():
         if not 0 <= value < 1:
             raise InputError(f"{name} must be in [0, 1), got {value!r}")
+
+
+def _shown(value) -> str:
+    """Returns the value as text; Python refuses to print integers of thousands of digits."""
+    try:
+        return repr(value)
+    except ValueError:
+        return "an integer of thousands of digits"
 
 
 def seed_in_range(seed: int) -> None:

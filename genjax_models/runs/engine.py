@@ -22,7 +22,7 @@ from genjax_models.runs.history import Progress
 from genjax_models.runs.members import ALONE, Members, named_members, values_of
 from genjax_models.runs.protocol import Experiment, System
 from genjax_models.runs.run import Run, Systems, runs_of
-from genjax_models.runs.shapes import batch_shape
+from genjax_models.runs.shapes import batch_shape, num_bytes, state_shape
 from genjax_models.runs.sharing import check_shares, check_streamed
 from genjax_models.training import data_mesh
 
@@ -133,15 +133,15 @@ def mesh_of(devices: int | None, members: int, batch_size: int) -> Mesh | None:
 
 
 def check_members(systems: Systems, dataset: Dataset, members: Members) -> None:
-    """Refuses members that cannot be one program, and a config that does not fit the data.
+    """Refuses members that cannot be one program, and a config that does not fit the data or the device's memory.
 
     Raises:
-      InputError: names the field.
+      InputError: names the field, or the bytes of the state.
     """
     check_streamed(dataset.train, len(members))
     first = values_of(next(iter(members.values())))
-    systems(first)
     config = systems.config
+    memory.check_state(num_bytes(state_shape(systems(first).trainer, config.data.shape)))
     batch = batch_shape(dataset.train, config.training.batch_size)
     others = [field.name for field in float_fields(config)] if first else []
     sweep.check(systems.trainer, batch, list(first), others)

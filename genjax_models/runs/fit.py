@@ -211,7 +211,7 @@ class _Loop:
         if finite < count:
             return metrics
         self.bar.update(count)
-        self.bar.set_postfix_str(summary(self.logs.histories))
+        self.bar.set_postfix_str(summary(self.logs.newest))
         if last or self.step % self.training.evaluate_every == 0:
             processes.on_process_zero(self.logs.evaluate, processes.to_local(self.state))
         return None

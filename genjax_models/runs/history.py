@@ -1,12 +1,12 @@
 """The history of a run, whose rows do not depend on the chunks of the loop, and the progress from which it resumes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from genjax_models.evaluation.symptoms import new_symptoms
+from genjax_models.evaluation.symptoms import Symptom, Watch
 from genjax_models.runs.streams import BestEffortStream
 from genjax_models.types import Metrics, TrainState
 
@@ -60,26 +60,31 @@ class Log:
           position: step -> place in the stream of the data.
         """
         self.name, self.log_every, self.listeners, self.stream = name, log_every, listeners, stream
-        self.adversaries, self.position = adversaries, position
+        self.position = position
         self.history: list[Row] = list(start.history) if start else []
         self.pending = {name: list(values) for name, values in start.pending.items()} if start else {}
         self.step = int(start.state.step) if start else 0
+        self.newest: dict[str, Row] = {row["split"]: row for row in self.history}
+        self._watch = Watch(adversaries)
+        for row in self.history:
+            self._watch.add(row)
 
     def progress(self, state: TrainState) -> Progress:
         """Returns the progress of the run in this state."""
         pending = {name: list(values) for name, values in self.pending.items()}
         return Progress(state, list(self.history), pending, self.position(int(state.step)))
 
-    def append(self, row: Row) -> None:
-        """Appends a row to the history."""
+    def append(self, row: Row) -> list[Symptom]:
+        """Appends a row to the history; returns the new symptoms of a validation row."""
         self.history.append(row)
+        self.newest[row["split"]] = row
         if self.listeners.on_metrics:
             self.listeners.on_metrics(row)
+        return self._watch.add(row)
 
     def append_evaluation(self, state: TrainState, row: Row) -> None:
         """Appends a validation row, and prints the symptoms that are new since the last one."""
-        self.append(row)
-        for symptom in new_symptoms(self.history, self.adversaries):
+        for symptom in self.append(row):
             message = f"{prefix(self.name)}step {row['step']:,}: {symptom.sentence}"
             tqdm.write(message, file=self.stream)  # prints above the progress bar, which uses this stream
         if self.listeners.on_evaluation:
@@ -107,14 +112,18 @@ def prefix(name: str) -> str:
     return f"{name}, " if name else ""
 
 
-def summary(histories: Sequence[list[Row]]) -> str:
-    """Returns the newest bound, loss or squared error of each split, means over members, for the progress bar."""
+def summary(newest: Sequence[Mapping[str, Row]]) -> str:
+    """Returns the newest bound, loss or squared error of each split, means over members, for the progress bar.
+
+    Args:
+      newest: per member, its newest row of each split (`Log.newest`).
+    """
     parts = []
     for split in ("train", "validation"):
-        rows = [[row for row in history if row["split"] == split] for history in histories]
-        newest = [{name.split("/")[-1]: v for name, v in member[-1].items()} for member in rows if member]
-        names = newest[0] if newest else ()
+        rows = [member[split] for member in newest if split in member]
+        values = [{name.split("/")[-1]: value for name, value in row.items()} for row in rows]
+        names = values[0] if values else ()
         name = next((name for name in ("bound", "loss", "squared_error") if name in names), None)
         if name:
-            parts.append(f"{split} {name} {np.mean([values[name] for values in newest]):.2f}")
+            parts.append(f"{split} {name} {np.mean([one[name] for one in values]):.2f}")
     return ", ".join(parts)

@@ -60,6 +60,11 @@ class Logs:
         """The history of each member."""
         return [log.history for log in self._logs]
 
+    @property
+    def newest(self) -> list[dict[str, Row]]:
+        """The newest row of each split, of each member."""
+        return [log.newest for log in self._logs]
+
     def validate(self, state: TrainState) -> list[Row]:
         """Returns the validation row of each member."""
         return [validate(member) for validate, member in zip(self._validators, split_members(state), strict=True)]

@@ -48,7 +48,7 @@ def values_of(member: Mapping[str, float]) -> dict[str, float]:
 def _seeds(text: str) -> list[int]:
     seeds: list[int] = []
     for part in text.split(","):
-        ends = re.fullmatch(r"(\d+)(?::(\d+))?", part.strip())
+        ends = re.fullmatch(r"([0-9]{1,10})(?::([0-9]{1,10}))?", part.strip())
         if not ends:
             raise InputError(f"--seeds {text!r}: accepted are ranges such as 0:8 (0 to 7), numbers, or 0:8,20,30")
         first, end = int(ends[1]), int(ends[2] or int(ends[1]) + 1)

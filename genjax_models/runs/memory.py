@@ -1,10 +1,12 @@
-"""One error for out-of-memory, whether Python, numpy or XLA raised it."""
+"""One error for out-of-memory, whether Python, numpy or XLA raised it; and a refusal before anything is computed."""
 
 import contextlib
 import re
 from collections.abc import Iterator
 
 import jax
+
+from genjax_models.data import host_memory
 
 
 @contextlib.contextmanager
@@ -22,6 +24,16 @@ def with_advice(advice: str) -> Iterator[None]:
         if not re.search("RESOURCE_EXHAUSTED|out of memory", str(error), re.IGNORECASE):
             raise
         raise MemoryError(_message(str(error).removeprefix("RESOURCE_EXHAUSTED: "), advice)) from error
+
+
+def check_state(needed: int) -> None:
+    """Refuses a state (parameters and optimizer) of `needed` bytes that does not fit into the device's memory.
+
+    Raises:
+      InputError: names both sizes.
+    """
+    limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")  # None on the CPU
+    host_memory.check_fits(needed, "memory of the state, which the sizes of the networks determine", limit)
 
 
 def _message(reason: str, advice: str) -> str:

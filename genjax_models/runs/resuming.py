@@ -104,7 +104,7 @@ def _newest(runs: list[Run], mesh: Mesh | None) -> list[Progress] | None:
         record = about["record"]
         rows = read_rows(run.metrics.path, record["rows"])
         run.metrics.begin(rows)
-        run.samples.resume(record["samples"])
+        run.samples.resume(record["samples"], [row["step"] for row in rows if row["split"] == "validation"])
         if directory.read_environment(run.folder) != record["environment"]:
             directory.write_json(run.folder / "environment.json", record["environment"])
         progress.append(Progress(state, rows, about["pending"], about.get("position")))

@@ -1,11 +1,13 @@
 """One member of an experiment on disk: its config, its system and its directory."""
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from genjax_models.errors import CheckpointError
 from genjax_models.runs import checkpoints, directory
 from genjax_models.runs.evaluation import Evaluate
 from genjax_models.runs.fields import replaced, unchecked
@@ -59,7 +61,12 @@ class Run:
         self.metrics.sync()  # what the manifest counts on is on disk before it
         self.samples.sync()
         directory.sync(self.folder)
-        checkpoints.save(self.folder / "checkpoints", progress.state, score=score, about=about)
+        folder = self.folder / "checkpoints"
+        checkpoints.save(folder, progress.state, score=score, about=about)
+        with contextlib.suppress(CheckpointError):  # a damaged manifest may need any of them
+            manifests = [checkpoints.read_manifest(folder / f"{step:08d}") for step in checkpoints.steps(folder)]
+            records = [manifest["about"].get("record", {}) for manifest in manifests]
+            self.samples.delete_others({name for record in records for name in record.get("samples", {})})
 
     def member(self, start: Progress | None) -> Member:
         """Returns the member that `fit_members` trains; it writes metrics, samples and checkpoints."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 import tyro
 
 from genjax_models.errors import InputError
-from genjax_models.runs.configuration import Training, at_least, positive, rate, whole
+from genjax_models.runs.configuration import LARGEST, Training, at_least, positive, rate, whole
 from genjax_models.runs.fields import unchecked
 from genjax_models.systems.binarisation import Binarise, binarisation_of, fits_bernoulli
 from genjax_models.systems.precision import Precision, at_precision
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from genjax_models.types import Objective, Trainer
 
 flag = tyro.conf.arg
+
+_MOST_STAGES = 20  # stage 21 would have more parts than int32 has numbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,6 +194,8 @@ class Optimizer:
         at_least(0, weight_decay=self.weight_decay)
         whole(0, warmup=self.warmup)
         whole(1, stages=self.stages)
+        if self.stages > _MOST_STAGES:
+            raise InputError(f"stages must be at most {_MOST_STAGES}: stage i has 3^i parts, got {self.stages}")
         rate(b1=self.b1, b2=self.b2)
 
     def build(self, steps: int) -> optax.GradientTransformation:
@@ -237,11 +241,15 @@ class Game:
         rate(average=self.average)
 
     def check_shares(self, training: Training) -> None:
-        """Refuses a batch that the discriminator's moves cannot share evenly.
+        """Refuses a batch that the discriminator's moves cannot share evenly, and moves that int32 cannot count.
 
         Raises:
           InputError: names both numbers.
         """
+        if training.steps * self.discriminator_moves > LARGEST:
+            raise InputError(
+                f"steps {training.steps} times discriminator_moves {self.discriminator_moves} must be at most {LARGEST}"
+            )
         if training.batch_size % self.discriminator_moves:
             raise InputError(
                 f"batch_size must be a multiple of {self.discriminator_moves}, the discriminator_moves, so that each"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from genjax_models.runs.configuration import positive, whole
+from genjax_models.errors import InputError
+from genjax_models.runs.configuration import Training, positive, whole
 
 if TYPE_CHECKING:
     from genjax_models.estimators.kernels import Kernel
@@ -27,3 +28,13 @@ def positive_variances(variances: tuple[float, ...]) -> None:
     whole(1, number_of_kernel_variances=len(variances))
     for variance in variances:
         positive(kernel_variances=variance)
+
+
+def enough_examples(distance: str, training: Training) -> None:
+    """Refuses batches that are too small for a distance between samples.
+
+    Raises:
+      InputError: the unbiased MMD, and batches of one example.
+    """
+    if distance == "unbiased_squared" and training.batch_size < 2:
+        raise InputError(f"distance {distance} needs a batch_size of at least 2, got {training.batch_size}")

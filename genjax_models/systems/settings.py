@@ -130,17 +130,17 @@ class Data:
         if len(self.shape) != 3:
             raise InputError(f"data must be images, got examples of shape {self.shape} from {self.name}")
 
-    def needs_multiples_of(self, number: int, reason: str) -> None:
-        """Refuses images whose height or width is no multiple of `number`; `reason` names the field that needs it.
+    def needs_halvings(self, count: int, reason: str) -> None:
+        """Refuses images whose height or width cannot be halved `count` times; `reason` names the field that needs it.
 
         Raises:
           InputError: names the size.
         """
         self.needs_images()
         height, width, _ = self.shape
-        if height % number or width % number:
+        if max(height, width).bit_length() <= count or height % 2**count or width % 2**count:
             raise InputError(
-                f"{reason} needs images whose height and width are multiples of {number}, got {height} x {width} from"
+                f"{reason} needs images whose height and width can be halved {count} times, got {height} x {width} from"
                 f" {self.name}"
             )
 

@@ -618,6 +618,57 @@ def test_a_damaged_cache_is_written_again_and_never_used(tmp_path, monkeypatch, 
     assert [path.name for path in cache.iterdir()] == [file.name]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777, 0o702])
+def test_fault_64_a_cache_that_others_may_write_to_is_refused(mode, stream, tmp_path, cache):
+    folder = folder_of(tmp_path / "a", numbered())
+    cache.mkdir(parents=True)
+    cache.chmod(mode)
+    with pytest.raises(InputError, match=f"^{cache}: other users may write to the cache. .*: chmod go-w {cache}$"):
+        load_folder(folder, stream=stream)
+    assert not list(cache.iterdir())
+    cache.chmod(mode & ~0o022)
+    load_folder(folder, stream=stream)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_fault_64_a_cache_of_another_user_is_refused_and_files_of_others_are_not_used(tmp_path, monkeypatch, cache):
+    folder, calls = folder_of(tmp_path / "a", numbered()), decoded(monkeypatch)
+    load_folder(folder)
+    (file,) = cache.iterdir()
+    monkeypatch.setattr(os, "geteuid", lambda: 1234)
+    os.chown(file, 4321, -1)
+    load_folder(folder)
+    assert len(calls) == 2 * N
+    os.chown(cache, 4321, -1)
+    with pytest.raises(InputError, match="the cache belongs to another user"):
+        load_folder(folder)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("instead", ["another's", "a link", "a pipe", "open"])
+def test_fault_64_other_files_in_the_cache_are_written_again(instead, stream, tmp_path, monkeypatch, cache):
+    """Also the files of another folder, whole and under this folder's key."""
+    folder, other = folder_of(tmp_path / "a", numbered()), folder_of(tmp_path / "b", numbered(X ^ 255))
+    load_folder(other, stream=stream)
+    foreign = {file.suffix: file.rename(tmp_path / file.name) for file in list(cache.iterdir())}
+    calls = decoded(monkeypatch)
+    expected = np.asarray(load_folder(folder, stream=stream).train.x)
+    for file in list(cache.iterdir()):
+        if instead == "another's":
+            file.write_bytes(foreign[file.suffix].read_bytes())
+        elif instead == "a link":
+            file.symlink_to(file.rename(tmp_path / "elsewhere").rename(tmp_path / file.name))
+        elif instead == "a pipe":
+            file.unlink()
+            os.mkfifo(file)
+        else:
+            file.chmod(0o666)
+    np.testing.assert_array_equal(load_folder(folder, stream=stream).train.x, expected)
+    assert len(calls) == 2 * N
+    assert all(file.is_file() and not file.is_symlink() for file in cache.iterdir())
+
+
 def test_a_cache_that_cannot_be_written_is_only_a_warning(tmp_path, cache):
     folder = folder_of(tmp_path / "a", numbered())
     cache.parent.parent.mkdir()

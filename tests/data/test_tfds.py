@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from experiments import gmmn
+from genjax_models.commands.train import main
 from genjax_models.data import load
 from genjax_models.errors import InputError
 
@@ -274,6 +276,43 @@ def test_damage_is_an_error_that_names_the_data_set(damage, data_dir, tmp_path):
     with pytest.raises(InputError, match=f"^tfds:{folder}: ") as error:
         load(f"tfds:{folder}")
     assert "\n" not in str(error.value)
+
+
+def named(name, spelling):
+    """Features with one of a class of this name, in each way that TensorFlow Datasets reads."""
+    one, whole = {"pythonClassName": name, "tensor": {}}, "tensorflow_datasets.core.features.features_dict.FeaturesDict"
+    within = lambda feature: {"pythonClassName": whole, "featuresDict": {"features": {"image": feature}}}
+    legacy = {"type": name, "content": {"shape": [1]}}
+    return {
+        "top": one,
+        "within": within(one),
+        "underscores": within({"python_class_name": name, "tensor": {}}),
+        "legacy": legacy,
+        "legacy within": {"type": whole, "content": {"image": legacy}},
+        "json within": {"pythonClassName": whole, "jsonFeature": {"json": json.dumps({"image": legacy})}},
+    }[spelling]
+
+
+@pytest.mark.parametrize("spelling", ["top", "within", "underscores", "legacy", "legacy within", "json within", "info"])
+def test_fault_63_only_the_feature_classes_of_tfds_are_accepted(spelling, data_dir, tmp_path, monkeypatch, capsys):
+    folder = shutil.copytree(data_dir / "tiny" / "1.0.0", tmp_path / "tiny")
+    (tmp_path / "planted.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    if spelling == "info":
+        file = folder / "dataset_info.json"
+        info = json.loads(file.read_text()) | {"moduleName": "planted"}
+        file.write_text(json.dumps(info))
+        assert len(load(f"tfds:{folder}").test.x) == 15  # the module that made the data is only a text
+        file.write_text(json.dumps(info | {"features": named("planted.Feature", "top")}))
+    else:
+        file = folder / "features.json"
+        file.write_text(json.dumps(named("planted.Feature", spelling)))
+    with pytest.raises(InputError, match=f"{file} names the class 'planted.Feature'; accepted are the feature classes"):
+        load(f"tfds:{folder}")
+    with pytest.raises(SystemExit, match="2"):
+        main(gmmn.EXPERIMENT, ["--data", f"tfds:{folder}", "--dry-run"])
+    assert "names the class 'planted.Feature'" in capsys.readouterr().err
+    assert "planted" not in sys.modules
 
 
 IMAGE, LABEL = tfds.features.Image, tfds.features.ClassLabel(num_classes=7)

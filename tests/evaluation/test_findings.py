@@ -157,6 +157,29 @@ OVERFITS = "The validation bound was best at step 2,000 and is 5.00 nats worse s
 FALLING = "The model was still improving: the validation bound improved by 10.00 nats in the last quarter of the run."
 
 
+class OnceRead(dict):
+    """A row that may be read until it is closed."""
+
+    def __getitem__(self, key):
+        assert not self.get("closed"), "an old row was read again"
+        return super().__getitem__(key)
+
+
+def test_fault_66_the_symptoms_of_a_row_read_no_older_rows():
+    """Of those before the last evaluation."""
+    values = {"diversity_on_F": 0.3, "modes_missed": 1.0, "modes_covered": 7.0}
+    history = game(*[{"discriminator/accuracy": 1.0}] * 300, evaluations=[values] * 30)
+    watch, evaluated = games.Watch(ADVERSARIES), []
+    for row in map(OnceRead, history):
+        watch.add(row)
+        evaluated.append(row)
+        if row["split"] == "validation":
+            for old in evaluated[:-1]:
+                old["closed"] = True
+            evaluated = [row]
+    assert [symptom.name for symptom in watch.symptoms()] == ["won", "diversity_on_F", "modes"]
+
+
 @pytest.mark.parametrize(
     ("values", "error", "said"),
     [
@@ -214,7 +237,9 @@ def symptoms(history):
 
 
 def new_symptoms(history):
-    return games.new_symptoms(history, ADVERSARIES)
+    """The new symptoms at each row."""
+    watch = games.Watch(ADVERSARIES)
+    return [watch.add(row) for row in history]
 
 
 def names(history):
@@ -342,15 +367,15 @@ def test_samples_near_no_mode_are_not_a_collapse():
 def test_a_symptom_is_new_once_and_again_when_it_comes_back():
     missed = [8, 0, 2, 3, 1, 0, 4, 4, 4]
     history = game(evaluations=[{"modes_covered": 8.0 - n, "modes_missed": float(n)} for n in missed])
-    new = [[symptom.since for symptom in new_symptoms(history[: i + 1])] for i in range(len(history))]
+    new = [[symptom.since for symptom in found] for found in new_symptoms(history)]
     assert new == [[], [], [], [2000], [], [], [], [6000], []]
 
 
 def test_a_symptom_of_training_rows_is_new_at_the_evaluation_after_it():
     """Accuracy is 1 from step 600 on; by step 1,500 this has lasted long."""
     history = game(*[{}] * 5, *[{"discriminator/accuracy": 1.0}] * 35, evaluations=[{}] * 5)
-    at = [i + 1 for i, row in enumerate(history) if row["split"] == "validation"]
-    new = [[symptom.name for symptom in new_symptoms(history[:end])] for end in at]
+    found = zip(history, new_symptoms(history), strict=True)
+    new = [[symptom.name for symptom in at_row] for row, at_row in found if row["split"] == "validation"]
     assert new == [[], [], ["won"], [], []]
 
 

@@ -3,6 +3,7 @@
 import importlib
 import json
 import math
+import typing
 from pathlib import Path
 
 import jax
@@ -13,9 +14,11 @@ from PIL import Image
 import genjax_models as gx
 from genjax_models.commands.train import main
 from genjax_models.data.records import Records
+from genjax_models.errors import InputError
 from genjax_models.figures.pictures import drawable
 from genjax_models.runs import directory
 from genjax_models.runs.evaluation import evaluation_key, summarised
+from genjax_models.runs.fields import fields_of, replaced
 from genjax_models.runs.protocol import Experiment
 from tests.experiments.support import built, refused
 
@@ -280,6 +283,61 @@ REFUSED = [
     ("vae", "--likelihood discretised_logistic --data grey.npz --batch-size 9", "needs 8-bit data and binarise none"),
     ("vae", "--optimizer.learning-rate 1 --learning-rate 2", "are one field: give it once"),
 ]
+
+
+def integers(config):
+    """Yields the dotted names of the fields that hold integers, and how many integers each holds."""
+    for field in fields_of(config):
+        types = {field.type, *typing.get_args(field.type)}
+        if int in {*types, *(part for one in types for part in typing.get_args(one))} and field.name != "seed":
+            yield field.name, len(field.value) if isinstance(field.value, tuple) else None
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_fault_89_no_field_takes_an_integer_that_int32_cannot_hold(name):
+    config = experiment_of(name).config()
+    names = dict(integers(config))
+    assert {"training.steps", "training.batch_size", "training.evaluate_every", "optimizer.warmup"} <= set(names)
+    for field, size in names.items():
+        for bad in (2**31, 2**63, 10**5000, -1):
+            with pytest.raises(InputError, match=rf"^{field.rpartition('.')[2]} must be .*, got ") as error:
+                replaced(config, {field: bad if size is None else (bad,) * size})
+            assert len(str(error.value)) < 300
+
+
+HUGE = [
+    (
+        "classifier",
+        "--data images.npz --batch-size 9 --shift 8",
+        "shift must be below the height and width of images, (8, 8, 1), got 8",
+    ),
+    ("gan_mixture", "--steps 2147483647 --discriminator-moves 2", "times discriminator_moves 2 must be at most 214748"),
+    ("gmmn", "--batch-size 1 --distance unbiased_squared", "unbiased_squared needs a batch_size of at least 2, got 1"),
+    ("gmmn_autoencoder", "--batch-size 1 --distance unbiased_squared", "needs a batch_size of at least 2, got 1"),
+    ("iwae", "--stages 21", "stages must be at most 20"),
+    ("iwae", "--data images.npz --stages 20 --batch-size 1", "steps must be at most 2147483647"),
+    (
+        "lapgan",
+        "--data images.npz --batch-size 9 --levels 20000",
+        "levels 20000 needs images whose height and width can be halved 20000",
+    ),
+    ("lapgan", "--data images.npz --pad-to 2147483647", "pad_to 2147483647: memory of the images: at least "),
+    (
+        "vae",
+        "--data images.npz --latent 2147483647 --batch-size 9",
+        "memory of the state, which the sizes of the networ",
+    ),
+    ("vae", "--process-timeout 1e10", "process_timeout must be at most 2147483647 seconds, got 1e+10"),
+    ("vae", f"--seeds {'9' * 5000}", "accepted are ranges such as 0:8"),
+    ("vae", "--learning-rate 1e-46", "learning_rate must be a number that float32 can hold, got 1e-46"),
+    ("vae", "--kl-weight 1e39", "kl_weight must be a number that float32 can hold, got 1e+39"),
+]
+
+
+@pytest.mark.parametrize(("name", "flags", "words"), HUGE, ids=[f"{n} {f[:30]}" for n, f, _ in HUGE])
+def test_fault_89_numbers_that_no_run_can_take_are_refused_by_a_dry_run_too(name, flags, words, files, capsys):
+    for dry in ([], ["--dry-run"]):
+        refused(experiment_of(name), [*with_files(flags.split(), files), *dry], [words], capsys)
 
 
 @pytest.mark.parametrize(("name", "flags", "words"), REFUSED, ids=[f"{n} {f}" for n, f, _ in REFUSED])

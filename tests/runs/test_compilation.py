@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 import pytest
 
+from genjax_models.errors import InputError
 from genjax_models.runs import compilation
 
 ROOT = Path(__file__).parent.parent.parent
@@ -115,6 +116,24 @@ def test_it_is_bounded_the_newest_stay_and_nobody_is_waited_for(settings, tmp_pa
         compilation.keep_compiled()
         assert sorted(path.name for path in folder.iterdir()) == left
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o400}
+
+
+def test_fault_64_a_cache_that_others_may_write_to_is_refused_and_links_are_deleted(settings, tmp_path, monkeypatch):
+    folder = tmp_path / "genjax_models" / "compiled"
+    folder.mkdir(parents=True)
+    folder.chmod(0o777)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(InputError, match=f"^{folder}: other users may write to the cache. .*: chmod go-w {folder}$"):
+        compilation.keep_compiled()
+    assert settings()[0] is None
+    folder.chmod(0o755)
+    for name in ("own-cache", "target"):
+        (folder / name).write_bytes(zlib.compress(b"program"))
+    (folder / "linked-cache").symlink_to(folder / "target")
+    compilation.keep_compiled()
+    assert sorted(path.name for path in folder.iterdir()) == ["own-cache", "target"]
+    assert (folder / "target").stat().st_mode & 0o200
+    assert folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_where_nothing_can_be_written_there_is_no_cache(settings, tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ from genjax_models import commands
 from genjax_models.commands.train import main
 from genjax_models.errors import CheckpointError, InputError
 from genjax_models.reports import final_evaluation
-from genjax_models.runs import checkpoints, directory, engine, feed, fit, lock
+from genjax_models.runs import checkpoints, directory, engine, feed, fit, lock, sample_history
 from genjax_models.runs.damage import damages
 
 FLAGS = "--hidden 8 --batch-size 12 --steps 13 --evaluate-every 5 --log-every 4 --schedule constant --warmup 0"
@@ -285,6 +285,18 @@ def test_fault_57_what_can_be_made_again_is_and_strays_are_ignored(run, runs):
 def test_fault_57_samples_that_were_lost_are_named(run, capsys):
     (run / "figures" / "samples_00000005.npy").unlink()
     assert_refused(run, capsys, r"figures/samples_00000005.npy: is missing")
+
+
+def test_fault_66_a_run_that_stores_few_samples_resumes_also_from_its_older_checkpoint(run, runs, monkeypatch):
+    """With room for two, the samples of step 5 go at step 10, when the checkpoint at 8 no longer needs them."""
+    monkeypatch.setattr(sample_history, "_STORED", 2)
+    for _ in range(2):
+        assert main(vae.EXPERIMENT, ["--resume", str(run)]) == 0
+        assert damages(run) == []
+        stored = {int(path.stem.split("_")[1]) for path in (run / "figures").glob("samples_*.npy")}
+        assert stored == {0, 10, 13}
+        chex.assert_trees_all_equal(state_of(run), state_of(runs / "whole"))
+        flip(run / "checkpoints" / "00000013" / "manifest.json", None)
 
 
 @pytest.mark.parametrize(

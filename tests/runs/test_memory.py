@@ -51,14 +51,11 @@ def child(code, *arguments):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=120)
 
 
-@pytest.mark.parametrize(
-    "sizes",
-    [["--hidden", "1000000", "1000000"], ["--num-samples", "100000000", "--hidden", "1000"]],
-    ids=["no room for the parameters", "no room for a step"],
-)
-def test_fault_50_out_of_memory_is_one_line_with_the_batch_size_and_what_to_lower(sizes, tmp_path):
+def test_fault_50_out_of_memory_is_one_line_with_the_batch_size_and_what_to_lower(tmp_path):
+    """In a step; parameters that do not fit are refused before."""
     np.savez(tmp_path / "images.npz", x=np.random.RandomState(0).randint(0, 256, (60, 8, 8), np.uint8))
     flags = ["--data", str(tmp_path / "images.npz"), "--batch-size", "12", "--steps", "4"]
+    sizes = ["--num-samples", "100000000", "--hidden", "1000"]
     ended = child(RUN, *flags, *sizes, "--run-dir", str(tmp_path / "run"))
     assert ended.returncode == 1, ended.stderr[-2000:]
     *bar, line = ended.stderr.splitlines()  # redrawn lines of the progress bar
