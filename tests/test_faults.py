@@ -1,8 +1,8 @@
 """Faults by number: each of the project's list of bad inputs and faults has a test `test_fault_NN_...`, or waits.
 
 The numbers are those of the list: 1-14 data and shapes, 15-29 numbers and arguments, 30-68 checkpoints, files and
-processes, 69-80 data and their use. A test that holds several of them has all of their numbers, and some have several
-tests.
+processes, 69-80 data and their use, 81-91 numbers. A test that holds several of them has all of their numbers, and
+some have several tests.
 
     pytest -k fault_33                    what holds fault 33
     pytest --collect-only -qk fault_33    its name
@@ -93,6 +93,8 @@ FAULTS = {
     77: "what is no log-probability, and labels that are no classes",
     78: "images of more than 8 bits per channel, and of fewer",
     80: "arrays of an ambiguous kind",
+    86: "an encoder that misses a mode of the posterior",
+    88: "figures and gradients other than promised: pmapped's norm, critics of NaN, the root of an MMD, an SNR",
     89: "numbers that int32, float32 or the memory cannot hold",
     91: "platforms, locales, outputs and arguments of the wrong kind",
 }

@@ -52,13 +52,14 @@ def iwae_bound(
     gradient                 unbiased                SNR     source
     ======================== ======================= ======= =============================================
     standard                 for every k             k^-1/2  Burda et al., 2015; Rainforth et al., 2018
-    sticking_the_landing     only for k = 1          k^-1/2  Roeder et al., 2017
+    sticking_the_landing     only for k = 1          k^+1/2  Roeder et al., 2017; Finke and Thiery, 2019
     doubly_reparameterized   for every k             k^+1/2  Tucker et al., 2019
     ======================== ======================= ======= =============================================
 
-    The last two have no variance if q is p(z | x). They assume that q and the model share no parameters. If they share
-    some (a prior or a generator that is part of q), only "standard" is unbiased. Only "standard" can be differentiated
-    twice.
+    The mean of the sticking-the-landing gradient tends to the gradient of -KL(p(z | x) || q), which does not fall with
+    k as the gradient of L_k does; its SNR is the ratio of that mean to its standard deviation. The last two have no
+    variance if q is p(z | x). They assume that q and the model share no parameters. If they share some (a prior or a
+    generator that is part of q), only "standard" is unbiased. Only "standard" can be differentiated twice.
 
     A weight may be zero. Its sample then has no gradient. If all weights of an example are zero, the value is -inf;
     its gradient is zero if log-probabilities of -inf have finite gradients. `check_weights` names such examples.

@@ -1,4 +1,7 @@
-"""The negative log-likelihood of held-out data by importance sampling, and how far to trust it."""
+"""The negative log-likelihood of held-out data by importance sampling, and how far to trust it.
+
+Draws of q cannot show a mode of the posterior that q misses. `evaluation.annealed` from the prior can.
+"""
 
 from functools import partial
 
@@ -43,7 +46,7 @@ def negative_log_likelihood(
 
     Returns:
       "negative_log_likelihood", "effective_sample_size" (of k), and for k of 25 or more "pareto_k_hat" (trust it below
-      `estimators.importance_diagnostics.pareto_k_threshold`), each `[n]`.
+      `estimators.importance_diagnostics.pareto_k_threshold`, if the encoder misses no mode), each `[n]`.
 
     Raises:
       ValueError: k is not an integer of at least 1, there are no examples, or the batch size is below 1.

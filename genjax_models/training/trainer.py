@@ -1,7 +1,7 @@
 """One trainer for every objective: a game of named players becomes one pure step."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import chex
@@ -33,6 +33,7 @@ def trainer(
     average: Mapping[str, float] = {},
     simultaneous: bool = False,
     gradient_norm: bool | None = None,
+    over_devices: Callable[[Any], Any] | None = None,
 ) -> Trainer:
     """Turns an objective into `init` and a pure `step`.
 
@@ -55,6 +56,8 @@ def trainer(
         collections (batch statistics) that its own loss moved.
       gradient_norm: whether to report the norm of each player's gradient, as "gradient_norm"; None reports it for two
         players or more, whose balance it shows. Adds 10% to the step of a small VAE on a CPU.
+      over_devices: gradient -> its mean over the devices of a mapped axis, before its norm and the optimizer
+        (`parallel.pmapped`); None if the step sees the whole batch.
 
     Returns:
       A `Trainer`. `step` is a scan body, vmaps over seeds and traces once. Its metrics are `player/name`, means over
@@ -89,7 +92,7 @@ def trainer(
             start = state.variables if simultaneous else variables
             keys = jax.random.split(fold_in(key, i), moves[player])
             turns = keys, jax.tree.map(lambda share, n=moves[player]: share[:n], batches)
-            move = _move(player, loss, optimizers[player], state.step, with_norm)
+            move = _move(player, loss, optimizers[player], state.step, with_norm, over_devices)
             (moved, opt_state[player]), reported = jax.lax.scan(move, (start, state.opt_state[player]), turns)
             variables = {**variables, player: moved[player]} if simultaneous else moved
             metrics |= {f"{player}/{name}": jnp.mean(values, axis=0) for name, values in reported.items()}
@@ -102,7 +105,14 @@ def trainer(
     return Trainer(init, step, objective.range, objective.adversaries)
 
 
-def _move(player: str, loss: Loss, optimizer: optax.GradientTransformation, step: Array, with_norm: bool):
+def _move(
+    player: str,
+    loss: Loss,
+    optimizer: optax.GradientTransformation,
+    step: Array,
+    with_norm: bool,
+    over_devices: Callable[[Any], Any] | None,
+) -> Callable:
     """Returns one move as a scan body: (players and optimizer state, (key, share)) -> (both after the move, metrics).
 
     The gradient, and the optimizer's tree, of a player without "params" is {}.
@@ -117,6 +127,7 @@ def _move(player: str, loss: Loss, optimizer: optax.GradientTransformation, step
             return loss({**variables, player: _with_params(own, params)}, key, share, step)
 
         (loss_value, aux), gradient = jax.value_and_grad(value, has_aux=True)(params)
+        gradient = gradient if over_devices is None else over_devices(gradient)
         change, opt_state = optimizer.update(gradient, opt_state, params)
         moved = _keep_params(variables, aux.variables or {})
         moved[player] = _with_params(moved[player], optax.apply_updates(params, change))
