@@ -92,6 +92,7 @@ FAULTS = {
     76: "images outside the range of features",
     77: "what is no log-probability, and labels that are no classes",
     78: "images of more than 8 bits per channel, and of fewer",
+    79: "dropout and batch statistics in an encoder or a generator",
     80: "arrays of an ambiguous kind",
     86: "an encoder that misses a mode of the posterior",
     88: "figures and gradients other than promised: pmapped's norm, critics of NaN, the root of an MMD, an SNR",
