@@ -50,6 +50,11 @@ def test_fault_73_a_column_of_labels_is_read(name, parquet, tmp_path):
         assert [dataset.class_names[i] for i in split.label] == [by_value[a] for a in split.x[:, 0]]
 
 
+def test_fault_73_labels_that_numpy_wrote_are_read(tmp_path):
+    np.savetxt(tmp_path / "a.csv", np.c_[X, np.arange(30) % 3], delimiter=",", header="a,b,c,label", comments="")
+    assert np.bincount(load(tmp_path / "a.csv").train.label).tolist() == [8, 8, 8]
+
+
 def test_fault_73_a_column_of_labels_has_any_name_by_keys(tmp_path):
     path = written(tmp_path / "a.csv", {"a": X[:, 0], "species": CLASSES})
     with pytest.raises(InputError, match=r"a\.csv: column 'species' must hold numbers, got string"):
