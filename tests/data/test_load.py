@@ -241,6 +241,20 @@ def test_an_archive_of_other_arrays_is_refused_by_file(arrays, message, tmp_path
         load(str(tmp_path / "data.npz"))
 
 
+@pytest.mark.parametrize("own_splits", [False, True])
+def test_texts_are_names_of_classes(own_splits, tmp_path):
+    names = np.array(["cat", "ant", "bee"])[np.arange(24) % 3]
+    parts = {"x": X, "y": names}
+    if own_splits:
+        parts = {"x_train": X[:20], "x_test": X[20:], "y_train": names[:20], "y_test": names[20:]}
+    np.savez(tmp_path / "a.npz", **parts)
+    dataset = load(str(tmp_path / "a.npz"))
+    assert dataset.class_names == ("ant", "bee", "cat")
+    by_image = {x.tobytes(): name for x, name in zip(X, names, strict=True)}
+    for split in (dataset.train, dataset.validation, dataset.test):
+        assert [dataset.class_names[y] for y in split.label] == [by_image[x.tobytes()] for x in split.x]
+
+
 @pytest.mark.parametrize("kind", [".npz", ".npy"])
 def test_fault_33_pickled_objects_are_refused_and_never_run(kind, tmp_path):
     touched, path = tmp_path / "touched", tmp_path / f"data{kind}"
