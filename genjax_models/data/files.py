@@ -76,6 +76,9 @@ def _numbered(arrays: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], tup
 
 
 def _renamed(path: Path, arrays: dict[str, np.ndarray], keys: Mapping[str, str]) -> dict[str, np.ndarray]:
+    roles = {"x", "y"} | {f"{k}_{split}" for k in "xy" for split in ("train", "validation", "test")}
+    if not isinstance(keys, Mapping) or not set(keys) <= roles:
+        raise InputError(f"{path}: `keys` must be like {{'x': 'pixels', 'y': 'digit'}}, with {_LAYOUTS}; got {keys!r}")
     absent = [key for key in keys.values() if key not in arrays]
     if absent:
         raise InputError(f"{path}: `keys` must name arrays of the file, got {absent[0]!r}; it has {sorted(arrays)}")

@@ -30,7 +30,9 @@ def load_table(path: Path, *, range: Range | None = None, label: str | None = No
     """
     table = _read(path)
     names = table.column_names
-    found = [name for name in names if name.casefold() in _LABELS] if label is None else [label]
+    if len(set(names)) < len(names):
+        raise InputError(f"{path}: columns must have different names, got {names}")
+    found = [name for name in names if name.strip().casefold() in _LABELS] if label is None else [label]
     if len(found) > 1:
         raise InputError(f"{path}: one column must hold labels, got {found}. Rename the others")
     if label is not None and label not in names:

@@ -232,7 +232,7 @@ def test_a_declared_range_is_checked_and_kept(tmp_path):
         ({"x_train": X[:9], "x_test": X[9:]}, "needs at least 10 examples for three splits, got 9"),
         ({"x_train": X, "x_test": X[:0]}, "x_test: needs at least one example"),
         ({"x": np.where(np.arange(N) == 7, np.nan, 0.5)[:, None]}, "values must be finite, got nan in row 7"),
-        ({"x": X, "y": Y - 1}, "labels must be 0 to 1, got -1 in row"),
+        ({"x": X, "y": Y - 1}, "labels must count the classes from 0, got -1 in row"),
     ],
 )
 def test_an_archive_of_other_arrays_is_refused_by_file(arrays, message, tmp_path):
