@@ -1,8 +1,8 @@
 """Faults by number: each of the project's list of bad inputs and faults has a test `test_fault_NN_...`, or waits.
 
 The numbers are those of the list: 1-14 data and shapes, 15-29 numbers and arguments, 30-68 checkpoints, files and
-processes, 69-80 data and their use. A test that holds several of them has all of their numbers, and some have several
-tests.
+processes, 69-80 data and their use, 81-91 numbers. A test that holds several of them has all of their numbers, and
+some have several tests.
 
     pytest -k fault_33                    what holds fault 33
     pytest --collect-only -qk fault_33    its name
@@ -84,6 +84,8 @@ FAULTS = {
     71: "a folder of splits by another name",
     73: "bool files, rounding beyond the range, other types, other files and other keys",
     78: "images of more than 8 bits per channel, and of fewer",
+    82: "a two-sample statistic that is no number",
+    83: "an MMD at wide bandwidths or far from the origin",
 }
 WAITS: dict[int, str] = {}  # faults of what is not here yet, with the reason
 
