@@ -86,6 +86,8 @@ FAULTS = {
     78: "images of more than 8 bits per channel, and of fewer",
     82: "a two-sample statistic that is no number",
     83: "an MMD at wide bandwidths or far from the origin",
+    84: "near copies among far data, and one diverged sample",
+    90: "features of 1e20 or 1e-25",
 }
 WAITS: dict[int, str] = {}  # faults of what is not here yet, with the reason
 

@@ -44,7 +44,7 @@ def manifold_coverage(samples: Array, data: Array, *, neighbours: int = 5) -> di
     check_size("neighbours", neighbours)
     check_features(neighbours + 2, samples=samples, data=data)
     x, y = np.asarray(samples, np.float64), np.asarray(data, np.float64)
-    centre = y.mean(axis=0)
+    centre = np.median(y, axis=0)  # one diverged row would move a mean, and all squares would lose digits
     values = _values(x - centre, y - centre, neighbours)
     return {
         name: Estimate(float(value), float(jackknife_error(without)), len(x), len(y))

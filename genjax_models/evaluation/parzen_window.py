@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genjax_models.estimators.gram_sums import map_blocks
-from genjax_models.estimators.kernels import as_points, check_size, squared_distances
+from genjax_models.estimators.kernels import as_points, check_size, robust_centre, squared_distances_about
 from genjax_models.evaluation.estimates import Estimate, estimate
 from genjax_models.evaluation.features import check_features, flat
 from genjax_models.types import Array
@@ -96,9 +96,10 @@ def parzen_log_density(
 @partial(jax.jit, static_argnums=3)
 def _log_density(x: Array, samples: Array, bandwidths: Array, block_size: int) -> Array:
     n, d = samples.shape
+    centre = robust_centre(samples)
 
     def of(rows):
-        squared = squared_distances(rows, samples)
+        squared = squared_distances_about(centre, rows, samples)
         log_sum = lambda h: jax.nn.logsumexp(-squared / (2 * h**2), axis=1)
         return (jax.lax.map(log_sum, bandwidths) - d / 2 * jnp.log(2 * jnp.pi * bandwidths**2)[:, None]).T
 

@@ -152,3 +152,22 @@ def test_fault_18_samples_that_have_no_figure_are_refused(figure, message):
 def test_data_that_are_all_equal_are_refused():
     with pytest.raises(ValueError, match="got 9 that are all equal"):
         diversity(features()[0], jnp.ones((9, 8)))
+
+
+@pytest.mark.parametrize("mean", [0.0, 1e3, 1e4])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_fault_84_the_kernel_distance_of_features_far_from_the_origin(mean, compiled):
+    """Against float64, of the kernel about a mean: k(x, y) - k(x, p) - k(p, y) + k(p, p) has the same distance."""
+    random = np.random.RandomState(0)
+    x = (mean + random.normal(size=(200, 16))).astype(np.float32)
+    y = (mean + 0.3 + random.normal(size=(150, 16))).astype(np.float32)
+    p = np.full(16, mean, np.longdouble)
+    of = lambda a, b: (np.asarray(a, np.longdouble) @ np.asarray(b, np.longdouble).T / 16 + 1) ** 3
+    about = lambda a, b: of(a, b) - of(a, p)[:, None] - of(p, b) + of(p, p)
+    own = lambda z: (about(z, z).sum(axis=1) - np.diag(about(z, z))) / (len(z) - 1)
+    xx, yy, xy, yx = own(x), own(y), about(x, y).mean(axis=1), about(x, y).mean(axis=0)
+    expected = xx.mean() + yy.mean() - xy.mean() - yx.mean()
+    variance = 4 * np.var(xx - xy, ddof=1) / len(x) + 4 * np.var(yy - yx, ddof=1) / len(y)
+    value, error = (jax.jit(kernel_distance) if compiled else kernel_distance)(x, y)
+    np.testing.assert_allclose(value, float(expected), rtol=1e-4)
+    np.testing.assert_allclose(error, float(np.sqrt(variance)), rtol=0.02)

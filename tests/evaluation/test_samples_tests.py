@@ -8,9 +8,11 @@ import scipy.stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
+from genjax_models.estimators.kernels import median_bandwidth
 from genjax_models.evaluation.classifier_test import classifier_two_sample_test
 from genjax_models.evaluation.estimates import Estimate
 from genjax_models.evaluation.neighbours import data_copying, nearest_in_parts, nearest_neighbours
+from genjax_models.evaluation.parzen_window import parzen_log_density
 from tests.statistics import STANDARD_ERRORS, assert_mean
 
 
@@ -155,3 +157,46 @@ def test_the_neighbours_are_found_inside_jit():
     x, train = normal(0, 20), normal(1, 30)
     inside = jax.jit(lambda x, train: nearest_neighbours(x, train).distances)(x, train)
     np.testing.assert_allclose(inside, nearest_neighbours(x, train).distances, rtol=1e-6)
+
+
+def exact_neighbours(x, train, k):
+    apart = np.linalg.norm(x[:, None].astype(np.float64) - train, axis=-1)
+    order = np.argsort(apart, axis=1, kind="stable")[:, :k]
+    return order, np.take_along_axis(apart, order, axis=1)
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_fault_84_near_copies_among_far_data_are_ranked_by_differences(k):
+    """60 near copies of each of two examples that are far apart: expanded squares lose their distances."""
+    for far in (100.0, 1e4):
+        train = np.concatenate([normal(0, 60, d=4) * 1e-2 + far, normal(1, 60, d=4) * 1e-2 - far])
+        x = np.concatenate([normal(2, 20, d=4) * 1e-2 + far, normal(3, 20, d=4) * 1e-2 - far])
+        indices, distances = exact_neighbours(x, train, k)
+        result = nearest_neighbours(x, train, neighbours=k)
+        np.testing.assert_allclose(result.distances, distances, rtol=1e-5)
+        np.testing.assert_array_equal(result.indices, indices)
+
+
+@pytest.mark.parametrize("diverged", [1e6, 1e15])
+def test_fault_84_a_diverged_example_or_sample_spoils_no_neighbour(diverged):
+    x, train = normal(0, 40, d=4), normal(1, 90, d=4)
+    x[5], train[8] = diverged, -diverged
+    indices, distances = exact_neighbours(np.delete(x, 5, axis=0), train, 2)
+    result = nearest_neighbours(x, train, neighbours=2)
+    np.testing.assert_array_equal(np.delete(result.indices, 5, axis=0), indices)
+    np.testing.assert_allclose(np.delete(result.distances, 5, axis=0), distances, rtol=1e-5)
+
+
+def test_fault_84_a_diverged_sample_spoils_no_density_and_no_bandwidth():
+    samples, test = normal(0, 30), normal(1, 20)
+    plain, bandwidth = parzen_log_density(test, samples, [0.3]), median_bandwidth(samples, test)
+    diverged = np.concatenate([samples, np.full((1, samples.shape[1]), 1e8, np.float32)])
+    np.testing.assert_allclose(parzen_log_density(test, diverged, [0.3]), plain + np.log(30 / 31), rtol=1e-4)
+    assert median_bandwidth(diverged, test) == pytest.approx(float(bandwidth), rel=0.1)
+
+
+def test_fault_84_copies_with_little_noise_are_copies_among_far_data():
+    clusters = np.repeat(np.float32([[-1e3, 0], [1e3, 0], [0, 1e3]]), 40, axis=0)
+    train, test = clusters + 0.01 * normal(0, 120), clusters + 0.01 * normal(1, 120)
+    assert data_copying(train + 1e-4 * normal(2, 120), train, test).value > 0.9
+    assert abs(data_copying(clusters + 0.01 * normal(3, 120), train, test).value - 0.5) < 0.2
