@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.stats
 
-from genjax_models.evaluation.estimates import Estimate
+from genjax_models.evaluation.estimates import Share, share
 from genjax_models.evaluation.features import check_features
 from genjax_models.evaluation.neighbours import nearest_neighbours
 from genjax_models.evaluation.representations import accuracy
@@ -27,7 +27,7 @@ class ClassifierTest(NamedTuple):
       p_value: p-value of the hypothesis that samples and data have one distribution.
     """
 
-    accuracy: Estimate
+    accuracy: Share
     p_value: float
 
 
@@ -57,7 +57,7 @@ def classifier_two_sample_test(samples: Array, data: Array, *, classifier: Any =
     right, error, *_ = accuracy(predicted == label)
     hits = np.sum((predicted == 1) & (label == 1))
     p_value = scipy.stats.hypergeom.sf(hits - 1, len(label), np.sum(label == 1), np.sum(predicted == 1))
-    return ClassifierTest(Estimate(right, error, size, size), float(p_value))
+    return ClassifierTest(share(right, error, size, size), float(p_value))
 
 
 class _NeighboursVote:

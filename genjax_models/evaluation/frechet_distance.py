@@ -57,4 +57,4 @@ def _distance(x, y, xp):
     value = xp.sum(shift**2) + xp.sum(x_root**2) + xp.sum(y_root**2) - 2 * xp.sum(s)
     x_moves = 2 * x @ shift + xp.sum(x**2, axis=1) - (len(x) - 1) * (x_rows @ u) ** 2 @ s
     y_moves = -2 * y @ shift + xp.sum(y**2, axis=1) - (len(y) - 1) * (y_rows @ vt.T) ** 2 @ s
-    return value, xp.sqrt(xp.var(x_moves) / (len(x) - 1) + xp.var(y_moves) / (len(y) - 1))
+    return xp.maximum(value, 0), xp.sqrt(xp.var(x_moves) / (len(x) - 1) + xp.var(y_moves) / (len(y) - 1))

@@ -28,7 +28,7 @@ def mode_coverage(
 
     Returns:
       "modes_covered", "modes_missed": numbers of modes, scalars.
-      "high_quality": 1 for samples of high quality, 0 for the others, `[n]`; the mean is their share.
+      "high_quality": whether each sample is of high quality, bool `[n]`; the mean is their share.
       "mode_divergence": KL from the histogram of nearest centres, over all samples, to the uniform one, in nats: 0 if
         all modes are equally frequent, log(modes) if all samples are at one. Its expectation for n fair draws is about
         (modes - 1) / (2 n). `[n]`; the figure is the mean, with the standard error of a mean.
@@ -54,7 +54,7 @@ def mode_coverage(
     return {
         "modes_covered": covered,
         "modes_missed": modes - covered,
-        "high_quality": high_quality.astype(jnp.float32),
+        "high_quality": high_quality,
         "mode_divergence": jnp.log(modes * jnp.bincount(nearest, length=modes) / len(samples))[nearest],
         "total_variation": crowded[place] - jnp.sum(ideal * crowded),
     }

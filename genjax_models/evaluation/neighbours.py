@@ -10,7 +10,7 @@ import numpy as np
 
 from genjax_models.estimators.gram_sums import map_blocks
 from genjax_models.estimators.kernels import as_points, check_size, robust_centre, squared_distances_about
-from genjax_models.evaluation.estimates import Estimate
+from genjax_models.evaluation.estimates import Share, share
 from genjax_models.evaluation.features import check_features, flat
 from genjax_models.types import Array
 
@@ -110,7 +110,7 @@ def _distances(x: Array, train: Array, indices: Array) -> Array:
     return jax.lax.map(lambda column: jnp.linalg.norm(x - train[column], axis=1), indices.T).T
 
 
-def data_copying(samples: Array, train: Array, test: Array) -> Estimate:
+def data_copying(samples: Array, train: Array, test: Array) -> Share:
     """Returns P(a sample is nearer to training data than a test example): Meehan, Chaudhuri and Dasgupta (2020).
 
     All pairs of a sample and a test example compare their distances to the nearest training example; ties count one
@@ -133,13 +133,13 @@ def data_copying(samples: Array, train: Array, test: Array) -> Estimate:
     return data_copying_by_distances(*(nearest_neighbours(x, train).distances[:, 0] for x in (samples, test)))
 
 
-def data_copying_by_distances(of_samples: Array, of_test: Array) -> Estimate:
+def data_copying_by_distances(of_samples: Array, of_test: Array) -> Share:
     """Returns `data_copying` by distances to the nearest training example: `[n]` of samples, `[m]` of test examples."""
     of_samples, of_test = np.sort(of_samples), np.sort(of_test)
     nearer = 1 - _share_below(of_test, of_samples)  # for each sample, the share of test examples farther away
     farther = _share_below(of_samples, of_test)  # for each test example, the share of samples nearer
     variance = np.var(nearer, ddof=1) / len(nearer) + np.var(farther, ddof=1) / len(farther)
-    return Estimate(float(np.mean(nearer)), float(np.sqrt(variance)), len(nearer), len(farther))
+    return share(float(np.mean(nearer)), float(np.sqrt(variance)), len(nearer), len(farther))
 
 
 def _share_below(ordered: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -10,9 +10,15 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from genjax_models.estimators.kernels import median_bandwidth
 from genjax_models.evaluation.classifier_test import classifier_two_sample_test
-from genjax_models.evaluation.estimates import Estimate
+from genjax_models.evaluation.estimates import Estimate, Share, estimate, limited, share
+from genjax_models.evaluation.features import PIXELS
+from genjax_models.evaluation.frechet_distance import frechet_distance
+from genjax_models.evaluation.labels import class_accuracy, classifier_score
+from genjax_models.evaluation.manifold_coverage import manifold_coverage
+from genjax_models.evaluation.modes import mode_coverage
 from genjax_models.evaluation.neighbours import data_copying, nearest_in_parts, nearest_neighbours
 from genjax_models.evaluation.parzen_window import parzen_log_density
+from genjax_models.evaluation.samples import sample_quality
 from tests.statistics import STANDARD_ERRORS, assert_mean
 
 
@@ -200,3 +206,62 @@ def test_fault_84_copies_with_little_noise_are_copies_among_far_data():
     train, test = clusters + 0.01 * normal(0, 120), clusters + 0.01 * normal(1, 120)
     assert data_copying(train + 1e-4 * normal(2, 120), train, test).value > 0.9
     assert abs(data_copying(clusters + 0.01 * normal(3, 120), train, test).value - 0.5) < 0.2
+
+
+@pytest.mark.parametrize("n", [1, 20, 1_000])
+@pytest.mark.parametrize("p", [0.0, 0.05, 0.5, 1.0])
+def test_fault_87_the_interval_of_a_share_is_wilsons(n, p):
+    k = round(n * p)
+    result = share(k / n, np.sqrt(k / n * (1 - k / n) / n), n)
+    level = scipy.stats.norm.cdf(2) - scipy.stats.norm.cdf(-2)
+    expected = scipy.stats.binomtest(k, n).proportion_ci(level, method="wilson")
+    np.testing.assert_allclose(result.interval, (expected.low, expected.high), atol=1e-9)
+    assert 0 <= result.interval[0] < result.interval[1] <= 1
+    assert result.standard_error > 0
+
+
+def test_fault_87_no_figure_leaves_its_range_or_claims_certainty():
+    x, far = normal(0, 60), normal(1, 60, shift=1e3)
+    figures = [
+        data_copying(x, x, far),
+        data_copying(far, x, normal(2, 60)),
+        classifier_two_sample_test(x, far).accuracy,
+    ]
+    coverage = manifold_coverage(x, far)
+    figures += [coverage[name] for name in ("precision", "recall", "coverage")]
+    assert {figure.value for figure in figures} == {0.0, 1.0}
+    for figure in figures:
+        assert isinstance(figure, Share)
+        low, high = figure.interval
+        assert 0 <= low < high <= 1
+        assert figure.standard_error > 0
+    assert coverage["density"].interval[0] == 0
+    density = limited(Estimate(0.4, 0.79, 60, 60), 0)
+    assert density.interval == (0, 0.4 + 2 * 0.79)
+    assert "from 0 to" in density.in_full()
+    assert limited(Estimate(0.4, float("nan"), 60), 0).in_full() == "0.4 (60 samples)"
+    assert share(0.5, float("nan"), 10).in_full() == "0.5 (10 samples)"
+    assert share(1.0, 0.1, 1_000).interval == pytest.approx((0.8, 1))  # a jackknife's error may be the larger one
+
+
+def test_fault_87_trials_have_a_share_and_other_numbers_have_none():
+    trials = estimate(np.ones(50, bool))
+    assert isinstance(trials, Share)
+    assert trials.standard_error == pytest.approx(np.sqrt(50.5 / 51 * 0.5 / 51 / 50))
+    assert estimate(np.array([True, True, True, False]))[:2] == pytest.approx((0.75, np.sqrt(0.75 * 0.25 / 4)))
+    assert estimate(np.zeros(50)).standard_error == 0  # a KL of 0 is 0
+    assert mode_coverage(np.zeros((50, 2), np.float32), np.zeros((1, 2)), 1.0)["high_quality"].dtype == bool
+    assert class_accuracy(np.zeros((3, 2)), np.zeros(3, int)).dtype == bool
+
+
+def test_fault_87_scores_and_distances_stay_within_their_range():
+    same = np.log(np.tile([[0.9, 0.1]], (30, 1)))
+    sure = np.where(np.eye(2)[np.arange(30) % 2] == 1, 0.0, -80.0)
+    for log_p in (same, sure, same + 1e-9 * np.random.RandomState(0).normal(size=same.shape)):
+        score = classifier_score(log_p)
+        assert 1 <= score.interval[0] <= score.value <= score.interval[1] <= 2
+    x = normal(0, 30)
+    assert frechet_distance(x, x)[0] >= 0
+    assert jax.jit(frechet_distance)(x, x)[0] >= 0
+    quality = sample_quality(PIXELS, x, x)
+    assert all(quality[f"{name}_on_pixels"].interval[0] >= 0 for name in ("frechet_distance", "diversity", "density"))
