@@ -13,7 +13,7 @@ import numpy as np
 import scipy.stats
 
 from genjax_models.evaluation.estimates import Share, share
-from genjax_models.evaluation.features import check_features
+from genjax_models.evaluation.features import check_features, check_squares
 from genjax_models.evaluation.neighbours import nearest_neighbours
 from genjax_models.evaluation.representations import accuracy
 from genjax_models.types import Array
@@ -44,9 +44,10 @@ def classifier_two_sample_test(samples: Array, data: Array, *, classifier: Any =
         neighbours; their (odd) number is about the square root of the training points, as in the paper.
 
     Raises:
-      ValueError: too few rows, or features of two sizes or not finite.
+      ValueError: too few rows, features of two sizes or not finite, or values whose squares float32 cannot hold.
     """
     check_features(8, samples=samples, data=data)
+    check_squares(samples=samples, data=data)
     size = min(len(samples), len(data))
     x, y = (np.asarray(z, np.float32)[np.linspace(0, len(z) - 1, size).astype(int)] for z in (samples, data))
     of_samples = lambda half: np.repeat([1, 0], [len(x[half]), len(y[half])])

@@ -44,6 +44,8 @@ def manifold_coverage(samples: Array, data: Array, *, neighbours: int = 5) -> di
     check_size("neighbours", neighbours)
     check_features(neighbours + 2, samples=samples, data=data)
     x, y = np.asarray(samples, np.float64), np.asarray(data, np.float64)
+    unit = max(np.abs(x).max(), np.abs(y).max()) or 1.0  # no square overflows or vanishes
+    x, y = x / unit, y / unit
     centre = np.median(y, axis=0)  # one diverged row would move a mean, and all squares would lose digits
     values = _values(x - centre, y - centre, neighbours)
     figures = {

@@ -11,7 +11,7 @@ import numpy as np
 from genjax_models.estimators.gram_sums import map_blocks
 from genjax_models.estimators.kernels import as_points, check_size, robust_centre, squared_distances_about
 from genjax_models.evaluation.estimates import Share, share
-from genjax_models.evaluation.features import check_features, flat
+from genjax_models.evaluation.features import check_features, check_squares, flat
 from genjax_models.types import Array
 
 _BLOCK = 256  # rows that are compared with all training examples at a time
@@ -38,10 +38,13 @@ def nearest_neighbours(x: Array, train: Array, *, neighbours: int = 1) -> Neighb
       neighbours: k, from 1 to m.
 
     Raises:
-      ValueError: x or train are empty, of different sizes, not finite or not floating point; `neighbours` out of range.
+      ValueError: x or train are empty, of different sizes, not finite or not floating point; float32 cannot hold
+        squares of their values; or `neighbours` is out of range. While tracing, values are not checked: distances may
+        then be infinite or NaN, and neighbours wrong.
     """
     x, train = flat(x), flat(train)
     check_features(1, samples=x, training_examples=train)
+    check_squares(samples=x, training_examples=train)
     check_size("neighbours", neighbours)
     if neighbours > len(train):
         raise ValueError(f"`neighbours` must be 1 to {len(train)} training examples, got {neighbours}")
@@ -127,7 +130,8 @@ def data_copying(samples: Array, train: Array, test: Array) -> Share:
       The probability; its error takes training data as fixed.
 
     Raises:
-      ValueError: too few examples, of different sizes, not finite or not floating point.
+      ValueError: too few examples, of different sizes, not finite or not floating point, or of values whose squares
+        float32 cannot hold.
     """
     check_features(2, samples=flat(samples), test_examples=flat(test))
     return data_copying_by_distances(*(nearest_neighbours(x, train).distances[:, 0] for x in (samples, test)))
