@@ -88,6 +88,7 @@ FAULTS = {
     73: "bool files, rounding beyond the range, other types, other files and other keys",
     78: "images of more than 8 bits per channel, and of fewer",
     89: "numbers that int32, float32 or the memory cannot hold",
+    91: "a device that is not there, an ASCII locale, files that a command would overwrite",
 }
 WAITS: dict[int, str] = {}  # faults of what is not here yet, with the reason
 
