@@ -69,7 +69,7 @@ def build(config: Config) -> System:
             shown.append(pictures.latent_space(codes, test.label, spread, caption))
         return Facts(), shown
 
-    prepare = lambda dataset: gx.prepare(dataset, binarise="none")
+    prepare = lambda dataset: gx.prepare(dataset, range=(0, 1))
     return System(objective, trainer, prepare, evaluate, objective.sample, figures, model=model)
 
 

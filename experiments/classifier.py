@@ -75,7 +75,7 @@ def build(config: Config) -> System:
     trainer = gx.trainer(objective, {"classifier": config.optimizer.build(config.training.steps)})
 
     def prepare(dataset):
-        prepared = gx.prepare(dataset, binarise="none")
+        prepared = gx.prepare(dataset, range=(0, 1))
 
         def each_step(key, batch):
             shift_key, flip_key = jax.random.split(key)

@@ -13,7 +13,7 @@ from . import (
     training,
     types,
 )
-from .data import from_arrays, load, prepare
+from .data import from_arrays, from_splits, load, prepare
 from .data.features import load_classifier, load_features
 from .estimators.adversarial import (
     discriminator_loss,
@@ -162,6 +162,7 @@ __all__ = [
     "figures",
     "fit",
     "from_arrays",
+    "from_splits",
     "full_covariance_gaussian",
     "gan",
     "gaussian",

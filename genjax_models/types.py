@@ -62,7 +62,8 @@ class Objective(NamedTuple):
       init: (key, batch) -> the players. A player without a loss is frozen, and saved with the rest.
       losses: player -> its loss, in the order of update.
       sample: (variables, key, n, *, label=None) -> n draws from p(x), `[n, ...]`.
-      range: lowest and highest value of the generator's last layer, to which data must be scaled; None if unbounded.
+      range: lowest and highest value of the generator's last layer or of the likelihood, to which data must be scaled;
+        None if unbounded.
       adversaries: names of the players in `losses` that tell data from samples (discriminators, critics). Empty for a
         game without them.
     """

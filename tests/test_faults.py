@@ -1,8 +1,8 @@
 """Faults by number: each of the project's list of bad inputs and faults has a test `test_fault_NN_...`, or waits.
 
 The numbers are those of the list: 1-14 data and shapes, 15-29 numbers and arguments, 30-68 checkpoints, files and
-processes, 69-80 data and their use. A test that holds several of them has all of their numbers, and some have several
-tests.
+processes, 69-80 data and their use, 81-91 numbers. A test that holds several of them has all of their numbers, and
+some have several tests.
 
     pytest -k fault_33                    what holds fault 33
     pytest --collect-only -qk fault_33    its name
@@ -85,10 +85,19 @@ FAULTS = {
     69: "splits of several types or on several scales",
     70: "labels that int32 cannot hold, ids, and labels from 1",
     71: "a folder of splits by another name",
+    72: "a likelihood that does not fit the data",
     73: "bool files, rounding beyond the range, other types, other files and other keys",
+    74: "labels beside images, grey in colour, and files that are left out",
+    75: "unprepared data",
+    76: "images outside the range of features",
+    77: "what is no log-probability, and labels that are no classes",
     78: "images of more than 8 bits per channel, and of fewer",
+    79: "dropout and batch statistics in an encoder or a generator",
+    80: "arrays of an ambiguous kind",
+    86: "an encoder that misses a mode of the posterior",
+    88: "figures and gradients other than promised: pmapped's norm, critics of NaN, the root of an MMD, an SNR",
     89: "numbers that int32, float32 or the memory cannot hold",
-    91: "a device that is not there, an ASCII locale, files that a command would overwrite",
+    91: "platforms, locales, outputs and arguments of the wrong kind",
 }
 WAITS: dict[int, str] = {}  # faults of what is not here yet, with the reason
 

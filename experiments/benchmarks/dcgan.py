@@ -99,7 +99,7 @@ def images(size: Size) -> Prepared:
 
     noise = np.random.default_rng(0).integers(0, 256, (12 * BATCH, *size.shape), np.uint8)
     parts = [Split(noise[rows]) for rows in (slice(BATCH, -BATCH), slice(BATCH), slice(-BATCH, None))]
-    return gx.prepare(gx.from_arrays(*parts), binarise="none", range=(-1, 1))
+    return gx.prepare(gx.from_splits(*parts), binarise="none", range=(-1, 1))
 
 
 def jax_native() -> Run:

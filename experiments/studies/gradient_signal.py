@@ -9,8 +9,8 @@ parameters of the encoder,
 
 where |E g|^2 is estimated as |mean of g|^2 - Var(g) / n. Without this correction, noise would look like a signal.
 As k grows, SNR goes as k^(-1/2) for the standard gradient (Rainforth et al., 2018), and as k^(+1/2) for the doubly
-reparameterized gradient (Tucker et al., 2019). The sticking-the-landing gradient is biased for k > 1: its mean is not
-the gradient of L_k.
+reparameterized gradient (Tucker et al., 2019). The sticking-the-landing gradient is biased for k > 1: its mean tends to
+the gradient of -KL(p(z | x) || q) (Finke and Thiery, 2019), which is not small, so its SNR goes as k^(+1/2) too.
 
 SNR at k       L_k             standard  sticking_the_landing  doubly_reparameterized    (experiments.iwae, k = 50)
        1   -121.69     0.584 +- 0.023        0.727 +- 0.025          0.727 +- 0.025

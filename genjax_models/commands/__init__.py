@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS = {
+    "data": "Say what a data set is: kind, sizes, ranges, classes, copies, files left out.",
     "sample": "Draw from a finished run into a PNG file.",
     "check": "List the damage of a run: files that were lost or changed.",
     "compare": "Write one page that compares runs: settings, curves, results and pictures.",

@@ -1,11 +1,20 @@
-"""A data set: three splits of arrays, checked against their declared range, shape and labels."""
+"""A data set: three splits of arrays, checked against their declared range, kind, shape and labels."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from genjax_models.data.labels import check_classes, check_num_classes, checked_labels, count_classes, unused_note
+from genjax_models.data.kinds import Kind, kind_in_words, kind_of, with_channels
+from genjax_models.data.labels import (
+    check_classes,
+    check_num_classes,
+    checked_labels,
+    checked_names,
+    count_classes,
+    unused_note,
+)
 from genjax_models.data.records import Records
 from genjax_models.data.scales import refuse_scales
 from genjax_models.data.splits import Split, overlap_note, refuse_overlap
@@ -27,6 +36,8 @@ class Dataset(NamedTuple):
       range: lowest and highest stored value.
       num_classes: number of classes; None without labels.
       provenance: source of the data, in words.
+      kind: what an example is: images, vectors or sequences.
+      class_names: name of each class; None if classes have only numbers.
     """
 
     name: str
@@ -36,14 +47,34 @@ class Dataset(NamedTuple):
     range: Range
     num_classes: int | None
     provenance: str
+    kind: Kind
+    class_names: tuple[str, ...] | None = None
 
     @property
     def shape(self) -> Shape:
         """Returns the shape of one example."""
         return self.train.x.shape[1:]
 
+    @property
+    def is_binary(self) -> bool:
+        """Returns whether all values are declared to be 0 or 1."""
+        return tuple(self.range) == (0, 1) and self.train.x.dtype == np.uint8
 
-def from_arrays(
+    @property
+    def is_grey(self) -> bool:
+        """Returns whether the data are images of one channel, in [0, 1] or stored as bytes up to 255."""
+        low, high = self.range
+        in_unit = (low >= 0 and high <= 1) or (self.train.x.dtype == np.uint8 and (low, high) == (0, 255))
+        return self.kind == "images" and self.shape[2] == 1 and in_unit
+
+    @property
+    def in_words(self) -> str:
+        """Returns the kind of data with their type and range, as in "grey images of 28 x 28, uint8 in [0, 255]"."""
+        low, high = self.range
+        return f"{kind_in_words(self.kind, self.shape)}, {self.train.x.dtype} in [{low:g}, {high:g}]"
+
+
+def from_splits(
     train: Split,
     validation: Split,
     test: Split,
@@ -51,13 +82,16 @@ def from_arrays(
     name: str = "arrays",
     range: Range | None = None,
     num_classes: int | None = None,
+    class_names: Sequence[str] | None = None,
+    kind: Kind | None = None,
     provenance: str = "given as arrays",
     overlap: Literal["refuse", "report"] = "refuse",
 ) -> Dataset:
     """Returns a checked data set of three splits; held-out splits share no example with training.
 
-    Images `[n, height, width]` get a channel axis; `[n, height, width, channels]` and vectors `[n, d]` stay. Values are
-    uint8, bool or floating point (kept as float32). All splits have one type and one scale (see `data.scales`).
+    Images `[n, height, width]` get a channel axis; `[n, height, width, channels]`, vectors `[n, d]` and sequences
+    `[n, time, d]` stay. Values are uint8, bool or floating point (kept as float32). All splits have one type and one
+    scale (see `data.scales`). `from_arrays` makes the splits itself.
 
     Args:
       train: split for training.
@@ -70,6 +104,8 @@ def from_arrays(
       num_classes: number of classes; by default one more than the largest label of the training split. The provenance
         names classes without training examples, and by default a warning does too. By default labels that seem to be
         ids are refused (see `data.labels.count_classes`).
+      class_names: name of each class, for reports; also the number of classes if `num_classes` is None.
+      kind: images, vectors or sequences; needed for `[n, a, b]` that may be images or sequences (see `data.kinds`).
       provenance: source of the data, in words.
       overlap: "refuse", or "report" to keep validation and test examples that training holds too, byte for byte, and
         count them in the provenance. "report" is for official splits, and for data of few distinct values.
@@ -84,9 +120,21 @@ def from_arrays(
     splits = {"train": train, "validation": validation, "test": test}
     refuse_scales(name, {split: part.x for split, part in splits.items()})
     range = range_of(name, train.x, range)
-    checked = {split: check(f"{name}, {split} split", splits[split], range) for split in splits}
+    _check_held_by_all(name, splits)
+    checked, kinds = {}, {}
+    for split, part in splits.items():
+        where = f"{name}, {split} split"
+        kinds[split] = kind_of(
+            where,
+            part.x if isinstance(part.x, Records) else np.asarray(part.x),
+            kind,
+            has_length=part.length is not None,
+        )
+        checked[split] = check(where, part, range, kinds[split])
     provenance += rounding_note({split: part.x for split, part in splits.items()}, range)
     labelled = {split: part.label for split, part in checked.items() if part.label is not None}
+    if class_names is not None:
+        class_names, num_classes = checked_names(name, class_names, num_classes)
     counted = num_classes is None and "train" in labelled
     if counted:
         num_classes = count_classes(f"{name}, train split", labelled["train"])
@@ -106,15 +154,22 @@ def from_arrays(
         )
     for split, label in labelled.items():
         checked[split] = checked[split]._replace(label=label.astype(np.int32))
-    _check_held_by_all(name, checked)
     if num_classes is not None and "train" in labelled:
         provenance += _unused_classes(name, labelled["train"], num_classes, warn=counted)
     xs = {split: checked[split].x for split in splits}
     if overlap == "report":
         provenance += overlap_note(xs)
     else:
-        refuse_overlap(name, xs, advice=", or pass overlap='report' to from_arrays")
-    return Dataset(name, **checked, range=range, num_classes=num_classes, provenance=provenance)
+        refuse_overlap(name, xs, advice=", or pass overlap='report' to from_splits")
+    return Dataset(
+        name,
+        **checked,
+        range=range,
+        num_classes=num_classes,
+        provenance=provenance,
+        kind=kinds["train"],
+        class_names=class_names,
+    )
 
 
 def _unused_classes(name: str, label: np.ndarray, num_classes: int, *, warn: bool) -> str:
@@ -146,13 +201,16 @@ def _in_memory(name: str, split: Split) -> tuple[Split, str]:
     return drawn._replace(x=split.x.read(rows)), f"; {name} is {most} of {size} examples, drawn by RandomState(0)"
 
 
-def check(where: str, split: Split, range: Range | None = None) -> Split:
-    """Returns a split as `from_arrays` keeps it; `where` begins the errors.
+def check(where: str, split: Split, range: Range | None = None, kind: Kind | None = None) -> Split:
+    """Returns a split as `from_splits` keeps it; `where` begins the errors.
 
     Raises:
-      InputError: the data contradict the declared range. The error names row and value.
+      InputError: the data contradict the declared range or kind. The error names row and value.
     """
-    x: Any = split.x if isinstance(split.x, Records) else _with_channels(where, np.asarray(split.x))
+    x: Any = split.x
+    if not isinstance(x, Records):
+        x = np.asarray(x)
+        x = with_channels(where, x, kind_of(where, x, kind, has_length=split.length is not None))
     x = checked_values(where, x, range)
     x = x if isinstance(x, Records) else np.ascontiguousarray(x)
     return split._replace(
@@ -161,20 +219,6 @@ def check(where: str, split: Split, range: Range | None = None) -> Split:
         length=_checked_lengths(where, split.length, x),
         factors=_checked_factors(where, split.factors, len(x)),
     )
-
-
-def _with_channels(where: str, x: np.ndarray) -> np.ndarray:
-    if x.ndim not in (2, 3, 4) or 0 in x.shape[1:]:
-        raise InputError(
-            f"{where}: x must be [n, height, width, channels], [n, height, width] or vectors [n, d],"
-            f" got shape {x.shape}"
-        )
-    if not len(x):
-        raise InputError(f"{where}: needs at least one example, got none")
-    if x.ndim == 4 and x.shape[3] > 4:
-        hint = ". Channels seem to come first: move them to the end" if x.shape[1] <= 4 else ""
-        raise InputError(f"{where}: images must be (height, width, 1 to 4 channels), got {x.shape[1:]}{hint}")
-    return x[..., None] if x.ndim == 3 else x
 
 
 def _checked_lengths(where: str, length: np.ndarray | None, x: np.ndarray) -> np.ndarray | None:

@@ -21,6 +21,7 @@ from flax.traverse_util import unflatten_dict
 
 from genjax_models.data.values import Range, checked_range
 from genjax_models.errors import InputError
+from genjax_models.estimators.checks import check_prepared
 from genjax_models.evaluation.features import PIXELS, Features
 from genjax_models.networks.classifier import ConvolutionalClassifier
 from genjax_models.types import Array, Variables
@@ -74,8 +75,8 @@ def load_classifier(name: str, *, range: Range = (0, 1)) -> Classifier:
 
     Args:
       name: "mnist_classifier" or "fashion_classifier", for images `[28, 28, 1]` like mnist10k and Fashion-MNIST.
-      range: range of its input images, (-1, 1) for a generator that ends in tanh. The images are not checked: a wrong
-        range gives wrong features.
+      range: range of its input images, (-1, 1) for a generator that ends in tanh. On the host, images outside of it
+        are refused.
 
     Raises:
       InputError: the classifier is unknown, `range` is invalid, or the file is damaged.
@@ -89,8 +90,13 @@ def load_classifier(name: str, *, range: Range = (0, 1)) -> Classifier:
     def apply(method, x) -> Array:
         return network.apply(variables, (x - low) / (high - low), method=method)
 
-    features = Features(name, jax.jit(partial(apply, network.features)))
-    log_probabilities = jax.jit(lambda x: jax.nn.log_softmax(apply(None, x)))
+    features = Features(name, jax.jit(partial(apply, network.features)), (low, high))
+    compiled = jax.jit(lambda x: jax.nn.log_softmax(apply(None, x)))
+
+    def log_probabilities(x: Array) -> Array:
+        check_prepared("images", x, (low, high))
+        return compiled(x)
+
     return Classifier(features, log_probabilities, network.classes, accuracy, data)
 
 
@@ -101,7 +107,7 @@ def load_features(name: str, *, range: Range = (0, 1)) -> Features:
     """
     if name == PIXELS.name:
         low, high = checked_range(name, range)
-        return Features(name, lambda x: (PIXELS.function(x) - low) / (high - low))
+        return Features(name, lambda x: (PIXELS.function(x) - low) / (high - low), (low, high))
     if name not in SHIPPED:
         raise InputError(f"no features {name!r}; accepted are {', '.join(SHIPPED)}, {PIXELS.name}")
     return load_classifier(name, range=range).features

@@ -1,11 +1,13 @@
 """Arrays in `.npz` and `.npy` files. Pickled objects are never loaded."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from genjax_models.data import image
-from genjax_models.data.dataset import Dataset, Range, check, from_arrays
+from genjax_models.data.dataset import Dataset, Range, check, from_splits
+from genjax_models.data.kinds import Kind
 from genjax_models.data.scales import refuse_scales
 from genjax_models.data.splits import Split, hold_out_tenth, refuse_overlap, split_in_ten
 from genjax_models.data.values import range_of, rounding_note
@@ -13,17 +15,25 @@ from genjax_models.errors import InputError
 
 _MAGIC = {".npy": b"\x93NUMPY", ".npz": b"PK"}
 _ALIASES = {"images": "x", "labels": "y", "label": "y"}
-_TABLES = {".csv": ", delimiter=','", ".tsv": r", delimiter='\t'", ".txt": "", ".dat": ""}
+_TABLES = ".txt", ".dat"
 _KEYS = "x_train", "x_validation", "x_test"
 _LAYOUTS = "x [and y]; or x_train, x_test [and y_train, y_test, x_validation, y_validation]"
 
 
-def load_file(path: Path, *, range: Range | None = None) -> Dataset:
+def load_file(
+    path: Path, *, range: Range | None = None, kind: Kind | None = None, keys: Mapping[str, str] | None = None
+) -> Dataset:
     """Returns a data set from one file: `.npy` holds x only; `.npz` holds x and optional labels y.
 
     With keys `x` (or `images`) and `y` (or `labels`) one fixed shuffle makes splits of 80, 10 and 10 percent; copies of
     one example stay in one split. With `x_train`, `x_test` the splits are the file's own; a missing validation split is
     a tenth of training.
+
+    Args:
+      path: the file.
+      range: lowest and highest stored value.
+      kind: images, vectors or sequences (see `data.kinds`).
+      keys: other names of the keys in the file, as in {"x": "pixels", "y": "digit"}. Other arrays are then ignored.
 
     Raises:
       InputError: the file has another format, is truncated, has other keys, holds pickled objects or data that
@@ -32,11 +42,12 @@ def load_file(path: Path, *, range: Range | None = None) -> Dataset:
     """
     arrays = _read(path)
     names = sorted(arrays)
-    arrays = {_ALIASES.get(key, key): array for key, array in arrays.items()}
+    aliases = {_ALIASES.get(key, key): array for key, array in arrays.items()}
+    arrays = _renamed(path, arrays, keys) if keys else aliases
     allowed = {"x", "y"} if "x" in arrays else {f"{k}_{s}" for k in "xy" for s in ("train", "validation", "test")}
     needed = {"x"} if "x" in arrays else {"x_train", "x_test"}
-    if not needed <= set(arrays) <= allowed or len(arrays) < len(names):
-        raise InputError(f"{path}: the keys must be {_LAYOUTS}; got {names}. {_rename(path)}")
+    if not needed <= set(arrays) <= allowed or len(arrays) < len(keys or names):
+        raise InputError(f"{path}: the keys must be {_LAYOUTS}; got {names}. {_rename(names)}")
     for key in set(arrays) & {"y", "y_train", "y_validation", "y_test"}:
         _same_length(path, key, arrays)
     stored = {key: arrays[key] for key in ("x", *_KEYS) if key in arrays}
@@ -45,10 +56,18 @@ def load_file(path: Path, *, range: Range | None = None) -> Dataset:
     checked = {}
     for key in sorted(allowed & set(arrays)):  # before the shuffle, so that errors name rows of the file
         if key.startswith("x"):
-            checked[key] = check(f"{path}, {key}", Split(arrays[key], arrays.get(f"y{key[1:]}")), range)
+            checked[key] = check(f"{path}, {key}", Split(arrays[key], arrays.get(f"y{key[1:]}")), range, kind)
     splits, note = split_in_ten(str(path), checked["x"]) if "x" in checked else _given(path, checked)
-    provenance = f"the file {path}{rounding_note(stored, range)}{note}"
-    return from_arrays(*splits, name=path.name, range=range, provenance=provenance)
+    left_out = f"; {len(names) - len(arrays)} other arrays ignored" if len(arrays) < len(names) else ""
+    provenance = f"the file {path}{left_out}{rounding_note(stored, range)}{note}"
+    return from_splits(*splits, name=path.name, range=range, kind=kind, provenance=provenance)
+
+
+def _renamed(path: Path, arrays: dict[str, np.ndarray], keys: Mapping[str, str]) -> dict[str, np.ndarray]:
+    absent = [key for key in keys.values() if key not in arrays]
+    if absent:
+        raise InputError(f"{path}: `keys` must name arrays of the file, got {absent[0]!r}; it has {sorted(arrays)}")
+    return {key: arrays[stored] for key, stored in keys.items()}
 
 
 def _given(path: Path, checked: dict[str, Split]) -> tuple[list[Split], str]:
@@ -63,7 +82,7 @@ def _given(path: Path, checked: dict[str, Split]) -> tuple[list[Split], str]:
 def _read(path: Path) -> dict[str, np.ndarray]:
     suffix = path.suffix.lower()
     if suffix not in _MAGIC:
-        raise InputError(f"{path}: a data file must end in .npz or .npy. {_convert(path)}")
+        raise InputError(f"{path}: a data file must end in .npz, .npy, .csv, .tsv or .parquet. {_convert(path)}")
     with path.open("rb") as file:
         start = file.read(len(_MAGIC[suffix]))
         if start != _MAGIC[suffix]:
@@ -80,18 +99,16 @@ def _read(path: Path) -> dict[str, np.ndarray]:
             raise InputError(f"{path}: is truncated or damaged ({type(error).__name__}: {error})") from error
 
 
-def _rename(path: Path) -> str:
-    return (
-        f"Save them by other names: a = numpy.load({path.name!r}), then numpy.savez('renamed.npz', x=a[...], y=a[...]);"
-        " and give that file, load('renamed.npz') (--data renamed.npz)"
-    )
+def _rename(names: list[str]) -> str:
+    x, y = [*names, "...", "..."][:2]
+    return f"Name them: keys={{'x': {x!r}, 'y': {y!r}}} (--data-keys x={x} y={y})"
 
 
 def _convert(path: Path) -> str:
     to = f"{path.stem}.npz"
     give = f"and give that file, load({to!r}) (--data {to})"
     if (suffix := path.suffix.lower()) in _TABLES:
-        read = f"numpy.loadtxt({path.name!r}{_TABLES[suffix]})"
+        read = f"numpy.loadtxt({path.name!r})"
         return f"Convert a table of numbers: numpy.savez({to!r}, x={read}) (skiprows=1 leaves out a header), {give}"
     if suffix in image.SUFFIXES:
         return "Images need a folder: load('images:FOLDER') (--data images:FOLDER)"

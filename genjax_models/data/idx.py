@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from genjax_models.data.dataset import Dataset, Range, from_arrays
+from genjax_models.data.dataset import Dataset, Range, from_splits
 from genjax_models.data.splits import Split, copies_note, refuse_overlap, split_at_random
 from genjax_models.errors import InputError
 
@@ -67,7 +67,7 @@ def load_folder(
     if overlap == "refuse":  # before the shuffle, so that errors name rows of the files
         refuse_overlap(str(folder), {what: arrays[what] for what in ("train images", "test images")})
     train, validation = split_at_random(Split(arrays["train images"], arrays["train labels"]), sizes, where=str(folder))
-    return from_arrays(
+    return from_splits(
         train,
         validation,
         Split(arrays["test images"], arrays["test labels"]),

@@ -1,6 +1,8 @@
 """Decodes one image to uint8 `[height, width, 1 or 3]`, by a stated rule; or raises an error with the reason."""
 
+import os
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Literal
@@ -9,10 +11,26 @@ import numpy as np
 
 from genjax_models.errors import InputError
 
-Fit = Literal["crop", "resize"]
+Fit = Literal["crop", "resize", "pad"]
+Size = int | tuple[int, int]  # of a square; or height and width
 
 MAX_PIXELS = 64_000_000
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
+SUFFIXES = (
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".jfif",
+    ".bmp",
+    ".gif",
+    ".webp",
+    ".tif",
+    ".tiff",
+    ".ppm",
+    ".pgm",
+    ".pbm",
+    ".pnm",
+)
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # without EPS, which runs a program
 _BITS_PER_SAMPLE = 258  # a tag of TIFF
 _BITMAP = "BGR;16"
@@ -40,13 +58,20 @@ def require_pillow() -> None:
         raise InputError("images need Pillow, which is not installed: pip install pillow") from error
 
 
-def decode(file: IO[bytes], *, size: int | None, fit: Fit = "crop", max_pixels: int) -> np.ndarray:
-    """Returns the image, turned upright by its EXIF data, on a white background, fitted to `size` x `size`.
+def sides(size: Size) -> tuple[int, int]:
+    """Returns height and width."""
+    return size if isinstance(size, tuple) else (size, size)
 
-    It has one channel if it is stored as grey (1 or 8 bits, with or without alpha), else red, green and blue; a palette
-    is colour. With `fit="crop"` the largest centred square is cut out first; with "resize" the proportions change.
-    Pixels are averaged over their area if neither side grows, and interpolated bicubically otherwise. `size=None` keeps
-    every pixel.
+
+def decode(
+    file: IO[bytes], *, size: Size | None, fit: Fit = "crop", channels: Literal[1, 3] | None = None, max_pixels: int
+) -> np.ndarray:
+    """Returns the image, turned upright by its EXIF data, on a white background, fitted to `size`.
+
+    Without `channels` it has one channel if it is stored as grey (1 or 8 bits, with or without alpha), else red, green
+    and blue; a palette is colour. With `fit="crop"` the largest centred part of the proportions of `size` is cut out
+    first; with "resize" the proportions change; with "pad" a black margin fills the rest. Pixels are averaged over
+    their area if neither side grows, and interpolated bicubically otherwise. `size=None` keeps every pixel.
 
     Raises:
       TooLargeError: the header says more than `max_pixels`; nothing is decoded.
@@ -55,12 +80,23 @@ def decode(file: IO[bytes], *, size: int | None, fit: Fit = "crop", max_pixels: 
     from PIL import Image, ImageOps
 
     with _opened(file, max_pixels) as image:
-        mode = "L" if image.mode in _GREY else "RGB"
+        grey = channels == 1 or (channels is None and image.mode in _GREY)
         ImageOps.exif_transpose(image, in_place=True)
         if image.has_transparency_data:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        return _array(_fitted(image.convert(mode), size, fit))
+        return _array(_fitted(image.convert("L" if grey else "RGB"), size, fit))
+
+
+def header(path: bytes) -> tuple[str, str]:
+    """Returns the stored size, as in "640 x 480", and the mode of an image; "unreadable" for both if it has none."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(os.fsdecode(path), formats=_FORMATS) as image:
+            return f"{image.width} x {image.height}", image.mode
+    except Exception:  # Pillow raises a dozen kinds of errors on damaged bytes
+        return "unreadable", "unreadable"
 
 
 def decode_as(file: IO[bytes], mode: str, *, max_pixels: int) -> np.ndarray:
@@ -114,17 +150,28 @@ def _is_deep(image) -> bool:
     return False
 
 
-def _fitted(image, size: int | None, fit: Fit):
-    from PIL import Image
+def _fitted(image, size: Size | None, fit: Fit):
+    from PIL import Image, ImageOps
 
     if size is None:
         return image
+    height, width = sides(size)
     if fit == "crop":
-        side = min(image.size)
-        left, top = (image.width - side) // 2, (image.height - side) // 2
-        image = image.crop((left, top, left + side, top + side))
-    shrinks = min(image.size) >= size
-    return image.resize((size, size), Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC)
+        image = _cropped(image, height, width)
+    scale = min(width / image.width, height / image.height)
+    shrinks = scale <= 1 if fit == "pad" else width <= image.width and height <= image.height
+    method = Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC
+    if fit == "pad":
+        return ImageOps.pad(image, (width, height), method)
+    return image.resize((width, height), method)
+
+
+def _cropped(image, height: int, width: int):
+    """Returns the largest centred part of these proportions."""
+    wide = min(image.width, image.height * width // height) or 1
+    high = min(image.height, image.width * height // width) or 1
+    left, top = (image.width - wide) // 2, (image.height - high) // 2
+    return image.crop((left, top, left + wide, top + high))
 
 
 def _array(image) -> np.ndarray:

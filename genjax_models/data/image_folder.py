@@ -1,33 +1,34 @@
 """A folder of images as a data set: classes from its subfolders, splits from the folder or from one fixed shuffle."""
 
+import math
 import os
 import warnings
+from collections import Counter
 from pathlib import Path
-from typing import Any, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
 from genjax_models.data import host_memory, image, image_cache
-from genjax_models.data.dataset import Dataset, Range, from_arrays
+from genjax_models.data.dataset import Dataset, Range, from_splits
 from genjax_models.data.image_cache import Entry, shown
+from genjax_models.data.image_layout import ONE, Listing, first, left_out_in_words, listing
+from genjax_models.data.labels import count_classes
 from genjax_models.data.records import Records
-from genjax_models.data.split_names import seem_splits, splits_of
 from genjax_models.data.splits import Split, hold_out_tenth, in_common, split_in_ten
 from genjax_models.errors import InputError
 
 _SPLITS = "train", "validation", "test"
-_LAYOUTS = (
-    "images; or a folder of images for each class; or train/ with test/ or validation/ or both, each with one of these"
-)
-_ONE = ""  # the split of all images, if the folder has no splits
+_ONE_CHANNEL = "Use channels=1 (--image-channels 1) for one channel"
 _LARGEST = 178_956_970  # pixels; Pillow itself refuses more
 
 
 def load_folder(
     folder: str | Path,
     *,
-    size: int | None = 32,
+    size: image.Size | None = 32,
     fit: image.Fit = "crop",
+    channels: Literal[1, 3] | None = None,
     skip_unreadable: bool = False,
     range: Range | None = None,
     max_pixels: int = image.MAX_PIXELS,
@@ -36,14 +37,16 @@ def load_folder(
 ) -> Dataset:
     """Returns images of any size as one data set, uint8 `[size, size, 1 or 3]`.
 
-    Files end in .png, .jpg, .jpeg, .bmp, .gif, .webp, .tif, .tiff, .ppm, .pgm, .pbm or .pnm, in small or capital
-    letters. Other files and hidden files are ignored and counted. Links are followed.
+    Files end in .png, .jpg, .jpeg, .jpe, .jfif, .bmp, .gif, .webp, .tif, .tiff, .ppm, .pgm, .pbm or .pnm, in small or
+    capital letters. Other files are left out, with a warning that counts them. Links are followed.
 
     Each image is turned upright by its EXIF data and put on a white background. It is cropped to the largest centred
-    square (`fit="crop"`), or changes its proportions ("resize"). Then it is resized to `size` x `size`: by the mean
-    over each area, or bicubically if a side grows. All images have one channel if all are stored as grey, else three.
+    part of the wanted proportions (`fit="crop"`), changes its proportions ("resize"), or gets a black margin ("pad").
+    It is resized by the mean over each area, or bicubically if a side grows. All images have one channel if all are
+    stored as grey, else three; `channels` decides otherwise.
 
-    Subfolders are classes, numbered in the order of their bytes; images at the top have no labels. Subfolders `train`,
+    Subfolders are classes, in the order of their bytes; images at the top have no labels. Or the labels are in a file,
+    `labels.csv` or `dataset.json` (see `data.label_files`). Subfolders `train`,
     `test` and `validation`, each of this layout, are the splits, also by other names such as `training`, `test_images`
     and `val` (see `data.split_names`). Other subfolders beside them are refused. If `validation` is missing, it is a
     tenth of training. If `test` is missing, `validation` is used as `test`, and a tenth of training as `validation`.
@@ -52,8 +55,9 @@ def load_folder(
 
     Args:
       folder: folder of images in one of these layouts.
-      size: pixels of a side; None keeps the images unchanged, if they all have one size.
-      fit: "crop" or "resize".
+      size: pixels of a side, or (height, width); None keeps the images unchanged, if they all have one size.
+      fit: "crop", "resize" or "pad".
+      channels: 1 makes colours grey (ITU-R 601 luma), 3 repeats grey. A warning says if coloured files are all grey.
       skip_unreadable: whether to leave out images that cannot be decoded, up to 1% of the files, or one. A warning
         counts them, and the provenance names them.
       range: range of the stored values, (0, 255) by default.
@@ -65,44 +69,50 @@ def load_folder(
       InputError: another layout, an unreadable or too large image (the error names it), images of different sizes with
         `size=None`, more than fits into memory, or held-out images that are training images too.
     """
-    _check_options(size, fit, max_pixels)
+    _check_options(size, fit, channels, max_pixels)
     image.require_pillow()
-    root, entries, ignored = _listed(folder)
+    root, (entries, left_out, label_files) = _listed(folder)
     if size is not None:
-        host_memory.check_fits(size**2 * (1 if stream else len(entries)), f"image_size {size}: memory of the images")
+        pixels = math.prod(image.sides(size)) * (1 if stream else len(entries))
+        host_memory.check_fits(pixels, f"image_size {size}: memory of the images")
     decoded = image_cache.decoded_to_disk if stream else image_cache.decoded_once
     x, skipped = decoded(
         entries,
-        {"size": size, "fit": fit, "max_pixels": max_pixels},
+        {"size": size, "fit": fit, "channels": channels, "max_pixels": max_pixels},
         skip_unreadable=skip_unreadable,
         cache=image_cache.default_folder() if cache is None else Path(cache).expanduser(),
     )
-    provenance = f"{len(x)} images in {shown(root)}, {_in_words(size, fit)}"
+    provenance = f"{len(x)} images in {shown(root)}, {_in_words(size, fit, channels)}"
     if len(skipped):
         count = f"{len(skipped)} of {len(entries)} images cannot be read and are skipped"
         warnings.warn(f"{shown(root)}: {count}, the first is {entries[skipped[0]].shown}", stacklevel=2)
-        provenance += f"; {count}: {_first(entries[i].shown for i in skipped)}"
-        left_out = set(skipped.tolist())
-        entries = [entry for i, entry in enumerate(entries) if i not in left_out]
-    if ignored:
-        provenance += f"; {ignored} other files ignored"
-    classes = sorted({entry.label for entry in entries if entry.split in (_ONE, "train")} - {b""})
+        provenance += f"; {count}: {first(entries[i].shown for i in skipped)}"
+        unreadable = set(skipped.tolist())
+        entries = [entry for i, entry in enumerate(entries) if i not in unreadable]
+    provenance += _left_out(shown(root), left_out, len(entries))
+    if channels is None and _is_grey(x):
+        warnings.warn(f"{shown(root)}: all images are grey, but stored in colour. {_ONE_CHANNEL}", stacklevel=2)
+    classes = _classes(entries)
+    if label_files:
+        of_training = [classes.index(e.label) for e in entries if e.split in (ONE, "train") and e.label]
+        count_classes(first(label_files), np.array(of_training or [0]))
     if classes:
-        provenance += f"; labels count the classes {_first(map(shown, classes))}"
+        source = f" of {first(label_files)}" if label_files else ""
+        provenance += f"; labels count the classes{source}: {first(map(shown, classes))}"
     splits, note = _split(shown(root), entries, x, classes)
-    return from_arrays(
+    return from_splits(
         *splits,
         name=shown(os.path.basename(os.path.abspath(root))),
         range=range,
-        num_classes=len(classes) or None,
+        class_names=[shown(name) for name in classes] or None,
         provenance=provenance + note,
     )
 
 
-def _listed(folder: str | Path) -> tuple[bytes, list[Entry], int]:
+def _listed(folder: str | Path) -> tuple[bytes, Listing]:
     try:
         root = os.fsencode(Path(folder).expanduser())
-        return root, *listing(root)
+        return root, listing(root)
     except InputError:
         raise
     except (
@@ -113,91 +123,11 @@ def _listed(folder: str | Path) -> tuple[bytes, list[Entry], int]:
         raise InputError(f"{shown(os.fsencode(folder))}: the folder cannot be read ({error})") from error
 
 
-def listing(root: bytes) -> tuple[list[Entry], int]:
-    """Returns the images under `root`, sorted by the bytes of split, class and name, and the number of other files.
-
-    Raises:
-      InputError: `load_folder` does not accept the layout.
-    """
-    images, folders, others = _scan(root)
-    splits = _splits(shown(root), images, folders)
-    parts = [_classes(os.path.join(root, folder), split) for folder, split in splits.items()]
-    parts = [([], others), *parts] if splits else [_classes(root, _ONE)]
-    return sorted(entry for entries, _ in parts for entry in entries), sum(ignored for _, ignored in parts)
-
-
-def _splits(where: str, images: list[bytes], folders: list[bytes]) -> dict[bytes, str]:
-    """Returns the split of each folder; empty if no folder is a split."""
-    names, splits = _first(map(shown, folders)), splits_of(folders)
-    if not splits and seem_splits(folders):
-        raise InputError(
-            f"{where}: {names} seem to be splits, and may be classes. Rename splits to train, test and validation,"
-            f" or classes to other words; accepted are {_LAYOUTS}"
-        )
-    others = images + [folder for folder in folders if folder not in splits]
-    if splits and others:
-        split, other = shown(min(splits)), shown(others[0])
-        raise InputError(
-            f"{where}: {split} is the name of a split, but {other} is not. Rename {split} if it is a class, or move"
-            f" {other} away; accepted are {_LAYOUTS}"
-        )
-    given = list(splits.values())
-    if twice := [folder for folder, split in splits.items() if given.count(split) > 1]:
-        raise InputError(
-            f"{where}: {_first(map(shown, twice))} are several names of one split. Keep one; accepted are {_LAYOUTS}"
-        )
-    if given and ("train" not in given or len(given) == 1):
-        raise InputError(f"{where}: must hold train/ and test/ or validation/, or no split, got only {names}")
-    return splits
-
-
-def _classes(root: bytes, split: Any) -> tuple[list[Entry], int]:
-    images, folders, ignored = _scan(root)
-    if images and folders:
-        raise InputError(
-            f"{shown(root)}: holds images ({_first(map(shown, images))}) and folders ({_first(map(shown, folders))});"
-            f" accepted are {_LAYOUTS}"
-        )
-    entries = [Entry(split, b"", name, os.path.join(root, name)) for name in images]
-    for folder in folders:
-        path = os.path.join(root, folder)
-        images, deeper, others = _scan(path)
-        if deeper or not images:
-            content = f"holds the folder {shown(deeper[0])}" if deeper else "holds no images"
-            raise InputError(f"{shown(path)}: {content}; accepted are {_LAYOUTS}")
-        entries += [Entry(split, folder, name, os.path.join(path, name)) for name in images]
-        ignored += others
-    if not entries:
-        raise InputError(f"{shown(root)}: holds no images; accepted are files that end in {', '.join(image.SUFFIXES)}")
-    return entries, ignored
-
-
-def _scan(folder: bytes) -> tuple[list[bytes], list[bytes], int]:
-    """Returns the names of images and of folders, sorted by bytes, and the number of other files; follows links."""
-    images, folders, others = [], [], 0
-    with os.scandir(folder) as scanned:
-        for entry in scanned:
-            hidden = entry.name.startswith(b".")
-            if entry.is_dir():
-                folders += [] if hidden else [entry.name]
-            elif not hidden and entry.name.lower().endswith(tuple(s.encode() for s in image.SUFFIXES)):
-                images.append(entry.name)
-            else:
-                others += 1
-    return sorted(images), sorted(folders), others
-
-
-def holds_images(folder: Path) -> bool:
-    """Returns whether it may be a folder of images: it has an image, or a subfolder."""
-    images, folders, _ = _scan(os.fsencode(folder))
-    return bool(images or folders)
-
-
 def _split(where: str, entries: list[Entry], x: np.ndarray | Records, classes: list[bytes]) -> tuple[list[Split], str]:
-    rows = {split: [i for i, entry in enumerate(entries) if entry.split == split] for split in (_ONE, *_SPLITS)}
+    rows = {split: [i for i, entry in enumerate(entries) if entry.split == split] for split in (ONE, *_SPLITS)}
     given = {s: Split(x[r], _labels([entries[i] for i in r], classes)) for s, r in rows.items() if r}
-    if _ONE in given:
-        return split_in_ten(where, given[_ONE])
+    if ONE in given:
+        return split_in_ten(where, given[ONE])
     given = {split: given[split] for split in _SPLITS if split in given}
     for split, shared in in_common({split: given[split].x for split in given}).items():
         held_out, train = entries[rows[split][shared[0][0]]], entries[rows["train"][shared[0][1]]]
@@ -225,21 +155,49 @@ def _labels(entries: list[Entry], classes: list[bytes]) -> np.ndarray | None:
     return np.array([numbers[entry.label] for entry in entries], np.int32)
 
 
-def _check_options(size, fit, max_pixels) -> None:
+def _left_out(where: str, left_out: Counter[str], images: int) -> str:
+    """Returns a note for the provenance on files that are no images, and warns of those that are not hidden."""
+    if not left_out:
+        return ""
+    visible = left_out.total() - left_out["hidden"]
+    if visible:
+        warnings.warn(
+            f"{where}: {visible:,} of {images + visible:,} files are left out, because they do not end in"
+            f" {', '.join(image.SUFFIXES)}: {left_out_in_words(left_out)}",
+            stacklevel=3,
+        )
+    return f"; left out are {left_out_in_words(left_out)}"
+
+
+def _classes(entries: list[Entry]) -> list[bytes]:
+    """Returns the names of the classes of training: numbers in their order, other names in the order of their bytes."""
+    names = {entry.label for entry in entries if entry.split in (ONE, "train")} - {b""}
+    numbers = all(name.isdigit() for name in names)
+    return sorted(names, key=lambda name: (int(name), name) if numbers else (0, name))
+
+
+def _is_grey(x: np.ndarray | Records) -> bool:
+    """Returns whether the channels of all images are equal; of images on disk, of the first hundred."""
+    x = np.asarray(x[:100]) if isinstance(x, Records) else x
+    return x.shape[3] == 3 and bool((x[..., :1] == x).all())
+
+
+def _check_options(size, fit, channels, max_pixels) -> None:
     if fit not in get_args(image.Fit):
         raise InputError(f"`fit` must be one of {', '.join(get_args(image.Fit))}, got {fit!r}")
-    if size is not None and (type(size) is not int or not 1 <= size <= 4096):
-        raise InputError(f"`size` must be an integer from 1 to 4096, or None, got {size!r}")
+    sides = size if isinstance(size, tuple) else (size, size)
+    if size is not None and not (len(sides) == 2 and all(type(side) is int and 1 <= side <= 4096 for side in sides)):
+        raise InputError(f"`size` must be an integer from 1 to 4096, two such (height, width), or None, got {size!r}")
+    if channels not in (None, 1, 3):
+        raise InputError(f"`channels` must be 1, 3 or None, got {channels!r}")
     if type(max_pixels) is not int or not 1 <= max_pixels <= _LARGEST:
         raise InputError(f"`max_pixels` must be an integer from 1 to {_LARGEST}, got {max_pixels!r}")
 
 
-def _in_words(size: int | None, fit: image.Fit) -> str:
+def _in_words(size: image.Size | None, fit: image.Fit, channels: int | None) -> str:
+    colour = "" if channels is None else f", {'grey' if channels == 1 else 'in colour'}"
     if size is None:
-        return "as they are"
-    return f"{'centre-cropped and resized' if fit == 'crop' else 'resized'} to {size} x {size}"
-
-
-def _first(names) -> str:
-    names = list(names)
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+        return f"as they are{colour}"
+    height, width = image.sides(size)
+    how = {"crop": "centre-cropped and resized", "resize": "resized", "pad": "resized in a black margin"}[fit]
+    return f"{how} to {height} x {width}{colour}"

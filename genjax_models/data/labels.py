@@ -1,5 +1,8 @@
 """Labels of a data set: integers that count classes from 0, checked before they become int32."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from genjax_models.errors import InputError
@@ -40,7 +43,7 @@ def count_classes(where: str, label: np.ndarray) -> int:
         raise InputError(
             f"{where}: labels must count the classes from 0, got {len(used)} different ones from {used[0]}"
             f" to {used[-1]} for {len(label)} examples, which seem to be ids. {_RENUMBER}; or pass num_classes to"
-            " from_arrays"
+            " from_splits"
         )
     return classes
 
@@ -67,6 +70,29 @@ def check_num_classes(where: str, num_classes: int) -> None:
         raise InputError(f"{where}: num_classes must be an integer, got {num_classes!r}")
     if not 1 <= num_classes <= LARGEST:
         raise InputError(f"{where}: num_classes must be from 1 to {LARGEST}, got {num_classes}")
+
+
+def checked_names(where: str, names: Sequence[str], num_classes: int | None) -> tuple[tuple[str, ...], int]:
+    """Returns the names of the classes, and their number.
+
+    Raises:
+      InputError: they are no different texts, one per class.
+    """
+    names = tuple(names) if not isinstance(names, str) else (names,)
+    if not names or any(not isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        raise InputError(f"{where}: class_names must be different texts, got {names}")
+    if num_classes not in (None, len(names)):
+        raise InputError(f"{where}: class_names must be {num_classes} texts, one per class, got {len(names)}")
+    return names, len(names)
+
+
+def numbered(label: Any) -> tuple[Any, tuple[str, ...] | None]:
+    """Returns labels as they are; texts become numbers in the order of the texts, which are returned as names."""
+    array = np.asarray(label)
+    if array.dtype.kind not in "US":
+        return label, None
+    names, numbers = np.unique(array.astype(str), return_inverse=True)
+    return numbers.reshape(array.shape), tuple(names.tolist())
 
 
 def unused_note(label: np.ndarray, num_classes: int) -> str:

@@ -6,21 +6,28 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from genjax_models.data import files, idx, image_folder, mnist, synthetic, tfds
+from genjax_models.data import files, idx, image_folder, image_layout, mnist, synthetic, tables, tfds
 from genjax_models.data.dataset import Dataset, Range
+from genjax_models.data.kinds import Kind
 from genjax_models.errors import InputError
 
 _IMAGES = {"mnist10k": mnist.mnist10k, "fashion_mnist": mnist.fashion_mnist}
 _POINTS = {name: partial(synthetic.synthetic, name) for name in synthetic.SOURCES}
 _NAMES = _IMAGES | _POINTS
 _ACCEPTED = (
-    f"{', '.join(_IMAGES)}, a .npz or .npy file, a folder of idx files, a folder of images (images:PATH or PATH),"
-    f" tfds:NAME[:SPLIT], or points in the plane: {', '.join(_POINTS)}"
+    f"{', '.join(_IMAGES)}, a .npz, .npy, .csv or .parquet file, a folder of idx files,"
+    f" a folder of images (images:PATH or PATH), tfds:NAME[:SPLIT], or points in the plane: {', '.join(_POINTS)}"
 )
 
 
 def load(
-    name: str, *, range: Range | None = None, images: Mapping[str, Any] | None = None, stream: bool = False
+    name: str | Path,
+    *,
+    range: Range | None = None,
+    kind: Kind | None = None,
+    keys: Mapping[str, str] | None = None,
+    images: Mapping[str, Any] | None = None,
+    stream: bool = False,
 ) -> Dataset:
     """Returns a data set of three checked splits; held-out examples are not in training.
 
@@ -30,11 +37,15 @@ def load(
         "fashion_mnist": Fashion-MNIST, installed by Debian's package dataset-fashion-mnist;
         "moons", "spiral", "ring8" or "grid25": points in the plane of known density (see `data.synthetic`);
         a path to `.npz` or `.npy` (see `data.files` for the keys);
+        a path to a table of vectors, `.csv`, `.tsv` or `.parquet` (see `data.tables`);
         a path to a folder with the four idx files of MNIST's format, gzipped or not;
         a path to a folder of images, or "images:PATH": centre-cropped and resized to 32 x 32, or as `images` says;
         "tfds:NAME" or "tfds:NAME:SPLIT": a data set of TensorFlow Datasets, prepared on this machine (see `data.tfds`).
       range: range of the stored values, for files; by default (0, 255) for uint8, and (0, 1) for bool and floating
         point.
+      kind: images, vectors or sequences, for arrays `[n, a, b]` in files, which may be images or sequences.
+      keys: names of the arrays in a `.npz`, as in {"x": "pixels", "y": "digit"}; {"y": "species"} is the column of
+        labels of a table.
       images: arguments of `data.image_folder.load_folder` for a folder of images, as in {"size": 64, "fit": "resize"}.
       stream: whether training images of a folder or of tfds stay on disk, if memory is too small for them. They are
         decoded once into a file of the cache, from which `fit` reads them (`data.records`). The splits are the same.
@@ -43,27 +54,35 @@ def load(
     Raises:
       InputError: no such data set (the error suggests the nearest name), or data that contradict their declaration.
     """
-    images = images or {}
+    if not isinstance(name, str | Path):
+        raise InputError(
+            f"`name` must be a name or a path, got {type(name).__name__}. Use from_arrays(x, label) for arrays"
+        )
+    name, images = str(name), dict(images or {})
     if stream:
-        images = {**images, "stream": True}
-    kind, _, rest = name.partition(":")
-    if kind == "images" and rest:
+        images["stream"] = True
+    prefix, _, rest = name.partition(":")
+    of_files = {"kind": kind, "keys": keys or None}
+    if prefix == "images" and rest:
+        _refuse(name, of_files)
         return image_folder.load_folder(rest, range=range, **images)
-    if name in _NAMES or kind == "tfds":
+    if name in _NAMES or prefix == "tfds":
         if range is not None:
             raise InputError(f"data set {name!r} has its own range, so `range` must be None, got {range}")
-        if kind == "tfds" and name not in _NAMES:
-            _refuse({option: value for option, value in images.items() if option != "stream"}, name)
+        _refuse(name, of_files)
+        if prefix == "tfds" and name not in _NAMES:
+            _refuse_images(name, {option: value for option, value in images.items() if option != "stream"})
             return tfds.load(rest, stream=stream)
-        _refuse(images, name)
+        _refuse_images(name, images)
         return _NAMES[name]()
     try:
         path = Path(name).expanduser()
         if path.is_dir():
+            _refuse(name, of_files)
             return _folder(path, range, images)
         if path.is_file():
-            _refuse(images, name)
-            return files.load_file(path, range=range)
+            _refuse_images(name, images)
+            return _file(path, range, kind, keys)
     except (OSError, RuntimeError) as error:  # a name too long, a user without a home, no permission
         raise InputError(f"data set {name!r}: cannot be read ({error})") from error
     nearest = difflib.get_close_matches(name.casefold(), _NAMES, n=1)
@@ -71,16 +90,32 @@ def load(
     raise InputError(f"no data set {name!r}{hint}; accepted are {_ACCEPTED}")
 
 
+def _file(path: Path, range: Range | None, kind: Kind | None, keys: Mapping[str, str] | None) -> Dataset:
+    if path.suffix.lower() not in tables.SUFFIXES:
+        return files.load_file(path, range=range, kind=kind, keys=keys)
+    if kind not in (None, "vectors"):
+        raise InputError(f"{path}: the rows of a table are vectors, so `kind` must be None or vectors, got {kind!r}")
+    if keys and set(keys) != {"y"}:
+        raise InputError(f"{path}: `keys` of a table must be {{'y': column of labels}}, got {dict(keys)}")
+    return tables.load_table(path, range=range, label=keys["y"] if keys else None)
+
+
 def _folder(path: Path, range: Range | None, images: Mapping[str, Any]) -> Dataset:
     if idx.holds_idx(path):
-        _refuse(images, str(path))
+        _refuse_images(str(path), images)
         return idx.load_folder(path, range=range)
-    if image_folder.holds_images(path):
+    if image_layout.holds_images(path):
         return image_folder.load_folder(path, range=range, **images)
     raise InputError(f"{str(path)!r}: has neither idx files nor images; accepted are {_ACCEPTED}")
 
 
-def _refuse(images: Mapping[str, Any], name: str) -> None:
+def _refuse(name: str, of_files: Mapping[str, Any]) -> None:
+    for option, value in of_files.items():
+        if value is not None:
+            raise InputError(f"data set {name!r} is no file of arrays, so `{option}` must be None, got {value!r}")
+
+
+def _refuse_images(name: str, images: Mapping[str, Any]) -> None:
     if "stream" in images:
         raise InputError(f"data set {name!r} is held in memory: only folders of images and tfds:NAME can be streamed")
     if images:

@@ -7,12 +7,24 @@ from pathlib import Path
 import numpy as np
 
 from genjax_models.data import idx
-from genjax_models.data.dataset import Dataset, from_arrays
+from genjax_models.data.dataset import Dataset, from_splits
 from genjax_models.data.splits import Split, split_at_random
 from genjax_models.errors import InputError
 
 _DIGEST = "0217e13bd0668deb198aa7d305edbf0331eb89f8a6e7dd226e03d1aa3a9bd4ef"
 _FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+_FASHION_CLASSES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)  # Xiao, Rasul and Vollgraf, 2017, table 2
 
 
 def mnist10k() -> Dataset:
@@ -26,7 +38,7 @@ def mnist10k() -> Dataset:
         "MNIST (LeCun, Cortes and Burges), the first 10,000 of its 60,000 training images;"
         " shuffled by RandomState(0) into 8,000 training, 1,000 validation and 1,000 test images"
     )
-    return from_arrays(train, validation, test, name="mnist10k", num_classes=10, provenance=provenance)
+    return from_splits(train, validation, test, name="mnist10k", num_classes=10, provenance=provenance)
 
 
 def fashion_mnist() -> Dataset:
@@ -39,4 +51,5 @@ def fashion_mnist() -> Dataset:
             f"fashion_mnist is not at {_FASHION_MNIST}. Install Debian's package dataset-fashion-mnist,"
             " or give the path of a folder with its four idx files"
         )
-    return idx.load_folder(_FASHION_MNIST, overlap="report")._replace(name="fashion_mnist")
+    dataset = idx.load_folder(_FASHION_MNIST, overlap="report")
+    return dataset._replace(name="fashion_mnist", class_names=_FASHION_CLASSES)

@@ -59,22 +59,30 @@ class Prepared(NamedTuple):
         return self.each_step(jax.random.fold_in(jax.random.key(0), np.uint32(_BINARISATION)), some)
 
 
-def prepare(dataset: Dataset, *, binarise: Binarisation = "dynamic", range: Range = (0, 1)) -> Prepared:
-    """Returns every split scaled to `range`, float32, and binarised.
+def prepare(dataset: Dataset, *, binarise: Binarisation = "none", range: Range | None = None) -> Prepared:
+    """Returns every split as float32, scaled to `range`, and binarised if asked. By default no data are rewritten.
 
     Args:
       dataset: data as stored.
-      binarise: "dynamic": fresh Bernoulli draws at each step, on the device, with the grey value as probability (Burda
-        et al., 2015). "fixed": drawn once. "threshold": 1 from one half on. "none": grey values stay. Held-out splits
-        are drawn once, with a fixed seed, for "dynamic" and for "fixed".
-      range: range of the model's values; (0, 1) if data are binarised.
+      binarise: "none": values stay. "dynamic": fresh Bernoulli draws at each step, on the device, with the value in
+        [0, 1] as probability (Burda et al., 2015). "fixed": drawn once. "threshold": 1 from one half on. Held-out
+        splits are drawn once, with a fixed seed, for "dynamic" and for "fixed".
+      range: range of the model's values. Default: (0, 1) for bytes and for data that become binary; the data's own
+        range for floating point, which keeps its values and the units of its densities.
 
     Raises:
-      InputError: `binarise` is unknown, `range` is not (0, 1) for binary data, or `binarise` is "fixed" for data on
-        disk, which does not store draws.
+      InputError: `dataset` is no `Dataset`, `binarise` is unknown, `range` is not (0, 1) for binary data, or `binarise`
+        is "fixed" for data on disk, which does not store draws.
     """
+    if not isinstance(dataset, Dataset):
+        raise InputError(
+            f"`dataset` must be a Dataset, got {type(dataset).__name__}. Use prepare(load(name)) or"
+            " prepare(from_arrays(x))"
+        )
     if binarise not in get_args(Binarisation):
         raise InputError(f"`binarise` must be one of {', '.join(get_args(Binarisation))}, got {binarise!r}")
+    if range is None:
+        range = (0, 1) if binarise != "none" or dataset.train.x.dtype == np.uint8 else dataset.range
     if binarise != "none" and tuple(range) != (0, 1):
         raise InputError(f"`range` must be (0, 1) with binarise={binarise!r}, got {range}")
     range = checked_range("prepare", range)

@@ -29,18 +29,30 @@ class Split(NamedTuple):
         return self._replace(**{name: field[rows] for name, field in self._asdict().items() if field is not None})
 
 
-def split_at_random(split: Split, sizes: tuple[int, ...], seed: int = 0, *, where: str = "data") -> list[Split]:
+def split_at_random(
+    split: Split, sizes: tuple[int, ...], seed: int = 0, *, stratified: bool = False, where: str = "data"
+) -> list[Split]:
     """Returns splits of the first `sum(sizes)` rows of a fixed shuffle; they share no example.
 
     Copies of one example, byte for byte, stay together in the split of the first copy. So held-out examples are new to
     training. Copies change the sizes a little; without copies the sizes are exact. `RandomState` is numpy's frozen
     generator: the rows are the same on every version.
 
+    Args:
+      split: all examples.
+      sizes: number of examples of each split.
+      seed: seed of the shuffle.
+      stratified: whether each split has the classes' shares of all examples, to one example of a class.
+      where: begins the errors.
+
     Raises:
       InputError: there are so many copies that a held-out split is empty.
     """
-    x = split.x
-    rows, ends = np.random.RandomState(seed).permutation(len(x))[: sum(sizes)], np.cumsum(sizes)
+    x, ends = split.x, np.cumsum(sizes)
+    shuffled = np.random.RandomState(seed).permutation(len(x))
+    if stratified and split.label is not None:
+        shuffled = shuffled[np.argsort(_place_in_class(split.label[shuffled]), kind="stable")]
+    rows = shuffled[: sum(sizes)]
     first = {}
     leaders = np.array([first.setdefault(digest, i) for i, digest in enumerate(_digests(x[rows]))], int)
     together = np.argsort(leaders, kind="stable")
@@ -50,31 +62,41 @@ def split_at_random(split: Split, sizes: tuple[int, ...], seed: int = 0, *, wher
     if any(size and not len(part) for size, part in zip(sizes, splits, strict=True)):
         raise InputError(
             f"{where}: {len(rows)} examples, but only {len(first)} different ones, too few for held-out splits that"
-            " training lacks. Give more examples, or your own splits by from_arrays(..., overlap='report')"
+            " training lacks. Give more examples, or your own splits by from_splits(..., overlap='report')"
         )
     return [split.take(part) for part in splits]
 
 
-def split_in_ten(where: str, split: Split) -> tuple[list[Split], str]:
-    """Returns training, validation and test (80, 10, 10 percent of a fixed shuffle) and a note for the provenance."""
+def split_in_ten(where: str, split: Split, seed: int = 0) -> tuple[list[Split], str]:
+    """Returns training, validation and test, 80, 10 and 10 percent of a fixed shuffle, and a note for the provenance.
+
+    The splits are stratified by class if there are labels.
+    """
     size = _at_least_ten(where, split.x)
     sizes = size - 2 * (size // 10), size // 10, size // 10
-    splits = split_at_random(split, sizes, where=where)
-    return splits, f"; shuffled by RandomState(0) into 80, 10 and 10 percent{copies_note(split.x)}"
+    splits = split_at_random(split, sizes, seed, stratified=True, where=where)
+    by_class = "" if split.label is None else ", stratified by class"
+    return splits, f"; shuffled by RandomState({seed}) into 80, 10 and 10 percent{by_class}{copies_note(split.x)}"
 
 
 def hold_out_tenth(where: str, train: Split) -> tuple[list[Split], str]:
     """Returns training and validation, 90 and 10 percent of a fixed shuffle of the training split, and a note."""
     size = _at_least_ten(where, train.x)
     sizes = size - size // 10, size // 10
-    splits = split_at_random(train, sizes, where=where)
-    return splits, f"; validation is a tenth of training, drawn by RandomState(0){copies_note(train.x)}"
+    splits = split_at_random(train, sizes, stratified=True, where=where)
+    by_class = "" if train.label is None else ", stratified by class"
+    return splits, f"; validation is a tenth of training, drawn by RandomState(0){by_class}{copies_note(train.x)}"
 
 
 def copies_note(x: np.ndarray) -> str:
     """Returns a note for the provenance: the number of copies that `split_at_random` kept together; empty if none."""
-    count = len(x) - len(set(_digests(x)))
+    count = copies(x)
     return f"; {count} of {len(x)} examples are copies, each kept in the split of its like" if count else ""
+
+
+def copies(x: np.ndarray | Records) -> int:
+    """Returns the number of examples that repeat an earlier one, byte for byte."""
+    return len(x) - len(set(_digests(x)))
 
 
 def in_common(xs: dict[str, np.ndarray]) -> dict[str, list[tuple[int, int]]]:
@@ -108,6 +130,16 @@ def overlap_note(xs: dict[str, np.ndarray]) -> str:
     return "".join(
         f"; {len(shared[split])} of {len(xs[split])} {split} examples are in training too" for split in shared
     )
+
+
+def _place_in_class(label: np.ndarray) -> np.ndarray:
+    """Returns the place of each example among those of its class, from 0 for the first to 1 for the last, `[n]`."""
+    _, classes, counts = np.unique(label, return_inverse=True, return_counts=True)
+    by_class = np.argsort(classes, kind="stable")
+    starts = np.cumsum(counts) - counts
+    place = np.empty(len(label))
+    place[by_class] = (np.arange(len(label)) - np.repeat(starts, counts) + 0.5) / np.repeat(counts, counts)
+    return place
 
 
 def _digests(x: np.ndarray | Records) -> list[bytes]:

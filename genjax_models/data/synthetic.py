@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genjax_models.data.dataset import Dataset, from_arrays
+from genjax_models.data.dataset import Dataset, from_splits
 from genjax_models.data.splits import Split
 
 SIZES = (10_000, 2_000, 2_000)
@@ -101,7 +101,7 @@ def synthetic(name: str) -> Dataset:
         f"{_IN_WORDS[name]}, with Gaussian noise of standard deviation {source.scale:g}; drawn by"
         f" RandomState({_SEEDS[name]})"
     )
-    return from_arrays(*splits, name=name, range=(-reach, reach), provenance=provenance)
+    return from_splits(*splits, name=name, range=(-reach, reach), provenance=provenance)
 
 
 def log_density(name: str, x: np.ndarray) -> np.ndarray:

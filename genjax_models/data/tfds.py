@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from genjax_models.data import image, image_cache, records
-from genjax_models.data.dataset import Dataset, from_arrays
+from genjax_models.data.dataset import Dataset, from_splits
 from genjax_models.data.image_cache import in_parallel
 from genjax_models.data.records import Records
 from genjax_models.data.splits import Split, hold_out_tenth, split_in_ten
@@ -53,13 +53,22 @@ def load(spec: str, *, stream: bool = False) -> Dataset:
     keys = _keys(where, builder.info)
     read = lambda split: _read(where, builder, split, *keys, stream=stream)
     splits, note = _official(where, builder.info.splits, read) if split is None else split_in_ten(where, read(split))
-    return from_arrays(
+    return from_splits(
         *splits,
         name=where,
-        num_classes=cast(Any, builder.info.features)[keys[1]].num_classes if keys[1] else None,
+        **_classes_of(builder, keys[1]),
         provenance=f"{builder.info.full_name} of TensorFlow Datasets, prepared in {path}{note}",
         overlap="report",
     )
+
+
+def _classes_of(builder, label_key: str | None) -> dict[str, Any]:
+    """Returns the number of classes and their names, if there are labels."""
+    if label_key is None:
+        return {}
+    feature = cast(Any, builder.info.features)[label_key]
+    names = feature.names if feature.num_classes else []
+    return {"num_classes": feature.num_classes, "class_names": names if len(set(names)) == len(names) > 0 else None}
 
 
 def _builder(where: str, path: Path):

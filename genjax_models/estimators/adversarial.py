@@ -24,6 +24,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from genjax_models.types import Array, PRNGKey
@@ -189,7 +190,8 @@ def check_critic(critic: Critic, x: Array) -> None:
     the other examples change. A batch of one example is always accepted.
 
     Raises:
-      ValueError: an output depends on other examples, or the outputs are not `[batch]`.
+      ValueError: an output depends on other examples, the outputs are not `[batch]`, or the first output is not finite
+        on any of the arbitrary numbers.
     """
     traced = jax.make_jaxpr(critic)(x)
     shapes = [output.shape for output in traced.out_avals]
@@ -198,11 +200,17 @@ def check_critic(critic: Critic, x: Array) -> None:
     with jax.ensure_compile_time_eval():
         constants = [_arbitrary_values(value) for value in traced.consts]
         run = jax.jit(jaxpr_as_fun(ClosedJaxpr(traced.jaxpr, constants)))
-        batch = jax.random.normal(jax.random.key(0), x.shape, x.dtype)
-        changed_batch = batch.at[1:].set(1 - 3 * batch[1:])
-        (before, *_), (after, *_) = run(batch)[0], run(changed_batch)[0]
-        depends = bool(jnp.abs(before - after) > 1e-4 * (jnp.abs(before) + jnp.abs(after)))
-    if depends:
+        normal = jax.random.normal(jax.random.key(0), x.shape, x.dtype)
+        uniform = jax.random.uniform(jax.random.key(1), x.shape, x.dtype, 0.05, 0.95)  # for critics of data in [0, 1]
+        pairs = [(normal, 1 - 3 * normal), (uniform, 1 - uniform)]
+        outputs = [(float(run(x)[0][0]), float(run(x.at[1:].set(others[1:]))[0][0])) for x, others in pairs]
+    finite = [pair for pair in outputs if np.isfinite(pair).all()]
+    if len(x) > 1 and not finite:
+        raise ValueError(
+            "a gradient penalty needs a critic that is finite on arbitrary numbers, to see that its output for one"
+            f" example does not depend on the others: got {outputs[0][0]} for normal x, {outputs[1][0]} for x in (0, 1)"
+        )
+    if any(abs(before - after) > 1e-4 * (abs(before) + abs(after)) for before, after in finite):
         raise ValueError(
             "a gradient penalty needs a critic whose output for one example does not depend on the others: remove batch"
             " normalisation by batch statistics"

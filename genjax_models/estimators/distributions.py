@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from tensorflow_probability.substrates import jax as tfp
 
+from genjax_models.estimators.checks import check_floating, check_prepared
 from genjax_models.types import Array, PRNGKey, Shape
 
 _LOG_2_PI = 1.8378770664093453
@@ -32,6 +33,7 @@ class Vector(distrax.Independent):
 
     def log_prob(self, value: Array) -> Array:
         """Returns the log-density of `value` `[..., d]`, `[...]` in nats."""
+        check_floating("value", value)
         each, size = self.distribution, self.event_shape[0]
         if size > _MAX_WRITTEN_OUT or not isinstance(each, distrax.Normal):
             return super().log_prob(value)
@@ -52,13 +54,17 @@ class Shaped(distrax.Distribution):
     long as a sum over 784.
     """
 
-    def __init__(self, vectors: distrax.Distribution, shape: Shape):
-        """Takes a distribution over vectors with event shape `(prod(shape),)`, and the event shape of the arrays."""
+    def __init__(self, vectors: distrax.Distribution, shape: Shape, support: tuple[float, float] | None = None):
+        """Takes a distribution over vectors with event shape `(prod(shape),)`, and the event shape of the arrays.
+
+        `support` is the lowest and highest value of an event; None if unbounded.
+        """
         super().__init__()
         if vectors.event_shape != (math.prod(shape),):
             raise ValueError(f"vectors of {vectors.event_shape} numbers cannot be reshaped to {tuple(shape)}")
         self.vectors = vectors
         self.shape = tuple(shape)
+        self.support = support
 
     @property
     def event_shape(self) -> Shape:
@@ -66,7 +72,12 @@ class Shaped(distrax.Distribution):
         return self.shape
 
     def log_prob(self, value: Array) -> Array:
-        """Returns the log-density of `value` `[..., *shape]`, `[...]` in nats."""
+        """Returns the log-density of `value` `[..., *shape]`, `[...]` in nats.
+
+        Raises:
+          ValueError: `value` is not floating point; on the host, a value is not finite or not in the support.
+        """
+        check_prepared("value", value, self.support)
         return self.vectors.log_prob(as_vectors(value, self.shape))
 
     def mean(self) -> Array:
@@ -114,6 +125,7 @@ class FullCovarianceNormal(distrax.Distribution):
 
     def log_prob(self, value: Array) -> Array:
         """Returns the log-density of `value` `[..., d]`, `[...]` in nats."""
+        check_floating("value", value)
         chex.assert_axis_dimension(value, -1, self.mean_.shape[-1])
         centred = jnp.broadcast_arrays(value - self.mean_, self.mean_)[0]
         *lead, size = centred.shape
@@ -209,6 +221,7 @@ class Bernoulli(distrax.Bernoulli):
 
     def log_prob(self, value: Array) -> Array:
         """Returns log-probabilities in nats, elementwise: finite, with an absolute error of about 1e-7 |logit|."""
+        check_floating("value", value)
         return value * self.logits - _softplus(self.logits)
 
 
@@ -257,6 +270,7 @@ class DiscretisedLogistic(distrax.Distribution):
         With upper and lower the standardised edges of a level, log(sigmoid(upper) - sigmoid(lower)) is computed as
         log sigmoid(upper) + log sigmoid(-lower) + log(1 - exp(lower - upper)), without cancellation at any scale.
         """
+        check_floating("value", value)
         half = 0.5 / 255
         upper = (value + half - self.mean_) / self.scale
         lower = (value - half - self.mean_) / self.scale

@@ -15,7 +15,7 @@ import chex
 import distrax
 import jax.numpy as jnp
 
-from genjax_models.estimators.checks import check_num_samples
+from genjax_models.estimators.checks import ONE_ROW_EACH, check_num_samples
 from genjax_models.estimators.distributions import draws_with_log_prob
 from genjax_models.types import Array, PRNGKey
 
@@ -85,7 +85,7 @@ def elbo_terms(
     else:
         z = posterior.sample(seed=key, sample_shape=num_samples)
     log_likelihood = likelihood(z).log_prob(x)
-    chex.assert_shape(log_likelihood, (num_samples, x.shape[0]))
+    chex.assert_shape(log_likelihood, (num_samples, x.shape[0]), custom_message=ONE_ROW_EACH)
     match form:
         case "kl":
             kl = _closed_form(posterior, "kl_divergence", (prior,), form)

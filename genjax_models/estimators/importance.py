@@ -21,7 +21,7 @@ import distrax
 import jax
 import jax.numpy as jnp
 
-from genjax_models.estimators.checks import check_count, check_num_samples
+from genjax_models.estimators.checks import ONE_ROW_EACH, check_count, check_num_samples
 from genjax_models.estimators.distributions import draws_with_log_prob
 from genjax_models.estimators.gram_sums import map_blocks
 from genjax_models.types import Array, PRNGKey
@@ -52,13 +52,14 @@ def iwae_bound(
     gradient                 unbiased                SNR     source
     ======================== ======================= ======= =============================================
     standard                 for every k             k^-1/2  Burda et al., 2015; Rainforth et al., 2018
-    sticking_the_landing     only for k = 1          k^-1/2  Roeder et al., 2017
+    sticking_the_landing     only for k = 1          k^+1/2  Roeder et al., 2017; Finke and Thiery, 2019
     doubly_reparameterized   for every k             k^+1/2  Tucker et al., 2019
     ======================== ======================= ======= =============================================
 
-    The last two have no variance if q is p(z | x). They assume that q and the model share no parameters. If they share
-    some (a prior or a generator that is part of q), only "standard" is unbiased. Only "standard" can be differentiated
-    twice.
+    The mean of the sticking-the-landing gradient tends to the gradient of -KL(p(z | x) || q), which does not fall with
+    k as the gradient of L_k does; its SNR is the ratio of that mean to its standard deviation. The last two have no
+    variance if q is p(z | x). They assume that q and the model share no parameters. If they share some (a prior or a
+    generator that is part of q), only "standard" is unbiased. Only "standard" can be differentiated twice.
 
     A weight may be zero. Its sample then has no gradient. If all weights of an example are zero, the value is -inf;
     its gradient is zero if log-probabilities of -inf have finite gradients. `check_weights` names such examples.
@@ -215,7 +216,8 @@ def _log_weights(
         raise ValueError(f"the proposal and the prior need the same z, got {_types(proposal)} and {_types(prior)}")
     log_likelihoods, log_prior = likelihood(z).log_prob(x), prior.log_prob(z)
     log_proposal = proposal.log_prob(z) if log_proposal is None else log_proposal
-    chex.assert_shape([log_likelihoods, log_prior, log_proposal], (len(jax.tree.leaves(z)[0]), len(x)))
+    expected = len(jax.tree.leaves(z)[0]), len(x)
+    chex.assert_shape([log_likelihoods, log_prior, log_proposal], expected, custom_message=ONE_ROW_EACH)
     return log_likelihoods + (log_prior - log_proposal)
 
 
@@ -258,7 +260,8 @@ def _draw(key: PRNGKey, proposal: distrax.Distribution, num_samples: int, batch:
             shape = (num_samples, batch)
         case other:
             raise ValueError(
-                f"the batch shape of the proposal must be ({batch},) or () for {batch} examples, got {other}"
+                f"the batch shape of the proposal must be ({batch},) or () for {batch} examples, got {other};"
+                " one example needs its axis: x[None]"
             )
     if draws_with_log_prob(proposal):
         return proposal.sample_and_log_prob(seed=key, sample_shape=shape)

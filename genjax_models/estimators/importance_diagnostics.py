@@ -1,4 +1,8 @@
-"""Diagnostics of importance weights: they tell whether an estimate of log p(x) can be trusted.
+"""Diagnostics of importance weights: they tell whether the draws of q are enough for an estimate of log p(x).
+
+They see only where q draws. If q misses a mode of the posterior, all weights look good, and the estimate is too low by
+the missing share: log 2 nats for one of two equal modes. Annealing from the prior does not depend on q
+(`evaluation.annealed`).
 
 Log-weights are `[k, batch]`, as in `importance`.
 """
@@ -12,6 +16,9 @@ import numpy as np
 from genjax_models.estimators.checks import check_num_samples
 from genjax_models.estimators.importance import log_mean_exp
 from genjax_models.types import Array
+
+# It stands beside every verdict of k-hat.
+BLIND_TO_MISSED_MODES = "k-hat cannot see a mode of the posterior that the encoder misses."
 
 
 def effective_sample_size(log_weights: Array) -> Array:
@@ -49,7 +56,8 @@ def pareto_k_hat(log_weights: Array) -> Array:
     A generalised Pareto distribution is fitted to the largest min(k/5, 3 sqrt(k)) weights (Vehtari, Simpson, Gelman,
     Yao and Gabry, 2024) by the empirical Bayes estimate of Zhang and Stephens (2009), drawn to 1/2 as if by ten further
     weights. A shape above 1/2 means an infinite variance, above 1 an infinite mean. Trust the estimate of an example
-    whose shape is below `pareto_k_threshold`. All sums are taken in logs, so weights may have any size.
+    whose shape is below `pareto_k_threshold`, if q misses no mode of the posterior: k-hat cannot see a missed mode. All
+    sums are taken in logs, so weights may have any size.
 
     Args:
       log_weights: `[k, batch]`, k at least 25.
@@ -73,6 +81,8 @@ def pareto_k_hat(log_weights: Array) -> Array:
 
 def pareto_k_threshold(num_samples: int) -> float:
     """Returns min(1 - 1 / log10(k), 0.7): below this `pareto_k_hat`, k samples are enough (Vehtari et al., 2024).
+
+    They are not enough if q misses a mode of the posterior, which `pareto_k_hat` cannot see.
 
     Raises:
       ValueError: `num_samples` is not an integer of at least 25.

@@ -5,7 +5,7 @@ from functools import partial
 import jax
 
 from genjax_models.estimators.elbo import Form, elbo_terms
-from genjax_models.evaluation.examples import map_examples
+from genjax_models.evaluation.examples import check_examples, map_examples
 from genjax_models.models.latent_variable import LatentVariableModel
 from genjax_models.types import Array, Batch, PRNGKey, Variables
 
@@ -36,6 +36,8 @@ def held_out_bound(
     Returns:
       "bound", "reconstruction" and "kl", each `[n]`, with bound = reconstruction - kl.
     """
+
+    check_examples(model, x)
 
     def one(key: PRNGKey, example: Batch) -> dict[str, Array]:
         single = jax.tree.map(lambda a: a[None], example)

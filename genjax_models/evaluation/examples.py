@@ -5,8 +5,25 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from genjax_models.types import PRNGKey
+from genjax_models.estimators.checks import check_prepared
+from genjax_models.types import Array, PRNGKey
+
+
+def check_examples(model: Any, x: Array) -> None:
+    """Checks that x `[n, *shape]` are prepared examples of a model: their shape, and as `check_prepared` does.
+
+    A model without `shape` and `support` of its own leaves both unchecked.
+
+    Raises:
+      ValueError: names the shape, or the first row and its value.
+    """
+    shape = getattr(model, "shape", None)
+    if shape is not None and np.shape(x)[1:] != tuple(shape):
+        hint = ". Add the axis of examples: x[None]" if np.shape(x) == tuple(shape) else ""
+        raise ValueError(f"x must be [n, {', '.join(map(str, shape))}], got shape {np.shape(x)}{hint}")
+    check_prepared("x", x, getattr(model, "support", None))
 
 
 def map_examples(function: Callable[[PRNGKey, Any], Any], key: PRNGKey, x: Any, *, batch_size: int) -> Any:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from genjax_models.estimators.checks import check_prepared
 from genjax_models.estimators.gram_sums import map_blocks
 from genjax_models.types import Array, Tracer
 
@@ -18,25 +19,30 @@ class Features(NamedTuple):
       name: end of the names of figures, as in "frechet_distance_on_pixels". Figures on two kinds of features do not
         compare.
       function: images `[n, height, width, channels]` (or examples of any shape) -> `[n, d]`.
+      range: lowest and highest value of the examples that the function takes; None if it takes all.
     """
 
     name: str
     function: Callable[[Array], Array]
+    range: tuple[float, float] | None = None
 
 
 PIXELS = Features("pixels", lambda x: x.reshape(len(x), -1))  # the values themselves
 
 
-def extract(features: Features, x: Array, *, batch_size: int = 500) -> Array:
+def extract(features: Features, x: Array, *, batch_size: int = 500, name: str = "x") -> Array:
     """Returns the features `[n, d]` of `x` `[n, ...]`, computed for `batch_size` examples at a time.
 
     While tracing, the function is traced too. With concrete arrays it is called as it is, so it need not be jax.
 
     Raises:
-      ValueError: the function does not return `[n, d]`, or the name cannot end the name of a figure.
+      ValueError: x is not floating point, the function does not return `[n, d]`, or the name of the features cannot end
+        the name of a figure. On the host: x is not finite or leaves the range of the features. The error has `name`,
+        the row and the value.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", features.name) or features.name.endswith("_se"):
         raise ValueError(f"the name of features must be of a-z, 0-9 and _, and not end in _se, got {features.name!r}")
+    check_prepared(name, x, features.range)
     if isinstance(x, Tracer):
         values = map_blocks(features.function, x, batch_size)
     else:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genjax_models.estimators.importance_diagnostics import pareto_k_threshold
+from genjax_models.estimators.importance_diagnostics import BLIND_TO_MISSED_MODES, pareto_k_threshold
 from genjax_models.evaluation.estimates import Estimate
 from genjax_models.evaluation.latents import ACTIVITY_THRESHOLD
 from genjax_models.evaluation.symptoms import Row, players_in, rows_with, symptoms
@@ -96,7 +96,7 @@ def _weights(facts: Facts) -> Iterator[str]:
         yield (
             f"The NLL({k:,}) of {count:,} of {n:,} test examples is unreliable: the Pareto k-hat of their weights is"
             f" above {limit:.2f} (the largest is {k_hat[heavy].max():.2f}). The variance of the weights is too large to"
-            f" estimate, and the NLL is probably too high by an unknown amount. {remedy}"
+            f" estimate, and the NLL is probably too high by an unknown amount. {remedy} {BLIND_TO_MISSED_MODES}"
         )
     few = ~(sizes >= _FEW) & ~heavy  # includes examples with too few positive weights for a k-hat
     if count := int(few.sum()):

@@ -12,7 +12,7 @@ from jax.random import fold_in
 from genjax_models.estimators.checks import check_num_samples
 from genjax_models.estimators.distributions import FullCovarianceNormal, diagonal_normal
 from genjax_models.estimators.importance import log_weights
-from genjax_models.evaluation.examples import map_examples
+from genjax_models.evaluation.examples import check_examples, map_examples
 from genjax_models.models.latent_variable import LatentVariableModel
 from genjax_models.types import Array, Batch, PRNGKey, Variables
 
@@ -76,6 +76,8 @@ def bound_gaps(
         raise ValueError(f"`steps` must be at least 0, got {steps}")
     if jnp.shape(log_likelihood) != (len(x),):
         raise ValueError(f"`log_likelihood` must have shape ({len(x)},), got {jnp.shape(log_likelihood)}")
+
+    check_examples(model, x)
 
     def one(key: PRNGKey, example: Batch) -> tuple[Array, ...]:
         single = jax.tree.map(lambda a: a[None], example)

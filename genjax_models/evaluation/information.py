@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genjax_models.estimators.checks import check_num_samples
-from genjax_models.evaluation.examples import map_examples
+from genjax_models.evaluation.examples import check_examples, map_examples
 from genjax_models.models.latent_variable import LatentVariableModel
 from genjax_models.types import Array, Batch, PRNGKey, Variables
 
@@ -50,6 +50,7 @@ def latent_information(
     Raises:
       ValueError: `num_samples` is not an integer of at least 1, there are no examples, or the batch size is below 1.
     """
+    check_examples(model, x)
     check_num_samples(num_samples)
     examples = Batch(x, label)
 

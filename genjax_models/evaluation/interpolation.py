@@ -1,8 +1,10 @@
 """Paths through the latent space: between two points, and along the difference of two classes."""
 
 import jax.numpy as jnp
+import numpy as np
 
-from genjax_models.types import Array
+from genjax_models.evaluation.labels import check_log_probabilities
+from genjax_models.types import Array, Tracer
 
 
 def spherical_interpolation(start: Array, end: Array, share: Array) -> Array:
@@ -43,6 +45,12 @@ def class_means(z: Array, probabilities: Array) -> Array:
 
     Returns:
       Means `[classes, latent]`; zeros for a class without any probability.
+
+    Raises:
+      ValueError: on the host, a row is no probabilities.
     """
+    if not isinstance(probabilities, Tracer):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            check_log_probabilities(np.log(np.asarray(probabilities, np.float64)))
     weights = probabilities.sum(axis=0)
     return jnp.where(weights[:, None] > 0, probabilities.T @ z / jnp.maximum(weights, 1e-12)[:, None], 0.0)

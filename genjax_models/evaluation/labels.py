@@ -4,7 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from genjax_models.evaluation.estimates import GROUPS, Estimate, jackknife_error
-from genjax_models.types import Array
+from genjax_models.types import Array, Tracer
+
+_ROUNDING = 1e-3  # by which the sum of probabilities may leave 1, as in float16
 
 
 def class_accuracy(log_probabilities: Array, label: Array) -> Array:
@@ -18,12 +20,15 @@ def class_accuracy(log_probabilities: Array, label: Array) -> Array:
       label: requested classes, `[n]`.
 
     Raises:
-      ValueError: the shapes are different.
+      ValueError: the shapes are different, or labels are not integers; on the host, a row is no log-probabilities, or a
+        label is no class.
     """
     if log_probabilities.ndim != 2 or label.shape != log_probabilities.shape[:1]:
         raise ValueError(
             f"log-probabilities must be [n, classes] and labels [n], got {log_probabilities.shape} and {label.shape}"
         )
+    check_log_probabilities(log_probabilities)
+    check_labels(label, log_probabilities.shape[1])
     return (jnp.argmax(log_probabilities, axis=1) == label).astype(jnp.float32)
 
 
@@ -38,15 +43,59 @@ def classifier_score(log_probabilities: Array) -> Estimate:
       log_probabilities: log-probabilities of the classes of samples, `[n, classes]`, n at least 3.
 
     Raises:
-      ValueError: another shape, too few samples, or values that are not finite.
+      ValueError: another shape, too few samples, or a row that is no log-probabilities.
     """
     log_p = np.asarray(log_probabilities, np.float64)
-    if log_p.ndim != 2 or len(log_p) < 3 or not np.isfinite(log_p).all():
-        raise ValueError(f"log-probabilities must be finite [n, classes], n at least 3, got shape {log_p.shape}")
+    if log_p.ndim != 2 or len(log_p) < 3:
+        raise ValueError(f"log-probabilities must be [n, classes], n at least 3, got shape {log_p.shape}")
+    check_log_probabilities(log_p)
     groups = min(GROUPS, len(log_p))
     group = np.arange(len(log_p)) % groups
     *without, value = (_score(log_p[group != g]) for g in range(groups + 1))
     return Estimate(float(value), float(jackknife_error(np.array(without))), len(log_p))
+
+
+def check_log_probabilities(log_probabilities: Array) -> None:
+    """Checks on the host that rows `[n, classes]` are log-probabilities: at most 0, and with the sum of exponentials 1.
+
+    Raises:
+      ValueError: names the first other row, and says if it has probabilities or logits.
+    """
+    if isinstance(log_probabilities, Tracer) or not np.size(log_probabilities):
+        return
+    rows = np.asarray(log_probabilities, np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = np.exp(rows).sum(axis=1)
+        good = np.abs(sums - 1) < _ROUNDING
+        probabilities = (rows >= 0).all(axis=1) & (np.abs(rows.sum(axis=1) - 1) < _ROUNDING)
+    if not good.all():
+        row = int(np.argmin(good))
+        what = "probabilities" if probabilities[row] else "values that are not finite"
+        if np.isfinite(rows[row]).all() and not probabilities[row]:
+            what = "logits"
+        raise ValueError(
+            f"log-probabilities must have rows whose exponentials sum to 1, got {what} in row {row}, with the sum"
+            f" {sums[row]:.4g}. Use jax.nn.log_softmax(logits)"
+        )
+
+
+def check_labels(label: Array, classes: int) -> None:
+    """Checks that labels `[n]` are integers, and on the host that they are 0 to `classes` - 1.
+
+    Raises:
+      ValueError: names the type, or the first other row.
+    """
+    dtype = jnp.result_type(label)
+    if not jnp.issubdtype(dtype, jnp.integer):
+        raise ValueError(f"labels must be integers, got {dtype}")
+    if isinstance(label, Tracer):
+        return
+    label = np.asarray(label)
+    outside = (label < 0) | (label >= classes)
+    if outside.any():
+        raise ValueError(
+            f"labels must be 0 to {classes - 1}, got {label[np.argmax(outside)]} in row {np.argmax(outside)}"
+        )
 
 
 def _score(log_p: np.ndarray) -> float:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from genjax_models.estimators.checks import check_num_samples
 from genjax_models.estimators.distributions import Chain
 from genjax_models.estimators.elbo import kl_by_dimension
-from genjax_models.evaluation.examples import map_examples
+from genjax_models.evaluation.examples import check_examples, map_examples
 from genjax_models.models.latent_variable import LatentVariableModel
 from genjax_models.types import Array, Batch, PRNGKey, Variables
 
@@ -49,6 +49,8 @@ def latent_usage(
       ValueError: the mean of q has no closed form (several stochastic layers, or a flow), there are no examples, or the
         batch size is below 1.
     """
+
+    check_examples(model, x)
 
     def one(_, example: Batch) -> tuple[Array, Array | None]:
         single = jax.tree.map(lambda a: a[None], example)
@@ -97,6 +99,7 @@ def latent_usage_by_layer(
     Raises:
       ValueError: fewer than two samples, no examples, or a batch size below 1.
     """
+    check_examples(model, x)
     check_num_samples(num_samples)
     if num_samples < 2:
         raise ValueError(f"`num_samples` must be at least 2, got {num_samples}")

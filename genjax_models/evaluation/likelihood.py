@@ -1,4 +1,7 @@
-"""The negative log-likelihood of held-out data by importance sampling, and how far to trust it."""
+"""The negative log-likelihood of held-out data by importance sampling, and how far to trust it.
+
+Draws of q cannot show a mode of the posterior that q misses. `evaluation.annealed` from the prior can.
+"""
 
 from functools import partial
 
@@ -9,7 +12,7 @@ from jax.random import fold_in
 from genjax_models.estimators.checks import check_num_samples
 from genjax_models.estimators.importance import log_mean_exp, log_weights
 from genjax_models.estimators.importance_diagnostics import effective_sample_size, pareto_k_hat
-from genjax_models.evaluation.examples import map_examples
+from genjax_models.evaluation.examples import check_examples, map_examples
 from genjax_models.models.latent_variable import LatentVariableModel
 from genjax_models.types import Array, Batch, PRNGKey, Variables
 
@@ -43,11 +46,12 @@ def negative_log_likelihood(
 
     Returns:
       "negative_log_likelihood", "effective_sample_size" (of k), and for k of 25 or more "pareto_k_hat" (trust it below
-      `estimators.importance_diagnostics.pareto_k_threshold`), each `[n]`.
+      `estimators.importance_diagnostics.pareto_k_threshold`, if the encoder misses no mode), each `[n]`.
 
     Raises:
       ValueError: k is not an integer of at least 1, there are no examples, or the batch size is below 1.
     """
+    check_examples(model, x)
     check_num_samples(num_samples)
 
     def one(key: PRNGKey, example: Batch) -> dict[str, Array]:

@@ -84,4 +84,6 @@ def _extracted(features: Features, samples: Array, data: Array, batch_size: int)
     if samples.shape[1:] != data.shape[1:]:
         raise ValueError(f"samples and data must have one shape, got {samples.shape[1:]} and {data.shape[1:]}")
     check_prepared_alike(samples=samples, data=data)
-    return extract(features, samples, batch_size=batch_size), extract(features, data, batch_size=batch_size)
+    sides = {"samples": samples, "data": data}
+    x, y = (extract(features, side, batch_size=batch_size, name=name) for name, side in sides.items())
+    return x, y

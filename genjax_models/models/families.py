@@ -20,11 +20,13 @@ class Family(NamedTuple):
       event_shape: shape of one event.
       outputs: name -> an output that the network must emit.
       distribution: emitted parameters, leaves `[..., *output]` -> a distribution of batch shape `[...]`.
+      support: lowest and highest value of an event; None if unbounded.
     """
 
     event_shape: Shape
     outputs: Mapping[str, Output]
     distribution: Callable[[Any], distrax.Distribution]
+    support: tuple[float, float] | None = None
 
 
 def positive(raw: Array) -> Array:

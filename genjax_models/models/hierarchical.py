@@ -14,6 +14,7 @@ import distrax
 import flax.linen as nn
 import jax.numpy as jnp
 
+from genjax_models.estimators.checks import check_floating
 from genjax_models.estimators.distributions import Chain
 from genjax_models.models.families import Family
 from genjax_models.models.latent_variable import Latent, LatentVariableModel, condition, standard_normal
@@ -62,6 +63,8 @@ def hierarchical_model(
         prior=lambda variables, label=None: chains.prior(chains.judging(variables, label)),
         likelihood=lambda variables, z, label=None: chains.likelihood(chains.judging(variables, label), z),
         learning=chains.learning,
+        support=likelihoods[0].support,
+        shape=likelihoods[0].event_shape,
     )
 
 
@@ -75,6 +78,7 @@ class _Chains(NamedTuple):
 
     def posterior(self, emit: Emit, x: Array) -> Chain:
         """Returns q(z | x)."""
+        check_floating("x", x)
         q = lambda layer, below: self.posteriors[layer].distribution(emit("encode", layer, below))
         return Chain(q(0, x), [partial(q, layer) for layer in range(1, len(self.posteriors))])
 

@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from genjax_models.estimators.checks import check_count
 from genjax_models.models.latent_variable import condition
 from genjax_models.models.learning import apply_in_learning, dropout_key
 from genjax_models.types import Array, Batch, PRNGKey, Variables
@@ -85,6 +86,7 @@ def implicit_model(
         return dict(variables)
 
     def draw_noise(key: PRNGKey, n: int) -> Array:
+        check_count("n", n)
         return _NOISE[noise](key, (n, latent))
 
     def generate(variables: Variables, z: Array, label: Array | None = None) -> Array:

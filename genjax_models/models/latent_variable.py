@@ -8,11 +8,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from genjax_models.estimators.checks import check_count, check_prepared
 from genjax_models.estimators.distributions import diagonal_normal
 from genjax_models.models.families import Family
 from genjax_models.models.learning import Learning, apply_in_learning, dropout_key, has_state
 from genjax_models.networks.pair import EncoderGenerator
-from genjax_models.types import Array, Batch, PRNGKey, Variables
+from genjax_models.types import Array, Batch, PRNGKey, Shape, Variables
 
 Latent = Any  # z, a pytree of arrays: one array, or one per stochastic layer
 
@@ -29,6 +30,8 @@ class LatentVariableModel(NamedTuple):
       likelihood: (variables, z, label=None) -> p(x | z), for z with any leading axes.
       learning: (variables, key, batch) -> the three distributions in learning mode (`models.learning`). None if no
         network has dropout or batch statistics: the model then learns by the functions above.
+      support: lowest and highest value of x under the likelihood; None if unbounded.
+      shape: shape of one example, for checks; None if unknown.
     """
 
     init: Callable[[PRNGKey, Batch], Variables]
@@ -36,6 +39,8 @@ class LatentVariableModel(NamedTuple):
     prior: Callable[..., distrax.Distribution]
     likelihood: Callable[..., distrax.Distribution]
     learning: Callable[[Variables, PRNGKey, Batch], Learning] | None = None
+    support: tuple[float, float] | None = None
+    shape: Shape | None = None
 
     def generate(self, variables: Variables, z: Latent, label: Array | None = None) -> Array:
         """Returns g(z) = E[x | z], `[..., *shape]`."""
@@ -52,7 +57,11 @@ class LatentVariableModel(NamedTuple):
           n: number of draws.
           label: `[n]`, or one for all draws; only of a conditional model.
           mean: whether to return E[x | z], of the same z, in place of x.
+
+        Raises:
+          ValueError: `n` is no integer of at least 1.
         """
+        check_count("n", n)
         latent_key, data_key = jax.random.split(key)
         z = self.prior(variables, label).sample(seed=latent_key, sample_shape=n)
         likelihood = self.likelihood(variables, z, label)
@@ -84,6 +93,7 @@ def latent_variable_model(
         return pair.init(key, batch.x[:1], jnp.zeros((1, latent)), *condition(classes, jnp.zeros(1, jnp.int32)))
 
     def encode(variables: Variables, x: Array, label: Array | None = None) -> distrax.Distribution:
+        check_prepared("x", x, likelihood.support)
         return posterior.distribution(pair.apply(variables, x, *condition(classes, label), method="encode"))
 
     def generate(variables: Variables, z: Array, label: Array | None = None) -> distrax.Distribution:
@@ -107,7 +117,7 @@ def latent_variable_model(
             chunked=not has_state(variables),
         )
 
-    return LatentVariableModel(init, encode, prior, generate, learning)
+    return LatentVariableModel(init, encode, prior, generate, learning, likelihood.support, likelihood.event_shape)
 
 
 def standard_normal(latent: int) -> distrax.Independent:

@@ -20,7 +20,8 @@ def bernoulli(shape: Shape) -> Family:
     return Family(
         event_shape=shape,
         outputs={"logits": Output(shape)},
-        distribution=lambda p: _over(shape, Bernoulli(as_vectors(p["logits"], shape))),
+        distribution=lambda p: _over(shape, Bernoulli(as_vectors(p["logits"], shape)), (0, 1)),
+        support=(0, 1),
     )
 
 
@@ -59,11 +60,11 @@ def discretised_logistic(shape: Shape) -> Family:
     def distribution(p):
         mean = 0.5 + as_vectors(p["mean"], shape)  # a new network starts in the middle of the range
         scale = positive(as_vectors(p["raw_scale"], shape) - 2.0)  # and its scale is about an eighth of the range
-        return _over(shape, DiscretisedLogistic(mean, jnp.broadcast_to(scale, mean.shape)))
+        return _over(shape, DiscretisedLogistic(mean, jnp.broadcast_to(scale, mean.shape)), (0, 1))
 
-    return Family(shape, {"mean": Output(shape), "raw_scale": Output(shape, of_input=False)}, distribution)
+    return Family(shape, {"mean": Output(shape), "raw_scale": Output(shape, of_input=False)}, distribution, (0, 1))
 
 
-def _over(shape: Shape, each: distrax.Distribution) -> Shaped:
+def _over(shape: Shape, each: distrax.Distribution, support: tuple[float, float] | None = None) -> Shaped:
     """Returns independent numbers `[..., prod(shape)]` as one array of `shape`."""
-    return Shaped(Vector(each), shape)
+    return Shaped(Vector(each), shape, support)

@@ -8,6 +8,7 @@ import distrax
 import jax
 import jax.numpy as jnp
 
+from genjax_models.estimators.checks import check_count
 from genjax_models.estimators.distributions import FullCovarianceNormal, Shaped
 from genjax_models.types import Array, Batch, PRNGKey, Shape, Variables
 
@@ -20,6 +21,7 @@ class MixtureModel(NamedTuple):
 
     def sample(self, variables: Variables, key: PRNGKey, n: int) -> Array:
         """Returns n draws, `[n, *shape]`."""
+        check_count("n", n)
         return self.distribution(variables).sample(seed=key, sample_shape=n)
 
 

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from genjax_models.estimators.checks import check_count
 from genjax_models.models.autoencoder import AutoencoderModel
 from genjax_models.types import Array, Aux, Objective
 
@@ -21,6 +22,7 @@ def autoencoder(model: AutoencoderModel) -> Objective:
         return error, Aux({"squared_error": error}, {"autoencoder": moved})
 
     def sample(variables, key, n, *, label=None):
+        check_count("n", n)
         return model.generate(variables["autoencoder"], jax.random.normal(key, (n, model.latent)))
 
     return Objective(lambda key, batch: {"autoencoder": model.init(key, batch)}, {"autoencoder": loss}, sample)

@@ -5,8 +5,12 @@ Samples are compared with the data as a whole, by the maximum mean discrepancy.
 
 from typing import Literal, get_args
 
-from genjax_models.estimators.kernels import Kernel
-from genjax_models.estimators.mmd import mmd_squared_biased, mmd_squared_unbiased, safe_sqrt
+import jax
+import jax.numpy as jnp
+
+from genjax_models.estimators.gram_sums import paired
+from genjax_models.estimators.kernels import Kernel, features_of
+from genjax_models.estimators.mmd import mmd_squared_biased, mmd_squared_unbiased
 from genjax_models.models.implicit import ImplicitModel
 from genjax_models.objectives.matching import SampleDistance, matching
 from genjax_models.types import Array, Metrics, Objective
@@ -28,8 +32,9 @@ def gmmn(
       kernel: both papers use `gaussian_kernel`; Li et al. use several bandwidths. Their sigma is a variance:
         k = exp(-d^2 / (2 sigma)), so that their 2, 5, 10, 20, 40 and 80 are bandwidths of 1.4 to 8.9.
       distance: "biased_root" is the root of `mmd_squared_biased`. Its gradient does not fade as samples come close to
-        the data (Li et al., section 3), and is zero where the root is zero. "unbiased_squared" is
-        `mmd_squared_unbiased`. Its expected gradient is the gradient of MMD^2.
+        the data (Li et al., section 3), down to an MMD^2 of about 1e-7 k(x, x), the rounding error in float32. Below,
+        it still points to the data, up to rounding, and falls to zero as samples become the data. "unbiased_squared"
+        is `mmd_squared_unbiased`. Its expected gradient is the gradient of MMD^2.
       axis: the mapped axis under `jax.pmap`; see `objectives.matching`.
 
     Returns:
@@ -49,8 +54,29 @@ def mmd(kernel: Kernel, distance: Distance) -> SampleDistance:
     def mmd_of(x: Array, samples: Array) -> tuple[Array, Metrics]:
         if distance == "biased_root":
             squared = mmd_squared_biased(x, samples, kernel)
-            return safe_sqrt(squared), {"mmd_squared_biased": squared}
+            return _root(squared, _rounding_error(x, kernel)), {"mmd_squared_biased": squared}
         squared = mmd_squared_unbiased(x, samples, kernel)
         return squared, {"mmd_squared_unbiased": squared}
 
     return mmd_of
+
+
+def _rounding_error(x: Array, kernel: Kernel) -> Array:
+    """Returns the rounding error of an MMD^2 near zero, whose terms are means of a kernel of size k(x, x)."""
+    kernel, x = features_of(kernel, jax.lax.stop_gradient(x))
+    return jnp.finfo(x.dtype).eps * jnp.mean(paired(kernel, x, x))
+
+
+@jax.custom_jvp
+def _root(squared: Array, smallest: Array) -> Array:
+    """Returns sqrt(max(squared, 0)), with the slope 1 / (2 sqrt(max(squared, smallest))).
+
+    The slope of the plain root is infinite at 0, and unknown within rounding of it.
+    """
+    return jnp.sqrt(jnp.maximum(squared, 0))
+
+
+@_root.defjvp
+def _(primals, tangents):
+    squared, smallest = primals
+    return _root(squared, smallest), tangents[0] / (2 * jnp.sqrt(jnp.maximum(squared, smallest)))

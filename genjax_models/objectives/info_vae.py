@@ -68,4 +68,5 @@ def info_vae(
         init=lambda key, batch: {"info_vae": model.init(key, batch)},
         losses={"info_vae": loss},
         sample=lambda variables, key, n, *, label=None: model.sample(variables["info_vae"], key, n, label=label),
+        range=model.support,
     )

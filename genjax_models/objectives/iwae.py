@@ -55,4 +55,5 @@ def iwae(
         init=lambda key, batch: {"iwae": model.init(key, batch)},
         losses={"iwae": loss},
         sample=lambda variables, key, n, *, label=None: model.sample(variables["iwae"], key, n, label=label),
+        range=model.support,
     )

@@ -62,4 +62,5 @@ def vae(
         init=lambda key, batch: {"vae": model.init(key, batch)},
         losses={"vae": loss},
         sample=lambda variables, key, n, *, label=None: model.sample(variables["vae"], key, n, label=label),
+        range=model.support,
     )

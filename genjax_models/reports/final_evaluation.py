@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -19,7 +20,7 @@ from genjax_models.runs.evaluation import block_until_ready, evaluation_key, pla
 from genjax_models.runs.fit import Fit
 from genjax_models.runs.history import Row
 from genjax_models.runs.members import ALONE
-from genjax_models.runs.protocol import Metric
+from genjax_models.runs.protocol import Metric, likelihood_in_words
 from genjax_models.runs.run import Run
 from genjax_models.runs.shapes import state_shape
 from genjax_models.types import Players
@@ -27,7 +28,8 @@ from genjax_models.types import Players
 
 def report(trained: Trained) -> None:
     """Evaluates and reports every run, then prints the results and the path of the report."""
-    texts = [report_run(run, trained.data, fit) for run, fit in zip(trained.runs, trained.fits, strict=True)]
+    runs = zip(trained.runs, trained.fits, strict=True)
+    texts = [report_run(run, trained.data, fit, trained.description) for run, fit in runs]
     if len(trained.runs) == 1 and trained.runs[0].name in ALONE:
         print(texts[0])
         return
@@ -38,13 +40,14 @@ def report(trained: Trained) -> None:
     print("\n".join([*results_in_words(stored), f"report: {path}"]))
 
 
-def report_run(run: Run, data: Prepared, fit: Fit) -> str:
+def report_run(run: Run, data: Prepared, fit: Fit, description: Sequence[tuple[str, str]]) -> str:
     """Evaluates the best checkpoint of a run on the test split, and writes its pictures, `result.json`, `report.html`.
 
     Args:
       run: the run after training.
       data: the run's data; the test split is evaluated.
       fit: result of the training.
+      description: rows of name and text, what the data are.
 
     Returns:
       Findings, results and the path of the report, as text for the terminal.
@@ -71,6 +74,7 @@ def report_run(run: Run, data: Prepared, fit: Fit) -> str:
         results=_results(metric, test, fit),
         findings=sentences,
         pictures=all_pictures,
+        data=[*description, *likelihood_in_words(run.system)],
         config=dataclasses.asdict(config),
         environment=environment,
     )

@@ -12,7 +12,10 @@ from genjax_models.runs.directory import flat
 
 
 class Page(NamedTuple):
-    """The content of the page. `results` are rows of name, value and unit; `command` repeats the run."""
+    """The content of the page.
+
+    `results` are rows of name, value and unit, `data` rows of name and text; `command` repeats the run.
+    """
 
     title: str
     summary: str
@@ -20,6 +23,7 @@ class Page(NamedTuple):
     results: Sequence[tuple[str, str, str]]
     findings: Sequence[str]
     pictures: Sequence[Picture]
+    data: Sequence[tuple[str, str]]
     config: Mapping[str, Any]
     environment: Mapping[str, Any]
 

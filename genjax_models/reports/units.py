@@ -2,7 +2,7 @@
 
 from genjax_models.runs.protocol import Metric
 
-_WORDS = {"kl": "KL", "pareto_k_hat": "Pareto k-hat"}
+_WORDS = {"kl": "KL", "pareto_k_hat": "Pareto k-hat (cannot see a mode that the encoder misses)"}
 _UNITS = {
     "effective_sample_size": "samples",
     "pareto_k_hat": "",

@@ -3,11 +3,12 @@
 import math
 from typing import Any
 
+from genjax_models.data.description import description
 from genjax_models.data.records import Records
 from genjax_models.runs.command_line import Options
 from genjax_models.runs.engine import check_members, load_data, members_of, mesh_of
 from genjax_models.runs.members import ALONE, values_of
-from genjax_models.runs.protocol import Experiment
+from genjax_models.runs.protocol import Experiment, likelihood_in_words
 from genjax_models.runs.run import Systems
 from genjax_models.runs.shapes import count, num_bytes, state_shape
 
@@ -23,12 +24,10 @@ def dry_run(experiment: Experiment, config: Any, options: Options = Options()) -
     mesh_of(options.devices, len(members), config.training.batch_size)
     systems = Systems(experiment, config)
     check_members(systems, data, members)
-    state = state_shape(systems(values_of(next(iter(members.values())))).trainer, config.data.shape)
+    system = systems(values_of(next(iter(members.values()))))
+    state = state_shape(system.trainer, config.data.shape)
     training, size = config.training, len(data.train.x)
-    lines = [
-        f"data        {config.data}: {size:,} training, {len(data.validation.x):,} validation,"
-        f" {len(data.test.x):,} test examples of shape {config.data.shape}"
-    ]
+    lines = [f"{name:12}{text}" for name, text in [*description(data), *likelihood_in_words(system)]]
     for player, variables in state.variables.items():
         params = variables.get("params", {})
         lines.append(f"player      {player}: {count(params):,} parameters")

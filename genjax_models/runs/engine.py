@@ -10,6 +10,7 @@ import jax
 from jax.sharding import Mesh
 
 from genjax_models.data.dataset import Dataset
+from genjax_models.data.description import description
 from genjax_models.data.fingerprint import fingerprint
 from genjax_models.data.prepare import Prepared
 from genjax_models.errors import InputError, NonFiniteError, StoppedError
@@ -29,13 +30,17 @@ _MEMORY_ADVICE = "batch_size is {}: lower it, or the sizes of the networks (--dr
 
 
 class Trained(NamedTuple):
-    """The runs of an experiment after training, for the report. `folder` is the directory of all members."""
+    """The runs of an experiment after training, for the report.
+
+    `folder` is the directory of all members, and `description` says in words what the data are.
+    """
 
     experiment: Experiment
     folder: Path
     runs: Sequence[Run]
     fits: Sequence[Fit]
     data: Prepared
+    description: Sequence[tuple[str, str]]
 
 
 @processes.lost_process_as_error()
@@ -84,7 +89,7 @@ def train(
         fits = _fit(systems, data, folder, runs, starts, mesh, traces)
         processes.leave()
         if processes.is_process_zero():
-            report(Trained(experiment, folder, runs, fits, data))
+            report(Trained(experiment, folder, runs, fits, data, description(dataset)))
         return folder
 
 

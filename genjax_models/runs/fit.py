@@ -51,7 +51,7 @@ class Fit(NamedTuple):
 def fit(
     trainer: Trainer,
     data: Prepared,
-    training: Training,
+    training: Training = Training(),  # noqa: B008 - frozen
     *,
     seed: int = 0,
     evaluate: Evaluate | None = None,
@@ -81,11 +81,12 @@ def fit(
       should_stop: called after each chunk.
 
     Raises:
-      InputError: before compilation: a seed out of range, a batch that does not fit, or data in another range than the
-        generator's last layer.
+      InputError: before compilation: an argument of another type, a seed out of range, a batch that does not fit, or
+        data in another range than the likelihood or the generator's last layer.
       NonFiniteError: a loss, a gradient or an updated variable is not finite; carries the progress before that step.
       StoppedError: `should_stop` returned True; carries the progress.
     """
+    _check_types(trainer, data, training)
     member = Member("", seed, {}, evaluate, start, Listeners(on_metrics, on_evaluation))
     try:
         (result,) = fit_members(lambda values: trainer, data, training, [member], should_stop=should_stop)
@@ -93,6 +94,18 @@ def fit(
         (error.progress,) = error.progress
         raise
     return result
+
+
+def _check_types(trainer: Any, data: Any, training: Any) -> None:
+    """Says what to write in place of an objective, data that are not prepared, and a number of steps."""
+    remedies = {
+        "trainer": (trainer, Trainer, "trainer(objective, optimizer)"),
+        "data": (data, Prepared, "prepare(dataset), and from_arrays(x) for arrays"),
+        "training": (training, Training, "Training(steps=10_000, batch_size=100)"),
+    }
+    for name, (value, expected, remedy) in remedies.items():
+        if not isinstance(value, expected):
+            raise InputError(f"`{name}` must be a {expected.__name__}, got {type(value).__name__}. Use {remedy}")
 
 
 def fit_members(
@@ -219,8 +232,8 @@ def _trainer(trainer_of, members: Sequence[Member], batch_size: int, mesh: Mesh 
     trainer = trainer_of(members[0].values)
     if trainer.range not in (None, data_range):
         raise InputError(
-            f"data must be in the range of the generator's last layer, {list(trainer.range)}, got {list(data_range)}:"
-            f" pass range={tuple(trainer.range)} to `prepare`, or change the last layer"
+            f"data must be in the range of the likelihood or of the generator's last layer, {list(trainer.range)}, got"
+            f" {list(data_range)}: pass range={tuple(trainer.range)} to `prepare`, or change the model"
         )
     if len(members) > 1:
         batched = vmapped(trainer_of, _stacked([dict(member.values) for member in members]))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from genjax_models.data import Dataset, Prepared
+    from genjax_models.data.prepare import Binarisation
     from genjax_models.types import Objective, Trainer
 
 
@@ -25,6 +26,8 @@ class System(NamedTuple):
     test_metrics(players, key, batch) -> metrics as in `evaluate`, computed on the test split only, for their cost.
     model: the model that `export`, `encode` and the commands on latents take; None if there is none.
     range: lowest and highest value of `draw`, for pictures.
+    likelihood: family of p(x | z), for the report; None if the model has none.
+    binarise: how `prepare` makes values binary, for the report.
 
     The players come from `runs.evaluation.players_for_sampling`: moving averages replace players that keep one.
     """
@@ -38,6 +41,24 @@ class System(NamedTuple):
     test_metrics: Callable | None = None
     model: Any = None
     range: tuple[float, float] = (0, 1)
+    likelihood: str | None = None
+    binarise: Binarisation = "none"
+
+
+_BINARISATIONS = {
+    "none": "none, values stay as they are",
+    "dynamic": "dynamic, drawn anew at every step with the value as probability",
+    "fixed": "fixed, drawn once with the value as probability",
+    "threshold": "threshold, 1 from one half on",
+}
+
+
+def likelihood_in_words(system: System) -> list[tuple[str, str]]:
+    """Returns rows of name and text: the likelihood, and how values become binary."""
+    return [
+        ("likelihood", system.likelihood or "none, the model has no p(x | z)"),
+        ("binarise", _BINARISATIONS[system.binarise]),
+    ]
 
 
 class Metric(NamedTuple):

@@ -10,6 +10,7 @@ import tyro
 from genjax_models.errors import InputError
 from genjax_models.runs.configuration import LARGEST, Training, at_least, positive, rate, whole
 from genjax_models.runs.fields import unchecked
+from genjax_models.systems.binarisation import Binarise, binarisation_of, fits_bernoulli
 from genjax_models.systems.precision import Precision, at_precision
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     import optax
 
     from genjax_models.data import Dataset, Prepared
-    from genjax_models.data.prepare import Binarisation
     from genjax_models.models import AdversarialPair, Family
     from genjax_models.systems.settings import Data
     from genjax_models.types import Objective, Trainer
@@ -31,50 +31,65 @@ _MOST_STAGES = 20  # stage 21 would have more parts than int32 has numbers
 class Likelihood:
     """p(x | z), and the binarisation that goes with it."""
 
-    family: Annotated[Literal["bernoulli", "gaussian", "discretised_logistic"], flag(name="likelihood")] = "bernoulli"
-    """Family of p(x | z)."""
+    family: Annotated[Literal["auto", "bernoulli", "gaussian", "discretised_logistic"], flag(name="likelihood")] = (
+        "auto"
+    )
+    """Family of p(x | z). auto follows the data: bernoulli for binary data and for grey images in [0, 1],
+    discretised_logistic for other data of 8 bits, gaussian for the rest."""
     scale: Literal["global", "isotropic", "diagonal"] | float = "global"
     """Standard deviation of the Gaussian: a number, or learned: one, one per z, or one per pixel."""
-    binarise: Literal["auto", "dynamic", "fixed", "threshold", "none"] = "auto"
-    """How pixels become binary. auto: dynamic for bernoulli, none for the others."""
+    binarise: Binarise = "auto"
+    """How values in [0, 1] become binary. auto: dynamic for grey images with likelihood bernoulli, else none."""
 
     def __post_init__(self):
         if not isinstance(self.scale, str):
             positive(scale=self.scale)
 
     def build(self, shape: tuple[int, ...]) -> Family:
-        """Returns the family over examples of this shape."""
+        """Returns the family over examples of this shape.
+
+        Raises:
+          InputError: the family is "auto", which `for_data` resolves.
+        """
         import genjax_models as gx
 
+        if self.family == "auto":
+            raise InputError("likelihood auto needs the data: call config.load(), or name the likelihood")
         if self.family == "gaussian":
             return gx.gaussian(shape, self.scale)
         return {"bernoulli": gx.bernoulli, "discretised_logistic": gx.discretised_logistic}[self.family](shape)
 
-    @property
-    def binarisation(self) -> Binarisation:
-        """How pixels become binary, with "auto" resolved."""
-        if self.binarise != "auto":
-            return self.binarise
-        return "dynamic" if self.family == "bernoulli" else "none"
-
-    def prepare(self, dataset: Dataset) -> Prepared:
-        """Returns the data in [0, 1], binary if the likelihood is Bernoulli or `binarise` says so."""
-        import genjax_models as gx
-
-        return gx.prepare(dataset, binarise=self.binarisation)
-
-    def check_data(self, dataset: Dataset) -> None:
-        """Refuses data that the likelihood cannot take.
+    def for_data(self, dataset: Dataset) -> Self:
+        """Returns this group with the likelihood and the binarisation that these data have.
 
         Raises:
-          InputError: the discretised logistic likelihood, with data that do not have 8 bits or become binary.
+          InputError: the likelihood cannot take the data: Bernoulli, for data that would become binary unasked; the
+            discretised logistic, for data that do not have 8 bits or become binary.
         """
-        stored = str(dataset.train.x.dtype), tuple(dataset.range)
-        if self.family == "discretised_logistic" and (stored != ("uint8", (0, 255)) or self.binarisation != "none"):
+        eight_bits = dataset.train.x.dtype == "uint8" and tuple(dataset.range) == (0, 255)
+        family, binarise = self.family, "none" if self.binarise == "auto" else self.binarise
+        if family == "auto":
+            asked = binarise != "none"
+            family = "bernoulli" if asked or fits_bernoulli(dataset) else "gaussian"
+            family = "discretised_logistic" if family == "gaussian" and eight_bits else family
+        if family == "bernoulli":
+            binarise = binarisation_of(dataset, self.binarise)
+        if family == "discretised_logistic" and not (eight_bits and binarise == "none"):
             raise InputError(
-                f"likelihood discretised_logistic needs 8-bit data and binarise none, got {stored[0]} in {stored[1]}"
-                f" and binarise {self.binarisation} from {dataset.name}"
+                f"likelihood discretised_logistic needs 8-bit data and binarise none, got {dataset.in_words} and"
+                f" binarise {binarise} from {dataset.name}"
             )
+        return dataclasses.replace(self, family=family, binarise=binarise)
+
+    def prepare(self, dataset: Dataset) -> Prepared:
+        """Returns the data as the likelihood takes them. Images are scaled to [0, 1]; other data keep their units.
+
+        Binary data are 0 or 1.
+        """
+        import genjax_models as gx
+
+        unit = self.family == "bernoulli" or self.binarise != "none" or dataset.kind == "images"
+        return gx.prepare(dataset, binarise=self.binarise, range=(0, 1) if unit else None)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,7 +27,7 @@ def hierarchical_system(config: Any, objective: Objective, model: LatentVariable
 
     def prepare(dataset):
         warn_if_slower(config.precision)
-        return gx.prepare(dataset, binarise=config.binarise)
+        return gx.prepare(dataset, binarise=config.binarise, range=(0, 1))
 
     def evaluate(players, key, batch):
         options = {"num_samples": bound_samples, "batch_size": 100}
@@ -64,4 +64,5 @@ def hierarchical_system(config: Any, objective: Objective, model: LatentVariable
         return facts, shown
 
     trainer = gx.trainer(objective, {player: config.optimizer.build(config.training.steps)})
-    return System(objective, trainer, prepare, evaluate, draw, figures, test_metrics, model=model)
+    system = System(objective, trainer, prepare, evaluate, draw, figures, test_metrics, model=model)
+    return system._replace(likelihood="bernoulli", binarise=config.binarise)

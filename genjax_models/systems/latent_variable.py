@@ -59,7 +59,8 @@ def latent_variable_system(
         return config.likelihood.prepare(dataset)
 
     trainer = gx.trainer(objective, {player: config.optimizer.build(config.training.steps)})
-    return System(objective, trainer, prepare, evaluate or bound, draw, figures, test_metrics, model=model)
+    system = System(objective, trainer, prepare, evaluate or bound, draw, figures, test_metrics, model=model)
+    return system._replace(likelihood=config.likelihood.family, binarise=config.likelihood.binarise)
 
 
 def _figures(

@@ -86,7 +86,7 @@ def _system(config: Any, objective: Objective, model: Any, evaluate: Callable, c
 
     prepare = lambda dataset: gx.prepare(dataset, binarise="none", range=dataset.range)
     system = System(objective, trainer, prepare, evaluate, objective.sample, figures, model=model)
-    return system
+    return system._replace(likelihood="gaussian")
 
 
 def components_over_training(config: Any, system: System, players: Players, data: Prepared) -> list[Components]:

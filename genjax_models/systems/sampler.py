@@ -116,7 +116,7 @@ def with_likelihood(
         facts, shown = system.figures(players, data)
         return facts._replace(num_samples=test_samples), shown
 
-    return system._replace(evaluate=evaluate, figures=figures, test_metrics=nll, model=model)
+    return system._replace(evaluate=evaluate, figures=figures, test_metrics=nll, model=model, likelihood="gaussian")
 
 
 def _viewed(data, view):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import tyro
@@ -33,17 +34,17 @@ class Settings:
         seed_in_range(self.seed)
 
     def load(self) -> tuple[Self, Dataset]:
-        """Returns this config, completed with the shape and number of classes of the data, and the data.
+        """Returns this config, completed with what the data determine, and the data.
+
+        These are the shape and number of classes, and what groups find by their method `for_data`.
 
         Raises:
-          InputError: the data cannot be loaded, have no labels for a conditional model, or are refused by the method
-            `check_data` of a group.
+          InputError: the data cannot be loaded, have no labels for a conditional model, or are refused by a group.
         """
         data, dataset = self.data.load(labels=self.conditional)
-        for field in dataclasses.fields(self):
-            if check := getattr(getattr(self, field.name), "check_data", None):
-                check(dataset)
-        return dataclasses.replace(self, data=data), dataset
+        groups = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        completed = {name: group.for_data(dataset) for name, group in groups.items() if hasattr(group, "for_data")}
+        return dataclasses.replace(self, data=data, **completed), dataset
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -61,13 +62,20 @@ class Data:
     """The data set, and how its images become arrays."""
 
     name: Annotated[str, flag(name="data")] = "mnist10k"
-    """mnist10k, fashion_mnist, a .npz or .npy file, a folder of idx files or of images, or tfds:NAME[:SPLIT]."""
+    """mnist10k, fashion_mnist, a .npz, .npy, .csv or .parquet file, a folder of idx files or of images, or
+    tfds:NAME[:SPLIT]."""
     range: Annotated[tuple[float, float] | None, flag(name="data-range")] = None
-    """Lowest and highest stored value of a data file. Default: 0 255 for uint8, 0 1 for floating point."""
-    image_size: int | None = 32
-    """Side in pixels to which images of a folder are brought. None keeps images that all have one size."""
-    image_fit: Literal["crop", "resize"] = "crop"
-    """How an image becomes square: crop its largest centred square, or resize it and change its proportions."""
+    """Lowest and highest stored value of a data file. Default: 0 255 for uint8, 0 1 for bool and floating point."""
+    kind: Annotated[Literal["images", "vectors", "sequences"] | None, flag(name="data-kind")] = None
+    """Kind of data in a file; needed for arrays [n, a, b], which may be grey images or sequences."""
+    keys: Annotated[tuple[str, ...], flag(name="data-keys")] = ()
+    """Names of the arrays in a .npz, such as x=pixels y=digit; y=species is the column of labels of a table."""
+    image_size: int | tuple[int, int] | None = 32
+    """Side in pixels, or height and width, of images of a folder. None keeps images that all have one size."""
+    image_fit: Literal["crop", "resize", "pad"] = "crop"
+    """How an image gets these proportions: crop its largest centred part, resize it, or add a black margin."""
+    image_channels: Literal[1, 3] | None = None
+    """Channels of images of a folder: 1 makes them grey, 3 coloured. None: grey if all files are grey."""
     skip_unreadable: bool = False
     """Skip files that cannot be decoded (one file, or at most 1% of them) and count them in a warning."""
     stream: bool = False
@@ -78,6 +86,9 @@ class Data:
     def __post_init__(self):
         if self.image_size is not None:
             whole(1, image_size=self.image_size)
+        for pair in self.keys:
+            if not re.fullmatch(r"[^=]+=.+", pair):
+                raise InputError(f"data-keys must be pairs such as x=pixels, got {pair!r}")
 
     def __str__(self) -> str:
         return self.name
@@ -90,9 +101,21 @@ class Data:
         """
         from genjax_models.data import load
 
-        images = {"size": self.image_size, "fit": self.image_fit, "skip_unreadable": self.skip_unreadable}
-        default = images == {"size": 32, "fit": "crop", "skip_unreadable": False}  # other data take no such options
-        dataset = load(self.name, range=self.range, images=None if default else images, stream=self.stream)
+        images = {
+            "size": self.image_size,
+            "fit": self.image_fit,
+            "channels": self.image_channels,
+            "skip_unreadable": self.skip_unreadable,
+        }
+        default = {"size": 32, "fit": "crop", "channels": None, "skip_unreadable": False}
+        dataset = load(
+            self.name,
+            range=self.range,
+            kind=self.kind,
+            keys=dict(pair.split("=", 1) for pair in self.keys),
+            images=None if images == default else images,  # other data take no such options
+            stream=self.stream,
+        )
         if labels and dataset.num_classes is None:
             raise InputError(f"a conditional model needs a label per example, and {self.name} has no labels")
         classes = dataset.num_classes if labels else None

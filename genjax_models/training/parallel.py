@@ -90,8 +90,8 @@ def pmapped(
     """Returns a data-parallel trainer by `jax.pmap`: each device runs the step on its own share of the batch.
 
     Prefer `data_parallel`: `pmap` is in maintenance (jax implements it on `shard_map`), and here every device has the
-    loss of its own share. Gradients are averaged over devices as the first step of each optimizer's chain; an average
-    from outside a finished step would come too late, since the devices have already moved apart. Keys are folded with
+    loss of its own share. Gradients are averaged over devices before their norm and the optimizer; an average from
+    outside a finished step would come too late, since the devices have already moved apart. Keys are folded with
     the device's index, and batch statistics are averaged after the step.
 
     The result equals the result of `data_parallel` for losses that are means over examples and draw nothing; for losses
@@ -115,9 +115,7 @@ def pmapped(
     """
     chosen = list(data_mesh(devices).devices.flat)
     mean = partial(jax.lax.pmean, axis_name=AXIS)
-    averaged = optax.stateless(lambda gradient, params: mean(gradient))
-    chains = {player: optax.chain(averaged, optimizer) for player, optimizer in optimizers.items()}
-    train = trainer(objective, chains, **options)
+    train = trainer(objective, optimizers, over_devices=mean, **options)
 
     def local(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         own = state._replace(key=fold_in(state.key, jax.lax.axis_index(AXIS)))

@@ -1,7 +1,7 @@
 """One trainer for every objective: a game of named players becomes one pure step."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import chex
@@ -10,17 +10,30 @@ import jax.numpy as jnp
 import optax
 from jax.random import fold_in
 
-from genjax_models.types import Array, Batch, Loss, Metrics, Objective, Players, PRNGKey, Trainer, TrainState, Variables
+from genjax_models.estimators.checks import check_prepared
+from genjax_models.types import (
+    Array,
+    Batch,
+    Loss,
+    Metrics,
+    Objective,
+    Players,
+    PRNGKey,
+    Trainer,
+    TrainState,
+    Variables,
+)
 
 
 def trainer(
     objective: Objective,
-    optimizers: Mapping[str, optax.GradientTransformation],
+    optimizers: Mapping[str, optax.GradientTransformation] | optax.GradientTransformation,
     *,
     updates: Mapping[str, int] = {},
     average: Mapping[str, float] = {},
     simultaneous: bool = False,
     gradient_norm: bool | None = None,
+    over_devices: Callable[[Any], Any] | None = None,
 ) -> Trainer:
     """Turns an objective into `init` and a pure `step`.
 
@@ -32,7 +45,7 @@ def trainer(
 
     Args:
       objective: players, losses, sample.
-      optimizers: player -> optax transformation, one per loss.
+      optimizers: player -> optax transformation, one per loss; or one transformation, which every player has.
       updates: player -> number of moves in a step, 1 if absent. The batch is cut into as many interleaved shares as the
         largest number of moves; move j sees share j and fresh noise.
       average: player -> decay in [0, 1) of an exponential moving average of its floating-point variables after each
@@ -43,6 +56,8 @@ def trainer(
         collections (batch statistics) that its own loss moved.
       gradient_norm: whether to report the norm of each player's gradient, as "gradient_norm"; None reports it for two
         players or more, whose balance it shows. Adds 10% to the step of a small VAE on a CPU.
+      over_devices: gradient -> its mean over the devices of a mapped axis, before its norm and the optimizer
+        (`parallel.pmapped`); None if the step sees the whole batch.
 
     Returns:
       A `Trainer`. `step` is a scan body, vmaps over seeds and traces once. Its metrics are `player/name`, means over
@@ -50,14 +65,18 @@ def trainer(
 
     Raises:
       ValueError: the players of losses and optimizers differ; `updates` or `average` name an unknown player or hold a
-        value out of range; from `step`, while tracing, a batch that the shares do not divide.
+        value out of range; from `init` and `step`, while tracing, a batch whose x is not floating point, or that the
+        shares do not divide.
     """
+    if isinstance(optimizers, optax.GradientTransformation):
+        optimizers = dict.fromkeys(objective.losses, optimizers)
     _check(objective, optimizers, updates, average)
     moves = {player: updates.get(player, 1) for player in objective.losses}
     shares = max(moves.values())
     with_norm = len(moves) > 1 if gradient_norm is None else gradient_norm
 
     def init(key: PRNGKey, batch: Batch) -> TrainState:
+        check_prepared("batch.x", batch.x, objective.range)
         init_key, key = jax.random.split(key)  # split(key)[i] is fold_in(key, i): never keep a key that was split
         variables = objective.init(init_key, batch)
         opt_state = {player: optimizers[player].init(variables[player].get("params", {})) for player in moves}
@@ -66,13 +85,14 @@ def trainer(
         return TrainState(jnp.int32(0), key, variables, opt_state, averages)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        check_prepared("batch.x", batch.x, objective.range)
         key, variables, opt_state, metrics = fold_in(state.key, state.step), state.variables, {}, {}
         batches = _interleaved(batch, shares)
         for i, (player, loss) in enumerate(objective.losses.items()):
             start = state.variables if simultaneous else variables
             keys = jax.random.split(fold_in(key, i), moves[player])
             turns = keys, jax.tree.map(lambda share, n=moves[player]: share[:n], batches)
-            move = _move(player, loss, optimizers[player], state.step, with_norm)
+            move = _move(player, loss, optimizers[player], state.step, with_norm, over_devices)
             (moved, opt_state[player]), reported = jax.lax.scan(move, (start, state.opt_state[player]), turns)
             variables = {**variables, player: moved[player]} if simultaneous else moved
             metrics |= {f"{player}/{name}": jnp.mean(values, axis=0) for name, values in reported.items()}
@@ -85,7 +105,14 @@ def trainer(
     return Trainer(init, step, objective.range, objective.adversaries)
 
 
-def _move(player: str, loss: Loss, optimizer: optax.GradientTransformation, step: Array, with_norm: bool):
+def _move(
+    player: str,
+    loss: Loss,
+    optimizer: optax.GradientTransformation,
+    step: Array,
+    with_norm: bool,
+    over_devices: Callable[[Any], Any] | None,
+) -> Callable:
     """Returns one move as a scan body: (players and optimizer state, (key, share)) -> (both after the move, metrics).
 
     The gradient, and the optimizer's tree, of a player without "params" is {}.
@@ -100,6 +127,7 @@ def _move(player: str, loss: Loss, optimizer: optax.GradientTransformation, step
             return loss({**variables, player: _with_params(own, params)}, key, share, step)
 
         (loss_value, aux), gradient = jax.value_and_grad(value, has_aux=True)(params)
+        gradient = gradient if over_devices is None else over_devices(gradient)
         change, opt_state = optimizer.update(gradient, opt_state, params)
         moved = _keep_params(variables, aux.variables or {})
         moved[player] = _with_params(moved[player], optax.apply_updates(params, change))

@@ -27,7 +27,7 @@ DATA, LABELLED = Data(shape=SHAPE), Data(shape=SHAPE, classes=3)
 SMALL = Networks(hidden=(6,))
 CONVOLUTIONAL = Networks("convolutional", hidden=(5,), channels=(3,))
 KINDS = {
-    "diagonal": (vae, {"networks": SMALL}),
+    "diagonal": (vae, {"networks": SMALL, "likelihood": Likelihood("bernoulli")}),
     "full covariance": (
         vae,
         {"posterior": "full_covariance", "latent": 3, "likelihood": Likelihood("gaussian"), "networks": SMALL},
@@ -216,12 +216,10 @@ def test_the_metadata_say_what_it_was(kind, runs, exported):
     assert metadata["genjax_models"]
 
 
+CONDITIONAL = {"networks": SMALL, "conditional": True, "data": LABELLED, "likelihood": Likelihood("bernoulli")}
 FURTHER = {
-    "conditional": (vae, {"networks": SMALL, "conditional": True, "data": LABELLED}),
-    "conditional flow": (
-        vae,
-        {"networks": SMALL, "conditional": True, "data": LABELLED, "posterior": "flow", "form": "monte_carlo"},
-    ),
+    "conditional": (vae, CONDITIONAL),
+    "conditional flow": (vae, CONDITIONAL | {"posterior": "flow", "form": "monte_carlo"}),
     "two layers": (iwae, {"hidden": (6, 5), "latent": (4, 2), "layers": 2, "training": StagedTraining(steps=10)}),
     "conditional game": (dcgan, {"channels": (3,), "latent": 4, "conditional": True, "data": LABELLED}),
     "generator": (infinite_mixture, {"hidden": (4,), "data": infinite_mixture.Config().data}),

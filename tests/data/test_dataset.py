@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from genjax_models.data import Split, from_arrays
+from genjax_models.data import Split, from_splits
 from genjax_models.data.splits import in_common, split_at_random
 from genjax_models.errors import InputError
 
@@ -15,14 +15,20 @@ def grey(n=4, shape=(5, 3), seed=0):
     return x
 
 
+def splits_of_images(*args, **splits):
+    """`from_splits` with `[n, height, width]` declared as images."""
+    x = (args or list(splits.values()))[0].x
+    return from_splits(*args, **splits, kind="images" if np.ndim(x) == 3 else None)
+
+
 def three(train, **options):
     """A data set with valid held-out splits, so that an error is about `train`."""
-    return from_arrays(train, Split(grey(seed=1)), Split(grey(seed=2)), **options)
+    return splits_of_images(train, Split(grey(seed=1)), Split(grey(seed=2)), **options)
 
 
 def same(x, **options):
     """The same examples in every split."""
-    return from_arrays(*[Split(x)] * 3, overlap="report", **options)
+    return splits_of_images(*[Split(x)] * 3, overlap="report", **options)
 
 
 def changed(x, row, value):
@@ -72,7 +78,7 @@ def test_values_are_kept_and_the_range_follows_from_the_type(x, dtype, stored_ra
         ((255 * grey()).astype(np.uint8), {"range": (0, 1)}, r"uint8 values must be in \[0, 1\], got \[0, 255\]"),
         ((255 * grey()).astype(np.int64), {}, "x must be uint8, bool or floating point, got int64"),
         (grey().astype(np.complex64), {}, "x must be uint8, bool or floating point, got complex64"),
-        (grey()[:, 0, 0], {}, r"x must be \[n, height, width, channels\].*, got shape \(4,\)"),
+        (grey()[:, 0, 0], {}, r"x must be \[n, height, width, .*, got shape \(4,\)"),
         (grey(shape=(2, 5, 3, 1)), {}, r"x must be .*, got shape \(4, 2, 5, 3, 1\)"),
         (grey(shape=(3, 8, 8)), {}, r"images must be .*, got \(3, 8, 8\)\. Channels seem to come first"),
         (grey(shape=(1, 8, 8)), {}, "Channels seem to come first: move them to the end"),
@@ -104,7 +110,7 @@ def test_the_wrong_split_is_named(split):
     splits = {name: Split(grey()) for name in ("train", "validation", "test")}
     splits[split] = Split(changed(grey(), 1, np.nan))
     with pytest.raises(InputError, match=f"{split} split: .* in row 1"):
-        from_arrays(**splits)
+        splits_of_images(**splits)
 
 
 def test_bytes_that_never_pass_one_must_be_declared_binary():
@@ -141,15 +147,15 @@ def test_labels_that_cannot_be_counted_are_refused(label):
 def test_held_out_labels_must_be_known_from_training():
     labels = np.array([0, 1, 1, 0]), np.array([0, 1, 1, 0]), np.array([0, 1, 2, 0])
     train, known, test = (Split(grey(seed=seed), label) for seed, label in enumerate(labels))
-    assert from_arrays(train, known, known).num_classes == 2
-    assert from_arrays(train, known, test, num_classes=3).test.label.dtype == np.int32
+    assert splits_of_images(train, known, known).num_classes == 2
+    assert splits_of_images(train, known, test, num_classes=3).test.label.dtype == np.int32
     with pytest.raises(InputError, match="test split: labels must be 0 to 1, got 2 in row 2"):
-        from_arrays(train, known, test)
+        splits_of_images(train, known, test)
 
 
 def test_labels_that_training_lacks_are_refused():
     with pytest.raises(InputError, match="label"):
-        from_arrays(Split(grey()), Split(grey()), Split(grey(), np.array([0, 1, 2, 0])))
+        splits_of_images(Split(grey()), Split(grey()), Split(grey(), np.array([0, 1, 2, 0])))
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
@@ -159,13 +165,13 @@ def test_a_held_out_example_that_training_holds_is_refused(split, dtype, shape):
     x = [(255 * grey(n=6, shape=shape, seed=seed)).astype(np.uint8) for seed in range(3)]
     x = [a if dtype is np.uint8 else a > 99 if dtype is bool else np.float32(a / 255) for a in x]
     splits = dict(zip(("train", "validation", "test"), map(Split, x), strict=True))
-    assert "training too" not in from_arrays(**splits, overlap="report").provenance
-    from_arrays(**splits)
+    assert "training too" not in splits_of_images(**splits, overlap="report").provenance
+    splits_of_images(**splits)
     splits[split].x[[2, 4]] = splits["train"].x[[5, 1]]
     message = rf"^arrays: 2 of 6 examples of {split} are in train too \(row 2 of {split} is row 5 of train\); held-out"
     with pytest.raises(InputError, match=message):
-        from_arrays(**splits)
-    assert f"; 2 of 6 {split} examples are in training too" in from_arrays(**splits, overlap="report").provenance
+        splits_of_images(**splits)
+    assert f"; 2 of 6 {split} examples are in training too" in splits_of_images(**splits, overlap="report").provenance
 
 
 def test_overlap_compares_values_without_signs_of_zeros_and_labels():
@@ -173,7 +179,7 @@ def test_overlap_compares_values_without_signs_of_zeros_and_labels():
     train[1], test[2] = -0.0, 0.0
     labels = np.arange(4) % 2
     with pytest.raises(InputError, match="row 2 of test is row 1 of train"):
-        from_arrays(Split(train, labels), Split(grey(seed=2), labels), Split(test, 1 - labels))
+        splits_of_images(Split(train, labels), Split(grey(seed=2), labels), Split(test, 1 - labels))
 
 
 def sequences(n=4, seed=0):
@@ -182,7 +188,7 @@ def sequences(n=4, seed=0):
 
 
 def test_lengths_and_factors_stay_with_their_examples():
-    dataset = from_arrays(*(sequences(seed=seed) for seed in range(3)))
+    dataset = from_splits(*(sequences(seed=seed) for seed in range(3)))
     for seed, split in enumerate((dataset.train, dataset.validation, dataset.test)):
         assert (split.length.dtype, split.factors.dtype, split.label) == (np.int32, np.float32, None)
         np.testing.assert_array_equal(split.length, [1, 2, 3, 4])
@@ -205,14 +211,14 @@ def test_lengths_and_factors_stay_with_their_examples():
 def test_lengths_and_factors_that_do_not_fit_are_refused(field, values, message):
     train = sequences()._replace(**{field: np.array(values)})
     with pytest.raises(InputError, match=f"train split: {message}"):
-        from_arrays(train, sequences(seed=1), sequences(seed=2))
+        from_splits(train, sequences(seed=1), sequences(seed=2))
 
 
 @pytest.mark.parametrize("field", ["length", "factors"])
 def test_a_field_that_one_split_lacks_is_refused(field):
     held_out = sequences(seed=1), sequences(seed=2)._replace(**{field: None})
     with pytest.raises(InputError, match=f"only the train and validation split has {field}; all must have it, or none"):
-        from_arrays(sequences(), *held_out)
+        from_splits(sequences(), *held_out)
 
 
 def test_random_splits_take_every_field():
@@ -226,7 +232,7 @@ def test_random_splits_take_every_field():
 def test_copies_inside_a_split_are_no_overlap():
     train = grey().repeat(2, axis=0)
     held_out = Split(grey(seed=1).repeat(2, axis=0))
-    assert len(from_arrays(Split(train), held_out, held_out).train.x) == 8
+    assert len(splits_of_images(Split(train), held_out, held_out).train.x) == 8
 
 
 def test_an_unknown_overlap_is_refused():

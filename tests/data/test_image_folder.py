@@ -99,7 +99,8 @@ def test_a_folder_with_an_idx_file_is_not_taken_for_images(tmp_path):
     folder = folder_of(tmp_path / "images", {**numbered(), "train-labels-idx1-ubyte": b"\0"})
     with pytest.raises(InputError, match="needs train-images-idx3-ubyte"):
         load(str(folder))
-    assert len(by_content(load(f"images:{folder}"))) == N
+    with pytest.warns(UserWarning, match="1 of 21 files are left out"):
+        assert len(by_content(load(f"images:{folder}"))) == N
 
 
 def test_the_largest_centred_square_is_averaged_over_areas(tmp_path):
@@ -204,7 +205,7 @@ def test_classes_are_subfolders_in_the_order_of_bytes(tmp_path):
     expected = {X[3 * c + i].tobytes(): ordered.index(name) for c, name in enumerate(names) for i in range(3)}
     assert by_content(dataset) == expected
     assert dataset.num_classes == 6
-    assert r"labels count the classes Z, a, a-b, b, é, \xff" in dataset.provenance
+    assert r"labels count the classes: Z, a, a-b, b, é, \xff" in dataset.provenance
 
 
 def test_fault_13_the_order_of_files_is_that_of_their_bytes_under_every_locale(tmp_path):
@@ -381,10 +382,10 @@ def test_fault_71_images_of_train_and_validation_must_differ(tmp_path):
     [
         ({}, "has neither idx files nor images; accepted are mnist10k, "),
         ({"notes.txt": b""}, "has neither idx files nor images"),
-        ({"a/notes.txt": b""}, "a/a: holds no images; accepted are images; or"),
+        ({"a/notes.txt": b""}, "a/a: holds no images \\(1 \\.txt instead\\); accepted are images; or"),
         ({"1.png": X[0], "a/1.png": X[1]}, r"/a: holds images \(1\.png\) and folders \(a\); accepted are images; or a"),
         ({"a/1.png": X[0], "b/c/1.png": X[1]}, "a/b: holds the folder c; accepted are"),
-        ({"a/1.png": X[0], "b/notes.txt": b""}, "a/b: holds no images; accepted are"),
+        ({"a/1.png": X[0], "b/notes.txt": b""}, "a/b: holds no images \\(1 \\.txt instead\\); accepted are"),
         ({"train/1.png": X[0]}, "must hold train/ and test/ or validation/, or no split, got only train$"),
         ({"train/1.png": X[0], "valid/1.png": X[1]}, "needs at least 10 examples for three splits, got 1"),
         (
@@ -537,10 +538,16 @@ def test_links_are_followed(tmp_path):
 
 def test_other_files_and_hidden_ones_are_ignored_and_counted(tmp_path):
     others = {"notes.txt": b"", ".DS_Store": b"", "._000.png": b"", "Thumbs.db": b"", ".git/x.png": b""}
-    dataset = load_folder(folder_of(tmp_path / "a", numbered() | others), size=None)
-    assert "; 4 other files ignored" in dataset.provenance
+    warning = r"2 of 22 files are left out, because they do not end in \.png, .*: 2 hidden, 1 \.db, 1 \.txt$"
+    with pytest.warns(UserWarning, match=warning):
+        dataset = load_folder(folder_of(tmp_path / "a", numbered() | others), size=None)
+    assert "; left out are 2 hidden, 1 .db, 1 .txt" in dataset.provenance
     files = numbered(X[:12], "train/") | numbered(X[12:], "test/") | {"notes.txt": b"", "test/notes.txt": b""}
-    assert "; 2 other files ignored" in load_folder(folder_of(tmp_path / "b", files)).provenance
+    with pytest.warns(UserWarning, match=r"2 of 22 files are left out, .*: 2 \.txt$"):
+        assert "; left out are 2 .txt" in load_folder(folder_of(tmp_path / "b", files)).provenance
+    (tmp_path / "c").mkdir()
+    hidden = load_folder(folder_of(tmp_path / "c", numbered() | {".DS_Store": b""}))  # without a warning
+    assert "; left out are 1 hidden" in hidden.provenance
 
 
 def decoded(monkeypatch):
@@ -745,9 +752,19 @@ def test_fault_49_images_are_decoded_in_threads_and_the_progress_is_shown(tmp_pa
         return decode(*arguments, **options)
 
     monkeypatch.setattr(image_cache.image, "decode", meeting)
+    monkeypatch.setattr(image_cache.terminal, "redraws", lambda stream: True)
     load_folder(folder_of(tmp_path / "a", numbered()))
     assert len(threads) == 2
     assert "decoding images" in capfd.readouterr().err
+
+
+def test_in_a_log_progress_is_lines_and_only_where_it_takes_long(tmp_path, monkeypatch, capfd):
+    load_folder(folder_of(tmp_path / "a", numbered()))
+    assert capfd.readouterr().err == ""
+    monkeypatch.setattr(image_cache.terminal, "Every", lambda seconds: lambda: True)
+    load_folder(folder_of(tmp_path / "a", numbered(X ^ 1)))
+    lines = capfd.readouterr().err.splitlines()
+    assert set(lines) == {f"{what} images: 0 of {N}" for what in ("reading", "decoding")}
 
 
 def test_warnings_of_pillow_are_no_errors_and_the_filters_stay(tmp_path):
@@ -762,10 +779,10 @@ def test_warnings_of_pillow_are_no_errors_and_the_filters_stay(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"size": 0}, "`size` must be an integer from 1 to 4096, or None, got 0"),
+        ({"size": 0}, "`size` must be an integer from 1 to 4096, two such .*, or None, got 0"),
         ({"size": True}, "`size` must be an integer .* got True"),
         ({"size": 32.0}, r"`size` must be an integer .* got 32\.0"),
-        ({"fit": "stretch"}, "`fit` must be one of crop, resize, got 'stretch'"),
+        ({"fit": "stretch"}, "`fit` must be one of crop, resize, pad, got 'stretch'"),
         ({"max_pixels": 0}, "`max_pixels` must be an integer from 1 to 178956970, got 0"),
         ({"max_pixels": 10**9}, "`max_pixels` must be an integer from 1 to 178956970"),
     ],

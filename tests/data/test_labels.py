@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
-from genjax_models.data import Split, from_arrays, load
+from genjax_models.data import Split, from_splits, load
 from genjax_models.errors import InputError
 
 N = 30
@@ -18,7 +18,7 @@ def labelled(train, held_out=None, **options):
     """A data set of 20, 5 and 5 labelled images, named "digits"."""
     y = np.concatenate([train, train[:10] if held_out is None else held_out])
     parts = [Split(X[rows], y[rows]) for rows in (slice(20), slice(20, 25), slice(25, 30))]
-    return from_arrays(*parts, name="digits", **options)
+    return from_splits(*parts, name="digits", **options)
 
 
 def saved(path, y):
@@ -68,7 +68,7 @@ def test_fault_70_ids_are_refused_with_the_remedy(ids, dtype, tmp_path):
     message = rf"labels must count the classes from 0, got 3 different ones from {min(ids)} to {max(ids)} for"
     with pytest.raises(InputError, match=f"^digits, train split: {message} 20 examples, which seem to be ids") as error:
         labelled(y[:20])
-    assert "numpy.unique(labels, return_inverse=True)[1]; or pass num_classes to from_arrays" in str(error.value)
+    assert "numpy.unique(labels, return_inverse=True)[1]; or pass num_classes to from_splits" in str(error.value)
     with pytest.raises(InputError, match=rf"a\.npz, train split: {message} 24 examples"):
         load(saved(tmp_path, y))
     assert labelled(np.unique(y, return_inverse=True)[1][:20]).num_classes == 3  # the remedy

@@ -126,7 +126,7 @@ def test_a_misspelt_name_suggests_the_nearest(name, nearest):
 
 @pytest.mark.parametrize("name", ["cifar10", "images:", "/no/such/file.npz", "a\0b", "~no-such-user/x.npz", "x" * 300])
 def test_an_unknown_name_lists_the_accepted_names(name):
-    with pytest.raises(InputError, match=r"accepted are mnist10k, fashion_mnist, a \.npz or |cannot be read") as e:
+    with pytest.raises(InputError, match=r"accepted are mnist10k, fashion_mnist, a \.npz, |cannot be read") as e:
         load(name)
     assert "did you mean" not in str(e.value)
 
@@ -213,9 +213,9 @@ def test_fashion_mnist_holds_no_image_twice():
 
 def test_a_declared_range_is_checked_and_kept(tmp_path):
     np.save(tmp_path / "a.npy", X / np.float32(127.5) - 1)
-    assert load(str(tmp_path / "a.npy"), range=(-1, 1)).range == (-1, 1)
+    assert load(str(tmp_path / "a.npy"), range=(-1, 1), kind="images").range == (-1, 1)
     with pytest.raises(InputError, match=r"a.npy, .* must be in \[0, 1\]"):
-        load(str(tmp_path / "a.npy"))
+        load(str(tmp_path / "a.npy"), kind="images")
 
 
 @pytest.mark.parametrize(
@@ -239,12 +239,6 @@ def test_an_archive_of_other_arrays_is_refused_by_file(arrays, message, tmp_path
     np.savez(tmp_path / "data.npz", **arrays)
     with pytest.raises(InputError, match=rf"data\.npz\b.*{message}"):
         load(str(tmp_path / "data.npz"))
-
-
-def test_another_kind_of_file_is_refused(tmp_path):
-    (tmp_path / "data.csv").write_text("1,2\n")
-    with pytest.raises(InputError, match=r"data\.csv: a data file must end in \.npz or \.npy"):
-        load(str(tmp_path / "data.csv"))
 
 
 @pytest.mark.parametrize("kind", [".npz", ".npy"])

@@ -18,7 +18,7 @@ def data_of(shape, dtype=np.uint8, range=(0, 255)):
         label=np.arange(n) % 3,
         factors=factors(n),
     )
-    return gx.from_arrays(split(9), split(3), split(3), range=range, num_classes=3)
+    return gx.from_splits(split(9), split(3), split(3), range=range, num_classes=3)
 
 
 def test_the_image_stays_in_the_middle_of_a_margin_of_the_lowest_value():

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from genjax_models.data import Split, from_arrays, prepare
+from genjax_models.data import Split, from_splits, prepare
 from genjax_models.errors import InputError
 from tests.statistics import assert_mean
 
@@ -15,7 +15,7 @@ KEYS = jax.random.split(jax.random.key(0), 1_000)
 
 def of(x, label=None, **options):
     """The same examples in every split, so that prepared splits can be compared."""
-    return from_arrays(*[Split(x, label)] * 3, overlap="report", **options)
+    return from_splits(*[Split(x, label)] * 3, overlap="report", **options)
 
 
 def drawn(prepared, key):
@@ -23,7 +23,7 @@ def drawn(prepared, key):
 
 
 def test_dynamic_draws_have_the_grey_value_as_mean():
-    prepared = prepare(of(LEVELS))
+    prepared = prepare(of(LEVELS), binarise="dynamic")
     draws = np.asarray(jax.vmap(lambda key: drawn(prepared, key).x)(KEYS))
     assert set(np.unique(draws)) == {0.0, 1.0}
     assert_mean(draws, LEVELS / 255)
@@ -32,7 +32,7 @@ def test_dynamic_draws_have_the_grey_value_as_mean():
 
 
 def test_dynamic_draws_differ_between_steps_and_repeat_for_a_key():
-    prepared = prepare(of(LEVELS))
+    prepared = prepare(of(LEVELS), binarise="dynamic")
     first, second = drawn(prepared, KEYS[0]).x, drawn(prepared, KEYS[1]).x
     assert 50 < np.sum(first != second) < 120  # sum of 2 p (1 - p) over the levels is 85, its deviation 7
     np.testing.assert_array_equal(first, drawn(prepared, KEYS[0]).x)
@@ -94,8 +94,8 @@ def test_fault_02_bytes_are_scaled_to_the_range_and_never_out_of_it(wanted):
 
 @pytest.mark.parametrize("binarise", ["dynamic", "fixed", "threshold", "none"])
 def test_lengths_and_factors_pass_through(binarise):
-    split = Split(np.tile(LEVELS, 3), LABEL, 1 + np.arange(256) % 3, np.arange(512).reshape(256, 2) / 512)
-    prepared = prepare(from_arrays(*[split] * 3, overlap="report"), binarise=binarise)
+    split = Split(np.tile(LEVELS, 3)[..., None], LABEL, 1 + np.arange(256) % 3, np.arange(512).reshape(256, 2) / 512)
+    prepared = prepare(from_splits(*[split] * 3, overlap="report"), binarise=binarise)
     rows = np.array([7, 200, 3])
     for batch in (prepared.train, prepared.validation, prepared.test, drawn(prepared, KEYS[0]), *prepared.parts()):
         assert (batch.length.dtype, batch.factors.dtype) == (np.int32, np.float32)
@@ -120,7 +120,7 @@ def test_labels_and_the_shape_of_an_example_pass_through():
     ("options", "message"),
     [
         ({"binarise": "stochastic"}, "`binarise` must be one of dynamic, fixed, threshold, none, got 'stochastic'"),
-        ({"range": (-1, 1)}, r"`range` must be \(0, 1\) with binarise='dynamic', got \(-1, 1\)"),
+        ({"binarise": "dynamic", "range": (-1, 1)}, r"`range` must be \(0, 1\) with binarise='dynamic', got \(-1, 1\)"),
         ({"binarise": "threshold", "range": (0, 255)}, "`range` must be .* with binarise='threshold', got"),
     ],
 )

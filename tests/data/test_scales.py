@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from genjax_models.data import Split, from_arrays, load
+from genjax_models.data import Split, from_splits, load
 from genjax_models.data.scales import refuse_scales
 from genjax_models.errors import InputError
 
@@ -68,7 +68,7 @@ def test_fault_69_splits_of_several_types_or_scales_are_refused_with_both(train,
     arrays = splits(train, held_out, [which])
     message = f"digits: {which} has {in_words(*held_out)}, but train has {in_words(*train)}. All splits must have one"
     with pytest.raises(InputError, match=f"^{message}"):
-        from_arrays(**{name: Split(x) for name, x in arrays.items()}, name="digits", range=stored_range)
+        from_splits(**{name: Split(x) for name, x in arrays.items()}, name="digits", range=stored_range)
 
 
 @pytest.mark.parametrize(("train", "held_out", "stored_range"), DIFFERENT)
@@ -85,7 +85,7 @@ def test_fault_69_splits_of_a_file_are_refused_by_their_keys(train, held_out, st
 def test_fault_69_vectors_and_colour_images_too(shape):
     arrays = splits(BYTE_FLOATS, UNIT, ["test"], shape=shape)
     with pytest.raises(InputError, match=r"test has float32 values in .*, but train has"):
-        from_arrays(**{name: Split(x) for name, x in arrays.items()}, range=(0, 255))
+        from_splits(**{name: Split(x) for name, x in arrays.items()}, range=(0, 255))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_fault_69_vectors_and_colour_images_too(shape):
 )
 def test_fault_69_splits_of_one_kind_pass(train, held_out, stored_range):
     arrays = splits(train, held_out)
-    dataset = from_arrays(**{name: Split(x) for name, x in arrays.items()}, range=stored_range)
+    dataset = from_splits(**{name: Split(x) for name, x in arrays.items()}, range=stored_range, kind="images")
     assert all(len(split.x) for split in (dataset.train, dataset.validation, dataset.test))
 
 
@@ -125,4 +125,5 @@ def test_fault_69_black_images_are_of_every_scale():
     for kind in (BYTES, UNIT, SIGNED):
         arrays = splits(kind, kind)
         test = Split(black.astype(kind[2]))
-        assert not from_arrays(Split(arrays["train"]), Split(arrays["validation"]), test, range=kind[:2]).test.x.any()
+        others = Split(arrays["train"]), Split(arrays["validation"])
+        assert not from_splits(*others, test, range=kind[:2], kind="images").test.x.any()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genjax_models.data import Split, from_arrays, load, records, streaming
+from genjax_models.data import Split, from_splits, load, records, streaming
 from genjax_models.data.fingerprint import fingerprint
 from genjax_models.data.prepare import prepare
 from genjax_models.data.records import Records
@@ -117,7 +117,7 @@ def test_a_data_set_on_disk_keeps_lengths_and_factors_in_all_its_splits(data, mo
 
     monkeypatch.setattr(dataset, "_HELD_OUT_BYTES", 3 * X[0].nbytes)
     whole = Split(data.x, LABEL, LENGTH, FACTORS)
-    prepared = prepare(from_arrays(*split_at_random(whole, (30, 10, 10)), num_classes=50), binarise="none")
+    prepared = prepare(from_splits(*split_at_random(whole, (30, 10, 10)), num_classes=50), binarise="none")
     stream = stream_of(prepared.train)
     held_out = prepared.validation, prepared.test
     assert [len(batch.x) for batch in held_out] == [3, 3]
@@ -293,7 +293,8 @@ def test_images_are_decoded_once(tmp_path, monkeypatch):
 
 
 def test_grey_becomes_colour_where_others_are(tmp_path):
-    folder = folder_of(tmp_path / "images", [*X[:20], np.repeat(X[20], 3, axis=2) // 2, *X[21:40]])
+    colour = np.concatenate([X[20], X[20] // 2, X[20] // 3], axis=2)
+    folder = folder_of(tmp_path / "images", [*X[:20], colour, *X[21:40]])
     here, there = load(str(folder), images={"size": 4}), load(str(folder), images={"size": 4}, stream=True)
     assert there.shape == (4, 4, 3)
     np.testing.assert_array_equal(here.train.x, np.asarray(there.train.x))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from genjax_models.estimators.adversarial import (
+    check_critic,
     discriminator_loss,
     hinge_discriminator_loss,
     hinge_generator_loss,
@@ -416,6 +417,25 @@ def test_critics_that_look_across_the_batch_are_refused(name):
     else:
         with pytest.raises(ValueError, match=r"does not depend on the others.*batch normalisation"):
             step(params, keys)
+
+
+MADE_UP = {
+    "always NaN": (lambda x: jnp.log(-jnp.abs(x[:, 0]) - 1), "finite on arbitrary numbers"),
+    "always infinite": (lambda x: x[:, 0] / 0.0, "finite on arbitrary numbers"),
+    "NaN below 0, and across the batch": (lambda x: jnp.sqrt(x[:, 0]) + x.mean(), "depend on the others"),
+    "NaN below 0": (lambda x: jnp.sqrt(x[:, 0]) + x[:, 1], None),
+}
+
+
+@pytest.mark.parametrize("name", MADE_UP)
+def test_fault_88_a_critic_that_is_nan_on_made_up_input_is_refused(name):
+    critic, message = MADE_UP[name]
+    x = jnp.full((4, 2), 0.5)
+    if message is None:
+        return check_critic(critic, x)
+    with pytest.raises(ValueError, match=message):
+        check_critic(critic, x)
+    return check_critic(critic, x[:1])  # of one example there are no others
 
 
 def test_a_critic_is_tried_within_a_scan():

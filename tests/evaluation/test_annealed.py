@@ -7,6 +7,7 @@ import pytest
 
 import genjax_models as gx
 from genjax_models.estimators.distributions import Chain, diagonal_normal
+from genjax_models.estimators.importance_diagnostics import pareto_k_threshold
 from genjax_models.evaluation.annealed import annealed_log_likelihood, annealed_sandwich
 from genjax_models.models import LatentVariableModel
 from tests.statistics import STANDARD_ERRORS
@@ -37,7 +38,7 @@ def log_p(x):
 
 
 def test_it_is_the_exact_likelihood_from_a_poor_encoder():
-    figures = jax.jit(lambda x: annealed_log_likelihood(model_of(), {}, KEY, x, **LONG))(X)
+    figures = jax.jit(lambda x: annealed_log_likelihood(model_of(), {}, KEY, x, start="encoder", **LONG))(X)
     np.testing.assert_allclose(figures["lower_bound"], log_p(X), atol=0.1)  # seven standard errors
     assert np.all((figures["acceptance"] > 0.4) & (figures["acceptance"] < 0.9))
     assert np.all(figures["effective_sample_size"] > 50)
@@ -68,7 +69,9 @@ def test_more_temperatures_bring_the_bounds_together(sandwich):
 
 def test_labels_go_with_their_examples():
     label = jnp.array([0, 1, 2])
-    figures = jax.jit(lambda x: annealed_log_likelihood(model_of(1.0), {}, KEY, x, label=label, **SHORT))(X)
+    figures = jax.jit(
+        lambda x: annealed_log_likelihood(model_of(1.0), {}, KEY, x, label=label, start="encoder", **SHORT)
+    )(X)
     np.testing.assert_allclose(figures["lower_bound"], log_p(X - label[:, None]), atol=0.4)
     drawn = jax.eval_shape(lambda key: annealed_sandwich(model_of(1.0), {}, key, 3, label=label, **SHORT), KEY)
     assert drawn["upper_bound"].shape == (3,)
@@ -87,11 +90,54 @@ def test_several_layers_are_annealed_together():
         return Chain(normal(jnp.zeros(1), 1.0), [lambda z: normal(0.6 * z, 0.8)], downwards=True)
 
     model = LatentVariableModel(lambda k, b: {}, posterior, prior, lambda v, z, label=None: normal(W * z[0], S2**0.5))
-    figures = jax.jit(lambda x: annealed_log_likelihood(model, {}, KEY, x, **LONG))(X)
+    figures = jax.jit(lambda x: annealed_log_likelihood(model, {}, KEY, x, start="prior", **LONG))(X)
     np.testing.assert_allclose(figures["lower_bound"], log_p(X), atol=0.3)  # 5 standard deviations over 40 keys
 
 
+# z ~ N(0, 1), x | z ~ N(z^2, 0.2^2): the posterior has two equal modes, near +-sqrt(x). q covers the positive one.
+TWO_MODES = {4.0: -3.604, 2.0: -2.252, 3.0: -2.958}
+COPIES = 10
+
+
+@pytest.fixture(scope="module")
+def of_two_modes():
+    """The log p(x) of the two-mode model by each estimate, mean over copies of each x, and all figures."""
+    normal = lambda mean, scale: diagonal_normal(mean, jnp.full(mean.shape, scale))
+    model = LatentVariableModel(
+        init=lambda key, batch: {},
+        posterior=lambda variables, x, label=None: normal(jnp.sqrt(x), 0.05),
+        prior=lambda variables, label=None: normal(jnp.zeros(1), 1.0),
+        likelihood=lambda variables, z, label=None: normal(z**2, 0.2),
+    )
+    x = jnp.repeat(jnp.array(list(TWO_MODES)), COPIES)[:, None]
+    options = {"num_temperatures": 100, "num_chains": 80, "num_leapfrog": 2, "batch_size": len(x)}
+    figures = jax.jit(lambda x: annealed_log_likelihood(model, {}, KEY, x, **options))(x)
+    nll = jax.jit(lambda x: gx.negative_log_likelihood(model, {}, KEY, x, num_samples=1_000, batch_size=len(x)))(x)
+    bounds = {name: values.reshape(3, COPIES) for name, values in figures.items() if "bound" in name}
+    return {"nll": -nll["negative_log_likelihood"].reshape(3, COPIES), **bounds}, nll["pareto_k_hat"]
+
+
+def test_fault_86_every_check_that_starts_from_q_misses_a_mode(of_two_modes):
+    """Each is log 2 too low, and k-hat trusts the weights."""
+    estimates, k_hat = of_two_modes
+    for name in ("nll", "lower_bound_from_encoder"):
+        assert np.allclose(estimates[name].mean(1), np.array(list(TWO_MODES.values())) - np.log(2), atol=0.03), name
+    assert np.mean(k_hat < pareto_k_threshold(1_000)) > 0.9
+
+
+@pytest.mark.parametrize("name", ["lower_bound_from_prior", "lower_bound"])
+def test_fault_86_annealing_from_the_prior_sees_both_modes(name, of_two_modes):
+    """Five standard errors of ten copies (by Student's t 7e-4 each), and 0.1 nats below: the bound is a lower one."""
+    found = np.asarray(of_two_modes[0][name], np.float64)
+    error = STANDARD_ERRORS * found.std(1, ddof=1) / np.sqrt(COPIES)
+    away = found.mean(1) - np.array(list(TWO_MODES.values()))
+    assert np.all((-0.1 - error < away) & (away < error + 0.001)), (away, error)
+    assert np.all(error < 0.45)  # less than log 2 - 0.1
+
+
 def test_counts_are_checked():
+    with pytest.raises(ValueError, match="start must be one of"):
+        annealed_log_likelihood(model_of(), {}, KEY, X, start="q")
     with pytest.raises(ValueError, match="num_chains"):
         annealed_log_likelihood(model_of(), {}, KEY, X, num_chains=0)
     with pytest.raises(ValueError, match="temperatures"):

@@ -166,7 +166,9 @@ def test_held_out_figures_are_in_judging_mode():
             "usage": latent_usage(model, variables, x),
             "information": latent_information(model, variables, KEY, x),
             "gaps": bound_gaps(model, variables, KEY, x, log_p, steps=2, num_samples=10),
-            "annealed": annealed_log_likelihood(model, variables, KEY, x, num_temperatures=3, num_chains=2),
+            "annealed": annealed_log_likelihood(
+                model, variables, KEY, x, start="encoder", num_temperatures=3, num_chains=2
+            ),
             "quadrature": quadrature_log_likelihood(model, variables, x, nodes=5),
             "autoencoder": held_out_error(autoencoder, encoded, KEY, x),
         }

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from genjax_models.estimators.importance_diagnostics import BLIND_TO_MISSED_MODES
 from genjax_models.evaluation import symptoms as games
 from genjax_models.evaluation.estimates import Estimate
 from genjax_models.evaluation.findings import Facts, findings
@@ -124,11 +125,12 @@ HEAVY, FEW = (
         ([0.1, 0.1, 0.1], [np.nan, 900, 900], [("1 of 3 test", FEW.format("nan"))]),
     ],
 )
-def test_an_unreliable_likelihood_is_found(k_hat, sizes, said):
+def test_fault_86_an_unreliable_likelihood_is_found(k_hat, sizes, said):
     sentences = findings([], weights(k_hat, sizes))
     assert len(sentences) == len(said)
     for sentence, parts in zip(sentences, said, strict=True):
         assert all(part in sentence for part in parts)
+        assert ("k-hat" in sentence) == sentence.endswith(BLIND_TO_MISSED_MODES)
 
 
 def test_fewer_samples_must_have_lighter_tails():

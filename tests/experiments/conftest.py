@@ -17,12 +17,13 @@ def files(tmp_path_factory):
     bars += random.randint(0, 6, bars.shape).astype(np.uint8)  # no two alike, as splits want
     arrays = {
         "images": {"x": bars, "y": np.arange(60) % 2},
-        "grey": {"x": grey},
+        "grey": {"x": grey[..., None]},
         "colours": {"x": random.randint(0, 256, (60, 8, 8, 3)).astype(np.uint8)},
+        "rank_3": {"x": grey},
         "vectors": {"x": grey[:, 0]},
-        "negative": {"x": 2 * grey - 1},
-        "too_large": {"x": x.astype(np.float32)},
-        "nan": {"x": nan},
+        "negative": {"x": 2 * grey[..., None] - 1},
+        "too_large": {"x": x[..., None].astype(np.float32)},
+        "nan": {"x": nan[..., None]},
         "pickled": {"x": np.array([{"a": 1}] * 60, dtype=object)},
         "channels_first": {"x": random.randint(0, 256, (60, 3, 8, 8)).astype(np.uint8)},
         "few": {"x": x[:9]},

@@ -11,7 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import genjax_models as gx
 from genjax_models.estimators.mmd import mmd_squared_biased
 from genjax_models.models.implicit import implicit_model
-from genjax_models.objectives.gmmn import gmmn
+from genjax_models.objectives.gmmn import gmmn, mmd
 from genjax_models.objectives.matching import matching
 from genjax_models.types import Batch
 
@@ -76,6 +76,27 @@ def test_fault_17_the_root_is_safe_where_samples_are_the_data():
     (value, _), gradient = value_and_gradient(objective, objective.init(KEY, Batch(X)), Batch(X))
     assert float(value) < 1e-3
     assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("distance", [1e-2, 1e-3, 1e-4])
+def test_fault_88_the_gradient_of_the_root_points_to_data_that_are_near(distance):
+    """Its direction is that of float64; its length too, where MMD^2 is above the rounding of float32."""
+    random = np.random.RandomState(0)
+    x = random.normal(size=(16, 8, 1)).astype(np.float32)
+    y = (x + distance * random.normal(size=x.shape)).astype(np.float32)
+    root = jax.vmap(jax.value_and_grad(lambda y, x: mmd(UNIT, "biased_root")(x, y)[0]))
+    gradient = np.asarray(jax.jit(root)(y, x)[1], np.float64)[..., 0]
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    gram = lambda a, b: np.exp(-((a - b.swapaxes(1, 2)) ** 2) / 2)
+    squared = (gram(x, x) + gram(y, y) - 2 * gram(x, y)).mean((1, 2))
+    pull = (y - x.swapaxes(1, 2)) * gram(y, x) - (y - y.swapaxes(1, 2)) * gram(y, y)
+    exact = pull.sum(2) / 64 / np.sqrt(squared)[:, None]
+    length, right = (np.linalg.norm(values, axis=1) for values in (gradient, exact))
+    cosine, ratio = (gradient * exact).sum(1) / length / right, length / right
+    assert np.all(cosine > (0.9 if distance > 1e-4 else 0)), cosine  # at 1e-4 the gradient of MMD^2 is rounded too
+    assert np.mean(cosine) > 0.8
+    assert np.all(ratio < 1.5), ratio
+    assert np.all(abs(ratio[squared > 1e-5] - 1) < 0.02)
 
 
 def on_four(objective, batch):

@@ -146,7 +146,7 @@ def one_loss(objective, player, variables, key=KEY):
 
 
 @pytest.mark.parametrize(("name", "place"), CASES)
-def test_dropout_acts_while_learning(name, place):
+def test_fault_79_dropout_acts_while_learning(name, place):
     row = TABLE[name]
     objective, plain = row.objective(place, "dropout"), row.objective(place, "plain")
     player = row.player or place
@@ -159,7 +159,7 @@ def test_dropout_acts_while_learning(name, place):
 
 
 @pytest.mark.parametrize(("name", "place"), CASES)
-def test_batch_normalisation_is_by_the_batch_and_its_statistics_move(name, place):
+def test_fault_79_batch_normalisation_is_by_the_batch_and_its_statistics_move(name, place):
     row = TABLE[name]
     objective = row.objective(place, "batch normalisation")
     player = row.player or place
@@ -202,7 +202,7 @@ def test_evaluation_of_a_vae_judges_each_example_by_itself(mode):
     assert np.abs(learned.posterior.mean() - whole).max() > 1e-2
 
 
-def test_the_statistics_of_a_vae_are_the_moments_of_the_batch():
+def test_fault_79_the_statistics_of_a_vae_are_the_moments_of_the_batch():
     """The generator's: over three samples of twelve examples as one batch, by hand."""
     model = latent_variable("generator", "batch normalisation")
     objective = gx.vae(model, num_samples=3)
@@ -278,7 +278,7 @@ def test_a_model_without_a_learning_mode_learns_as_it_is_judged():
     np.testing.assert_allclose(loss, 16 * np.log(2), rtol=1e-5)
 
 
-def test_a_model_with_batch_statistics_and_no_learning_mode_is_refused():
+def test_fault_79_a_model_with_batch_statistics_and_no_learning_mode_is_refused():
     objective = gx.vae(hand_made({"batch_stats": {"mean": jnp.zeros(2)}}))
     with pytest.raises(ValueError, match=r"a model with the state \['batch_stats'\] needs `learning`"):
         one_loss(objective, "vae", objective.init(KEY, BATCH))

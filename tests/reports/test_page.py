@@ -12,6 +12,7 @@ from genjax_models.reports.page import Page, render_page
 PNG = bytes(range(256))
 EVIL = "<script>alert('x')</script> & \"quoted\""
 CONTENT = Page(
+    data=[("data", "mnist10k: 8,000 training examples"), ("classes", "2, with training examples: <a> (3), b (4)")],
     title="A title",
     summary="A summary.",
     command="python -m experiments.vae --data 'my data.npz'",
@@ -86,6 +87,8 @@ def test_every_nested_field_has_a_row():
     cells = ParsedPage(render_page(CONTENT)).cells
     rows = dict(zip(cells[::2], cells[1::2], strict=True))
     assert rows == {
+        "data": "mnist10k: 8,000 training examples",
+        "classes": "2, with training examples: <a> (3), b (4)",
         "latent": "2",
         "hidden": "16, 8",
         "training.steps": "20",

@@ -43,7 +43,7 @@ class Numbers(Data):
 
     def load(self, *, labels=False):
         x = np.random.RandomState(0).randint(0, 256, (24, *SHAPE)).astype(np.uint8)
-        return self, gx.from_arrays(Split(x[:12]), Split(x[12:18]), Split(x[18:]))
+        return self, gx.from_splits(Split(x[:12]), Split(x[12:18]), Split(x[18:]))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -116,16 +116,18 @@ def test_it_is_a_trainer_for_the_compiled_loop():
 
 
 @pytest.mark.parametrize("devices", [1, 2, 4])
-def test_pmapped_is_the_jitted_way_where_nothing_is_drawn(devices):
-    alone, spread = by_sgd(mixture), pmapped(mixture(), {"mixture": optax.sgd(0.05, momentum=0.9)}, devices=devices)
+def test_fault_88_pmapped_is_the_jitted_way_where_nothing_is_drawn(devices):
+    """In variables, state of the optimizer and metrics: the norm is that of the mean gradient."""
+    options = {"optimizers": {"mixture": optax.sgd(0.05, momentum=0.9)}, "gradient_norm": True}
+    alone, spread = gx.trainer(mixture(), **options), pmapped(mixture(), **options, devices=devices)
     one, seen_one = steps(alone, jax.jit(alone.init)(KEY, DATA), DATA)
     state = spread.init(KEY, DATA)
     for _ in range(5):
         state, seen = spread.step(state, DATA)
         jax.block_until_ready(seen)
     for i in range(devices):
-        device = jax.tree.map(lambda a, i=i: a[i], (state.variables, seen))
-        chex.assert_trees_all_close((one.variables, seen_one), device, rtol=1e-5, atol=1e-6)
+        device = jax.tree.map(lambda a, i=i: a[i], (state.variables, state.opt_state, seen))
+        chex.assert_trees_all_close((one.variables, one.opt_state, seen_one), device, rtol=1e-5, atol=1e-6)
 
 
 def test_pmapped_devices_draw_apart_and_stay_together():

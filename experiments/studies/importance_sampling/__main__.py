@@ -10,7 +10,7 @@ from genjax_models.runs.output_files import write_output
 
 def table(study: Study) -> str:
     """Returns log p(x), then for each proposal R / k, the spread of the logarithm, and Pareto's k-hat."""
-    from genjax_models.estimators.importance_diagnostics import pareto_k_threshold
+    from genjax_models.estimators.importance_diagnostics import BLIND_TO_MISSED_MODES, pareto_k_threshold
 
     exact = "log p(x) = {:.4f} nats by quadrature {}; at twice the spacing {:.1e} away"
     grid, on_plane = study.grid, study.on_plane
@@ -30,6 +30,7 @@ def table(study: Study) -> str:
         reliable = w.k_hat < threshold
         verdict = "its variance is reliable" if reliable else f"above {threshold:.1f}: its variance is not reliable"
         lines.append(f"Pareto k-hat of the {name}: {w.k_hat:.2f}, {verdict}")
+    lines.append(BLIND_TO_MISSED_MODES)
     return "\n".join(lines)
 
 

@@ -88,7 +88,11 @@ def test_at_the_posterior_two_gradients_have_no_noise():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("gradient", "slope", "samples"),
-    [("standard", -0.5, (8, 32, 128)), ("doubly_reparameterized", 0.5, (16, 64, 256))],
+    [
+        ("standard", -0.5, (8, 32, 128)),
+        ("sticking_the_landing", 0.5, (16, 64, 256)),
+        ("doubly_reparameterized", 0.5, (16, 64, 256)),
+    ],
 )
 def test_slopes_match_theory(gradient, slope, samples):
     batch = Batch(jnp.linspace(-2, 2, 32)[:, None])

@@ -1,0 +1,30 @@
+"""A data set in words, for `--dry-run`, reports and the command `data`."""
+
+import numpy as np
+
+from genjax_models.data.dataset import Dataset
+
+_SHOWN = 20  # classes
+
+
+def description(dataset: Dataset) -> list[tuple[str, str]]:
+    """Returns rows of name and text: sizes, kind, classes with their numbers of training examples, and source."""
+    splits = {"training": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    sizes = ", ".join(f"{len(split.x):,} {name}" for name, split in splits.items())
+    return [
+        ("data", f"{dataset.name}: {sizes} examples of shape {dataset.shape}"),
+        ("kind", dataset.in_words),
+        ("classes", _classes(dataset)),
+        ("source", dataset.provenance),
+    ]
+
+
+def _classes(dataset: Dataset) -> str:
+    if dataset.num_classes is None or dataset.train.label is None:
+        return "none, the data have no labels"
+    counts = np.bincount(dataset.train.label, minlength=dataset.num_classes)
+    names = dataset.class_names or tuple(map(str, range(dataset.num_classes)))
+    shown = [f"{name} ({count:,})" for name, count in zip(names[:_SHOWN], counts.tolist(), strict=False)]
+    if others := counts[_SHOWN:].tolist():
+        shown.append(f"{len(others)} more ({min(others):,} to {max(others):,})")
+    return f"{len(names)}, with training examples: {', '.join(shown)}"

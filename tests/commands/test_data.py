@@ -1,0 +1,99 @@
+"""The command `data` says what a data set is, and exits with 2 where training would refuse it."""
+
+import contextlib
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from genjax_models.commands import data
+from genjax_models.runs.command_line import exit_on_error
+
+X = np.random.RandomState(0).randint(0, 200, (40, 5, 4, 3)).astype(np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
+
+
+def images(folder, names, x=X):
+    for name, image in zip(names, x, strict=False):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / name)
+    return folder
+
+
+def rows(capsys, *arguments, status=0):
+    """The printed rows by name; an error is a row too."""
+    with pytest.raises(SystemExit) if status else contextlib.nullcontext() as stop:
+        data.main([str(argument) for argument in arguments])
+    assert stop is None or stop.value.code == status
+    out, err = capsys.readouterr()
+    printed = {line[:12].strip(): line[12:] for line in out.splitlines()}
+    lines = [line.rpartition("\r")[2].strip() for line in err.splitlines()]
+    return printed | dict(line.split(": ", 1) for line in lines if line.startswith("error: "))
+
+
+def test_a_folder_of_classes_is_described(here, capsys):
+    names = [f"{'bee' if i % 4 else 'ant'}/{i}.{'png' if i % 2 else 'bmp'}" for i in range(40)]
+    folder = images(here / "insects", names, [*X[:39], X[0]])
+    for name in ("a.heic", "b.heic", "notes.txt"):
+        (folder / "ant" / name).write_bytes(b"")
+    with pytest.warns(UserWarning, match="3 of 43 files are left out"):
+        found = rows(capsys, "insects", "--image-size", "5", "4")
+    assert found["files"] == ".bmp (20), .png (20)"
+    assert found["left out"] == ".heic (2), .txt (1)"
+    assert found["folders"] == "bee (30), ant (10)"
+    assert (found["sizes"], found["modes"]) == ("4 x 5 (40)", "RGB (40)")
+    assert found["data"].startswith("insects: 32 training, 4 validation, 4 test examples of shape (5, 4, 3)")
+    assert found["kind"] == "colour images of 5 x 4, uint8 in [0, 255]"
+    assert found["classes"] == "2, with training examples: ant (9), bee (23)"
+    assert "1 of 40 examples are copies" in found["source"]
+    assert "1 in training, 0 in validation, 0 in test" in found["copies"]
+    assert found["values"].count(", mean ") == 3
+    assert found["sheet"] == "insects-contact-sheet.png"
+    with Image.open(here / found["sheet"]) as sheet:
+        assert sheet.width > 300
+
+
+def test_a_folder_that_training_refuses_shows_its_files_and_exits_with_2(here, capsys):
+    images(here / "a", [f"{name}/{i}.png" for name in ("ant", "bee", "test") for i in range(10)])
+    found = rows(capsys, "a", status=2)
+    assert found["folders"] == "ant (10), bee (10), test (10)"
+    assert "test is the name of a split, but ant is not" in found["error"]
+    assert "sheet" not in found
+
+
+def test_arrays_without_images_have_no_sheet(here, capsys):
+    np.savez("a.npz", x=np.random.RandomState(0).rand(30, 3))
+    found = rows(capsys, "a.npz")
+    assert found["kind"] == "vectors of 3 numbers, float32 in [0, 1]"
+    assert found["classes"] == "none, the data have no labels"
+    assert sorted(path.name for path in here.iterdir()) == ["a.npz"]
+
+
+def test_a_warning_of_a_command_is_one_line():
+    before = warnings.formatwarning
+    with exit_on_error():
+        assert warnings.formatwarning("two\n lines", UserWarning, "a.py", 1) == "warning: two lines\n"
+    assert warnings.formatwarning is before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing"], "no data set 'nothing'"),
+        (["mnist10k", "--out", "notes.txt"], "--out notes.txt: must end in .png"),
+        (["mnist10k", "--data-keys", "x"], "data-keys must be pairs such as x=pixels, got 'x'"),
+        (["a.npz"], "may be grey images or sequences"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, message, here, capsys):
+    np.savez("a.npz", x=np.random.RandomState(0).rand(30, 3, 4))
+    assert message in rows(capsys, *arguments, status=2)["error"]
+    assert sorted(path.name for path in here.iterdir()) == ["a.npz"]
