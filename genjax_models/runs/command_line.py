@@ -74,7 +74,6 @@ def exit_on_error() -> Iterator[None]:
         with contextlib.suppress(AttributeError, OSError, ValueError):  # no stream of text, or closed
             stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
     format_before, warnings.formatwarning = warnings.formatwarning, _warning_line
->>>>>>> main
     try:
         yield
         sys.stdout.flush()  # inside `try`, so that a closed pipe is caught
@@ -118,57 +117,6 @@ def _missing_device(error: Exception) -> str | None:
         reason = one_line(str(again)).partition(" (set JAX_PLATFORMS")[0] or "JAX has no such backend"
         return f"JAX_PLATFORMS is {platforms!r}, and this machine has no such device ({reason}). Unset it, or use cpu"
     return None
-    try:
-        yield
-        sys.stdout.flush()  # inside `try`, so that a closed pipe is caught
-    except (InputError, CheckpointError) as error:
-        print(f"error: {one_line(str(error))}", file=sys.stderr)
-        sys.exit(2)
-    except StoppedError as error:
-        print(one_line(str(error)), file=sys.stderr)
-        sys.exit(128 + error.signal)
-    except BrokenPipeError:  # the reader closed the output, and all files are written
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (NonFiniteError, ProcessError, OSError, MemoryError) as error:
-        print(f"error: {one_line(str(error)) or 'out of memory'}", file=sys.stderr)
-        sys.exit(1)
-    except UnicodeEncodeError as error:  # the name of a file
-        print(f"error: {error.object!a} cannot be written in {error.encoding}: set PYTHONUTF8=1", file=sys.stderr)
-        sys.exit(2)
-    except (RuntimeError, AssertionError) as error:
-        if (reason := _missing_device(error)) is None:
-            raise
-        print(f"error: {reason}", file=sys.stderr)
-        sys.exit(2)
-    finally:
-        warnings.formatwarning = format_before
-
-
-def _warning_line(message: Warning | str, *where: Any) -> str:
-    return f"warning: {one_line(str(message))}\n"
-
-
-def _missing_device(error: Exception) -> str | None:
-    """Returns the message for an error of JAX that finds no device of the platform in JAX_PLATFORMS; else None."""
-    platforms = os.environ.get("JAX_PLATFORMS")
-    if not platforms or "jax" not in sys.modules:
-        return None
-    import jax
-
-    try:
-        jax.devices()
-    except (RuntimeError, AssertionError) as again:
-        reason = one_line(str(again)).partition(" (set JAX_PLATFORMS")[0] or "JAX has no such backend"
-        return f"JAX_PLATFORMS is {platforms!r}, and this machine has no such device ({reason}). Unset it, or use cpu"
-    return None
-=======
-    finally:
-        warnings.formatwarning = format_before
-
-
-def _warning_line(message: Warning | str, *where: Any) -> str:
-    return f"warning: {one_line(str(message))}\n"
->>>>>>> main
 
 
 def parse(
