@@ -76,7 +76,7 @@ def table(timings: Mapping[str, Timing], *, ours: str) -> str:
 
 def machine(*packages: str) -> str:
     """Returns the processor, its cores and the versions of `packages`."""
-    with open("/proc/cpuinfo") as file:
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
         names = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
     versions = ", ".join(f"{name} {_version(name)}" for name in packages)
     return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores; {versions}"

@@ -142,8 +142,8 @@ def benchmark(options: Benchmark) -> str:
         results[name] = measure(CONTESTS[name], options, sides)
         table = as_markdown(results, about, peak)
         print(table.splitlines()[1 + len(results)], flush=True)
-        options.to.with_suffix(".json").write_text(json.dumps(as_json(results, about, peak), indent=1))
-        options.to.with_suffix(".md").write_text(table + "\n")
+        options.to.with_suffix(".json").write_text(json.dumps(as_json(results, about, peak), indent=1), "utf-8")
+        options.to.with_suffix(".md").write_text(table + "\n", "utf-8")
     return table
 
 

@@ -72,5 +72,5 @@ def _serve(connection: Connection, make: Callable[[], Run], cores: int | None) -
 
 def resident(which: Literal["VmRSS", "VmHWM"]) -> float:
     """Returns the resident memory of this process in GiB: current (VmRSS), or peak (VmHWM)."""
-    with open("/proc/self/status") as file:
+    with open("/proc/self/status", encoding="utf-8") as file:
         return next(int(line.split()[1]) for line in file if line.startswith(which)) / 2**20

@@ -39,6 +39,7 @@ from experiments.benchmarks.measure import Timing, by_turns, contestant, machine
 from experiments.benchmarks.sides import Run, training
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, whole
+from genjax_models.runs.output_files import check_output, write_output
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,6 +68,7 @@ class Benchmark:
         whole(1, batch=self.batch, num_samples=self.num_samples, latent=self.latent, devices=self.devices)
         whole(5, turns=self.turns)
         positive(seconds=self.seconds)
+        check_output(self.to, ".png", "--to")
 
 
 class Curve(NamedTuple):
@@ -163,7 +165,7 @@ def benchmark(options: Benchmark) -> str:
         about += "; devices are shares of these cores"
     measured = curves(options)
     options.to.parent.mkdir(parents=True, exist_ok=True)
-    options.to.write_bytes(plots.png(picture(measured, about)))
+    write_output(options.to, plots.png(picture(measured, about)), "--to")
     return f"{about}\n{table(measured)}"
 
 

@@ -40,6 +40,7 @@ import tyro
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import seed_in_range, whole
+from genjax_models.runs.output_files import check_output, write_output
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,6 +71,7 @@ class GradientSignal:
     """PNG file of the picture. Default: figures/gradient_signal.png in the run."""
 
     def __post_init__(self):
+        check_output(self.out, ".png")
         whole(1, num_samples=self.num_samples, examples=self.examples)
         whole(2 * _GROUPS, repeats=self.repeats)
         seed_in_range(self.seed)
@@ -258,8 +260,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from genjax_models.figures import plots
 
         out = options.out or options.run / "figures" / "gradient_signal.png"
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_bytes(plots.png(picture(options.num_samples, signals)))
+        write_output(out, plots.png(picture(options.num_samples, signals)))
         print(table(options.num_samples, signals))
         print(out)
     return 0

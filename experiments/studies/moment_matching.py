@@ -33,6 +33,7 @@ import genjax_models as gx
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, seed_in_range, whole
+from genjax_models.runs.output_files import check_output, write_output
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,6 +72,7 @@ class MomentMatching:
     """PNG file of the picture."""
 
     def __post_init__(self):
+        check_output(self.out, ".png")
         whole(1, orders=self.orders, number_of_orders=len(self.orders), steps=self.steps)
         whole(1, latent=self.latent, hidden=self.hidden, number_of_bandwidths=len(self.bandwidths))
         whole(2, batch_size=self.batch_size)
@@ -223,8 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         compared = measure(options)
         from genjax_models.figures import plots
 
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_bytes(plots.png(picture(compared)))
+        write_output(options.out, plots.png(picture(compared)))
         print(table(compared))
         print(options.out)
     return 0

@@ -34,6 +34,7 @@ import genjax_models as gx
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import whole
+from genjax_models.runs.output_files import check_output, write_output
 from genjax_models.systems.groups import Optimizer
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Payoffs:
     """PNG file of the picture."""
 
     def __post_init__(self):
+        check_output(self.out, ".png")
         whole(0, steps=self.steps)
         whole(2 * _EVERY, head_start=self.head_start)
         whole(1, seeds=self.seeds, batch_size=self.batch_size, latent=self.latent, hidden=self.hidden)
@@ -208,8 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         runs = measure(options)
         from genjax_models.figures import plots
 
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_bytes(plots.png(picture(options, runs)))
+        write_output(options.out, plots.png(picture(options, runs)))
         print(table(options, runs))
         print(options.out)
     return 0

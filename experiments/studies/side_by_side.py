@@ -23,6 +23,7 @@ import tyro
 
 from genjax_models.errors import InputError, NonFiniteError
 from genjax_models.runs.command_line import exit_on_error, parse
+from genjax_models.runs.output_files import check_output, write_output
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,6 +49,9 @@ class SideBySide:
     """Directories of the runs, all on one data set."""
     out: Path = Path("side_by_side.png")
     """PNG file of the picture."""
+
+    def __post_init__(self):
+        check_output(self.out, ".png")
 
 
 def mixtures(runs: Sequence[Path]) -> Figure:
@@ -153,7 +157,7 @@ def table_of_objectives(runs: Sequence[Path]) -> str:
         lines.append(f"| {' | '.join([title, *shown, nll, seconds])} |")
 
     for path, run in zip(runs, loaded, strict=True):
-        result = json.loads((Path(path) / "result.json").read_text())
+        result = json.loads((Path(path) / "result.json").read_bytes())
         test, nll = result["test"], ""
         if "negative_log_likelihood" in test:
             nll = f"{test['negative_log_likelihood']:.1f} ± {test['negative_log_likelihood_se']:.1f}"
@@ -184,8 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from genjax_models.figures import plots
 
         figure = {"mixtures": mixtures, "modes": modes, "objectives": objectives}[options.kind](options.runs)
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_bytes(plots.png(figure))
+        write_output(options.out, plots.png(figure))
         if options.kind == "objectives":
             print(table_of_objectives(options.runs))
         print(options.out)

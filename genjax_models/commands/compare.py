@@ -10,7 +10,6 @@ and the standard deviation of their results. It says which runs have not finishe
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ import tyro
 
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
+from genjax_models.runs.output_files import check_output, write_output
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,13 +46,7 @@ def compare(options: Compare) -> Path:
 
     experiments, names = map(experiment_of, options.runs), _names(options.runs)
     page = render_comparison([read_run(*run) for run in zip(options.runs, experiments, names, strict=True)])
-    partial = options.out.with_name(options.out.name + ".partial")
-    try:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(page)
-        os.replace(partial, options.out)
-    except OSError as error:
-        raise InputError(f"--out {options.out}: cannot be written ({error.strerror})") from error
+    write_output(options.out, page.encode("utf-8", "backslashreplace"))
     return options.out
 
 
@@ -64,11 +58,9 @@ def _check(options: Compare) -> None:
     twice = [location for location, count in Counter(locations).items() if count > 1]
     if repeated := [str(path) for path, location in zip(options.runs, locations, strict=True) if location in twice]:
         raise InputError(f"{' and '.join(repeated)}: is given more than once")
-    if options.out.is_dir() or options.out.is_symlink():
-        kind = "symbolic link" if options.out.is_symlink() else "directory"
-        raise InputError(f"--out {options.out}: is a {kind}; name a file")
-    if options.out.exists() and not options.overwrite:
+    if options.out.is_file() and not options.overwrite:
         raise InputError(f"--out {options.out}: exists already; name another, or replace it with --overwrite")
+    check_output(options.out, ".html")
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

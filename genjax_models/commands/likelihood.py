@@ -17,7 +17,6 @@ prints these figures and writes them to likelihood.json in the run:
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -70,6 +69,7 @@ def estimate_likelihood(options: EstimateLikelihood) -> dict[str, float]:
 
     from genjax_models.estimators.importance_diagnostics import pareto_k_threshold
     from genjax_models.evaluation.estimates import estimate
+    from genjax_models.runs import directory
 
     weights, annealed, sandwich = _estimates(options)
     nll, bound = weights["negative_log_likelihood"], -annealed["lower_bound"]
@@ -90,7 +90,7 @@ def estimate_likelihood(options: EstimateLikelihood) -> dict[str, float]:
     if "pareto_k_hat" in weights:
         results["trusted"] = int(np.sum(weights["pareto_k_hat"] <= pareto_k_threshold(options.num_samples)))
     settings = {name: str(value) for name, value in dataclasses.asdict(options).items()}
-    (options.run / "likelihood.json").write_text(json.dumps({"options": settings, **results}, indent=2))
+    directory.write_json(options.run / "likelihood.json", {"options": settings, **results})
     return results
 
 

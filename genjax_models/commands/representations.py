@@ -10,7 +10,6 @@ probes are fitted on the training split: to posterior means, to the same number 
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -51,6 +50,7 @@ def representations(options: Representations) -> dict[str, dict[str, list[float]
     import genjax_models as gx
     from genjax_models.commands.encoders import load_encoder_run
     from genjax_models.data.records import Records
+    from genjax_models.runs import directory
 
     run = load_encoder_run(options.run, options.checkpoint)
     train, test = run.data.train, run.data.test
@@ -66,7 +66,7 @@ def representations(options: Representations) -> dict[str, dict[str, list[float]
         name: {probe: [score.value, score.standard_error] for probe, score in row.items()}
         for name, row in scores.items()
     }
-    (options.run / "representations.json").write_text(json.dumps(results, indent=2))
+    directory.write_json(options.run / "representations.json", results)
     return results
 
 

@@ -15,6 +15,7 @@ import tyro
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import seed_in_range, whole
+from genjax_models.runs.output_files import check_output, write_output
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,13 +40,15 @@ class Sample:
     def __post_init__(self):
         whole(1, n=self.n)
         seed_in_range(self.seed)
+        check_output(self.out, ".png")
 
 
 def draw_samples(options: Sample) -> Path:
     """Writes the PNG file, and returns its path.
 
     Raises:
-      InputError: no run is there, its examples are no images, or `label` is no class of the data.
+      InputError: no run is there, its examples are no images, `label` is no class of the data, or the file cannot be
+        written.
       MemoryError: `n` is too large.
     """
     import jax
@@ -64,8 +67,7 @@ def draw_samples(options: Sample) -> Path:
     with memory.with_advice(f"n is {options.n}: lower it"):
         images = block_until_ready(draw_all(run.players, jax.random.key(options.seed)))
     out = options.out or options.run / "figures" / f"sample_{options.seed}.png"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(plots.png(plots.image_grid(images, range=run.system.range)))
+    write_output(out, plots.png(plots.image_grid(images, range=run.system.range)))
     return out
 
 

@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import os
 import stat
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm.auto import tqdm
 
-from genjax_models.data import image, private_folder, records
+from genjax_models.data import image, private_folder, records, terminal
 from genjax_models.data.records import Records
 from genjax_models.errors import InputError
 from genjax_models.types import Shape
@@ -126,16 +127,20 @@ def _written(
 
 
 def in_parallel(function: Callable, items: Sequence, what: str) -> Generator:
-    """Yields the results in the order of `items`, with a progress bar.
+    """Yields the results in the order of `items`, with a progress bar, or in a log a line every half minute.
 
     It uses threads: Pillow and hashlib release the interpreter's lock, and processes would take time to start.
     """
     pool = ThreadPoolExecutor()
-    with tqdm(total=len(items), desc=f"{what} images", unit="image", dynamic_ncols=True, leave=False) as bar:
+    options = {"dynamic_ncols": True, "leave": False, "disable": not terminal.redraws(sys.stderr)}
+    due = terminal.Every(30)
+    with tqdm(total=len(items), desc=f"{what} images", unit="image", **options) as bar:
         try:
             for start in range(0, len(items), _AT_ONCE):  # so that few results wait in memory
                 for result in pool.map(function, items[start : start + _AT_ONCE]):
                     bar.update()
+                    if bar.disable and due():
+                        print(f"{what} images: {start:,} of {len(items):,}", file=sys.stderr)
                     yield result
         finally:
             pool.shutdown(cancel_futures=True)  # an error ends the other threads at once

@@ -83,7 +83,7 @@ def render_comparison(runs: Sequence[StoredRun]) -> str:
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
-        loader=jinja2.FunctionLoader(lambda name: (templates / name).read_text()),
+        loader=jinja2.FunctionLoader(lambda name: (templates / name).read_text("utf-8")),
     )
     groups = grouped(runs)
     kinds = dict.fromkeys(run.experiment.name for run in runs)

@@ -36,7 +36,7 @@ def report(trained: Trained) -> None:
     folder = trained.folder
     stored = [read_run(run.folder, run.experiment, f"{folder.name}/{run.name}") for run in trained.runs]
     path = folder / "report.html"
-    path.write_text(render_comparison(stored))
+    directory.write_text(path, render_comparison(stored))
     print("\n".join([*results_in_words(stored), f"report: {path}"]))
 
 
@@ -79,7 +79,7 @@ def report_run(run: Run, data: Prepared, fit: Fit, description: Sequence[tuple[s
         environment=environment,
     )
     path = folder / "report.html"
-    path.write_text(render_page(page))
+    directory.write_text(path, render_page(page))
     return "\n".join([*(f"- {sentence}" for sentence in sentences), *_in_words(metric, test, data), f"report: {path}"])
 
 

@@ -30,7 +30,7 @@ class Page(NamedTuple):
 
 def render_page(content: Page) -> str:
     """Returns the page as HTML, with its pictures inside; it loads nothing from elsewhere."""
-    source = (resources.files("genjax_models.reports") / "page.html.jinja").read_text()
+    source = (resources.files("genjax_models.reports") / "page.html.jinja").read_text("utf-8")
     page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(source)
     pictures = [{**picture._asdict(), "data": base64.b64encode(picture.png).decode()} for picture in content.pictures]
     values = {**content._asdict(), "pictures": pictures}

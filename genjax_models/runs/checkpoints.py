@@ -72,7 +72,8 @@ def save(folder: Path, state: TrainState, *, score: float | None, about: Mapping
         "leaves": _leaves(state),
         "files": {name: digest_of_file(partial / name) for name in _files(partial)},
     }
-    (partial / _MANIFEST).write_text(json.dumps({**manifest, "digest": _digest_of(manifest)}, indent=1))
+    content = json.dumps({**manifest, "digest": _digest_of(manifest)}, indent=1)
+    (partial / _MANIFEST).write_text(content, encoding="utf-8")
     for path in (partial, *partial.rglob("*")):
         sync(path)
     os.rename(partial, place)

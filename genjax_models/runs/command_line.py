@@ -66,7 +66,13 @@ class Options:
 
 @contextlib.contextmanager
 def exit_on_error() -> Iterator[None]:
-    """Turns an expected error into one line on standard error and an exit status; a warning is one line too."""
+    """Turns an expected error into one line on standard error and an exit status; a warning is one line too.
+
+    Characters that the terminal's encoding does not have are printed as escapes.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # no stream of text, or closed
+            stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
     format_before, warnings.formatwarning = warnings.formatwarning, _warning_line
     try:
         yield
@@ -82,12 +88,35 @@ def exit_on_error() -> Iterator[None]:
     except (NonFiniteError, ProcessError, OSError, MemoryError) as error:
         print(f"error: {one_line(str(error)) or 'out of memory'}", file=sys.stderr)
         sys.exit(1)
+    except UnicodeEncodeError as error:  # the name of a file
+        print(f"error: {error.object!a} cannot be written in {error.encoding}: set PYTHONUTF8=1", file=sys.stderr)
+        sys.exit(2)
+    except (RuntimeError, AssertionError) as error:
+        if (reason := _missing_device(error)) is None:
+            raise
+        print(f"error: {reason}", file=sys.stderr)
+        sys.exit(2)
     finally:
         warnings.formatwarning = format_before
 
 
 def _warning_line(message: Warning | str, *where: Any) -> str:
     return f"warning: {one_line(str(message))}\n"
+
+
+def _missing_device(error: Exception) -> str | None:
+    """Returns the message for an error of JAX that finds no device of the platform in JAX_PLATFORMS; else None."""
+    platforms = os.environ.get("JAX_PLATFORMS")
+    if not platforms or "jax" not in sys.modules:
+        return None
+    import jax
+
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as again:
+        reason = one_line(str(again)).partition(" (set JAX_PLATFORMS")[0] or "JAX has no such backend"
+        return f"JAX_PLATFORMS is {platforms!r}, and this machine has no such device ({reason}). Unset it, or use cpu"
+    return None
 
 
 def parse(

@@ -118,10 +118,10 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file, whole or not at all, and waits until it is on disk."""
+    """Writes a text file in UTF-8, whole or not at all, and waits until it is on disk."""
     partial = path.with_name(path.name + ".partial")
     partial.unlink(missing_ok=True)
-    with partial.open("x", encoding="utf-8") as file:
+    with partial.open("x", encoding="utf-8", errors="backslashreplace") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -301,7 +301,8 @@ def _git_revision() -> str | None:
             ["git", "describe", "--always", "--dirty", "--abbrev=12"],
             cwd=package,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=10,
         )
     except (OSError, subprocess.TimeoutExpired):

@@ -10,13 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from tqdm.auto import tqdm
 
 from genjax_models.data.dataset import Range
 from genjax_models.data.prepare import Prepared
 from genjax_models.errors import InputError, NonFiniteError, StoppedError
 from genjax_models.runs import processes
 from genjax_models.runs.configuration import Training, seed_in_range
+from genjax_models.runs.display import Bar, Lines, display_of
 from genjax_models.runs.evaluation import Evaluate, block_until_ready
 from genjax_models.runs.feed import Feed, feed_of, replicated
 from genjax_models.runs.history import Listeners, Log, Progress, Row, prefix, summary
@@ -62,8 +62,8 @@ def fit(
 ) -> Fit:
     """Trains for `training.steps` steps in compiled chunks of about two seconds.
 
-    Standard error shows a progress bar and, after each evaluation, the new symptoms of a game
-    (`evaluation.symptoms`). If `jax.distributed` has several processes, all call `fit` with equal arguments;
+    Standard error shows a progress bar, or in a log a line per evaluation, and after each evaluation the new symptoms
+    of a game (`evaluation.symptoms`). If `jax.distributed` has several processes, all call `fit` with equal arguments;
     only process 0 evaluates, calls the callbacks and has the history.
 
     Args:
@@ -151,8 +151,8 @@ def fit_members(
     position = members[0].start.position if members[0].start else None
     feed = feed_of(trainer, data, training, seed=members[0].seed, position=position, mesh=mesh)
     stream, hidden = BestEffortStream(sys.stderr), not processes.is_process_zero()
-    bar = tqdm(total=training.steps, desc="compiling", unit="step", dynamic_ncols=True, file=stream, disable=hidden)
-    with feed, bar:
+    display = display_of(training.steps, stream, hidden)
+    with feed, display:
         state = _initial_state(trainer, data.example, members, mesh)
         feed.place(state)
 
@@ -160,7 +160,7 @@ def fit_members(
             start, listeners = member.start, member.listeners
             return Log(member.name, training.log_every, start, listeners, stream, trainer.adversaries, feed.position)
 
-        loop = _Loop(state, training, feed, Logs(members, data.validation, state, log), bar)
+        loop = _Loop(state, training, feed, Logs(members, data.validation, state, log), display)
         loop.compile(evaluate=not members[0].start)
         while loop.step < training.steps:
             profiled = profile if loop.step > loop.first else None
@@ -176,8 +176,8 @@ def fit_members(
 class _Loop:
     """The state, the feed and the logs of all members between two chunks."""
 
-    def __init__(self, state: TrainState, training: Training, feed: Feed, logs: Logs, bar: tqdm):
-        self.state, self.training, self.feed, self.logs, self.bar = state, training, feed, logs, bar
+    def __init__(self, state: TrainState, training: Training, feed: Feed, logs: Logs, display: Bar | Lines):
+        self.state, self.training, self.feed, self.logs, self.display = state, training, feed, logs, display
         self.first = self.step = _step(state)
         self.seconds = {"compiling": 0.0, "running": 0.0, **({"waiting": 0.0} if feed.streams else {})}
         self._started = time.monotonic()
@@ -188,12 +188,11 @@ class _Loop:
         local = processes.to_local(self.state)
         rows = processes.on_process_zero(self.logs.validate, local)
         self.seconds["compiling"] = time.monotonic() - self._started
-        self.bar.set_description(f"compiled in {self.seconds['compiling']:.1f} s, training")
-        self.bar.reset()
-        self.bar.update(self.step)
+        self.display.compiled(self.seconds["compiling"], self.step)
         self._started = time.monotonic()
         if evaluate:
             processes.on_process_zero(self.logs.append, processes.to_local(self.state), rows)
+            self.display.evaluated(self.step, summary(self.logs.newest))
 
     def advance(self, profile: Callable[[], contextlib.AbstractContextManager] | None) -> Metrics | None:
         """Runs a chunk, and evaluates at the intervals. Returns the chunk's metrics if a step failed, else None."""
@@ -210,10 +209,10 @@ class _Loop:
         processes.on_process_zero(self.logs.add, metrics, finite, finite < count or last)
         if finite < count:
             return metrics
-        self.bar.update(count)
-        self.bar.set_postfix_str(summary(self.logs.newest))
+        self.display.advanced(count, summary(self.logs.newest))
         if last or self.step % self.training.evaluate_every == 0:
             processes.on_process_zero(self.logs.evaluate, processes.to_local(self.state))
+            self.display.evaluated(self.step, summary(self.logs.newest))
         return None
 
     def result(self) -> list[Fit]:

@@ -27,7 +27,7 @@ def locked(folder: Path) -> Iterator[Callable[[], None]]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     except OSError as error:
         raise InputError(f"{path}: cannot be opened ({error.strerror})") from error
-    with open(descriptor, "r+", errors="replace") as file:
+    with open(descriptor, "r+", encoding="utf-8", errors="replace") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

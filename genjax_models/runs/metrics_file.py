@@ -31,7 +31,7 @@ class MetricsFile:
     def append(self, row: Mapping[str, Any]) -> None:
         """Appends a row."""
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-        with open(descriptor, "w") as file:
+        with open(descriptor, "w", encoding="utf-8") as file:
             file.write(_line(row))
         self.count += 1
         self._hash.update(_line(row).encode())

@@ -36,7 +36,7 @@ def best_effort_output() -> Iterator[None]:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
-    with open(os.devnull, "w") as nothing:
+    with open(os.devnull, "w", encoding="utf-8") as nothing:
         streams = [stream or nothing for stream in (sys.stdout, sys.stderr)]
         output, errors = (cast(TextIO, BestEffortStream(stream)) for stream in streams)
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):

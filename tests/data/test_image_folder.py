@@ -752,9 +752,19 @@ def test_fault_49_images_are_decoded_in_threads_and_the_progress_is_shown(tmp_pa
         return decode(*arguments, **options)
 
     monkeypatch.setattr(image_cache.image, "decode", meeting)
+    monkeypatch.setattr(image_cache.terminal, "redraws", lambda stream: True)
     load_folder(folder_of(tmp_path / "a", numbered()))
     assert len(threads) == 2
     assert "decoding images" in capfd.readouterr().err
+
+
+def test_in_a_log_progress_is_lines_and_only_where_it_takes_long(tmp_path, monkeypatch, capfd):
+    load_folder(folder_of(tmp_path / "a", numbered()))
+    assert capfd.readouterr().err == ""
+    monkeypatch.setattr(image_cache.terminal, "Every", lambda seconds: lambda: True)
+    load_folder(folder_of(tmp_path / "a", numbered(X ^ 1)))
+    lines = capfd.readouterr().err.splitlines()
+    assert set(lines) == {f"{what} images: 0 of {N}" for what in ("reading", "decoding")}
 
 
 def test_warnings_of_pillow_are_no_errors_and_the_filters_stay(tmp_path):

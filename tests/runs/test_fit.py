@@ -1,5 +1,9 @@
 """`fit`: what it records and when, that chunks and clocks leave no trace in it, and how it stops."""
 
+import io
+import re
+import sys
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -276,6 +280,34 @@ def test_a_symptom_of_a_game_is_printed_once_during_training_and_not_again_when_
         assert symptoms() == lines
     fit(won_from(100), numbers, training)
     assert symptoms() == []
+
+
+class Terminal(io.StringIO):
+    """A stream that is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def test_a_log_has_a_line_per_evaluation_and_a_terminal_a_bar(numbers, monkeypatch):
+    training, trainer, kept = Training(25, BATCH, evaluate_every=10, log_every=5), sgd(quadratic()), {}
+    for stream in (io.StringIO(), Terminal()):
+        monkeypatch.setattr(sys, "stderr", stream)
+        fit(
+            trainer, numbers, training, on_evaluation=lambda progress, row: kept.update({row["step"]: copied(progress)})
+        )
+        if stream.isatty():
+            assert "\r" in stream.getvalue()
+            assert "25/25" in stream.getvalue()
+        else:
+            lines = stream.getvalue().splitlines()
+            assert "\r" not in stream.getvalue()
+            assert [line.split(":")[0].split(",")[0] for line in lines] == [f"step {n} of 25" for n in (0, 10, 20, 25)]
+            assert re.fullmatch(r"step 0 of 25, compiled in \d+\.\d s", lines[0])
+            assert re.fullmatch(r"step 10 of 25: train loss -?\d+\.\d\d, [\d,]+ steps per second", lines[1])
+    monkeypatch.setattr(sys, "stderr", resumed := io.StringIO())
+    fit(trainer, numbers, training, start=kept[20])
+    assert re.fullmatch(r"step 25 of 25: train loss .*, compiled in .* s, .* steps per second\n", resumed.getvalue())
 
 
 def copied(progress):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from experiments.studies.bilinear_game.measurement import BilinearGame, Comparison, measure, play
 from genjax_models.runs.command_line import exit_on_error, parse
+from genjax_models.runs.output_files import write_output
 
 
 def table(rows: Sequence[Comparison]) -> str:
@@ -22,8 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from experiments.studies.bilinear_game.picture import picture
         from genjax_models.figures import plots
 
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_bytes(plots.png(picture(options, orbits)))
+        write_output(options.out, plots.png(picture(options, orbits)))
         print(table(measure(options, orbits)))
         print(options.out)
     return 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from experiments.studies.bilinear_game.theory import circle, conserved, factors
 from genjax_models.errors import InputError
 from genjax_models.runs.configuration import positive, whole
+from genjax_models.runs.output_files import check_output
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +39,7 @@ class BilinearGame:
     """PNG file of the picture."""
 
     def __post_init__(self):
+        check_output(self.out, ".png")
         positive(eta=self.eta, gamma=self.gamma)
         whole(2 * _SETTLED, steps=self.steps)
         whole(1, refinement=self.refinement)

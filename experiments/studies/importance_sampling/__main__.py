@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from experiments.studies.importance_sampling.measurement import ImportanceSampling, Study, measure
 from genjax_models.runs.command_line import exit_on_error, parse
+from genjax_models.runs.output_files import write_output
 
 
 def table(study: Study) -> str:
@@ -43,8 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from genjax_models.figures import plots
 
         out = options.out or options.run / "figures" / "importance_sampling.png"
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_bytes(plots.png(picture(study)))
+        write_output(out, plots.png(picture(study)))
         print(table(study))
         print(out)
     return 0

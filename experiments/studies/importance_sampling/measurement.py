@@ -11,6 +11,7 @@ import tyro
 
 from genjax_models.errors import InputError
 from genjax_models.runs.configuration import seed_in_range, whole
+from genjax_models.runs.output_files import check_output
 
 if TYPE_CHECKING:
     import distrax
@@ -43,6 +44,7 @@ class ImportanceSampling:
     """PNG file of the picture. Default: figures/importance_sampling.png in the run."""
 
     def __post_init__(self):
+        check_output(self.out, ".png")
         whole(0, example=self.example)
         whole(1_000, draws=self.draws)
         whole(3, nodes=self.nodes)

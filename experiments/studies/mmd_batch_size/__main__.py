@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from experiments.studies.mmd_batch_size.options import MMDBatchSize
 from genjax_models.runs.command_line import exit_on_error, parse
+from genjax_models.runs.output_files import write_output
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,8 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from genjax_models.figures import plots
 
         measured = measure(options)
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_bytes(plots.png(picture(options, measured)))
+        write_output(options.out, plots.png(picture(options, measured)))
         print(table(options, measured))
         print(options.out)
     return 0

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from genjax_models.errors import InputError
 from genjax_models.runs.configuration import positive, seed_in_range, whole
+from genjax_models.runs.output_files import check_output
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +32,7 @@ class MMDBatchSize:
     """PNG file of the picture."""
 
     def __post_init__(self):
+        check_output(self.out, ".png")
         whole(2, batch_sizes=self.batch_sizes, repeats=self.repeats, seeds=self.seeds)
         whole(1, number_of_batch_sizes=len(self.batch_sizes), steps=self.steps)
         positive(bandwidth=self.bandwidth, scale=self.scale)

@@ -1,0 +1,48 @@
+"""Files that a command writes where the user says. Imports no jax, so that --help is quick."""
+
+import os
+from pathlib import Path
+
+from genjax_models.errors import InputError
+
+_BEGINNINGS = {".png": b"\x89PNG\r\n\x1a\n", ".html": b"<!doctype html>"}
+
+
+def check_output(path: Path | None, suffix: str, option: str = "--out") -> None:
+    """Refuses a path with another suffix than ".png" or ".html", or in the place of anything but such a file.
+
+    None, a default that is known later, is accepted.
+
+    Raises:
+      InputError: names the option and the path.
+    """
+    if path is None:
+        return
+    try:
+        if path.is_symlink():
+            raise InputError(f"{option} {path}: is a symbolic link; name the file itself")
+        if path.exists() and not path.is_file():
+            raise InputError(f"{option} {path}: is a {'directory' if path.is_dir() else 'device'}; name a file")
+        if path.suffix.lower() != suffix:
+            raise InputError(f"{option} must end in {suffix}, got {path}")
+        if path.exists() and path.stat().st_size:
+            with path.open("rb") as file:
+                if file.read(len(_BEGINNINGS[suffix])) != _BEGINNINGS[suffix]:
+                    raise InputError(f"{option} {path}: exists, and is not a {suffix[1:].upper()} file; name another")
+    except OSError as error:
+        raise InputError(f"{option} {path}: cannot be used ({error.strerror})") from error
+
+
+def write_output(path: Path, content: bytes, option: str = "--out") -> None:
+    """Writes a file, whole or not at all, and makes its folder.
+
+    Raises:
+      InputError: it cannot be written.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    except OSError as error:
+        raise InputError(f"{option} {path}: cannot be written ({error.strerror})") from error
