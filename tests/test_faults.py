@@ -87,6 +87,7 @@ FAULTS = {
     82: "a two-sample statistic that is no number",
     83: "an MMD at wide bandwidths or far from the origin",
     84: "near copies among far data, and one diverged sample",
+    85: "quadrature and posterior grids with uniform noise",
     87: "shares of exactly 0 or 1, and intervals that leave the possible range",
     90: "features of 1e20 or 1e-25",
 }
