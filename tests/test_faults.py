@@ -97,6 +97,7 @@ FAULTS = {
     82: "a two-sample statistic that is no number",
     83: "an MMD at wide bandwidths or far from the origin",
     84: "near copies among far data, and one diverged sample",
+    85: "quadrature and posterior grids with uniform noise",
     86: "an encoder that misses a mode of the posterior",
     87: "shares of exactly 0 or 1, and intervals that leave the possible range",
     88: "figures and gradients other than promised: pmapped's norm, critics of NaN, the root of an MMD, an SNR",

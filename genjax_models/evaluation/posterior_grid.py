@@ -8,7 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import logsumexp, softmax
 
-from genjax_models.evaluation.quadrature import check_grid, nodes_at, trapezoidal_rule
+from genjax_models.evaluation.quadrature import (
+    check_continuous,
+    check_grid,
+    check_positive,
+    nodes_at,
+    support,
+    trapezoidal_rule,
+)
 from genjax_models.models.generator import GeneratorModel
 from genjax_models.models.latent_variable import LatentVariableModel
 from genjax_models.types import Array, PRNGKey, Variables
@@ -67,7 +74,8 @@ class PosteriorGrid(NamedTuple):
       axes: coordinates of the nodes, `[nodes]` for each dimension of z.
       log_joint: log p(x, z) at the nodes, `[nodes]` or `[nodes, nodes]`, nats, in the order of the axes.
       log_likelihood: log p(x), in nats.
-      quadrature_error: distance from `log_likelihood` to the result with twice the spacing, in nats.
+      quadrature_error: distance from `log_likelihood` to the result with twice the spacing, in nats; infinite if
+        p(x, z) is zero at a node.
     """
 
     axes: tuple[np.ndarray, ...]
@@ -115,12 +123,13 @@ def posterior_grid(
       variables: variables of the model (of one player, not of all players).
       x: one example, `[*shape]`.
       nodes: nodes in each dimension, odd and at least 3. The generator sees `nodes` latents at once.
-      reach: end of the first grid in each dimension.
+      reach: end of the first grid in each dimension; a uniform prior has its support instead.
       drop: depth of the window, in nats; 20 leave out 2e-9 of a Gaussian posterior.
 
     Raises:
-      ValueError: the prior has another dimension, `nodes` is not an odd integer of at least 3, `reach` or `drop` is not
-        positive, or the largest p(x, z) is zero, infinite or not a number.
+      ValueError: the prior has another dimension, or is zero on the grid without being uniform; the likelihood is
+        uniform noise; `nodes` is not an odd integer of at least 3, `reach` or `drop` is not positive, or the largest
+        p(x, z) is zero, infinite or not a number.
     """
     prior = model.prior(variables)
     check_grid(prior, nodes, reach)
@@ -129,12 +138,18 @@ def posterior_grid(
 
     @jax.jit
     def joint(z: Array) -> Array:
-        return jax.lax.map(lambda z: prior.log_prob(z) + model.likelihood(variables, z).log_prob(x), z)
+        def of_row(z: Array) -> Array:
+            likelihood = model.likelihood(variables, z)
+            check_continuous(likelihood)
+            return prior.log_prob(z) + likelihood.log_prob(x)
 
-    (latent,) = prior.event_shape
-    window, axes, log_joint, highest = [(-reach, reach)] * latent, (), np.zeros(()), 0.0
+        return jax.lax.map(of_row, z)
+
+    window = [(float(low), float(high)) for low, high in support(prior, reach)]
+    axes, log_joint, highest = (), np.zeros(()), 0.0
     for _ in range(3):
         axes = tuple(np.linspace(low, high, nodes, dtype=np.float32) for low, high in window)
+        check_positive(prior, axes)
         log_joint = np.asarray(joint(nodes_at(axes)), np.float64)
         highest = log_joint.max()
         if not np.isfinite(highest):

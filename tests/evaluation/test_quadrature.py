@@ -1,5 +1,6 @@
 """Quadrature over z against exact likelihoods; its convergence, and its own error estimate."""
 
+import distrax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +9,7 @@ from scipy import integrate, stats
 
 import genjax_models as gx
 from genjax_models.estimators.distributions import diagonal_normal
+from genjax_models.evaluation.posterior_grid import posterior_grid
 from genjax_models.evaluation.quadrature import quadrature_log_likelihood
 from genjax_models.models.generator import GeneratorModel
 from genjax_models.types import Batch
@@ -125,3 +127,57 @@ def test_it_takes_a_model_with_an_encoder_and_agrees_with_many_samples():
 def test_wrong_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         quadrature_log_likelihood(**{"model": CURVE, "variables": {}, "x": POINTS, "nodes": 5, **arguments})
+
+
+def with_uniform_prior(low, high):
+    return lambda variables: distrax.Independent(distrax.Uniform(jnp.asarray(low), jnp.asarray(high)), 1)
+
+
+def exact_with_uniform_prior(x, low, high):
+    """log p(x) of x_i | z_i ~ N(1.5 z_i - 0.25, 0.5), z_i ~ U(low_i, high_i)."""
+    of = lambda z: stats.norm.cdf((1.5 * z - 0.25 - x) / 0.5**0.5)
+    return np.log((of(np.array(high)) - of(np.array(low))) / 1.5 / (np.array(high) - low)).sum(axis=-1)
+
+
+LINES = model_of(2, lambda z: 1.5 * z - 0.25, lambda z: 0.5**0.5)
+SUPPORTS = [([-1.0], [1.0]), ([-(3**0.5)], [3**0.5]), ([-10.0], [10.0]), ([0.3], [0.7]), ([-1.0, 0.0], [1.0, 20.0])]
+
+
+@pytest.mark.parametrize(("low", "high"), SUPPORTS)
+def test_fault_85_a_uniform_prior_is_integrated_over_its_support(low, high):
+    """On [-8, 8] log p(x) was wrong by up to 1 nat, above the error that it claims."""
+    model = (LINE if len(low) == 1 else LINES)._replace(prior=with_uniform_prior(low, high))
+    x = np.float32([[1.7], [0.1], [-1.0]])[:, [0] * len(low)]
+    expected = exact_with_uniform_prior(x, low, high)
+    for traced in (False, True):
+        of = lambda x: quadrature_log_likelihood(model, {}, x, nodes=101, reach=2.0)
+        quadrature = (jax.jit(of) if traced else of)(x)
+        error = np.abs(quadrature["log_likelihood"] - expected)
+        assert np.all(error <= quadrature["quadrature_error"] + 1e-5)
+        assert np.all(error < 0.03)
+    grid = posterior_grid(model, {}, x[1], nodes=101)
+    error = abs(grid.log_likelihood - expected[1])
+    assert error <= grid.quadrature_error + 1e-5
+    assert error < 0.01
+
+
+def uniform_noise(variables, z):
+    return distrax.Independent(distrax.Uniform(z - 0.5, z + 0.5), 1)
+
+
+def test_fault_85_other_jumps_are_refused_or_have_no_claim():
+    x = jnp.array([[1.7]])
+    below_zero = distrax.Independent(distrax.Gamma(jnp.ones(1), jnp.ones(1)), 1)
+    for change, message in (
+        ({"likelihood": uniform_noise}, "a likelihood that is continuous in z, got uniform noise"),
+        ({"prior": lambda variables: below_zero}, "a prior that is positive on the grid, or uniform, got Independent"),
+    ):
+        model = LINE._replace(**change)
+        of = lambda x, model=model: quadrature_log_likelihood(model, {}, x, nodes=51)
+        for refused in (of, jax.jit(of), lambda x, model=model: posterior_grid(model, {}, x[0], nodes=51)):
+            with pytest.raises(ValueError, match=message) as error:
+                refused(x)
+            assert "\n" not in str(error.value)
+    unknown = LINE._replace(prior=lambda edge: distrax.Independent(distrax.Gamma(edge, jnp.ones(1)), 1))
+    traced = jax.jit(lambda edge: quadrature_log_likelihood(unknown, edge, x, nodes=51))(jnp.ones(1))
+    assert np.isinf(traced["quadrature_error"]).all()
