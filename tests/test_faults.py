@@ -84,6 +84,7 @@ FAULTS = {
     71: "a folder of splits by another name",
     73: "bool files, rounding beyond the range, other types, other files and other keys",
     78: "images of more than 8 bits per channel, and of fewer",
+    81: "float64 and the other settings of jax",
     86: "an encoder that misses a mode of the posterior",
     88: "figures and gradients other than promised: pmapped's norm, critics of NaN, the root of an MMD, an SNR",
 }

@@ -152,8 +152,8 @@ def squared_distances(x: Array, y: Array) -> Array:
     """
     x, y = _features(x, y)
     centre = jax.lax.stop_gradient((jnp.sum(x, axis=0) / len(x) + jnp.sum(y, axis=0) / len(y)) / 2)
-    x, y = x - centre, y - centre  # distances do not depend on the centre, so it needs no gradient
-    squares = jnp.sum(x**2, axis=1)[:, None] + jnp.sum(y**2, axis=1)
+    x, y = x - centre[None], y - centre[None]  # distances do not depend on the centre, so it needs no gradient
+    squares = jnp.sum(x**2, axis=1)[:, None] + jnp.sum(y**2, axis=1)[None]
     return jnp.maximum(squares - 2 * jnp.matmul(x, y.T, precision=PRECISION), 0)
 
 
