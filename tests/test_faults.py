@@ -94,6 +94,7 @@ FAULTS = {
     78: "images of more than 8 bits per channel, and of fewer",
     79: "dropout and batch statistics in an encoder or a generator",
     80: "arrays of an ambiguous kind",
+    81: "float64 and the other settings of jax",
     82: "a two-sample statistic that is no number",
     83: "an MMD at wide bandwidths or far from the origin",
     84: "near copies among far data, and one diverged sample",

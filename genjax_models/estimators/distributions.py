@@ -20,6 +20,12 @@ _LOG_2_PI = 1.8378770664093453
 _MAX_WRITTEN_OUT = 4  # numbers of a vector whose density is written out as a sum
 
 
+def same_rank(*arrays: Array) -> list[Array]:
+    """Returns the arrays with leading axes of one, so that all have one rank (see `jax_numpy_rank_promotion`)."""
+    rank = max(map(jnp.ndim, arrays))
+    return [jnp.reshape(a, (1,) * (rank - jnp.ndim(a)) + jnp.shape(a)) for a in arrays]
+
+
 class Vector(distrax.Independent):
     """Vectors of independent numbers, `[..., d]`.
 
@@ -35,8 +41,11 @@ class Vector(distrax.Independent):
         """Returns the log-density of `value` `[..., d]`, `[...]` in nats."""
         check_floating("value", value)
         each, size = self.distribution, self.event_shape[0]
+        if isinstance(each, distrax.Normal):
+            loc, scale, value = same_rank(each.loc, each.scale, value)
+            each = distrax.Normal(loc, scale)
         if size > _MAX_WRITTEN_OUT or not isinstance(each, distrax.Normal):
-            return super().log_prob(value)
+            return jnp.sum(each.log_prob(value), axis=-1)
         chex.assert_axis_dimension(value, -1, size)
         return sum(distrax.Normal(each.loc[..., i], each.scale[..., i]).log_prob(value[..., i]) for i in range(size))
 
@@ -78,14 +87,16 @@ class Shaped(distrax.Distribution):
           ValueError: `value` is not floating point; on the host, a value is not finite or not in the support.
         """
         check_prepared("value", value, self.support)
-        return self.vectors.log_prob(as_vectors(value, self.shape))
+        with jax.numpy_rank_promotion("allow"):  # likelihoods promote ranks, those of distrax too
+            return self.vectors.log_prob(as_vectors(value, self.shape))
 
     def mean(self) -> Array:
         """Returns the mean, `[..., *shape]`."""
         return self._shaped(self.vectors.mean())
 
     def _sample_n(self, key: PRNGKey, n: int) -> Array:
-        return self._shaped(self.vectors._sample_n(key, n))
+        with jax.numpy_rank_promotion("allow"):
+            return self._shaped(self.vectors._sample_n(key, n))
 
     def _shaped(self, vectors: Array) -> Array:
         return vectors.reshape(*vectors.shape[:-1], *self.shape)
@@ -127,7 +138,8 @@ class FullCovarianceNormal(distrax.Distribution):
         """Returns the log-density of `value` `[..., d]`, `[...]` in nats."""
         check_floating("value", value)
         chex.assert_axis_dimension(value, -1, self.mean_.shape[-1])
-        centred = jnp.broadcast_arrays(value - self.mean_, self.mean_)[0]
+        value, mean = same_rank(value, self.mean_)
+        centred = jnp.broadcast_arrays(value - mean, mean)[0]
         *lead, size = centred.shape
         factor_lead = lead[len(lead) - (self.mean_.ndim - 1) :]
         # One solve takes all values of a factor as columns: one solve per value takes many times as long.
@@ -135,7 +147,8 @@ class FullCovarianceNormal(distrax.Distribution):
         factor = jnp.broadcast_to(self.factor, (*factor_lead, size, size))
         eps = jax.scipy.linalg.solve_triangular(factor, columns, lower=True)
         square = jnp.moveaxis(jnp.sum(eps**2, axis=-2), -1, 0).reshape(lead)
-        return -0.5 * (square + size * _LOG_2_PI) - self._log_determinant()
+        square, log_determinant = same_rank(square, self._log_determinant())
+        return -0.5 * (square + size * _LOG_2_PI) - log_determinant
 
     def entropy(self) -> Array:
         """Returns the entropy, `[...]` in nats."""
@@ -146,7 +159,7 @@ class FullCovarianceNormal(distrax.Distribution):
 
     def _sample_n(self, key: PRNGKey, n: int) -> Array:
         eps = jax.random.normal(key, (n, *self.mean_.shape), self.mean_.dtype)
-        return self.mean_ + jnp.einsum("...ij,...j->...i", self.factor, eps)
+        return self.mean_[None] + jnp.einsum("...ij,...j->...i", self.factor, eps)
 
 
 @tfp.distributions.RegisterKL(FullCovarianceNormal, distrax.Independent)
@@ -156,7 +169,7 @@ def _kl_full_covariance_to_diagonal(q: FullCovarianceNormal, p: distrax.Independ
         raise NotImplementedError(f"no closed KL from a full-covariance Gaussian to {p.distribution.name}")
     if p.event_shape != q.event_shape:
         raise ValueError(f"a KL needs q and p of the same event shape, got {q.event_shape} and {p.event_shape}")
-    mean, scale = p.distribution.loc, p.distribution.scale
+    mean, scale, _ = same_rank(p.distribution.loc, p.distribution.scale, q.mean_)
     second_moment = jnp.sum(q.factor**2, axis=-1) + (q.mean_ - mean) ** 2
     return jnp.sum(jnp.log(scale) + 0.5 * second_moment / scale**2 - 0.5, axis=-1) - q._log_determinant()
 
@@ -280,7 +293,8 @@ class DiscretisedLogistic(distrax.Distribution):
         return jnp.where(value < half, log_below, jnp.where(value > 1 - half, log_above, log_inside))
 
     def _sample_n(self, key: PRNGKey, n: int) -> Array:
-        x = self.mean_ + self.scale * jax.random.logistic(key, (n, *self.mean_.shape), self.mean_.dtype)
+        noise = jax.random.logistic(key, (n, *self.mean_.shape), self.mean_.dtype)
+        x = self.mean_[None] + self.scale[None] * noise
         return jnp.clip(jnp.round(255 * x), 0, 255) / 255
 
 

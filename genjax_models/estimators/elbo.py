@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple, get_args
 
 import chex
 import distrax
+import jax
 import jax.numpy as jnp
 
 from genjax_models.estimators.checks import ONE_ROW_EACH, check_num_samples
@@ -114,7 +115,8 @@ def _closed_form(posterior: distrax.Distribution, name: str, arguments: tuple, f
     cause = None
     if hasattr(posterior, name):
         try:
-            return getattr(posterior, name)(*arguments)
+            with jax.numpy_rank_promotion("allow"):  # distrax promotes ranks
+                return getattr(posterior, name)(*arguments)
         except NotImplementedError as error:
             cause = error
     expression, fallback = _CLOSED[form]

@@ -182,8 +182,8 @@ def squared_distances(x: Array, y: Array) -> Array:
 def squared_distances_about(centre: Array, x: Array, y: Array) -> Array:
     """Returns `squared_distances` of flat points less the flat `centre` `[d]`: the error is 1e-7 of |x - centre|^2."""
     centre = jax.lax.stop_gradient(centre)  # distances do not depend on the centre, so it needs no gradient
-    x, y = x - centre, y - centre
-    squares = jnp.sum(x**2, axis=1)[:, None] + jnp.sum(y**2, axis=1)
+    x, y = x - centre[None], y - centre[None]
+    squares = jnp.sum(x**2, axis=1)[:, None] + jnp.sum(y**2, axis=1)[None]
     return jnp.maximum(squares - 2 * jnp.matmul(x, y.T, precision=PRECISION), 0)
 
 

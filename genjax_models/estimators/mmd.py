@@ -114,7 +114,7 @@ def witness_function(points: Array, x: Array, y: Array, kernel: Kernel, *, block
     check_points(points, x)
     _, t = features_of(kernel, points)
     x, y, kernel, block_size = _prepared(x, y, kernel, block_size, at_least=1)
-    kernel = less_constant(kernel, x, y)
+    kernel, t = less_constant(kernel, x, y), t.astype(jnp.result_type(t, x))
     return row_sums(kernel, t, x, block_size) / len(x) - row_sums(kernel, t, y, block_size) / len(y)
 
 
@@ -133,4 +133,5 @@ def _prepared(
     check_size("block_size", block_size)
     check_points(x, y, at_least=at_least)
     kernel, x, y = features_of(kernel, x, y)
-    return x, y, kernel, block_size
+    dtype = jnp.result_type(x, y)
+    return x.astype(dtype), y.astype(dtype), kernel, block_size

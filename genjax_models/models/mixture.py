@@ -64,17 +64,17 @@ def gaussian_mixture(
 
     def init(key: PRNGKey, batch: Batch) -> Variables:
         if start is None:
-            mean = scale * jax.random.normal(key, (num_components, size))
+            mean = scale * jax.random.normal(key, (num_components, size), jnp.float32)
         else:
             mean = jnp.asarray(start, jnp.float32).reshape(num_components, size)
         raw = math.log(math.expm1(scale - smallest_scale))  # softplus(raw) + smallest_scale = scale
-        raw_factor = jnp.tile(raw * jnp.eye(size), (num_components, 1, 1))
-        return {"params": {"logits": jnp.zeros(num_components), "mean": mean, "raw_factor": raw_factor}}
+        raw_factor = jnp.tile(raw * jnp.eye(size, dtype=jnp.float32), (num_components, 1, 1))
+        return {"params": {"logits": jnp.zeros(num_components, jnp.float32), "mean": mean, "raw_factor": raw_factor}}
 
     def distribution(variables: Variables) -> distrax.Distribution:
         p = variables["params"]
         diagonal = jax.nn.softplus(p["raw_factor"]) + smallest_scale
-        factor = jnp.where(jnp.eye(size, dtype=bool), diagonal, p["raw_factor"])  # the upper part is ignored
+        factor = jnp.where(jnp.eye(size, dtype=bool)[None], diagonal, p["raw_factor"])  # the upper part is ignored
         components = FullCovarianceNormal(p["mean"], factor)
         return Shaped(distrax.MixtureSameFamily(distrax.Categorical(p["logits"]), components), shape)
 

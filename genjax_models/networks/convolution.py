@@ -125,12 +125,17 @@ class TransposedConvolution(nn.Module):
 
 
 def _layer(module: Convolution | TransposedConvolution, apply: Callable[..., Array], x: Array) -> Array:
-    kernel = module.param("kernel", module.kernel_init, (*module.kernel_size, x.shape[-1], module.features))
+    shape = *module.kernel_size, x.shape[-1], module.features
+    kernel = module.param("kernel", module.kernel_init, shape, jnp.float32)
     y = apply(x, kernel, strides=module.strides, padding=module.padding)
-    return y + module.param("bias", nn.initializers.zeros, (module.features,)) if module.use_bias else y
+    if not module.use_bias:
+        return y
+    return y + module.param("bias", nn.initializers.zeros, (module.features,), jnp.float32)[None, None, None]
 
 
 def _convolve(x: Array, kernel: Array, axes: Sequence[_Axis]) -> Array:
+    dtype = jnp.result_type(x, kernel)
+    x, kernel = x.astype(dtype), kernel.astype(dtype)
     if min(axis.last_position(*sizes) for axis, *sizes in zip(axes, x.shape[1:3], kernel.shape[:2], strict=True)) < 0:
         raise ValueError(f"a kernel of {kernel.shape[:2]} does not fit into images of {x.shape[1:3]}, {axes}")
     canonical, native = (partial(form, axes=tuple(axes)) for form in (_canonical, _native))

@@ -50,7 +50,7 @@ def emit(module: nn.Module, emits: Emits, lead: Shape, compute: Callable[[str, S
         if output.of_input:
             outputs[name] = compute(name, output.shape)
         else:
-            constant = module.param(name, nn.initializers.zeros, output.shape)
+            constant = module.param(name, nn.initializers.zeros, output.shape, jnp.float32)
             outputs[name] = jnp.broadcast_to(constant, (*lead, *output.shape))
     return outputs if isinstance(emits, Mapping) else outputs[_ONLY]
 

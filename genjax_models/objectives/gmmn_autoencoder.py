@@ -93,7 +93,7 @@ def _only(active: Callable[[Array], Array], loss: Loss) -> Loss:
             return value, _without_params({**variables, **(aux.variables or {})})
 
         def resting():
-            return jnp.zeros(()), _without_params(variables)
+            return jnp.zeros((), jax.eval_shape(learning)[0].dtype), _without_params(variables)
 
         value, moved = jax.lax.cond(active(step), learning, resting)
         return value, Aux(variables=moved)

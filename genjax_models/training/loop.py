@@ -120,11 +120,13 @@ def batch_rows(
     first, last = step // per_epoch, (step + (num_steps if used is None else used) - 1) // per_epoch
     epochs = first + jnp.arange((num_steps - 1) // per_epoch + 2)  # all that these steps can reach
 
+    rows = jnp.arange(size, dtype=jnp.int32)
+
     def order(epoch):
-        return jax.random.permutation(fold_in(fold_in(key, _APART), epoch), size)
+        return jax.random.permutation(fold_in(fold_in(key, _APART), epoch), rows)
 
     # Sorting a large data set takes as long as many steps, so epochs after the last one are not permuted.
-    orders = jax.lax.map(lambda epoch: jax.lax.cond(epoch <= last, order, lambda _: jnp.arange(size), epoch), epochs)
+    orders = jax.lax.map(lambda epoch: jax.lax.cond(epoch <= last, order, lambda _: rows, epoch), epochs)
     batches = orders[:, : per_epoch * batch_size].reshape(len(epochs) * per_epoch, batch_size)
     return batches[steps - first * per_epoch]
 
@@ -163,7 +165,9 @@ def _while_finite(step: Callable, start: TrainState, num_steps: Array | int, chu
         metrics = jax.tree.map(lambda new, old: jnp.where(first, new, old), metrics, earlier)
         guards = jnp.array([jnp.isfinite(m) for name, m in metrics.items() if _guards(name)])
         finite = jnp.all(guards.reshape(len(guards), chunk, -1), axis=(0, 2))
-        healthy = jnp.min(jnp.where(finite, count, jnp.arange(chunk)))  # steps before the first bad loss
+        healthy = jnp.min(
+            jnp.where(finite, count, jnp.arange(chunk, dtype=jnp.int32))
+        )  # steps before the first bad loss
         # Only the variables of a step may fail: then suspect the step before the first loss that is not finite.
         sound = (healthy >= count) & _finite(state.variables)
         return jnp.where(sound, count, jnp.minimum(healthy, count - 1)), sound | (count == 0), state, metrics

@@ -128,9 +128,11 @@ def _move(
 
         (loss_value, aux), gradient = jax.value_and_grad(value, has_aux=True)(params)
         gradient = gradient if over_devices is None else over_devices(gradient)
-        change, opt_state = optimizer.update(gradient, opt_state, params)
+        change, new_state = optimizer.update(gradient, opt_state, params)
+        opt_state = _at_precision_of(opt_state, new_state)
         moved = _keep_params(variables, aux.variables or {})
         moved[player] = _with_params(moved[player], optax.apply_updates(params, change))
+        moved = _at_precision_of(variables, moved)
         norm = {"gradient_norm": optax.tree.norm(gradient)} if with_norm and "params" in own else {}
         return (moved, opt_state), {**aux.metrics, "loss": loss_value, **norm}
 
@@ -161,6 +163,18 @@ def _keep_params(before: Players, after: Players) -> dict[str, Variables]:
         for player, variables in after.items()
     }
     return {**before, **{player: {**before[player], **collections} for player, collections in moved.items()}}
+
+
+def _at_precision_of(before: Any, after: Any) -> Any:
+    """Returns `after`, with floats of the precision that they had: float64 data or noise must not widen the state."""
+
+    def keep(old: Any, new: Any) -> Any:
+        floats = jnp.issubdtype(old.dtype, jnp.inexact) and jnp.issubdtype(new.dtype, jnp.inexact)
+        return new.astype(old.dtype) if floats and new.dtype != old.dtype else new
+
+    if jax.tree.structure(before) != jax.tree.structure(after):
+        return after  # the scan names the difference
+    return jax.tree.map(keep, before, after)
 
 
 def _average(average: Variables, variables: Variables, decay: float, steps: Array) -> Variables:

@@ -251,7 +251,7 @@ def test_fault_87_trials_have_a_share_and_other_numbers_have_none():
     assert estimate(np.array([True, True, True, False]))[:2] == pytest.approx((0.75, np.sqrt(0.75 * 0.25 / 4)))
     assert estimate(np.zeros(50)).standard_error == 0  # a KL of 0 is 0
     assert mode_coverage(np.zeros((50, 2), np.float32), np.zeros((1, 2)), 1.0)["high_quality"].dtype == bool
-    assert class_accuracy(np.zeros((3, 2)), np.zeros(3, int)).dtype == bool
+    assert class_accuracy(np.log(np.full((3, 2), 0.5)), np.zeros(3, int)).dtype == bool
 
 
 def test_fault_87_scores_and_distances_stay_within_their_range():

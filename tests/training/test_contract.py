@@ -313,6 +313,50 @@ def test_fault_51_two_and_four_devices_are_one(name):
             assert apart <= 1e-6 * optax.tree.norm(one)
 
 
+SETTINGS = {"jax_enable_x64": True, "jax_numpy_rank_promotion": "raise", "jax_debug_nans": True}
+QUICK = ("mixture", "info vae", "gmmn on codes", "classifier", "vae, dropout and batch statistics, an average")
+
+
+@pytest.fixture
+def setting(request):
+    before = getattr(jax.config, request.param)
+    jax.config.update(request.param, SETTINGS[request.param])
+    yield request.param
+    jax.config.update(request.param, before)
+
+
+def loop_of(name):
+    train, data = train_of(name), data_for(name, 24)
+    return train, gx.loop_over_data(train, batch_size=12, chunk=2), data
+
+
+@pytest.mark.parametrize("setting", ["jax_enable_x64", "jax_numpy_rank_promotion"], indirect=True)
+@pytest.mark.parametrize("name", QUICK)
+def test_fault_81_a_loop_is_traced_under_a_setting_of_jax(name, setting):
+    train, run, data = loop_of(name)
+    state = jax.eval_shape(train.init, KEY, data)
+    ended, _ = jax.eval_shape(lambda state, data: run(state, data, jnp.int32(2)), state, data)
+    assert jax.tree.map(lambda a: a.dtype, ended) == jax.tree.map(lambda a: a.dtype, state)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize("setting", SETTINGS, indirect=True)
+@pytest.mark.parametrize("name", TABLE)
+def test_fault_81_all_train_under_all_settings_of_jax(name, setting, dtype):
+    if dtype == jnp.float64 and setting != "jax_enable_x64":
+        pytest.skip("there is no float64 without x64")
+    train, run, data = loop_of(name)
+    data = data._replace(x=data.x.astype(dtype))
+    ended, metrics = run(train.init(KEY, data), data, 2)
+    chex.assert_tree_all_finite((ended.variables, metrics))
+    assert {str(a.dtype) for a in jax.tree.leaves(ended.variables)} <= {"float32"}
+    if name != "classifier":
+        chex.assert_tree_all_finite(
+            TABLE[name].objective().sample(ended.variables, KEY, 5, label=jnp.arange(5) % CLASSES)
+        )
+
+
 # Probabilistic PCA: eight points in three dimensions, one latent. The maximum of the mean bound is that of the mean
 # log-likelihood, known from the eigenvalues of the data's covariance.
 POINTS = jnp.array([

@@ -29,7 +29,7 @@ from genjax_models.estimators.distributions import diagonal_normal
 from genjax_models.evaluation import annealed, bounds, examples, gaps, information, latents, likelihood, reconstruction
 from genjax_models.types import Batch
 from tests.draws import draws, repeats
-from tests.training.test_contract import KEY, SHAPE, TABLE, Learned, data_for, two_layers
+from tests.training.test_contract import KEY, SHAPE, TABLE, VARIATIONS, Learned, data_for, two_layers
 
 # Objectives
 
@@ -81,7 +81,9 @@ REPEATED = {
 }
 
 
-@pytest.mark.parametrize("name", [*TABLE, *MORE])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in VARIATIONS else ()) for name in (*TABLE, *MORE)]
+)
 def test_fault_25_no_key_is_drawn_from_twice_in_training(name):
     """Over the initialisation and two steps."""
     objective, options = (TABLE[name].objective(), TABLE[name].options) if name in TABLE else (MORE[name](), {})
