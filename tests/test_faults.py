@@ -94,9 +94,14 @@ FAULTS = {
     78: "images of more than 8 bits per channel, and of fewer",
     79: "dropout and batch statistics in an encoder or a generator",
     80: "arrays of an ambiguous kind",
+    82: "a two-sample statistic that is no number",
+    83: "an MMD at wide bandwidths or far from the origin",
+    84: "near copies among far data, and one diverged sample",
     86: "an encoder that misses a mode of the posterior",
+    87: "shares of exactly 0 or 1, and intervals that leave the possible range",
     88: "figures and gradients other than promised: pmapped's norm, critics of NaN, the root of an MMD, an SNR",
     89: "numbers that int32, float32 or the memory cannot hold",
+    90: "features of 1e20 or 1e-25",
     91: "platforms, locales, outputs and arguments of the wrong kind",
 }
 WAITS: dict[int, str] = {}  # faults of what is not here yet, with the reason

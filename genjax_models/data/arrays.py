@@ -80,6 +80,8 @@ def _array(name: str, field: str, value: Any) -> np.ndarray:
         array = np.asarray(value)
     except Exception as error:  # nested lists of several lengths, or a traced array
         raise InputError(f"{name}: {field} must be an array, or lists of equal lengths ({error})") from error
+    if np.ma.is_masked(value):
+        raise InputError(f"{name}: {field} has masked values, which would become data. Fill them, or remove their rows")
     if array.dtype == object:
         raise InputError(f"{name}: {field} must be numbers, got {type(value).__name__} of objects")
     return array

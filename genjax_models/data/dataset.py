@@ -121,20 +121,36 @@ def from_splits(
     refuse_scales(name, {split: part.x for split, part in splits.items()})
     range = range_of(name, train.x, range)
     _check_held_by_all(name, splits)
-    checked, kinds = {}, {}
-    for split, part in splits.items():
-        where = f"{name}, {split} split"
-        kinds[split] = kind_of(
-            where,
-            part.x if isinstance(part.x, Records) else np.asarray(part.x),
-            kind,
-            has_length=part.length is not None,
-        )
-        checked[split] = check(where, part, range, kinds[split])
+    kind = kind_of(f"{name}, train split", train.x, kind, has_length=train.length is not None)
+    checked = {split: check(f"{name}, {split} split", part, range, kind) for split, part in splits.items()}
     provenance += rounding_note({split: part.x for split, part in splits.items()}, range)
-    labelled = {split: part.label for split, part in checked.items() if part.label is not None}
     if class_names is not None:
         class_names, num_classes = checked_names(name, class_names, num_classes)
+    checked, num_classes, unused = _with_classes(name, checked, num_classes)
+    provenance += unused
+    shapes = {split: part.x.shape[1:] for split, part in checked.items()}
+    if len(set(shapes.values())) > 1:
+        raise InputError(f"{name}: the splits must have examples of one shape, got {shapes}")
+    if range == (0, 255) and checked["train"].x.max() <= 1:
+        raise InputError(
+            f"{name}: uint8 values in [0, {checked['train'].x.max()}], but the declared range is (0, 255)."
+            " For binary values use range=(0, 1) (--data-range 0 1), or x.astype(bool)"
+        )
+    xs = {split: part.x for split, part in checked.items()}
+    if overlap == "report":
+        provenance += overlap_note(xs)
+    else:
+        refuse_overlap(name, xs, advice=", or pass overlap='report' to from_splits")
+    return Dataset(
+        name, **checked, range=range, num_classes=num_classes, provenance=provenance, kind=kind, class_names=class_names
+    )
+
+
+def _with_classes(
+    name: str, splits: dict[str, Split], num_classes: int | None
+) -> tuple[dict[str, Split], int | None, str]:
+    """Returns the splits with labels that are classes, int32; the number of classes; and a note on unused ones."""
+    labelled = {split: part.label for split, part in splits.items() if part.label is not None}
     counted = num_classes is None and "train" in labelled
     if counted:
         num_classes = count_classes(f"{name}, train split", labelled["train"])
@@ -144,32 +160,11 @@ def from_splits(
             check_classes(f"{name}, {split} split", label, num_classes)
     if labelled and len(labelled) < len(splits):
         raise InputError(f"{name}: only the {' and '.join(labelled)} split has labels; all must have them, or none")
-    shapes = {split: checked[split].x.shape[1:] for split in checked}
-    if len(set(shapes.values())) > 1:
-        raise InputError(f"{name}: the splits must have examples of one shape, got {shapes}")
-    if range == (0, 255) and checked["train"].x.max() <= 1:
-        raise InputError(
-            f"{name}: uint8 values in [0, {checked['train'].x.max()}], but the declared range is (0, 255)."
-            " For binary values use range=(0, 1) (--data-range 0 1), or x.astype(bool)"
-        )
-    for split, label in labelled.items():
-        checked[split] = checked[split]._replace(label=label.astype(np.int32))
+    note = ""
     if num_classes is not None and "train" in labelled:
-        provenance += _unused_classes(name, labelled["train"], num_classes, warn=counted)
-    xs = {split: checked[split].x for split in splits}
-    if overlap == "report":
-        provenance += overlap_note(xs)
-    else:
-        refuse_overlap(name, xs, advice=", or pass overlap='report' to from_splits")
-    return Dataset(
-        name,
-        **checked,
-        range=range,
-        num_classes=num_classes,
-        provenance=provenance,
-        kind=kinds["train"],
-        class_names=class_names,
-    )
+        note = _unused_classes(name, labelled["train"], num_classes, warn=counted)
+    small = {split: splits[split]._replace(label=label.astype(np.int32)) for split, label in labelled.items()}
+    return splits | small, num_classes, note
 
 
 def _unused_classes(name: str, label: np.ndarray, num_classes: int, *, warn: bool) -> str:
@@ -178,7 +173,7 @@ def _unused_classes(name: str, label: np.ndarray, num_classes: int, *, warn: boo
     if note and warn:
         from_one = "Classes count from 0: subtract 1 from labels that count from 1"
         hint = from_one if label.min() == 1 else "Renumber the labels to leave out what is unused"
-        warnings.warn(f"{name}: {note}. {hint}", stacklevel=3)
+        warnings.warn(f"{name}: {note}. {hint}", stacklevel=4)
     return f"; {note}" if note else ""
 
 

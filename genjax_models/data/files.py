@@ -8,6 +8,7 @@ import numpy as np
 from genjax_models.data import image
 from genjax_models.data.dataset import Dataset, Range, check, from_splits
 from genjax_models.data.kinds import Kind
+from genjax_models.data.labels import numbered
 from genjax_models.data.scales import refuse_scales
 from genjax_models.data.splits import Split, hold_out_tenth, refuse_overlap, split_in_ten
 from genjax_models.data.values import range_of, rounding_note
@@ -50,6 +51,7 @@ def load_file(
         raise InputError(f"{path}: the keys must be {_LAYOUTS}; got {names}. {_rename(names)}")
     for key in set(arrays) & {"y", "y_train", "y_validation", "y_test"}:
         _same_length(path, key, arrays)
+    arrays, class_names = _numbered(arrays)
     stored = {key: arrays[key] for key in ("x", *_KEYS) if key in arrays}
     range = range_of(str(path), next(iter(stored.values())), range)  # of the types in the file: bool becomes uint8
     refuse_scales(str(path), stored)
@@ -60,10 +62,23 @@ def load_file(
     splits, note = split_in_ten(str(path), checked["x"]) if "x" in checked else _given(path, checked)
     left_out = f"; {len(names) - len(arrays)} other arrays ignored" if len(arrays) < len(names) else ""
     provenance = f"the file {path}{left_out}{rounding_note(stored, range)}{note}"
-    return from_splits(*splits, name=path.name, range=range, kind=kind, provenance=provenance)
+    return from_splits(*splits, name=path.name, range=range, class_names=class_names, kind=kind, provenance=provenance)
+
+
+def _numbered(arrays: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], tuple[str, ...] | None]:
+    """Returns the arrays with labels as numbers, and the names of the classes if the labels of all splits are texts."""
+    labels = {key: array for key, array in arrays.items() if key.startswith("y")}
+    if not labels or any(array.dtype.kind != "U" or array.ndim != 1 for array in labels.values()):
+        return arrays, None
+    numbers, names = numbered(np.concatenate(list(labels.values())))
+    ends = np.cumsum([len(array) for array in labels.values()])[:-1]
+    return arrays | dict(zip(labels, np.split(numbers, ends), strict=True)), names
 
 
 def _renamed(path: Path, arrays: dict[str, np.ndarray], keys: Mapping[str, str]) -> dict[str, np.ndarray]:
+    roles = {"x", "y"} | {f"{k}_{split}" for k in "xy" for split in ("train", "validation", "test")}
+    if not isinstance(keys, Mapping) or not set(keys) <= roles:
+        raise InputError(f"{path}: `keys` must be like {{'x': 'pixels', 'y': 'digit'}}, with {_LAYOUTS}; got {keys!r}")
     absent = [key for key in keys.values() if key not in arrays]
     if absent:
         raise InputError(f"{path}: `keys` must name arrays of the file, got {absent[0]!r}; it has {sorted(arrays)}")

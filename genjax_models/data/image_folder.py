@@ -40,9 +40,9 @@ def load_folder(
     Files end in .png, .jpg, .jpeg, .jpe, .jfif, .bmp, .gif, .webp, .tif, .tiff, .ppm, .pgm, .pbm or .pnm, in small or
     capital letters. Other files are left out, with a warning that counts them. Links are followed.
 
-    Each image is turned upright by its EXIF data and put on a white background. It is cropped to the largest centred
-    part of the wanted proportions (`fit="crop"`), changes its proportions ("resize"), or gets a black margin ("pad").
-    It is resized by the mean over each area, or bicubically if a side grows. All images have one channel if all are
+    Each image is turned upright by its EXIF data and put on a white background. It is brought to the proportions of
+    `size` by a centred crop (`fit="crop"`), by resizing ("resize") or by a black margin ("pad"). Pixels are resized by
+    the mean over each area, or bicubically if a side grows. All images have one channel if all are
     stored as grey, else three; `channels` decides otherwise.
 
     Subfolders are classes, in the order of their bytes; images at the top have no labels. Or the labels are in a file,
@@ -82,23 +82,13 @@ def load_folder(
         skip_unreadable=skip_unreadable,
         cache=image_cache.default_folder() if cache is None else Path(cache).expanduser(),
     )
-    provenance = f"{len(x)} images in {shown(root)}, {_in_words(size, fit, channels)}"
-    if len(skipped):
-        count = f"{len(skipped)} of {len(entries)} images cannot be read and are skipped"
-        warnings.warn(f"{shown(root)}: {count}, the first is {entries[skipped[0]].shown}", stacklevel=2)
-        provenance += f"; {count}: {first(entries[i].shown for i in skipped)}"
-        unreadable = set(skipped.tolist())
-        entries = [entry for i, entry in enumerate(entries) if i not in unreadable]
+    entries, of_skipped = _readable(shown(root), entries, skipped)
+    provenance = f"{len(x)} images in {shown(root)}, {_in_words(size, fit, channels)}{of_skipped}"
     provenance += _left_out(shown(root), left_out, len(entries))
     if channels is None and _is_grey(x):
         warnings.warn(f"{shown(root)}: all images are grey, but stored in colour. {_ONE_CHANNEL}", stacklevel=2)
-    classes = _classes(entries)
-    if label_files:
-        of_training = [classes.index(e.label) for e in entries if e.split in (ONE, "train") and e.label]
-        count_classes(first(label_files), np.array(of_training or [0]))
-    if classes:
-        source = f" of {first(label_files)}" if label_files else ""
-        provenance += f"; labels count the classes{source}: {first(map(shown, classes))}"
+    classes, of_labels = _classes(entries, label_files)
+    provenance += of_labels
     splits, note = _split(shown(root), entries, x, classes)
     return from_splits(
         *splits,
@@ -155,6 +145,17 @@ def _labels(entries: list[Entry], classes: list[bytes]) -> np.ndarray | None:
     return np.array([numbers[entry.label] for entry in entries], np.int32)
 
 
+def _readable(where: str, entries: list[Entry], skipped: np.ndarray) -> tuple[list[Entry], str]:
+    """Returns the entries that were read, and a note on the others for the provenance; warns of them."""
+    if not len(skipped):
+        return entries, ""
+    count = f"{len(skipped)} of {len(entries)} images cannot be read and are skipped"
+    warnings.warn(f"{where}: {count}, the first is {entries[skipped[0]].shown}", stacklevel=3)
+    unreadable = set(skipped.tolist())
+    read = [entry for i, entry in enumerate(entries) if i not in unreadable]
+    return read, f"; {count}: {first(entries[i].shown for i in skipped)}"
+
+
 def _left_out(where: str, left_out: Counter[str], images: int) -> str:
     """Returns a note for the provenance on files that are no images, and warns of those that are not hidden."""
     if not left_out:
@@ -169,11 +170,24 @@ def _left_out(where: str, left_out: Counter[str], images: int) -> str:
     return f"; left out are {left_out_in_words(left_out)}"
 
 
-def _classes(entries: list[Entry]) -> list[bytes]:
-    """Returns the names of the classes of training: numbers in their order, other names in the order of their bytes."""
-    names = {entry.label for entry in entries if entry.split in (ONE, "train")} - {b""}
+def _classes(entries: list[Entry], label_files: list[str]) -> tuple[list[bytes], str]:
+    """Returns the names of the classes of training, and a note for the provenance.
+
+    Numbers are in their order, other names in the order of their bytes.
+
+    Raises:
+      InputError: the labels of a file seem to be ids.
+    """
+    of_training = [entry.label for entry in entries if entry.split in (ONE, "train") and entry.label]
+    if not of_training:
+        return [], ""
+    names = set(of_training)
     numbers = all(name.isdigit() for name in names)
-    return sorted(names, key=lambda name: (int(name), name) if numbers else (0, name))
+    classes = sorted(names, key=lambda name: (int(name), name) if numbers else (0, name))
+    if label_files:
+        count_classes(first(label_files), np.array([classes.index(label) for label in of_training]))
+    source = f" of {first(label_files)}" if label_files else ""
+    return classes, f"; labels count the classes{source}: {first(map(shown, classes))}"
 
 
 def _is_grey(x: np.ndarray | Records) -> bool:

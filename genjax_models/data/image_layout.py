@@ -1,4 +1,4 @@
-"""The layout of a folder of images: splits, classes from subfolders or from a file of labels, and what is left out."""
+"""The layout of a folder of images: its splits, its classes, and the files that are left out."""
 
 import os
 from collections import Counter
@@ -84,7 +84,7 @@ def _splits(where: str, images: list[bytes], folders: list[bytes]) -> dict[bytes
 
 
 def _part(root: bytes, split: str, labels: LabelFile | None) -> Listing:
-    """Returns the images of one split; their classes are the subfolders, or those of a file of labels."""
+    """Returns the images of one split. Their classes are the subfolders, or stand in a file of labels."""
     labels = labels or label_files.read(root)
     if labels:
         return _labelled(root, split, labels)

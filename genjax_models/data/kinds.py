@@ -1,9 +1,10 @@
 """Kinds of data: images, vectors or sequences. The rank of an array does not always say which."""
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
+from genjax_models.data.records import Records
 from genjax_models.errors import InputError
 from genjax_models.types import Shape
 
@@ -17,7 +18,7 @@ _SHAPES = {
 _DECLARE = "Pass kind='images' or kind='sequences' (--data-kind images, --data-kind sequences)"
 
 
-def kind_of(where: str, x: np.ndarray, kind: Kind | None = None, *, has_length: bool = False) -> Kind:
+def kind_of(where: str, x: Any, kind: Kind | None = None, *, has_length: bool = False) -> Kind:
     """Returns what examples x `[n, ...]` are; `where` begins the errors.
 
     Examples with lengths are sequences. Others are vectors `[n, d]`, images `[n, height, width, channels]`, or images
@@ -28,6 +29,7 @@ def kind_of(where: str, x: np.ndarray, kind: Kind | None = None, *, has_length: 
     """
     if kind is not None and kind not in get_args(Kind):
         raise InputError(f"{where}: kind must be one of {', '.join(get_args(Kind))}, or None, got {kind!r}")
+    x = x if isinstance(x, Records) else np.asarray(x)
     if x.ndim not in (2, 3, 4) or 0 in x.shape[1:]:
         shapes = _SHAPES[kind] if kind else f"{_SHAPES['images']} for images, or vectors [n, d]"
         raise InputError(f"{where}: x must be {shapes}, got shape {x.shape}")

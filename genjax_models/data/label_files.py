@@ -1,4 +1,4 @@
-"""Labels of images in a file beside them: `labels.csv` of two columns, or `dataset.json` as StyleGAN has it."""
+"""Labels of images in a file: `labels.csv` of two columns, or `dataset.json` in the format of StyleGAN."""
 
 import csv
 import io

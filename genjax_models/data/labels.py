@@ -35,9 +35,12 @@ def count_classes(where: str, label: np.ndarray) -> int:
     """Returns one more than the largest label of the training split.
 
     Raises:
-      InputError: labels seem to be ids. Of more than ten classes more than half have no example; or each of more than
-        ten examples has a label of its own.
+      InputError: a label is negative; or labels seem to be ids. Of more than ten classes more than half have no
+        example; or each of more than ten examples has a label of its own.
     """
+    if label.min() < 0:
+        row = int(np.argmin(label))
+        raise InputError(f"{where}: labels must count the classes from 0, got {label[row]} in row {row}. {_RENUMBER}")
     used, classes = _used(label), max(1, int(label.max()) + 1)
     if classes > max(_FEW, 2 * len(used)) or len(used) == len(label) > _FEW:
         raise InputError(
@@ -78,9 +81,13 @@ def checked_names(where: str, names: Sequence[str], num_classes: int | None) -> 
     Raises:
       InputError: they are no different texts, one per class.
     """
-    names = tuple(names) if not isinstance(names, str) else (names,)
-    if not names or any(not isinstance(name, str) for name in names) or len(set(names)) < len(names):
-        raise InputError(f"{where}: class_names must be different texts, got {names}")
+    names = names if isinstance(names, str) else tuple(names)
+    if (
+        isinstance(names, str)
+        or not all(isinstance(name, str) for name in names)
+        or not 0 < len(set(names)) == len(names)
+    ):
+        raise InputError(f"{where}: class_names must be different texts, one per class, got {names!r}")
     if num_classes not in (None, len(names)):
         raise InputError(f"{where}: class_names must be {num_classes} texts, one per class, got {len(names)}")
     return names, len(names)

@@ -95,8 +95,8 @@ def _file(path: Path, range: Range | None, kind: Kind | None, keys: Mapping[str,
         return files.load_file(path, range=range, kind=kind, keys=keys)
     if kind not in (None, "vectors"):
         raise InputError(f"{path}: the rows of a table are vectors, so `kind` must be None or vectors, got {kind!r}")
-    if keys and set(keys) != {"y"}:
-        raise InputError(f"{path}: `keys` of a table must be {{'y': column of labels}}, got {dict(keys)}")
+    if keys and (not isinstance(keys, Mapping) or set(keys) != {"y"}):
+        raise InputError(f"{path}: `keys` of a table must be {{'y': column of labels}}, got {keys!r}")
     return tables.load_table(path, range=range, label=keys["y"] if keys else None)
 
 

@@ -133,7 +133,7 @@ def overlap_note(xs: dict[str, np.ndarray]) -> str:
 
 
 def _place_in_class(label: np.ndarray) -> np.ndarray:
-    """Returns the place of each example among those of its class, from 0 for the first to 1 for the last, `[n]`."""
+    """Returns the place of each example within its class, `[n]`: near 0 for the first, near 1 for the last."""
     _, classes, counts = np.unique(label, return_inverse=True, return_counts=True)
     by_class = np.argsort(classes, kind="stable")
     starts = np.cumsum(counts) - counts

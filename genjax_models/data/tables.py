@@ -16,8 +16,8 @@ _LABELS = ("label", "labels", "class", "target", "y")
 def load_table(path: Path, *, range: Range | None = None, label: str | None = None) -> Dataset:
     """Returns the rows of a table as vectors `[n, d]`, split by one fixed shuffle (see `data.from_arrays`).
 
-    Text files have a header, unless all of the first row are numbers. One column may hold labels: integers that count
-    from 0, or texts, which become the names of the classes. All other columns are numbers.
+    Text files have a header, unless all of the first row are numbers. One column may hold labels: whole numbers that
+    count from 0, or texts, which become the names of the classes. All other columns are numbers.
 
     Args:
       path: the file.
@@ -30,7 +30,9 @@ def load_table(path: Path, *, range: Range | None = None, label: str | None = No
     """
     table = _read(path)
     names = table.column_names
-    found = [name for name in names if name.casefold() in _LABELS] if label is None else [label]
+    if len(set(names)) < len(names):
+        raise InputError(f"{path}: columns must have different names, got {names}")
+    found = [name for name in names if name.strip().casefold() in _LABELS] if label is None else [label]
     if len(found) > 1:
         raise InputError(f"{path}: one column must hold labels, got {found}. Rename the others")
     if label is not None and label not in names:
@@ -86,6 +88,8 @@ def _numbers(path: Path, name: str, column: Any) -> np.ndarray:
 def _labels(path: Path, name: str, column: Any) -> np.ndarray:
     _refuse_missing(path, name, column)
     values = column.to_numpy()
+    if values.dtype.kind == "f" and (values == np.round(values)).all():  # as numpy.savetxt writes integers
+        return values.astype(np.int64)
     return values.astype(str) if values.dtype == object else values
 
 

@@ -1,6 +1,8 @@
 """Stored values: their types and their range, checked; an error says how to convert them or to declare their range."""
 
 import math
+from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -20,9 +22,10 @@ def checked_range(where: str, range: Range) -> Range:
     Raises:
       InputError: the range is something else.
     """
-    if len(range) != 2 or not all(map(math.isfinite, range)) or not range[0] < range[1]:
+    ends = list(range) if isinstance(range, Sequence | np.ndarray) and not isinstance(range, str) else []
+    if len(ends) != 2 or not all(isinstance(end, Real) and math.isfinite(end) for end in ends) or not ends[0] < ends[1]:
         raise InputError(f"{where}: `range` must be two finite numbers, the lower first, got {range}")
-    low, high = range
+    low, high = ends
     return low, high
 
 

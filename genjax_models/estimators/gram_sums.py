@@ -45,7 +45,7 @@ def row_sums(kernel: Kernel, x: Array, y: Array, block_size: int) -> Array:
     return map_blocks(lambda rows: jnp.matmul(kernel(rows, y), jnp.ones(len(y)), precision=PRECISION), x, block_size)
 
 
-def map_blocks(function: Callable[[Any], Array], rows: Any, block_size: int) -> Array:
+def map_blocks(function: Callable[[Any], Any], rows: Any, block_size: int) -> Any:
     """Returns `function` of blocks of the rows of a pytree, concatenated. A gradient computes each block again."""
     function = jax.checkpoint(function)
     n = len(jax.tree.leaves(rows)[0])
@@ -53,11 +53,10 @@ def map_blocks(function: Callable[[Any], Array], rows: Any, block_size: int) -> 
     parts = []
     if whole:
         blocks = jax.tree.map(lambda a: a[:whole].reshape(-1, block_size, *a.shape[1:]), rows)
-        results = jax.lax.map(function, blocks)
-        parts.append(results.reshape(whole, *results.shape[2:]))
+        parts.append(jax.tree.map(lambda a: a.reshape(whole, *a.shape[2:]), jax.lax.map(function, blocks)))
     if whole < n:
         parts.append(function(jax.tree.map(lambda a: a[whole:], rows)))
-    return jnp.concatenate(parts)
+    return jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *parts)
 
 
 class _Blocks(NamedTuple):

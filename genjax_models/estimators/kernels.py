@@ -11,6 +11,7 @@ a bandwidth can be learned or vmapped.
 import math
 import numbers
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -26,6 +27,20 @@ PRECISION = jax.lax.Precision.HIGHEST  # the default of some accelerators keeps 
 _MAX_POWER = 16  # of one exponential: squaring doubles the relative error, which stays below about 1e-6
 
 
+@dataclass(frozen=True, eq=False)
+class KernelOfDistance:
+    """The kernel k(x, y) = sum_r exp(-r u(|x - y|^2)).
+
+    `terms` maps squared distances to pairs (u, rates r): u is 0 at a distance of 0, and grows.
+    """
+
+    terms: Callable[[Array], list[tuple[Array, Sequence[float | Array]]]]
+
+    def __call__(self, x: Array, y: Array) -> Array:
+        """Returns k(x, y), `[n, m]`."""
+        return sum(_sum_of_exponentials(u, rates) for u, rates in self.terms(squared_distances(x, y)))
+
+
 def gaussian_kernel(bandwidth: Positive) -> Kernel:
     """Returns k(x, y) = exp(-|x - y|^2 / (2 bandwidth^2)); for several bandwidths, the *sum* of their kernels.
 
@@ -35,12 +50,8 @@ def gaussian_kernel(bandwidth: Positive) -> Kernel:
     Raises:
       ValueError: a bandwidth is not finite and positive, or there is none.
     """
-    bandwidths = _positive("bandwidth", bandwidth)
-
-    def kernel(x: Array, y: Array) -> Array:
-        return _sum_of_exponentials(squared_distances(x, y), [1 / (2 * b**2) for b in bandwidths])
-
-    return kernel
+    rates = [1 / (2 * b**2) for b in _positive("bandwidth", bandwidth)]
+    return KernelOfDistance(lambda d2: [(d2, rates)])
 
 
 def laplace_kernel(bandwidth: Positive) -> Kernel:
@@ -52,12 +63,8 @@ def laplace_kernel(bandwidth: Positive) -> Kernel:
     Raises:
       ValueError: a bandwidth is not finite and positive, or there is none.
     """
-    bandwidths = _positive("bandwidth", bandwidth)
-
-    def kernel(x: Array, y: Array) -> Array:
-        return _sum_of_exponentials(safe_sqrt(squared_distances(x, y)), [1 / b for b in bandwidths])
-
-    return kernel
+    rates = [1 / b for b in _positive("bandwidth", bandwidth)]
+    return KernelOfDistance(lambda d2: [(safe_sqrt(d2), rates)])
 
 
 def rational_quadratic_kernel(bandwidth: Positive, alpha: float = 1.0) -> Kernel:
@@ -71,12 +78,24 @@ def rational_quadratic_kernel(bandwidth: Positive, alpha: float = 1.0) -> Kernel
     """
     bandwidths = _positive("bandwidth", bandwidth)
     (alpha,) = _positive("alpha", alpha)
+    return KernelOfDistance(lambda d2: [(jnp.log1p(d2 * (1 / (2 * alpha * b**2))), [alpha]) for b in bandwidths])
 
-    def kernel(x: Array, y: Array) -> Array:
-        d2 = squared_distances(x, y)
-        return sum(jnp.exp(-alpha * jnp.log1p(d2 * (1 / (2 * alpha * b**2)))) for b in bandwidths)
 
-    return kernel
+@dataclass(frozen=True, eq=False)
+class PolynomialKernel:
+    """The kernel k(x, y) = (scale x.y + offset)^degree; see `polynomial_kernel`."""
+
+    degree: int
+    scale: float | Array
+    offset: float | Array
+
+    def inner(self, x: Array, y: Array) -> Array:
+        """Returns scale x.y, `[n, m]`, of flat points."""
+        return self.scale * jnp.matmul(x, y.T, precision=PRECISION)
+
+    def __call__(self, x: Array, y: Array) -> Array:
+        """Returns k(x, y), `[n, m]`."""
+        return (self.inner(*flat_points(x, y)) + self.offset) ** self.degree
 
 
 def polynomial_kernel(degree: int, scale: float = 1.0, offset: float = 1.0) -> Kernel:
@@ -94,18 +113,24 @@ def polynomial_kernel(degree: int, scale: float = 1.0, offset: float = 1.0) -> K
     (scale,) = _positive("scale", scale)
     if not _traced(offset) and not (np.isfinite(offset) and offset >= 0):
         raise ValueError(f"offset must be finite and at least 0, got {offset!r}")
+    return PolynomialKernel(int(degree), scale, offset)
 
-    def kernel(x: Array, y: Array) -> Array:
-        x, y = _features(x, y)
-        return (scale * jnp.matmul(x, y.T, precision=PRECISION) + offset) ** int(degree)
 
-    return kernel
+@dataclass(frozen=True, eq=False)
+class SumOfKernels:
+    """The kernel k(x, y) = sum_i k_i(x, y)."""
+
+    kernels: tuple[Kernel, ...]
+
+    def __call__(self, x: Array, y: Array) -> Array:
+        """Returns k(x, y), `[n, m]`."""
+        return sum(kernel(x, y) for kernel in self.kernels)
 
 
 def sum_of_kernels(*kernels: Kernel) -> Kernel:
     """Returns k(x, y) = sum_i k_i(x, y). Its squared MMD is the sum of their squared MMDs."""
     _check_not_empty(kernels)
-    return lambda x, y: sum(kernel(x, y) for kernel in kernels)
+    return SumOfKernels(kernels)
 
 
 def product_of_kernels(*kernels: Kernel) -> Kernel:
@@ -150,11 +175,26 @@ def squared_distances(x: Array, y: Array) -> Array:
     Raises:
       ValueError: x and y have different features.
     """
-    x, y = _features(x, y)
-    centre = jax.lax.stop_gradient((jnp.sum(x, axis=0) / len(x) + jnp.sum(y, axis=0) / len(y)) / 2)
-    x, y = x - centre, y - centre  # distances do not depend on the centre, so it needs no gradient
+    x, y = flat_points(x, y)
+    return squared_distances_about((jnp.sum(x, axis=0) / len(x) + jnp.sum(y, axis=0) / len(y)) / 2, x, y)
+
+
+def squared_distances_about(centre: Array, x: Array, y: Array) -> Array:
+    """Returns `squared_distances` of flat points less the flat `centre` `[d]`: the error is 1e-7 of |x - centre|^2."""
+    centre = jax.lax.stop_gradient(centre)  # distances do not depend on the centre, so it needs no gradient
+    x, y = x - centre, y - centre
     squares = jnp.sum(x**2, axis=1)[:, None] + jnp.sum(y**2, axis=1)
     return jnp.maximum(squares - 2 * jnp.matmul(x, y.T, precision=PRECISION), 0)
+
+
+def robust_centre(*samples: Array) -> Array:
+    """Returns the median per feature of at most 32 points per flat sample, `[d]`. A diverged point hardly moves it."""
+    return jax.lax.stop_gradient(jnp.median(jnp.concatenate([evenly(x, 32) for x in samples]), axis=0))
+
+
+def evenly(x: Array, most: int) -> Array:
+    """Returns at most `most` rows of x, evenly spaced in the given order."""
+    return x[np.linspace(0, len(x) - 1, min(len(x), most)).astype(int)]
 
 
 def median_bandwidth(x: Array, y: Array, *, max_points: int = 1_000) -> Array:
@@ -174,9 +214,10 @@ def median_bandwidth(x: Array, y: Array, *, max_points: int = 1_000) -> Array:
     """
     check_size("max_points", max_points)
     check_points(x, y)
-    subsets = [z[np.linspace(0, len(z) - 1, min(len(z), max_points)).astype(int)] for z in (as_points(x), as_points(y))]
-    z = jnp.concatenate(subsets)
-    median = jnp.median(jnp.sqrt(squared_distances(z, z)[np.triu_indices(len(z), 1)]))
+    x, y = flat_points(as_points(x), as_points(y))
+    z = jnp.concatenate([evenly(x, max_points), evenly(y, max_points)])
+    squared = squared_distances_about(robust_centre(x, y), z, z)
+    median = jnp.median(jnp.sqrt(squared[np.triu_indices(len(z), 1)]))
     if not _traced(median) and median == 0:
         raise ValueError(f"the median distance of {len(z)} points is 0: give a positive bandwidth")
     return median
@@ -202,6 +243,14 @@ def as_points(x: Array) -> Array:
     """Returns x as floating-point numbers of at least 32 bits."""
     x = jnp.asarray(x)
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def flat_points(x: Array, y: Array) -> tuple[Array, Array]:
+    """Returns the flat features of two sets of points, `[n, d]` and `[m, d]`."""
+    if jnp.shape(x)[1:] != jnp.shape(y)[1:]:
+        raise ValueError(f"x and y must have the same features, got {jnp.shape(x)[1:]} and {jnp.shape(y)[1:]}")
+    x, y = as_points(x), as_points(y)
+    return x.reshape(len(x), -1), y.reshape(len(y), -1)
 
 
 def check_points(x: Array, y: Array, *, at_least: int = 1) -> None:
@@ -245,14 +294,6 @@ def _sum_of_exponentials(u: Array, rates: Sequence[float | Array]) -> Array:
             base, power = rate, jnp.exp(-rate * u)
         total = total + power
     return total
-
-
-def _features(x: Array, y: Array) -> tuple[Array, Array]:
-    """Returns the flattened features of x and y, `[n, d]` and `[m, d]`."""
-    if jnp.shape(x)[1:] != jnp.shape(y)[1:]:
-        raise ValueError(f"x and y must have the same features, got {jnp.shape(x)[1:]} and {jnp.shape(y)[1:]}")
-    x, y = as_points(x), as_points(y)
-    return x.reshape(len(x), -1), y.reshape(len(y), -1)
 
 
 def _positive(name: str, values: Any) -> list[float | Array]:

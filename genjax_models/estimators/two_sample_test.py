@@ -6,6 +6,9 @@ p = (1 + count) / (1 + B) is uniform on 1/(1 + B), ..., 1 without ties, and P(p 
 
 This is exact at every sample size, if the kernel was chosen without looking at the labels. A kernel chosen on the same
 data makes the test invalid: choose it on one half, as `held_out_two_sample_test` does.
+
+At wide bandwidths and far from the origin, MMD^2 and its null are small differences of sums of k. The test sums a
+kernel of the same MMD whose values are small, `less_typical`, with weights 1/n and -1/m of the labels.
 """
 
 from functools import partial
@@ -15,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax_models.estimators.gram_sums import BLOCK_SIZE, map_blocks, paired, row_sums
+from genjax_models.estimators.gram_sums import BLOCK_SIZE, map_blocks, row_sums
 from genjax_models.estimators.kernels import (
     PRECISION,
     Kernel,
@@ -26,6 +29,7 @@ from genjax_models.estimators.kernels import (
     gaussian_kernel,
     median_bandwidth,
 )
+from genjax_models.estimators.small_differences import less_typical
 from genjax_models.types import Array, PRNGKey, Tracer
 
 CANDIDATES = tuple(2.0**i for i in range(-4, 5))  # multiples of the median distance
@@ -73,13 +77,14 @@ def two_sample_test(
 
     Raises:
       ValueError: a sample has fewer than 2 points or values that are not finite (tracers are not checked), the samples
-        have different features, or `num_permutations` or `block_size` is below 1.
+        have different features, `num_permutations` or `block_size` is below 1, or the statistic or its null is not
+        finite. While tracing, the p-value is then NaN.
     """
     block_size = BLOCK_SIZE if block_size is None else block_size
     check_size("block_size", block_size)
     check_size("num_permutations", num_permutations)
     check_points(x, y, at_least=2)
-    return _test(key, as_points(x), as_points(y), kernel, num_permutations, block_size)
+    return _finite(_test(key, as_points(x), as_points(y), kernel, num_permutations, block_size))
 
 
 def power_optimal_bandwidth(
@@ -100,13 +105,17 @@ def power_optimal_bandwidth(
       A scalar, one of the bandwidths.
 
     Raises:
-      ValueError: as in `two_sample_test`; a bandwidth is not finite and positive; or the median distance is 0.
+      ValueError: as in `two_sample_test`; a bandwidth is not finite and positive; the median distance is 0; or an
+        MMD^2 or its variance is not finite. While tracing, the result is then NaN.
     """
     block_size = BLOCK_SIZE if block_size is None else block_size
     check_size("block_size", block_size)
     check_points(x, y, at_least=2)
     bandwidths = _candidates(x, y, bandwidths)
-    return _best(as_points(x), as_points(y), bandwidths, block_size)
+    best = _best(as_points(x), as_points(y), bandwidths, block_size)
+    if not isinstance(best, Tracer) and not np.isfinite(best):
+        raise ValueError("MMD^2 or its variance is not finite at some bandwidth: scale the samples to values around 1")
+    return best
 
 
 def held_out_two_sample_test(
@@ -128,7 +137,8 @@ def held_out_two_sample_test(
     check_size("num_permutations", num_permutations)
     check_points(x, y, at_least=4)
     bandwidths = _candidates(x, y, bandwidths)  # from the pooled sample, without looking at the labels
-    return _held_out_test(key, as_points(x), as_points(y), bandwidths, num_permutations, block_size)
+    result = _held_out_test(key, as_points(x), as_points(y), bandwidths, num_permutations, block_size)
+    return result._replace(test=_finite(result.test))
 
 
 def mmd_squared_and_variance(
@@ -139,28 +149,48 @@ def mmd_squared_and_variance(
     The variance is 4/n Var_x[E k(x, x') - E k(x, y)] + 4/m Var_y[E k(y, y') - E k(x, y)]: its terms of order 1/n, with
     sample means for expectations. Terms of O(1/n^2) are left out. If P = Q, only such terms remain.
     """
+    own, between = _mean_kernels(x, y, kernel, block_size)
+    return _mmd_squared(own, between), _variance(own, between)
 
+
+def _mean_kernels(x, y, kernel, block_size):
+    """Returns the mean kernel of each point with the others of its sample, and with the other sample, a pair each."""
     kernel, x, y = features_of(kernel, x, y)
+    kernel = less_typical(kernel, x, y)
 
-    def mean_kernels(z, other):
-        """Returns the mean kernel of each point of z with the others of z, and with `other`."""
-        own = (row_sums(kernel, z, z, block_size) - paired(kernel, z, z)) / (len(z) - 1)
-        return own, row_sums(kernel, z, other, block_size) / len(other)
+    def own(z):
+        def sums(rows):
+            index, points = rows
+            gram = jnp.where(index[:, None] == jnp.arange(len(z)), 0, kernel(points, z))
+            return jnp.matmul(gram, jnp.ones(len(z)), precision=PRECISION)
 
-    (xx, xy), (yy, yx) = mean_kernels(x, y), mean_kernels(y, x)
-    mmd_squared = jnp.mean(xx) + jnp.mean(yy) - 2 * jnp.mean(xy)
-    variance = 4 * jnp.var(xx - xy, ddof=1) / len(x) + 4 * jnp.var(yy - yx, ddof=1) / len(y)
-    return mmd_squared, variance
+        return map_blocks(sums, (jnp.arange(len(z)), z), block_size) / (len(z) - 1)
+
+    return (own(x), own(y)), (
+        row_sums(kernel, x, y, block_size) / len(y),
+        row_sums(kernel, y, x, block_size) / len(x),
+    )
+
+
+def _mmd_squared(own, between):
+    return jnp.mean(own[0]) + jnp.mean(own[1]) - 2 * jnp.mean(between[0])
+
+
+def _variance(own, between):
+    return sum(4 * jnp.var(a - b, ddof=1) / len(a) for a, b in zip(own, between, strict=True))
 
 
 def _permutation_test(key, x, y, kernel, num_permutations, block_size):
     kernel, x, y = features_of(kernel, x, y)
+    kernel = less_typical(kernel, x, y)
     n, m = len(x), len(y)
     z = jnp.concatenate([x, y])
     observed = jnp.arange(n + m) < n
     shuffled = jax.vmap(lambda key: jax.random.permutation(key, observed))(jax.random.split(key, num_permutations))
-    of_x = jnp.concatenate([observed[None], shuffled]).astype(z.dtype)  # [1 + B, n + m]: 1 if a point is labelled x
-    columns = jnp.concatenate([of_x, jnp.ones((1, n + m), z.dtype)]).T  # the last column sums rows
+    of_x = jnp.concatenate([observed[None], shuffled])  # [1 + B, n + m]: whether a point is labelled x
+    # w is 1/n at points labelled x and -1/m at the others, so that w.K w is the biased MMD^2.
+    w = jnp.where(of_x, 1 / n, -1 / m).astype(z.dtype).T  # [n + m, 1 + B]
+    columns = jnp.concatenate([w, jnp.ones((n + m, 1), z.dtype)], axis=1)  # the last column sums rows
 
     def sums_of(rows):
         index, points = rows
@@ -168,24 +198,30 @@ def _permutation_test(key, x, y, kernel, num_permutations, block_size):
         return jnp.matmul(gram, columns, precision=PRECISION)
 
     sums = map_blocks(sums_of, (jnp.arange(n + m), z), block_size)  # [n + m, 2 + B]
-    with_x, with_all = sums[:, :-1], sums[:, -1]
-    xx = jnp.sum(of_x.T * with_x, axis=0)
-    x_all = jnp.matmul(of_x, with_all, precision=PRECISION)
-    xy, total = x_all - xx, jnp.sum(with_all)
-    yy = total - xx - 2 * xy
-    mmd_squared = xx / (n * (n - 1.0)) + yy / (m * (m - 1.0)) - 2 * xy / (float(n) * m)
+    with_w, with_all = sums[:, :-1], sums[:, -1:]  # K w and K 1, without the diagonal of K
+    with_x = (with_w + with_all / m) * (n * m / (n + m))
+    xx = jnp.sum(jnp.where(of_x.T, with_x, 0), axis=0)
+    yy = jnp.sum(jnp.where(of_x.T, 0, with_all - with_x), axis=0)
+    # 1 / (n (n - 1)) = 1 / n^2 + 1 / (n^2 (n - 1)): the last terms turn w.K w into the unbiased MMD^2.
+    mmd_squared = jnp.sum(w * with_w, axis=0) + xx / (n**2 * (n - 1.0)) + yy / (m**2 * (m - 1.0))
     # Relabellings that differ only by rounding must count as ties.
-    rounding = 1e-6 * jnp.abs(total) / ((n + m) * (n + m - 1.0))
+    mean = jnp.mean(jnp.abs(with_all)) / (n + m - 1)
+    rounding = 1e-4 * jnp.std(mmd_squared) + 2e-7 * mean
     count = jnp.sum(mmd_squared[1:] >= mmd_squared[0] - rounding)
-    return TwoSampleTest((1 + count) / (1 + num_permutations), mmd_squared[0], mmd_squared[1:])
+    # No comparison holds for NaN: without this line, its p-value would be the smallest one.
+    p_value = jnp.where(jnp.isfinite(mmd_squared).all(), (1 + count) / (1 + num_permutations), jnp.nan)
+    return TwoSampleTest(p_value, mmd_squared[0], mmd_squared[1:])
 
 
 def _best_bandwidth(x, y, bandwidths, block_size):
     def power(bandwidth):
-        mmd_squared, variance = mmd_squared_and_variance(x, y, gaussian_kernel(bandwidth), block_size=block_size)
-        return mmd_squared / jnp.sqrt(jnp.maximum(variance, 1e-8))  # an estimate near zero is unreliable
+        own, between = _mean_kernels(x, y, gaussian_kernel(bandwidth), block_size)
+        scale = jnp.mean(jnp.abs(jnp.concatenate([*own, *between])))
+        least = 1e-8 * scale**2 + jnp.finfo(scale.dtype).tiny  # a variance near zero is unreliable
+        return _mmd_squared(own, between) / jnp.sqrt(jnp.maximum(_variance(own, between), least))
 
-    return bandwidths[jnp.argmax(jax.lax.map(power, bandwidths))]
+    powers = jax.lax.map(power, bandwidths)
+    return jnp.where(jnp.isfinite(powers).all(), bandwidths[jnp.argmax(powers)], jnp.nan)
 
 
 def _held_out(key, x, y, bandwidths, num_permutations, block_size):
@@ -199,6 +235,17 @@ def _held_out(key, x, y, bandwidths, num_permutations, block_size):
 _test = partial(jax.jit, static_argnums=(3, 4, 5))(_permutation_test)
 _best = partial(jax.jit, static_argnums=3)(_best_bandwidth)
 _held_out_test = partial(jax.jit, static_argnums=(4, 5))(_held_out)
+
+
+def _finite(test: TwoSampleTest) -> TwoSampleTest:
+    """Returns the test. Raises ValueError if its statistic or null is not finite; tracers are not checked."""
+    if not isinstance(test.p_value, Tracer) and not np.isfinite(test.p_value).all():
+        bad = int(np.sum(~np.isfinite(test.null)))
+        raise ValueError(
+            f"MMD^2 and its null must be finite, got {float(test.mmd_squared)} and {bad} of {np.size(test.null)} values"
+            " that are not: scale the samples to values around 1, or use another kernel"
+        )
+    return test
 
 
 def _candidates(x: Array, y: Array, bandwidths: Array | None) -> Array:

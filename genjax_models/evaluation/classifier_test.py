@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.stats
 
-from genjax_models.evaluation.estimates import Estimate
-from genjax_models.evaluation.features import check_features
+from genjax_models.evaluation.estimates import Share, share
+from genjax_models.evaluation.features import check_features, check_squares
 from genjax_models.evaluation.neighbours import nearest_neighbours
 from genjax_models.evaluation.representations import accuracy
 from genjax_models.types import Array
@@ -27,7 +27,7 @@ class ClassifierTest(NamedTuple):
       p_value: p-value of the hypothesis that samples and data have one distribution.
     """
 
-    accuracy: Estimate
+    accuracy: Share
     p_value: float
 
 
@@ -44,9 +44,10 @@ def classifier_two_sample_test(samples: Array, data: Array, *, classifier: Any =
         neighbours; their (odd) number is about the square root of the training points, as in the paper.
 
     Raises:
-      ValueError: too few rows, or features of two sizes or not finite.
+      ValueError: too few rows, features of two sizes or not finite, or values whose squares float32 cannot hold.
     """
     check_features(8, samples=samples, data=data)
+    check_squares(samples=samples, data=data)
     size = min(len(samples), len(data))
     x, y = (np.asarray(z, np.float32)[np.linspace(0, len(z) - 1, size).astype(int)] for z in (samples, data))
     of_samples = lambda half: np.repeat([1, 0], [len(x[half]), len(y[half])])
@@ -57,7 +58,7 @@ def classifier_two_sample_test(samples: Array, data: Array, *, classifier: Any =
     right, error, *_ = accuracy(predicted == label)
     hits = np.sum((predicted == 1) & (label == 1))
     p_value = scipy.stats.hypergeom.sf(hits - 1, len(label), np.sum(label == 1), np.sum(predicted == 1))
-    return ClassifierTest(Estimate(right, error, size, size), float(p_value))
+    return ClassifierTest(share(right, error, size, size), float(p_value))
 
 
 class _NeighboursVote:

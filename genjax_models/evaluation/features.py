@@ -54,7 +54,9 @@ def extract(features: Features, x: Array, *, batch_size: int = 500, name: str = 
 
 
 def check_features(at_least: int, **values: Array) -> None:
-    """Checks that all are `[n, d]` with one d, finite, and have `at_least` rows. Tracers are checked by shape only.
+    """Checks that all are `[n, d]` with one d, finite in float32, and have `at_least` rows.
+
+    Tracers are checked by shape only: a figure of values that are not finite is NaN or infinite.
 
     Raises:
       ValueError: one of them is different. The error names it, and the row.
@@ -70,10 +72,36 @@ def check_features(at_least: int, **values: Array) -> None:
         raise ValueError(f"features must have one size, got {sizes}")
     for name, x in values.items():
         if not isinstance(x, Tracer):
-            finite = np.isfinite(np.asarray(x)).all(axis=1)
+            finite = (np.abs(np.asarray(x)) <= np.finfo(np.float32).max).all(axis=1)
             if not finite.all():
                 raise ValueError(f"{name} must be finite: {np.sum(~finite)} of {len(x)} rows are not, the first is row"
                                  f" {int(np.argmin(finite))}")  # fmt: skip
+
+
+def check_squares(**values: Array) -> None:
+    """Checks that float32 can hold the squared distances of all `[n, d]`.
+
+    Tracers are not checked: a figure whose squares overflow is NaN or infinite, and points whose squares vanish are
+    equal.
+
+    Raises:
+      ValueError: a value is above 1e18 / sqrt(d) in size, or all are below 1e-15, and not all 0.
+    """
+    if any(isinstance(x, Tracer) for x in values.values()):
+        return
+    sizes = {name: largest(x) for name, x in values.items()}
+    name, size = max(sizes.items(), key=lambda item: item[1])
+    limit = 1e18 / np.shape(values[name])[1] ** 0.5
+    if size > limit or 0 < size < 1e-15:
+        raise ValueError(
+            f"{name} must have a largest value from 1e-15 to {limit:.1e}, so that float32 holds squares, got {size:.2g}"
+            ". Scale all features by one number."
+        )
+
+
+def largest(*values: Array) -> float:
+    """Returns the largest absolute value of all arrays, in float64."""
+    return max(float(np.max(np.abs(np.asarray(x, np.float64)))) for x in values)
 
 
 def check_prepared_alike(**values: Array) -> None:

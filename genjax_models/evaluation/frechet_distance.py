@@ -42,7 +42,8 @@ def frechet_distance(samples: Array, data: Array) -> tuple[Array, Array]:
       data: features `[m, d]`, m at least 2.
 
     Raises:
-      ValueError: too few rows, or features of two sizes or not finite.
+      ValueError: too few rows, or features of two sizes or not finite. While tracing, values are not checked: a
+        distance that float32 cannot hold is infinite, or 0 if it is below 1e-38.
     """
     check_features(2, samples=samples, data=data)
     if any(isinstance(x, Tracer) for x in (samples, data)):
@@ -51,10 +52,14 @@ def frechet_distance(samples: Array, data: Array) -> tuple[Array, Array]:
 
 
 def _distance(x, y, xp):
+    unit = xp.maximum(xp.max(xp.abs(x)), xp.max(xp.abs(y)))  # fourth powers of the values would leave float32 early
+    unit = xp.where(unit > 0, unit, 1)
+    x, y = x / unit, y / unit
     x, y, shift = x - x.mean(axis=0), y - y.mean(axis=0), x.mean(axis=0) - y.mean(axis=0)
     (x_rows, x_root), (y_rows, y_root) = (xp.linalg.qr(z / (len(z) - 1) ** 0.5) for z in (x, y))
     u, s, vt = xp.linalg.svd(x_root @ y_root.T, full_matrices=False)
     value = xp.sum(shift**2) + xp.sum(x_root**2) + xp.sum(y_root**2) - 2 * xp.sum(s)
     x_moves = 2 * x @ shift + xp.sum(x**2, axis=1) - (len(x) - 1) * (x_rows @ u) ** 2 @ s
     y_moves = -2 * y @ shift + xp.sum(y**2, axis=1) - (len(y) - 1) * (y_rows @ vt.T) ** 2 @ s
-    return value, xp.sqrt(xp.var(x_moves) / (len(x) - 1) + xp.var(y_moves) / (len(y) - 1))
+    error = xp.sqrt(xp.var(x_moves) / (len(x) - 1) + xp.var(y_moves) / (len(y) - 1))
+    return xp.maximum(value, 0) * unit * unit, error * unit * unit

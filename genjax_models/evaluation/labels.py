@@ -3,14 +3,14 @@
 import jax.numpy as jnp
 import numpy as np
 
-from genjax_models.evaluation.estimates import GROUPS, Estimate, jackknife_error
+from genjax_models.evaluation.estimates import GROUPS, Estimate, jackknife_error, limited
 from genjax_models.types import Array, Tracer
 
 _ROUNDING = 1e-3  # by which the sum of probabilities may leave 1, as in float16
 
 
 def class_accuracy(log_probabilities: Array, label: Array) -> Array:
-    """Returns 1 for each sample whose likeliest class is the requested class, and 0 for the others, `[n]`.
+    """Returns whether the likeliest class of each sample is the requested class, bool `[n]`.
 
     The mean over samples of a conditional model is the share that the classifier recognises. The mean over data is the
     accuracy of the classifier.
@@ -29,7 +29,7 @@ def class_accuracy(log_probabilities: Array, label: Array) -> Array:
         )
     check_log_probabilities(log_probabilities)
     check_labels(label, log_probabilities.shape[1])
-    return (jnp.argmax(log_probabilities, axis=1) == label).astype(jnp.float32)
+    return jnp.argmax(log_probabilities, axis=1) == label
 
 
 def classifier_score(log_probabilities: Array) -> Estimate:
@@ -52,7 +52,7 @@ def classifier_score(log_probabilities: Array) -> Estimate:
     groups = min(GROUPS, len(log_p))
     group = np.arange(len(log_p)) % groups
     *without, value = (_score(log_p[group != g]) for g in range(groups + 1))
-    return Estimate(float(value), float(jackknife_error(np.array(without))), len(log_p))
+    return limited(Estimate(value, float(jackknife_error(np.array(without))), len(log_p)), 1, log_p.shape[1])
 
 
 def check_log_probabilities(log_probabilities: Array) -> None:
@@ -100,4 +100,5 @@ def check_labels(label: Array, classes: int) -> None:
 
 def _score(log_p: np.ndarray) -> float:
     log_mean = np.logaddexp.reduce(log_p, axis=0) - np.log(len(log_p))
-    return np.exp(np.mean(np.sum(np.exp(log_p) * (log_p - log_mean), axis=1)))
+    score = np.exp(np.mean(np.sum(np.exp(log_p) * (log_p - log_mean), axis=1)))
+    return float(np.clip(score, 1, log_p.shape[1]))  # rounding may leave the range

@@ -15,7 +15,7 @@ outlier has a large ball, and raises precision and recall.
 import numpy as np
 
 from genjax_models.estimators.kernels import check_size
-from genjax_models.evaluation.estimates import GROUPS, Estimate, jackknife_error
+from genjax_models.evaluation.estimates import GROUPS, Estimate, jackknife_error, limited, share
 from genjax_models.evaluation.features import check_features
 from genjax_models.types import Array
 
@@ -44,13 +44,15 @@ def manifold_coverage(samples: Array, data: Array, *, neighbours: int = 5) -> di
     check_size("neighbours", neighbours)
     check_features(neighbours + 2, samples=samples, data=data)
     x, y = np.asarray(samples, np.float64), np.asarray(data, np.float64)
-    centre = y.mean(axis=0)
+    unit = max(np.abs(x).max(), np.abs(y).max()) or 1.0  # no square overflows or vanishes
+    x, y = x / unit, y / unit
+    centre = np.median(y, axis=0)  # one diverged row would move a mean, and all squares would lose digits
     values = _values(x - centre, y - centre, neighbours)
-    return {
-        name: Estimate(float(value), float(jackknife_error(without)), len(x), len(y))
+    figures = {
+        name: Estimate(float(value), float(jackknife_error(np.array(without))), len(x), len(y))
         for name, (*without, value) in values.items()
-        for without in [np.array(without)]
     }
+    return {name: limited(figure, 0) if name == "density" else share(*figure) for name, figure in figures.items()}
 
 
 def _values(x: np.ndarray, y: np.ndarray, k: int) -> dict[str, np.ndarray]:

@@ -20,9 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from genjax_models.estimators.gram_sums import map_blocks
-from genjax_models.estimators.kernels import as_points, check_size, squared_distances
+from genjax_models.estimators.kernels import as_points, check_size, robust_centre, squared_distances_about
 from genjax_models.evaluation.estimates import Estimate, estimate
-from genjax_models.evaluation.features import check_features, flat
+from genjax_models.evaluation.features import check_features, check_squares, flat
 from genjax_models.types import Array
 
 BANDWIDTHS = tuple(10 ** (i / 9 - 1) for i in range(10))  # 0.1 to 1, of Goodfellow et al. (2014), for images in [0, 1]
@@ -65,8 +65,9 @@ def parzen_window(
       block_size: examples that are compared with all samples at a time: memory is O(block_size n).
 
     Raises:
-      ValueError: one of the three is empty, of another size, not finite or not floating point; a bandwidth is not
-        positive, or `block_size` is below 1.
+      ValueError: one of the three is empty, of another size, not finite or not floating point, or has values whose
+        squares float32 cannot hold; a bandwidth is not positive, or `block_size` is below 1. While tracing, values are
+        not checked, and a density whose squares overflow is NaN or -inf.
     """
     samples, validation, test = flat(samples), flat(validation), flat(test)
     check_features(1, samples=samples, validation_examples=validation, test_examples=test)
@@ -87,6 +88,7 @@ def parzen_log_density(
     """
     x, samples = flat(x), flat(samples)
     check_features(1, samples=samples, examples=x)
+    check_squares(samples=samples, examples=x)
     check_size("block_size", block_size)
     if not len(bandwidths) or not all(math.isfinite(h) and h > 0 for h in bandwidths):
         raise ValueError(f"`bandwidths` must be positive numbers, got {tuple(bandwidths)}")
@@ -96,10 +98,11 @@ def parzen_log_density(
 @partial(jax.jit, static_argnums=3)
 def _log_density(x: Array, samples: Array, bandwidths: Array, block_size: int) -> Array:
     n, d = samples.shape
+    centre = robust_centre(samples)
 
     def of(rows):
-        squared = squared_distances(rows, samples)
-        log_sum = lambda h: jax.nn.logsumexp(-squared / (2 * h**2), axis=1)
-        return (jax.lax.map(log_sum, bandwidths) - d / 2 * jnp.log(2 * jnp.pi * bandwidths**2)[:, None]).T
+        squared = squared_distances_about(centre, rows, samples)
+        log_sum = lambda h: jax.nn.logsumexp(-(squared / h) / (2 * h), axis=1)  # h^2 might vanish
+        return (jax.lax.map(log_sum, bandwidths) - d / 2 * (jnp.log(2 * jnp.pi) + 2 * jnp.log(bandwidths))[:, None]).T
 
     return map_blocks(of, x, block_size) - jnp.log(n)

@@ -1,12 +1,11 @@
 """Quality of latents as representations (1.3.4), by the accuracy of simple classifiers of codes."""
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
 
 from genjax_models.errors import InputError
-from genjax_models.evaluation.estimates import Estimate
+from genjax_models.evaluation.estimates import Estimate, estimate
 from genjax_models.types import Array, Batch
 
 
@@ -100,9 +99,8 @@ def principal_components(train: Array, test: Array, dimensions: int) -> tuple[np
 
 
 def accuracy(right: Array) -> Estimate:
-    """Returns the share p of true values in `right` `[n]`, with the standard error sqrt(p (1 - p) / n)."""
-    p = float(np.mean(right))
-    return Estimate(p, math.sqrt(p * (1 - p) / len(right)), len(right))
+    """Returns the share p of true values in `right` `[n]`, with the standard error sqrt(p (1 - p) / n); see `share`."""
+    return estimate(np.asarray(right, bool))
 
 
 def _labels(codes: np.ndarray, labels: Array, which: str) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from genjax_models.estimators.kernels import check_size
 from genjax_models.evaluation.classifier_test import classifier_two_sample_test
 from genjax_models.evaluation.diversity import diversity
-from genjax_models.evaluation.estimates import Estimate
+from genjax_models.evaluation.estimates import Estimate, limited
 from genjax_models.evaluation.features import Features, check_prepared_alike, extract
 from genjax_models.evaluation.frechet_distance import frechet_distance
 from genjax_models.evaluation.kernel_distance import kernel_distance
@@ -106,6 +106,8 @@ def sample_quality(
     for name, figure in _DISTANCES.items():
         value, standard_error = figure(x, y)
         estimates[name] = Estimate(float(value), float(standard_error), n, m)
+        if name != "kernel_distance":  # an unbiased estimate of a square, which may be negative
+            estimates[name] = limited(estimates[name], 0)
     estimates |= coverage
     estimates |= {"two_sample_accuracy": test.accuracy, "two_sample_p_value": Estimate(test.p_value, math.nan, n, m)}
     return {f"{name}_on_{features.name}": estimate for name, estimate in estimates.items()}

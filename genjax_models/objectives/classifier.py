@@ -46,5 +46,5 @@ def cross_entropy(logits: Array, label: Array) -> Array:
 
 
 def right(logits: Array, label: Array) -> Array:
-    """Returns one if the likeliest class is the label, else zero: `[batch, classes]` and `[batch]` -> `[batch]`."""
-    return (jnp.argmax(logits, axis=1) == label).astype(jnp.float32)
+    """Returns whether the likeliest class is the label, bool: `[batch, classes]` and `[batch]` -> `[batch]`."""
+    return jnp.argmax(logits, axis=1) == label

@@ -25,7 +25,7 @@ def whole(smallest: int, **fields) -> None:
         for number in value if isinstance(value, tuple) else (value,):
             if isinstance(number, bool) or not isinstance(number, numbers.Integral) or number < smallest:
                 raise InputError(f"{name} must be an integer of at least {smallest}, got {value!r}")
-            if number > LARGEST:
+            if int(number) > LARGEST:
                 raise InputError(f"{name} must be at most {LARGEST}, the largest int32, got {_shown(value)}")
 
 

@@ -31,7 +31,7 @@ def binarisation_of(dataset: Dataset, asked: Binarise) -> Binarisation:
     if not fits_bernoulli(dataset):
         raise InputError(
             f"a Bernoulli likelihood needs binary data, or grey images in [0, 1], got {dataset.in_words} from"
-            f" {dataset.name}. Use another likelihood (--likelihood gaussian), or make them binary: --binarise dynamic,"
-            " fixed or threshold"
+            f" {dataset.name}. Use another likelihood (experiments.vae --likelihood gaussian), or make them binary:"
+            " --binarise dynamic, fixed or threshold"
         )
     return "none" if dataset.is_binary else "dynamic"

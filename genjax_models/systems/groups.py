@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 
 import tyro
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import optax
 
     from genjax_models.data import Dataset, Prepared
+    from genjax_models.data.prepare import Binarisation
     from genjax_models.models import AdversarialPair, Family
     from genjax_models.systems.settings import Data
     from genjax_models.types import Objective, Trainer
@@ -89,7 +90,7 @@ class Likelihood:
         import genjax_models as gx
 
         unit = self.family == "bernoulli" or self.binarise != "none" or dataset.kind == "images"
-        return gx.prepare(dataset, binarise=self.binarise, range=(0, 1) if unit else None)
+        return gx.prepare(dataset, binarise=cast("Binarisation", self.binarise), range=(0, 1) if unit else None)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -99,7 +99,13 @@ def test_texts_are_names_of_classes():
         ([np.arange(3 * N).reshape(N, 3)], {}, "x must be uint8, bool or floating point, got int64 values in"),
         ([X], {"seed": -1}, r"`seed` must be an integer in \[0, 2\^32\), got -1"),
         ([X, LABEL], {"class_names": ["a", "b"]}, "labels must be 0 to 1, got 2 in row"),
-        ([X, LABEL], {"class_names": ["a", "b", "a"]}, "class_names must be different texts, got"),
+        ([X, LABEL], {"class_names": ["a", "b", "a"]}, "class_names must be different texts, one per class, got"),
+        ([X, LABEL], {"class_names": "abc"}, "class_names must be different texts, one per class, got 'abc'"),
+        ([X, -LABEL], {}, "labels must count the classes from 0, got -2 in row"),
+        ([np.ma.masked_greater(X, 0.5)], {}, "x has masked values, which would become data"),
+        ([X], {"range": "01"}, "`range` must be two finite numbers, the lower first, got 01"),
+        ([X], {"range": 1}, "`range` must be two finite numbers, the lower first, got 1"),
+        ([X], {"range": (None, 1)}, "`range` must be two finite numbers"),
         ([X, LABEL], {"class_names": ["a"], "num_classes": 3}, "class_names must be 3 texts, one per class, got 1"),
         ([Split(X), Split(X), Split(X)], {}, r"got a Split\. Use from_splits\(train, validation, test\)"),
         ([X], {"kind": "pictures"}, "kind must be one of images, vectors, sequences, or None, got 'pictures'"),
@@ -173,6 +179,13 @@ def test_kinds_in_words():
     assert kind_in_words("images", (32, 24, 3)) == "colour images of 32 x 24"
     assert kind_in_words("sequences", (7, 4)) == "sequences of at most 7 steps of 4 numbers"
     assert kind_in_words("vectors", (4,)) == "vectors of 4 numbers"
+
+
+@pytest.mark.parametrize("keys", ["a", {"data": "a"}, ["x"], {1: "a"}])
+def test_fault_73_keys_of_another_kind_are_refused(keys, tmp_path):
+    np.savez(tmp_path / "a.npz", a=X)
+    with pytest.raises(InputError, match=r"`keys` must be like {'x': 'pixels', 'y': 'digit'}, with x \[and y\]"):
+        load(tmp_path / "a.npz", keys=keys)
 
 
 @pytest.mark.parametrize(

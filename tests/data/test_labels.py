@@ -140,5 +140,5 @@ def test_fault_70_a_number_of_classes_that_int32_cannot_count_is_refused(classes
 
 
 def test_negative_labels_alone_are_no_classes():
-    with pytest.raises(InputError, match="train split: labels must be 0 to 0, got -1 in row 0"):
+    with pytest.raises(InputError, match="train split: labels must count the classes from 0, got -1 in row 0"):
         labelled(np.full(20, -1))

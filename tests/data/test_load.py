@@ -232,13 +232,27 @@ def test_a_declared_range_is_checked_and_kept(tmp_path):
         ({"x_train": X[:9], "x_test": X[9:]}, "needs at least 10 examples for three splits, got 9"),
         ({"x_train": X, "x_test": X[:0]}, "x_test: needs at least one example"),
         ({"x": np.where(np.arange(N) == 7, np.nan, 0.5)[:, None]}, "values must be finite, got nan in row 7"),
-        ({"x": X, "y": Y - 1}, "labels must be 0 to 1, got -1 in row"),
+        ({"x": X, "y": Y - 1}, "labels must count the classes from 0, got -1 in row"),
     ],
 )
 def test_an_archive_of_other_arrays_is_refused_by_file(arrays, message, tmp_path):
     np.savez(tmp_path / "data.npz", **arrays)
     with pytest.raises(InputError, match=rf"data\.npz\b.*{message}"):
         load(str(tmp_path / "data.npz"))
+
+
+@pytest.mark.parametrize("own_splits", [False, True])
+def test_texts_are_names_of_classes(own_splits, tmp_path):
+    names = np.array(["cat", "ant", "bee"])[np.arange(24) % 3]
+    parts = {"x": X, "y": names}
+    if own_splits:
+        parts = {"x_train": X[:20], "x_test": X[20:], "y_train": names[:20], "y_test": names[20:]}
+    np.savez(tmp_path / "a.npz", **parts)
+    dataset = load(str(tmp_path / "a.npz"))
+    assert dataset.class_names == ("ant", "bee", "cat")
+    by_image = {x.tobytes(): name for x, name in zip(X, names, strict=True)}
+    for split in (dataset.train, dataset.validation, dataset.test):
+        assert [dataset.class_names[y] for y in split.label] == [by_image[x.tobytes()] for x in split.x]
 
 
 @pytest.mark.parametrize("kind", [".npz", ".npy"])

@@ -31,7 +31,7 @@ def test_fault_73_a_table_becomes_vectors(suffix, separator, header, tmp_path):
     assert (dataset.kind, dataset.num_classes) == ("vectors", None)
 
 
-@pytest.mark.parametrize("name", ["label", "Class", "target", "y", "labels"])
+@pytest.mark.parametrize("name", ["label", "Class", " target ", "y", "labels"])
 @pytest.mark.parametrize("parquet", [False, True])
 def test_fault_73_a_column_of_labels_is_read(name, parquet, tmp_path):
     columns = {"a": X[:, 0], name: CLASSES, "b": X[:, 1]}
@@ -48,6 +48,11 @@ def test_fault_73_a_column_of_labels_is_read(name, parquet, tmp_path):
     by_value = {np.float32(a): CLASSES[i] for i, a in enumerate(X[:, 0])}
     for split in (dataset.train, dataset.validation, dataset.test):
         assert [dataset.class_names[i] for i in split.label] == [by_value[a] for a in split.x[:, 0]]
+
+
+def test_fault_73_labels_that_numpy_wrote_are_read(tmp_path):
+    np.savetxt(tmp_path / "a.csv", np.c_[X, np.arange(30) % 3], delimiter=",", header="a,b,c,label", comments="")
+    assert np.bincount(load(tmp_path / "a.csv").train.label).tolist() == [8, 8, 8]
 
 
 def test_fault_73_a_column_of_labels_has_any_name_by_keys(tmp_path):
@@ -71,6 +76,8 @@ def test_fault_73_a_column_of_labels_has_any_name_by_keys(tmp_path):
         ("a,b\n" + "1.5,2\n" * 12, {}, r"float32 values must be in \[0, 1\].*\(--data-range 0 255\)"),
         ("a,b\n" + "0.5,nan\n" * 12, {}, "values must be finite, got nan in row 0|has no value in row 0"),
         ("a,b\n" + "0.5,1\n" * 9, {}, "needs at least 10 examples"),
+        ("a,a\n" + "0.5,1\n" * 12, {}, r"columns must have different names, got \['a', 'a'\]"),
+        ("a,b\n" + "1,2\n" * 12, {"keys": "y"}, "`keys` of a table must be"),
     ],
 )
 def test_fault_73_other_tables_are_refused_in_one_line(text, options, message, tmp_path):

@@ -93,3 +93,26 @@ def test_wrong_arguments_are_refused():
         arguments = {"samples": jnp.zeros((3, 2)), "centres": CENTRES, "scale": 0.1} | change
         with pytest.raises(ValueError, match=message):
             mode_coverage(**arguments)
+
+
+@pytest.mark.parametrize("diverged", [1e6, 1e20, -1e30])
+def test_fault_84_one_diverged_sample_spoils_no_mode(diverged):
+    """In distances from a common mean, a sample at 1e6 is 1e5 from the mean of ten, and squares lose 1e-7 of 1e10."""
+    samples = jnp.concatenate([jnp.repeat(jnp.asarray(CENTRES, jnp.float32), 10, axis=0), jnp.full((1, 2), diverged)])
+    coverage = jax.jit(lambda x: mode_coverage(x, CENTRES, 0.01))(samples)
+    assert int(coverage["modes_covered"]) == 4
+    np.testing.assert_array_equal(coverage["high_quality"], [1] * 40 + [0])
+    assert float(coverage["total_variation"].mean()) == pytest.approx(1 / 41, rel=1e-4)
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e20])
+def test_fault_90_modes_of_any_scale_are_counted(scale):
+    samples = scale * jnp.asarray([[0.0, 0.0], [0.02, 0.0], [4.0, 0.05], [0.0, 4.0]])
+    coverage = mode_coverage(samples, scale * CENTRES, 0.01 * scale)
+    np.testing.assert_array_equal(coverage["high_quality"], [1, 1, 0, 1])
+
+
+def test_fault_84_modes_far_from_the_origin_are_counted():
+    samples = jnp.asarray(CENTRES + 4096.0, jnp.float32)
+    coverage = mode_coverage(samples, CENTRES + 4096.0, 1e-3)
+    assert int(coverage["modes_covered"]) == 4

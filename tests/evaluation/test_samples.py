@@ -65,7 +65,7 @@ BAD = {
     "at least 8, got 7|at least 7": {"samples": SAMPLES[:6]},
     "samples and data must have one shape": {"samples": SAMPLES[:, :3]},
     "prepared alike": {"data": (255 * DATA).astype(np.uint8)},
-    "samples must be finite: 1 of 60 rows": {"samples": WITH_NAN},
+    "samples must be finite, got nan in row 59": {"samples": WITH_NAN},
     "got 'a/b'": {"features": Features("a/b", PIXELS.function)},
     "got 'x_se'": {"features": Features("x_se", PIXELS.function)},
     r"features images of 60 examples must be \[60, d\], got \(60, 4, 4, 1\)": {"features": IMAGES},

@@ -7,9 +7,13 @@ import pytest
 
 from genjax_models.estimators.kernels import polynomial_kernel
 from genjax_models.estimators.mmd import mmd_squared_biased, mmd_squared_unbiased
+from genjax_models.evaluation.classifier_test import classifier_two_sample_test
 from genjax_models.evaluation.diversity import diversity
 from genjax_models.evaluation.frechet_distance import frechet_distance
 from genjax_models.evaluation.kernel_distance import kernel_distance
+from genjax_models.evaluation.manifold_coverage import manifold_coverage
+from genjax_models.evaluation.neighbours import data_copying, nearest_neighbours
+from genjax_models.evaluation.parzen_window import parzen_log_density
 from tests.statistics import assert_mean
 
 FIGURES = [frechet_distance, kernel_distance, diversity]
@@ -152,3 +156,67 @@ def test_fault_18_samples_that_have_no_figure_are_refused(figure, message):
 def test_data_that_are_all_equal_are_refused():
     with pytest.raises(ValueError, match="got 9 that are all equal"):
         diversity(features()[0], jnp.ones((9, 8)))
+
+
+@pytest.mark.parametrize("mean", [0.0, 1e3, 1e4])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_fault_84_the_kernel_distance_of_features_far_from_the_origin(mean, compiled):
+    """Against float64, of the kernel about a mean: k(x, y) - k(x, p) - k(p, y) + k(p, p) has the same distance."""
+    random = np.random.RandomState(0)
+    x = (mean + random.normal(size=(200, 16))).astype(np.float32)
+    y = (mean + 0.3 + random.normal(size=(150, 16))).astype(np.float32)
+    p = np.full(16, mean, np.longdouble)
+    of = lambda a, b: (np.asarray(a, np.longdouble) @ np.asarray(b, np.longdouble).T / 16 + 1) ** 3
+    about = lambda a, b: of(a, b) - of(a, p)[:, None] - of(p, b) + of(p, p)
+    own = lambda z: (about(z, z).sum(axis=1) - np.diag(about(z, z))) / (len(z) - 1)
+    xx, yy, xy, yx = own(x), own(y), about(x, y).mean(axis=1), about(x, y).mean(axis=0)
+    expected = xx.mean() + yy.mean() - xy.mean() - yx.mean()
+    variance = 4 * np.var(xx - xy, ddof=1) / len(x) + 4 * np.var(yy - yx, ddof=1) / len(y)
+    value, error = (jax.jit(kernel_distance) if compiled else kernel_distance)(x, y)
+    np.testing.assert_allclose(value, float(expected), rtol=1e-4)
+    np.testing.assert_allclose(error, float(np.sqrt(variance)), rtol=0.02)
+
+
+EXTREMES = [(np.float32, 1e20), (np.float32, 1e-25), (np.float64, 1e20), (np.float64, 1e-25)]
+
+
+def scaled(dtype, scale, n=40):
+    x, y = (z[:n].astype(np.float32) for z in features())
+    return dtype(scale) * x.astype(dtype), dtype(scale) * y.astype(dtype), (x, y)
+
+
+@pytest.mark.parametrize(("dtype", "scale"), EXTREMES)
+def test_fault_90_figures_of_huge_and_tiny_features_are_right(dtype, scale):
+    x, y, plain = scaled(dtype, scale)
+    np.testing.assert_allclose(diversity(x, y), diversity(*plain), rtol=1e-4)
+    np.testing.assert_allclose(frechet_distance(x, y), np.array(frechet_distance(*plain)) * scale**2, rtol=1e-4)
+    for (_, figure), expected in zip(manifold_coverage(x, y).items(), manifold_coverage(*plain).values(), strict=True):
+        np.testing.assert_allclose(figure, expected)
+
+
+def test_fault_90_traced_figures_of_large_features_are_right():
+    x, y, plain = scaled(np.float32, 1e15)
+    figures = jax.jit(lambda x, y: (diversity(x, y), frechet_distance(x, y)))
+    right, expected = figures(x, y), figures(*plain)
+    np.testing.assert_allclose(right[0], expected[0], rtol=1e-4)
+    np.testing.assert_allclose(right[1], np.array(expected[1]) * 1e30, rtol=1e-2)
+
+
+@pytest.mark.parametrize(
+    "figure", [nearest_neighbours, parzen_log_density, classifier_two_sample_test, kernel_distance]
+)
+def test_fault_90_features_whose_squares_float32_cannot_hold_are_refused(figure):
+    for dtype, scale in [*EXTREMES, (np.float64, 1e-60), (np.float64, 1e200)]:
+        x, y, _ = scaled(dtype, scale)
+        message = "must be finite" if scale > 1e38 else "Scale all features by one number"
+        with pytest.raises(ValueError, match=message) as error:
+            figure(x, y)
+        assert "\n" not in str(error.value)
+
+
+def test_fault_90_samples_near_zero_are_no_tiny_features():
+    x, y, _ = scaled(np.float32, 1.0)
+    assert np.isfinite(nearest_neighbours(1e-25 * x, y).distances).all()
+    assert data_copying(np.zeros_like(x), y, y).value == 0
+    assert np.isfinite(parzen_log_density(y, np.zeros_like(x), [1e-30, 1.0])[1]).all()
+    assert not np.isnan(parzen_log_density(x, x, [1e-30])).any()

@@ -8,9 +8,17 @@ import scipy.stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
+from genjax_models.estimators.kernels import median_bandwidth
 from genjax_models.evaluation.classifier_test import classifier_two_sample_test
-from genjax_models.evaluation.estimates import Estimate
+from genjax_models.evaluation.estimates import Estimate, Share, estimate, limited, share
+from genjax_models.evaluation.features import PIXELS
+from genjax_models.evaluation.frechet_distance import frechet_distance
+from genjax_models.evaluation.labels import class_accuracy, classifier_score
+from genjax_models.evaluation.manifold_coverage import manifold_coverage
+from genjax_models.evaluation.modes import mode_coverage
 from genjax_models.evaluation.neighbours import data_copying, nearest_in_parts, nearest_neighbours
+from genjax_models.evaluation.parzen_window import parzen_log_density
+from genjax_models.evaluation.samples import sample_quality
 from tests.statistics import STANDARD_ERRORS, assert_mean
 
 
@@ -155,3 +163,105 @@ def test_the_neighbours_are_found_inside_jit():
     x, train = normal(0, 20), normal(1, 30)
     inside = jax.jit(lambda x, train: nearest_neighbours(x, train).distances)(x, train)
     np.testing.assert_allclose(inside, nearest_neighbours(x, train).distances, rtol=1e-6)
+
+
+def exact_neighbours(x, train, k):
+    apart = np.linalg.norm(x[:, None].astype(np.float64) - train, axis=-1)
+    order = np.argsort(apart, axis=1, kind="stable")[:, :k]
+    return order, np.take_along_axis(apart, order, axis=1)
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_fault_84_near_copies_among_far_data_are_ranked_by_differences(k):
+    """60 near copies of each of two examples that are far apart: expanded squares lose their distances."""
+    for far in (100.0, 1e4):
+        train = np.concatenate([normal(0, 60, d=4) * 1e-2 + far, normal(1, 60, d=4) * 1e-2 - far])
+        x = np.concatenate([normal(2, 20, d=4) * 1e-2 + far, normal(3, 20, d=4) * 1e-2 - far])
+        indices, distances = exact_neighbours(x, train, k)
+        result = nearest_neighbours(x, train, neighbours=k)
+        np.testing.assert_allclose(result.distances, distances, rtol=1e-5)
+        np.testing.assert_array_equal(result.indices, indices)
+
+
+@pytest.mark.parametrize("diverged", [1e6, 1e15])
+def test_fault_84_a_diverged_example_or_sample_spoils_no_neighbour(diverged):
+    x, train = normal(0, 40, d=4), normal(1, 90, d=4)
+    x[5], train[8] = diverged, -diverged
+    indices, distances = exact_neighbours(np.delete(x, 5, axis=0), train, 2)
+    result = nearest_neighbours(x, train, neighbours=2)
+    np.testing.assert_array_equal(np.delete(result.indices, 5, axis=0), indices)
+    np.testing.assert_allclose(np.delete(result.distances, 5, axis=0), distances, rtol=1e-5)
+
+
+def test_fault_84_a_diverged_sample_spoils_no_density_and_no_bandwidth():
+    samples, test = normal(0, 30), normal(1, 20)
+    plain, bandwidth = parzen_log_density(test, samples, [0.3]), median_bandwidth(samples, test)
+    diverged = np.concatenate([samples, np.full((1, samples.shape[1]), 1e8, np.float32)])
+    np.testing.assert_allclose(parzen_log_density(test, diverged, [0.3]), plain + np.log(30 / 31), rtol=1e-4)
+    assert median_bandwidth(diverged, test) == pytest.approx(float(bandwidth), rel=0.1)
+
+
+def test_fault_84_copies_with_little_noise_are_copies_among_far_data():
+    clusters = np.repeat(np.float32([[-1e3, 0], [1e3, 0], [0, 1e3]]), 40, axis=0)
+    train, test = clusters + 0.01 * normal(0, 120), clusters + 0.01 * normal(1, 120)
+    assert data_copying(train + 1e-4 * normal(2, 120), train, test).value > 0.9
+    assert abs(data_copying(clusters + 0.01 * normal(3, 120), train, test).value - 0.5) < 0.2
+
+
+@pytest.mark.parametrize("n", [1, 20, 1_000])
+@pytest.mark.parametrize("p", [0.0, 0.05, 0.5, 1.0])
+def test_fault_87_the_interval_of_a_share_is_wilsons(n, p):
+    k = round(n * p)
+    result = share(k / n, np.sqrt(k / n * (1 - k / n) / n), n)
+    level = scipy.stats.norm.cdf(2) - scipy.stats.norm.cdf(-2)
+    expected = scipy.stats.binomtest(k, n).proportion_ci(level, method="wilson")
+    np.testing.assert_allclose(result.interval, (expected.low, expected.high), atol=1e-9)
+    assert 0 <= result.interval[0] < result.interval[1] <= 1
+    assert result.standard_error > 0
+
+
+def test_fault_87_no_figure_leaves_its_range_or_claims_certainty():
+    x, far = normal(0, 60), normal(1, 60, shift=1e3)
+    figures = [
+        data_copying(x, x, far),
+        data_copying(far, x, normal(2, 60)),
+        classifier_two_sample_test(x, far).accuracy,
+    ]
+    coverage = manifold_coverage(x, far)
+    figures += [coverage[name] for name in ("precision", "recall", "coverage")]
+    assert {figure.value for figure in figures} == {0.0, 1.0}
+    for figure in figures:
+        assert isinstance(figure, Share)
+        low, high = figure.interval
+        assert 0 <= low < high <= 1
+        assert figure.standard_error > 0
+    assert coverage["density"].interval[0] == 0
+    density = limited(Estimate(0.4, 0.79, 60, 60), 0)
+    assert density.interval == (0, 0.4 + 2 * 0.79)
+    assert "from 0 to" in density.in_full()
+    assert limited(Estimate(0.4, float("nan"), 60), 0).in_full() == "0.4 (60 samples)"
+    assert share(0.5, float("nan"), 10).in_full() == "0.5 (10 samples)"
+    assert share(1.0, 0.1, 1_000).interval == pytest.approx((0.8, 1))  # a jackknife's error may be the larger one
+
+
+def test_fault_87_trials_have_a_share_and_other_numbers_have_none():
+    trials = estimate(np.ones(50, bool))
+    assert isinstance(trials, Share)
+    assert trials.standard_error == pytest.approx(np.sqrt(50.5 / 51 * 0.5 / 51 / 50))
+    assert estimate(np.array([True, True, True, False]))[:2] == pytest.approx((0.75, np.sqrt(0.75 * 0.25 / 4)))
+    assert estimate(np.zeros(50)).standard_error == 0  # a KL of 0 is 0
+    assert mode_coverage(np.zeros((50, 2), np.float32), np.zeros((1, 2)), 1.0)["high_quality"].dtype == bool
+    assert class_accuracy(np.zeros((3, 2)), np.zeros(3, int)).dtype == bool
+
+
+def test_fault_87_scores_and_distances_stay_within_their_range():
+    same = np.log(np.tile([[0.9, 0.1]], (30, 1)))
+    sure = np.where(np.eye(2)[np.arange(30) % 2] == 1, 0.0, -80.0)
+    for log_p in (same, sure, same + 1e-9 * np.random.RandomState(0).normal(size=same.shape)):
+        score = classifier_score(log_p)
+        assert 1 <= score.interval[0] <= score.value <= score.interval[1] <= 2
+    x = normal(0, 30)
+    assert frechet_distance(x, x)[0] >= 0
+    assert jax.jit(frechet_distance)(x, x)[0] >= 0
+    quality = sample_quality(PIXELS, x, x)
+    assert all(quality[f"{name}_on_pixels"].interval[0] >= 0 for name in ("frechet_distance", "diversity", "density"))

@@ -160,7 +160,9 @@ def test_it_trains_as_in_float32():
     for wrap in (lambda network: network, InBfloat16):
         train = gx.trainer(gx.vae(model_of(gx.bernoulli, wrap)), {"vae": optax.adam(3e-3)})
         state = jax.jit(train.init)(KEY, data.example)
-        state, metrics = gx.loop_over_data(train, batch_size=50, chunk=60)(state, data.train, 60)
+        state, metrics = gx.loop_over_data(train, batch_size=50, prepare=data.each_step, chunk=60)(
+            state, data.train, 60
+        )
         assert {leaf.dtype for leaf in jax.tree.leaves((state.variables, state.opt_state["vae"][0].mu))} == {
             jnp.dtype("float32")
         }

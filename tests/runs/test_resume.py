@@ -126,6 +126,9 @@ def test_fault_38_killed_within_saves_the_run_is_the_same(base_flags, cache, who
 @pytest.mark.slow
 def test_killed_two_hundred_times_at_random_moments_the_run_is_the_same(base_flags, cache, whole, tmp_path):
     """200 kills at random times after the start, spread over runs that each go on until they end."""
+    started = time.monotonic()
+    assert child("SIGUSR1", "never", 0, [*base_flags, "--run-dir", str(tmp_path / "timed")], cache).returncode == 0
+    seconds = time.monotonic() - started
     random_, kills, runs = random.Random(0), 0, 0
     outcomes = {"before the first checkpoint": 0, "later": 0, "ended first": 0}
     while kills < 200:
@@ -146,7 +149,7 @@ def test_killed_two_hundred_times_at_random_moments_the_run_is_the_same(base_fla
             process = subprocess.Popen(
                 command, cwd=ROOT, env=os.environ | cache, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )
-            time.sleep(random_.uniform(1.0, 6.0))
+            time.sleep(random_.uniform(0.2, 1.1) * seconds)
             process.kill()
             status = process.wait()
             if status == 0:
@@ -169,7 +172,8 @@ def test_killed_two_hundred_times_at_random_moments_the_run_is_the_same(base_fla
                     arguments = [*base_flags, "--run-dir", str(run)]
         assert_same_run(run, whole)
         runs += 1
-    print(f"{kills} kills over {runs} runs, all the same run at the end: {outcomes}")
+    minutes = (time.monotonic() - started) / 60
+    print(f"{kills} kills over {runs} runs in {minutes:.0f} minutes, all the same run at the end: {outcomes}")
 
 
 def test_a_run_that_ended_resumes_to_nothing_more(whole, base_flags, cache, tmp_path):

@@ -60,7 +60,7 @@ def test_fault_72_the_likelihood_follows_the_data(name):
 @pytest.mark.parametrize("name", [name for name in DATA if LIKELIHOODS.get(name, ("",))[0] != "bernoulli"])
 def test_fault_72_bernoulli_refuses_other_data_unless_asked(name):
     dataset = DATA[name]._replace(name="mine")
-    message = r"needs binary data, or grey images in \[0, 1\], got .* from mine\. Use another likelihood \(--like"
+    message = r"needs binary data, or grey images in \[0, 1\], got .* from mine\. Use another likelihood \(exp"
     with pytest.raises(InputError, match=message) as error:
         Likelihood("bernoulli").for_data(dataset)
     assert dataset.in_words in str(error.value)

@@ -81,10 +81,10 @@ def adversarial(dropout: bool = True, size: int = 3) -> Objective:
     critic, maker = _Critic(), _Maker(size)
 
     def init(key, batch):
-        keys = jax.random.split(key)
+        keys = jax.random.split(key, 3)
         made = {
             "discriminator": critic.init(keys[0], batch.x, False),
-            "generator": maker.init(keys[1], _noise(key, 2), False),
+            "generator": maker.init(keys[1], _noise(keys[2], 2), False),
         }
         return {player: dict(variables) for player, variables in made.items()}
 

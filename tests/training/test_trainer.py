@@ -92,17 +92,6 @@ def test_each_move_has_its_own_share_and_noise():
     np.testing.assert_allclose(after.variables["two"]["params"]["noise"], jax.random.normal(mine), rtol=1e-6)
 
 
-def test_fault_25_no_two_steps_or_players_draw_the_same_noise():
-    train = trainer(noisy(), {"one": optax.sgd(1.0), "two": optax.sgd(1.0)}, updates={"one": 2, "two": 2})
-    state, seen = train.init(KEY, batch_of([1.0, 2.0])), []
-    for _ in range(5):
-        before = state
-        state, metrics = train.step(state, batch_of([1.0, 2.0]))
-        seen += [float(metrics[f"{player}/noise"]) for player in ("one", "two")]
-        chex.assert_trees_all_equal(before.key, state.key)
-    assert len(set(seen)) == 10
-
-
 def test_a_player_without_a_loss_is_frozen_and_kept():
     train = trainer(noisy(), {"one": optax.sgd(1.0), "two": optax.sgd(1.0)})
     state = train.init(KEY, batch_of([1.0]))

@@ -1,0 +1,208 @@
+"""These draws are independent: no key is drawn from twice, in any objective or evaluator. One table each."""
+
+import importlib
+import inspect
+import pkgutil
+from collections import Counter
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import genjax_models as gx
+from genjax_models import estimators, evaluation
+from genjax_models.estimators import (
+    adversarial,
+    annealing,
+    annealing_path,
+    elbo,
+    hamiltonian,
+    importance,
+    step_size_adaptation,
+    two_sample_test,
+)
+from genjax_models.estimators.distributions import diagonal_normal
+from genjax_models.evaluation import annealed, bounds, examples, gaps, information, latents, likelihood, reconstruction
+from genjax_models.types import Batch
+from tests.draws import draws, repeats
+from tests.training.test_contract import KEY, SHAPE, TABLE, Learned, data_for, two_layers
+
+# Objectives
+
+DROPOUT = {"hidden": (8,), "dropout": 0.2}
+
+
+def with_dropout():
+    """A model and a pair whose networks all drop units."""
+    q, p = gx.diagonal_gaussian(2), gx.bernoulli(SHAPE)
+    encoder, generator = gx.MLPEncoder(SHAPE, q.outputs, **DROPOUT), gx.MLPGenerator(p.outputs, **DROPOUT)
+    features = nn.Sequential([gx.MLPEncoder(SHAPE, (8,), **DROPOUT), nn.Dense(3, use_bias=False)])
+    noisy = partial(gx.adversarial_pair, gx.MLPGenerator(SHAPE, **DROPOUT), latent=2, output_noise=0.1)
+    implicit = gx.models.implicit_model(gx.MLPGenerator(SHAPE, **DROPOUT), 2)
+    generated = gx.generator_model(gx.MLPGenerator(p.outputs, **DROPOUT), p, 2)
+    return {
+        "model": gx.latent_variable_model(encoder, q, generator, p),
+        "pair": noisy(discriminator=gx.MLPDiscriminator(SHAPE, **DROPOUT)),
+        "features": noisy(discriminator=features),
+        "implicit": implicit,
+        "generated": generated,
+    }
+
+
+def learned_model():
+    q, p = gx.diagonal_gaussian(2), gx.bernoulli(SHAPE)
+    return gx.latent_variable_model(Learned(q.outputs, 3), q, Learned(p.outputs), p)
+
+
+# Choices that the contract table leaves out, with dropout in all networks.
+MORE = {
+    "gan, dropout, noise, wasserstein": lambda: gx.gan(
+        with_dropout()["pair"], loss="wasserstein", penalty="wasserstein"
+    ),
+    "gan, dropout, noise, r1": lambda: gx.gan(with_dropout()["pair"], penalty="r1"),
+    "mmd gan, dropout, noise": lambda: gx.objectives.mmd_gan(with_dropout()["features"], gx.gaussian_kernel(1.0)),
+    "gmmn, dropout": lambda: gx.objectives.gmmn(with_dropout()["implicit"], gx.gaussian_kernel(1.0)),
+    "infinite mixture, dropout": lambda: gx.infinite_mixture(with_dropout()["generated"], num_samples=3),
+    "iwae, dropout": lambda: gx.iwae(with_dropout()["model"], num_samples=3),
+    "info vae, dropout and batch statistics": lambda: gx.objectives.info_vae(learned_model(), gx.gaussian_kernel(1.0)),
+}
+
+# For batch statistics the z of the bound is computed again: two draws from one key for each stochastic layer. The
+# generator then drops the same units again, by the same key.
+REPEATED = {
+    **{name: {2: 1} for name in (*TABLE, *MORE) if name.split(",")[0] in ("vae", "iwae", "info vae")},
+    **{name: {2: 2} for name in TABLE if "two stochastic layers" in name},
+    "vae, dropout and batch statistics, an average": {2: 2},
+    "info vae, dropout and batch statistics": {2: 2},
+}
+
+
+@pytest.mark.parametrize("name", [*TABLE, *MORE])
+def test_fault_25_no_key_is_drawn_from_twice_in_training(name):
+    """Over the initialisation and two steps."""
+    objective, options = (TABLE[name].objective(), TABLE[name].options) if name in TABLE else (MORE[name](), {})
+    train, data = gx.trainer(objective, dict.fromkeys(objective.losses, optax.sgd(0.1)), **options), data_for(name, 12)
+    drawn = draws(jax.make_jaxpr(train.init)(KEY, data), KEY, data)
+    assert not repeats(drawn)
+    state = jax.eval_shape(train.init, KEY, data)._replace(key=jax.random.split(KEY)[1])
+    step = jax.make_jaxpr(train.step)(state, data)
+    for i in range(2):
+        drawn += draws(step, state._replace(step=jnp.int32(i)), data)
+    assert repeats(drawn) == {count: 2 * keys for count, keys in REPEATED.get(name, {}).items()}
+
+
+# Evaluators and estimators: name -> a function of a key. Examples are two or three, and samples few.
+
+X = np.array([[0.3], [-1.2]], np.float32)
+MODEL = gx.models.LatentVariableModel(
+    init=lambda key, batch: {},
+    posterior=lambda variables, x, label=None: diagonal_normal(x, 0.5 * jnp.ones_like(x)),
+    prior=lambda variables, label=None: diagonal_normal(jnp.zeros(1), jnp.ones(1)),
+    likelihood=lambda variables, z, label=None: diagonal_normal(z, jnp.ones_like(z)),
+)
+PRIOR, Q, LIKELIHOOD = MODEL.prior({}), MODEL.posterior({}, X), partial(MODEL.likelihood, {})
+BOUND = {"x": X, "posterior": Q, "prior": PRIOR, "likelihood": LIKELIHOOD}
+PATH = {"x": X, "prior": PRIOR, "likelihood": LIKELIHOOD, "schedule": np.linspace(0, 1, 4), "num_leapfrog": 2}
+CHAINS = {"num_temperatures": 4, "num_chains": 2, "num_leapfrog": 1}
+IMAGES = data_for("", 4).x
+
+
+def usage_by_layer(key):
+    model = two_layers()
+    return gx.latent_usage_by_layer(model, model.init(KEY, Batch(IMAGES)), key, IMAGES, num_samples=3)
+
+
+def error_of_an_autoencoder(key):
+    model = gx.autoencoder_model(gx.MLPEncoder(SHAPE, (2,), (8,)), gx.MLPGenerator(SHAPE, (8,)), latent=2)
+    return gx.held_out_error(model, model.init(KEY, Batch(IMAGES)), key, IMAGES)
+
+
+EVALUATORS = {
+    annealed.annealed_log_likelihood: lambda key: gx.annealed_log_likelihood(MODEL, {}, key, X, **CHAINS),
+    annealed.annealed_sandwich: lambda key: gx.annealed_sandwich(MODEL, {}, key, 2, **CHAINS),
+    bounds.held_out_bound: lambda key: gx.held_out_bound(MODEL, {}, key, X, num_samples=3),
+    examples.map_examples: lambda key: examples.map_examples(
+        lambda key, x: x * jax.random.normal(key), key, X, batch_size=1
+    ),
+    gaps.bound_gaps: lambda key: gx.bound_gaps(MODEL, {}, key, X, jnp.zeros(2), steps=2, num_samples=300),
+    information.latent_information: lambda key: gx.latent_information(MODEL, {}, key, X, num_samples=3),
+    latents.latent_usage_by_layer: usage_by_layer,
+    likelihood.negative_log_likelihood: lambda key: gx.negative_log_likelihood(MODEL, {}, key, X, num_samples=300),
+    reconstruction.held_out_error: error_of_an_autoencoder,
+    adversarial.wasserstein_gradient_penalty: lambda key: adversarial.wasserstein_gradient_penalty(
+        key, lambda x: x[:, 0] ** 2, X, X + 1
+    ),
+    annealing.annealed_importance_sampling: lambda key: annealing.annealed_importance_sampling(
+        key, **PATH, num_chains=2, step_size=0.1
+    ),
+    annealing.reverse_annealed_importance_sampling: lambda key: annealing.reverse_annealed_importance_sampling(
+        key, z=jnp.zeros((2, 2, 1)), **PATH, step_size=0.1
+    ),
+    annealing_path.make_transitions: lambda key: jax.vmap(jax.random.normal)(
+        annealing_path.make_transitions(key, PATH["schedule"], 0.1, 2).key
+    ),
+    annealing_path.start_path: lambda key: annealing_path.start_path(key, X, PRIOR, LIKELIHOOD, Q, 2)[1],
+    elbo.elbo: lambda key: elbo.elbo(key, **BOUND, num_samples=3, form="monte_carlo"),
+    elbo.elbo_terms: lambda key: elbo.elbo_terms(key, **BOUND, num_samples=3),
+    hamiltonian.hamiltonian_transition: lambda key: hamiltonian.hamiltonian_transition(
+        key, jnp.zeros((2, 2, 1)), lambda z: -jnp.sum(z**2, -1), 0.1 * jnp.ones(2), 2
+    ),
+    importance.iwae_bound: lambda key: importance.iwae_bound(key, **BOUND, num_samples=4, chunk=2),
+    importance.log_likelihood: lambda key: importance.log_likelihood(key, X, Q, PRIOR, LIKELIHOOD, num_samples=3),
+    importance.log_likelihood_from_prior: lambda key: importance.log_likelihood_from_prior(
+        key, X, PRIOR, LIKELIHOOD, num_samples=3
+    ),
+    step_size_adaptation.adapt_step_size: lambda key: step_size_adaptation.adapt_step_size(
+        key, **PATH, num_chains=2, num_updates=3
+    ),
+    two_sample_test.two_sample_test: lambda key: gx.two_sample_test(
+        key, X, X + 1, gx.gaussian_kernel(1.0), num_permutations=3
+    ),
+    two_sample_test.held_out_two_sample_test: lambda key: gx.held_out_two_sample_test(
+        key, IMAGES[:4], 1 - IMAGES[:4], [1.0, 2.0], num_permutations=3
+    ),
+}
+# L(q) and L(q*) have the same noise, so that their difference has little: three blocks for each of two examples. The
+# search has two steps, so that a key shared with it changes the number.
+COMMON = {gaps.bound_gaps: {2: 6}}
+
+
+def test_every_evaluator_with_a_key_has_a_row():
+    with_keys = set()
+    for room in (evaluation, estimators):
+        for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}."):
+            for name, function in inspect.getmembers(importlib.import_module(module.name), inspect.isfunction):
+                ours = function.__module__ == module.name and not name.startswith("_")
+                if ours and "key" in inspect.signature(function).parameters:
+                    with_keys.add(function)
+    assert with_keys == set(EVALUATORS)
+
+
+@pytest.mark.parametrize("evaluator", EVALUATORS, ids=lambda function: function.__name__)
+def test_fault_25_no_key_is_drawn_from_twice_in_evaluation(evaluator):
+    drawn = draws(jax.make_jaxpr(EVALUATORS[evaluator])(KEY), KEY)
+    assert drawn
+    assert repeats(drawn) == COMMON.get(evaluator, {})
+
+
+def test_a_key_used_twice_is_seen():
+    """In a row, in a scan, under vmap, in a branch and after it, and by two names of one key."""
+    twice = {
+        "in a row": lambda key: jax.random.normal(key) + jax.random.uniform(key, (2,)),
+        "in a scan": lambda key: jax.lax.scan(lambda c, _: (c + jax.random.normal(key), None), 0.0, jnp.arange(2))[0],
+        "in a vmap": lambda key: jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i // 2)))(jnp.arange(2)),
+        "in a branch": lambda key: jax.lax.cond(
+            jnp.exp(0.0) > 1, lambda: jax.random.normal(key), lambda: 0.0
+        ) + jax.random.normal(key),
+        "by an index": lambda key: sum(map(jax.random.normal, (jax.random.split(key)[1], jax.random.fold_in(key, 1)))),
+    }  # fmt: skip
+    for name, function in twice.items():
+        assert repeats(draws(jax.make_jaxpr(function)(KEY), KEY)) == {2: 1}, name
+    split = lambda key: jax.random.normal(key) + jax.random.normal(jax.random.split(key)[0])
+    with pytest.raises(AssertionError, match="that was split"):
+        repeats(draws(jax.make_jaxpr(split)(KEY), KEY))
+    assert isinstance(draws(jax.make_jaxpr(lambda key: 1.0)(KEY), KEY), Counter)
