@@ -9,6 +9,7 @@ import numpy as np
 from genjax_models.estimators.importance_diagnostics import BLIND_TO_MISSED_MODES, pareto_k_threshold
 from genjax_models.evaluation.estimates import Estimate
 from genjax_models.evaluation.latents import ACTIVITY_THRESHOLD
+from genjax_models.evaluation.samples import SampleFigure
 from genjax_models.evaluation.symptoms import Row, players_in, rows_with, symptoms
 from genjax_models.types import Array
 
@@ -32,6 +33,7 @@ class Facts(NamedTuple):
       weights: result of `negative_log_likelihood` on test data, with `num_samples` samples per example.
       num_samples: number of samples behind `weights`.
       mutual_information: I(x; z) over n test examples, in nats.
+      samples: figures of samples by name, for the table of results.
     """
 
     metric: str = ""
@@ -45,6 +47,7 @@ class Facts(NamedTuple):
     weights: Mapping[str, Array] | None = None
     num_samples: int = 0
     mutual_information: Estimate | None = None
+    samples: Mapping[str, SampleFigure] = {}
 
 
 def findings(history: Sequence[Row], facts: Facts) -> list[str]:

@@ -4,6 +4,7 @@
 """
 
 import math
+from typing import NamedTuple
 
 from genjax_models.estimators.kernels import check_size
 from genjax_models.evaluation.classifier_test import classifier_two_sample_test
@@ -16,6 +17,37 @@ from genjax_models.evaluation.manifold_coverage import manifold_coverage
 from genjax_models.types import Array
 
 _DISTANCES = {"kernel_distance": kernel_distance, "frechet_distance": frechet_distance, "diversity": diversity}
+
+
+class SampleFigure(NamedTuple):
+    """A figure of samples, and the same figure of data: what an ideal generator would have.
+
+    Attributes:
+      estimate: of samples and data.
+      of_data: of two halves of the data, or of the data themselves; None if there are too few.
+    """
+
+    estimate: Estimate
+    of_data: Estimate | None = None
+
+
+def compared_with_data(
+    features: Features, samples: Array, data: Array, *, fewest: int, batch_size: int = 500
+) -> dict[str, SampleFigure]:
+    """Returns `sample_quality`, and beside each figure the one between two halves of the data.
+
+    Args:
+      features: as in `sample_quality`.
+      samples: as in `sample_quality`.
+      data: as in `sample_quality`; its halves are every second row.
+      fewest: smallest half that is judged.
+      batch_size: as in `sample_quality`.
+    """
+    quality = sample_quality(features, samples, data, batch_size=batch_size)
+    halves = data[::2], data[1::2]
+    enough = min(map(len, halves)) >= fewest
+    of_data = sample_quality(features, *halves, batch_size=batch_size) if enough else {}
+    return {name: SampleFigure(figure, of_data.get(name)) for name, figure in quality.items()}
 
 
 def sample_metrics(features: Features, samples: Array, data: Array, *, batch_size: int = 500) -> dict[str, Array]:

@@ -2,18 +2,20 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
 
 from genjax_models.data.prepare import Prepared
+from genjax_models.evaluation.estimates import Estimate
 from genjax_models.evaluation.findings import Facts, findings
+from genjax_models.evaluation.samples import SampleFigure
 from genjax_models.figures import pictures
 from genjax_models.reports.comparison import render_comparison, results_in_words
-from genjax_models.reports.page import Page, render_page
+from genjax_models.reports.page import Page, Result, render_page
 from genjax_models.reports.stored_run import read_run
-from genjax_models.reports.units import unit_of, words_of
+from genjax_models.reports.units import better_of, unit_of, words_of
 from genjax_models.runs import checkpoints, directory
 from genjax_models.runs.engine import Trained
 from genjax_models.runs.evaluation import block_until_ready, evaluation_key, players_for_sampling, summarised
@@ -60,7 +62,9 @@ def report_run(run: Run, data: Prepared, fit: Fit, description: Sequence[tuple[s
     best = checkpoints.restore(folder / "checkpoints", shape, "best")
     test, facts, figures = _evaluate(run, data, players_for_sampling(best), int(best.step))
     sentences = findings(fit.history, facts)
-    directory.write_json(folder / "result.json", {"test": test, "findings": sentences, "seconds": fit.seconds})
+    of_samples = {name: _as_json(figure) for name, figure in facts.samples.items()}
+    result = {"test": test, **({"samples": of_samples} if of_samples else {})}
+    directory.write_json(folder / "result.json", {**result, "findings": sentences, "seconds": fit.seconds})
     curves = pictures.curves(fit.history, metric.name, metric.unit)
     all_pictures = [*run.samples.pictures(int(fit.state.step)), curves, *figures]
     for picture in all_pictures:
@@ -71,7 +75,8 @@ def report_run(run: Run, data: Prepared, fit: Fit, description: Sequence[tuple[s
         summary=f"{config.data}, {config.training.steps:,} steps of {config.training.batch_size} examples, seed"
         f" {config.seed}. Results: test split, at step {test['step']:,}, the best on the validation split.",
         command=environment.pop("command", ""),
-        results=_results(metric, test, fit),
+        speed=_speed(fit),
+        results=_results(metric, test, facts.samples, len(data.test.x)),
         findings=sentences,
         pictures=all_pictures,
         data=[*description, *likelihood_in_words(run.system)],
@@ -113,32 +118,71 @@ def _latent_row(facts: Facts) -> Row:
     return row
 
 
-def _results(metric: Metric, test: Row, fit: Fit) -> list[tuple[str, str, str]]:
-    """Returns rows of name, value and unit."""
+def _results(metric: Metric, test: Row, of_samples: Mapping[str, SampleFigure], examples: int) -> list[Result]:
+    """Returns the rows of the table: the metric, then the other figures of the test split, each once.
+
+    A figure "a" may be a second name of "a_on_features". The metric keeps its name, and is shown beside that figure of
+    the data; of others the longer name stays.
+    """
     names = [name for name in test if name not in ("step", "split") and not name.endswith("_se")]
-    rows = [(f"Test {words_of(name)}", _with_error(test, name), unit_of(metric, name)) for name in names]
+    second = {
+        name: longer
+        for name in names
+        for longer in names
+        if longer.startswith(f"{name}_on_") and test[name] == test[longer]
+    }
+    longer = second.get(metric.name, metric.name)
+    of_data = of_samples[longer].of_data if longer in of_samples else None
+    rows = [_result(metric, metric.name, _estimate(test, metric.name, examples), of_data)]
+    others = [name for name in names if name not in {*second, *of_samples, metric.name, longer}]
+    rows += [_result(metric, name, _estimate(test, name, examples)) for name in others]
+    return [*rows, *(_result(metric, name, *figure) for name, figure in of_samples.items() if name != longer)]
+
+
+def _estimate(row: Row, name: str, examples: int) -> Estimate:
+    return Estimate(row[name], row.get(f"{name}_se", math.nan), examples)
+
+
+def _result(metric: Metric, name: str, figure: Estimate, of_data: Estimate | None = None) -> Result:
+    low, high = figure.interval
+    return Result(
+        name=words_of(name),
+        value=_with_error(figure),
+        unit=unit_of(metric, name),
+        interval="" if math.isnan(low) else f"{low:.4g} to {high:.4g}",
+        better=better_of(metric, name),
+        of_data="" if of_data is None else _with_error(of_data),
+    )
+
+
+def _as_json(figure: SampleFigure) -> dict[str, float | None]:
+    finite = lambda number: None if math.isnan(number) else number
+    value, error, *_ = figure.estimate
+    of_data = figure.of_data
+    more = {} if of_data is None else {"of_data": of_data.value, "of_data_se": finite(of_data.standard_error)}
+    return {"value": finite(value), "se": finite(error), **more}
+
+
+def _speed(fit: Fit) -> str:
     rate = (int(fit.state.step) - fit.first) / fit.seconds["running"]
-    return [
-        *rows,
-        ("Speed", f"{rate:,.0f}", "steps per second, evaluations included"),
-        ("Compilation", f"{fit.seconds['compiling']:.1f}", "seconds"),
-    ]
+    return f"{rate:,.0f} steps per second, evaluations included. Compilation: {fit.seconds['compiling']:.1f} seconds."
 
 
 def _in_words(metric: Metric, test: Row, data: Prepared) -> list[str]:
     """Returns lines for the terminal: the metric, and NLL(k) if it was computed."""
-    unit = f" {metric.unit} per example ({len(data.test.x):,} test examples)" if metric.unit else ""
+    examples = len(data.test.x)
+    unit = f" {metric.unit} per example ({examples:,} test examples)" if metric.unit else ""
     return [
-        f"held-out {name.replace('_', ' ')}: {_with_error(test, name).replace('±', '+-')}{unit}"
+        f"held-out {name.replace('_', ' ')}: {_with_error(_estimate(test, name, examples)).replace('±', '+-')}{unit}"
         for name in dict.fromkeys((metric.name, *({"negative_log_likelihood"} & set(test))))
     ]
 
 
-def _with_error(row: Row, name: str) -> str:
-    error = row.get(f"{name}_se")
-    if isinstance(row[name], int):
-        return str(row[name])
-    if error is None:
-        return f"{row[name]:.2f}"
+def _with_error(figure: Estimate) -> str:
+    value, error = figure.value, figure.standard_error
+    if isinstance(value, int):
+        return str(value)
+    if math.isnan(error):
+        return f"{value:.2f}" if abs(value) >= 0.1 or not value else f"{value:.2g}"
     decimals = 1 - math.floor(math.log10(error)) if 0 < error < 0.005 else 2  # an error never reads 0.00
-    return f"{row[name]:.{decimals}f} ± {error:.{decimals}f}"
+    return f"{value:.{decimals}f} ± {error:.{decimals}f}"

@@ -11,16 +11,37 @@ from genjax_models.figures.pictures import Picture
 from genjax_models.runs.directory import flat
 
 
+class Result(NamedTuple):
+    """A row of the table of results, as text.
+
+    Attributes:
+      name: the figure.
+      value: with its standard error.
+      unit: its unit.
+      interval: 95% interval; "" if the error is unknown.
+      better: which values are better.
+      of_data: the same figure of two halves of the data.
+    """
+
+    name: str
+    value: str
+    unit: str = ""
+    interval: str = ""
+    better: str = ""
+    of_data: str = ""
+
+
 class Page(NamedTuple):
     """The content of the page.
 
-    `results` are rows of name, value and unit, `data` rows of name and text; `command` repeats the run.
+    The first of the `results` has chosen the checkpoint; `data` are rows of name and text; `command` repeats the run.
     """
 
     title: str
     summary: str
     command: str
-    results: Sequence[tuple[str, str, str]]
+    speed: str
+    results: Sequence[Result]
     findings: Sequence[str]
     pictures: Sequence[Picture]
     data: Sequence[tuple[str, str]]

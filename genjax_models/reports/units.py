@@ -1,4 +1,4 @@
-"""Units and names of metrics in reports."""
+"""Units, names and directions of metrics in reports."""
 
 from genjax_models.runs.protocol import Metric
 
@@ -8,7 +8,43 @@ _UNITS = {
     "pareto_k_hat": "",
     "active_units": "latent dimensions",
     "mode_divergence": "nats",
+    "parzen_window": "nats, of values in [0, 1]",
 }
+
+_BETTER = {
+    "bound": "higher",
+    "class_accuracy": "higher",
+    "coverage": "higher",
+    "density": "near 1",
+    "diversity": "near 1",
+    "effective_sample_size": "higher",
+    "frechet_distance": "lower",
+    "high_quality": "higher",
+    "kernel_distance": "lower, near 0",
+    "log_likelihood": "higher",
+    "mmd_permutation_p_value": "not small",
+    "mmd_squared": "lower, near 0",
+    "mode_divergence": "lower",
+    "modes_covered": "higher",
+    "modes_missed": "lower",
+    "nearer_to_training_images": "near 1/2, 1 is copying",
+    "negative_log_likelihood": "lower",
+    "pareto_k_hat": "lower",
+    "parzen_window": "higher, but it says little (Theis et al., 2016)",
+    "precision": "higher",
+    "recall": "higher",
+    "reconstruction": "higher",
+    "squared_error": "lower",
+    "two_sample_accuracy": "near 1/2",
+    "two_sample_p_value": "not small",
+}  # by the beginning of the name
+
+
+def better_of(metric: Metric, name: str) -> str:
+    """Returns which values of the metric `name` are better, in words; "" if none are."""
+    if name == metric.name and not any(name.startswith(start) for start in _BETTER):
+        return "higher" if metric.higher_is_better else "lower"
+    return next((words for start, words in _BETTER.items() if name.startswith(start)), "")
 
 
 def unit_of(metric: Metric, name: str) -> str:

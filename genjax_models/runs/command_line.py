@@ -25,7 +25,8 @@ class Options:
     run_dir: Path | None = None
     """Directory of the run. Default: a new directory in runs/."""
     resume: Path | None = None
-    """Resume the run in this directory, with its own config. Only steps and intervals may change."""
+    """Resume the run in this directory, with its own config. Only intervals may change, and with schedule constant the
+    number of steps."""
     overwrite: bool = False
     """Replace the run in that directory."""
     dry_run: bool = False

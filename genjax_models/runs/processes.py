@@ -24,7 +24,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding, PartitionSpec
 
 from genjax_models.errors import InputError, ProcessError
-from genjax_models.runs import keys
+from genjax_models.runs import keys, silence
 
 _EXIT_SECONDS = 10  # longest wait of a finished process for the others
 _LOST = r"Gloo|NCCL|UNAVAILABLE|DEADLINE_EXCEEDED|closed by peer|Connection|Socket|coordination"
@@ -36,8 +36,9 @@ Value = TypeVar("Value")
 def joined(count: int | Literal["auto"], index: int | None, coordinator: str | None, timeout: float) -> Iterator[None]:
     """Connects this process to the others inside the block; all see the devices of all.
 
-    Enter the block before JAX initialises its devices. SIGTERM acts as in a single process: JAX's preemption service,
-    which would catch it, is off. At its end the process waits at most ten seconds for the others.
+    Enter the block before JAX initialises its devices. If a process is not heard from for a minute, the others end
+    (`silence`). SIGTERM acts as in a single process: JAX's preemption service, which would catch it, is off. At its end
+    the process waits at most ten seconds for the others.
 
     Args:
       count: number of processes; "auto" if JAX can read all settings from SLURM, a TPU pod or Open MPI.
@@ -61,6 +62,7 @@ def joined(count: int | Literal["auto"], index: int | None, coordinator: str | N
             **settings,
             cluster_detection_method=None if count == "auto" else "deactivate",
             initialization_timeout=math.ceil(timeout) + 60,  # `watch` ends the process earlier
+            heartbeat_timeout_seconds=math.ceil(4 * silence.SECONDS),  # so does `silence`
         )
     except (ValueError, RuntimeError) as error:
         if count == "auto":
@@ -72,6 +74,7 @@ def joined(count: int | Literal["auto"], index: int | None, coordinator: str | N
         watch.cancel()
     try:
         gathered(0)  # gloo's first message waits at most 30 s: send it while all processes have just connected
+        silence.watch_others()
         yield
     except SystemExit as stop:
         _end(stop.code if isinstance(stop.code, int) else int(stop.code is not None))
@@ -84,6 +87,7 @@ def joined(count: int | Literal["auto"], index: int | None, coordinator: str | N
 
 def leave() -> None:
     """Disconnects the processes that `joined` connected: all call this, and afterwards each may end on its own."""
+    silence.stop_watching()
     jax.distributed.shutdown()
 
 
@@ -239,6 +243,7 @@ def _end(status: int, message: str = "") -> None:
 
     if jax.distributed.is_initialized():
         sys.stdout.flush()
+        silence.stop_watching()
         watch = threading.Timer(_EXIT_SECONDS, stop)
         watch.daemon = True
         watch.start()

@@ -26,7 +26,7 @@ def resumed_config(
     """Returns the stored config of the run, changed by the flags that may change.
 
     Raises:
-      InputError: no run is there, or a flag changes another field; names the field and both values.
+      InputError: no run is there, or a flag changes a field that may not change; names the field and both values.
     """
     if options.run_dir or options.overwrite:
         raise InputError("--resume excludes --run-dir and --overwrite: a run resumes in its own directory")
@@ -47,12 +47,35 @@ def resumed_config(
     if changed:
         differences = "; ".join(f"{name} is {before[name]}, the flag says {after[name]}" for name in changed)
         raise InputError(f"--resume {run}: {differences}. Only {', '.join(sorted(MAY_CHANGE))} may change")
-    if config.training.steps != stored.training.steps and config.optimizer.schedule != "constant":
-        raise InputError(
-            f"--resume {run}: steps cannot change from {stored.training.steps} to {config.training.steps}: they shape"
-            f" the {config.optimizer.schedule} schedule of the learning rate"
-        )
+    made = from_process_zero(lambda: _steps_made(run))
+    _check_steps(f"--resume {run}", config, stored.training.steps, made)
     return config
+
+
+def _check_steps(where: str, config: Any, before: int, made: int) -> None:
+    """Refuses another number of steps if the schedule of the learning rate depends on it, or if the run made more.
+
+    With schedule constant the lengthened run is, bit for bit, the run that was as long from its start.
+
+    Raises:
+      InputError: names the schedule and the remedy, or the steps that the run has made.
+    """
+    steps, schedule = config.training.steps, getattr(getattr(config, "optimizer", None), "schedule", "constant")
+    if steps == before:
+        return
+    if schedule != "constant":
+        raise InputError(
+            f"{where}: steps cannot change from {before} to {steps}: the {schedule} schedule of the learning rate"
+            " depends on them. A run that began with --schedule constant can be lengthened"
+        )
+    if steps < made:
+        raise InputError(f"{where}: steps must be at least {made}, which the run has made, got {steps}")
+
+
+def _steps_made(run: Path) -> int:
+    """Returns the step of the newest checkpoint of the run, or of its members."""
+    folders = [run / name / "checkpoints" for name in directory.read_members(run)]
+    return max((step for folder in folders for step in checkpoints.steps(folder)), default=0)
 
 
 def _check(run: Path) -> None:

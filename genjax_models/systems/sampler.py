@@ -1,5 +1,6 @@
 """Systems without a likelihood: judged and shown by their samples."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -7,8 +8,10 @@ import jax
 import jax.numpy as jnp
 
 import genjax_models as gx
+from genjax_models.evaluation.estimates import Estimate, estimate
 from genjax_models.evaluation.findings import Facts
 from genjax_models.evaluation.labels import class_accuracy
+from genjax_models.evaluation.samples import SampleFigure
 from genjax_models.figures import pictures
 from genjax_models.figures.pictures import Picture
 from genjax_models.models import LatentVariableModel
@@ -67,13 +70,12 @@ def sampler_system(
     def figures(players, data):
         if not pictures.drawable(config.data.shape):
             return Facts(), []
-        viewed = _viewed(data, view)
-        shown = [
-            nearest_training_examples(_many(drawn, players, classes, block), viewed, default_features(name, range))
-        ]
-        if classifier:
-            shown.insert(0, _classes(drawn, players, classifier, range))
-        return Facts(), shown
+        draws, features = _many(drawn, players, classes, block), default_features(name, range)
+        neighbours, of_samples = nearest_training_examples(draws, _viewed(data, view), features)
+        if not classifier:
+            return Facts(samples=of_samples), [neighbours]
+        rows, accuracy = _classes(drawn, players, classifier, range)
+        return Facts(samples={**of_samples, "class_accuracy": accuracy}), [rows, neighbours]
 
     prepare = lambda dataset: gx.prepare(dataset, binarise="none", range=range)
     return System(objective, trainer, prepare, evaluate, drawn, figures, range=range)
@@ -145,12 +147,13 @@ def _many(draw: Callable, players, classes: int | None, block: int | None) -> Ca
     return lambda n: jnp.concatenate([compiled(jax.random.key(i), block) for i in range(-(-n // block))])[:n]
 
 
-def _classes(draw: Callable, players, classifier, limits: tuple[float, float]) -> Picture:
-    """Twelve samples of each class, and the accuracy of 1,000 of each."""
+def _classes(draw: Callable, players, classifier, limits: tuple[float, float]) -> tuple[Picture, SampleFigure]:
+    """Twelve samples of each class, and the accuracy of 1,000 of each, beside the accuracy on test images."""
     label = jnp.repeat(jnp.arange(classifier.classes), 1_000)
     asked = jax.jit(lambda key, label: draw(players, key, len(label), label))
     blocks = enumerate(label.reshape(-1, _BLOCK))
     samples = jnp.concatenate([asked(jax.random.key(i), block) for i, block in blocks])
-    accuracy = jnp.mean(class_accuracy(classifier.log_probabilities(samples), label))
+    accuracy = estimate(class_accuracy(classifier.log_probabilities(samples), label))
+    of_data = Estimate(classifier.accuracy, math.nan, 1)
     rows = samples.reshape(classifier.classes, 1_000, *samples.shape[1:])[:, :12].reshape(-1, *samples.shape[1:])
-    return rows_of_classes(rows, float(accuracy), classifier, limits)
+    return rows_of_classes(rows, classifier, limits), SampleFigure(accuracy, of_data)

@@ -12,7 +12,7 @@ from genjax_models.evaluation.features import Features, extract
 from genjax_models.evaluation.kernel_distance import kernel_distance
 from genjax_models.evaluation.neighbours import data_copying_by_distances, nearest_in_parts
 from genjax_models.evaluation.parzen_window import parzen_window
-from genjax_models.evaluation.samples import sample_metrics, sample_quality
+from genjax_models.evaluation.samples import SampleFigure, compared_with_data, sample_metrics
 from genjax_models.figures import plots
 from genjax_models.figures.pictures import Picture
 from genjax_models.types import Array
@@ -54,8 +54,10 @@ def held_out_distances(samples: Array, x: Array, data: str, range: Range) -> dic
     return {"kernel_distance": values[best], "kernel_distance_se": values[f"{best}_se"], **values}
 
 
-def nearest_training_examples(draw: Callable[[int], Array], data: Prepared, features: Features) -> Picture:
-    """Returns samples above their nearest training examples, with the figures of `sample_quality` as caption.
+def nearest_training_examples(
+    draw: Callable[[int], Array], data: Prepared, features: Features
+) -> tuple[Picture, dict[str, SampleFigure]]:
+    """Returns samples above their nearest training examples, and the figures of samples by name.
 
     Args:
       draw: n -> samples `[n, ...]`. As many samples as test examples are judged; 10,000 make the Parzen window.
@@ -67,35 +69,28 @@ def nearest_training_examples(draw: Callable[[int], Array], data: Prepared, feat
     queries = jnp.concatenate([samples[: max(_COLUMNS, len(test))], test])
     neighbours = nearest_in_parts(queries, (part.x for part in data.parts()))
     nearest = data.training_examples(np.asarray(neighbours.indices[:_COLUMNS, 0])).x
-    caption = f"Samples above the nearest of {len(data.train.x):,} training images. "
+    caption = f"Samples above the nearest of {len(data.train.x):,} training images."
+    figures = {}
     if len(test) < _FEWEST:
-        caption += f"The figures of samples need at least {_FEWEST} test images; there are {len(test)}."
+        caption += f" The figures of samples need at least {_FEWEST} test images; there are {len(test)}."
     else:
-        quality = sample_quality(features, judged, test)
-        words = "; ".join(f"{name.replace('_', ' ')} {figure.in_full()}" for name, figure in quality.items())
+        figures = compared_with_data(features, judged, test, fewest=_FEWEST)
         copying = data_copying_by_distances(
             neighbours.distances[: len(judged), 0], neighbours.distances[-len(test) :, 0]
         )
         low, high = data.range
         window = parzen_window(*((x - low) / (high - low) for x in (samples, data.validation.x, test)))
-        caption += (
-            f"A sample is nearer to them than a test image is with probability"
-            f" {copying.value:.2f} (1/2 is right, 1 is copying). Compared with the test images:"
-            f" {words}. A Parzen window on {len(samples):,} samples, of values in [0, 1], has"
-            f" {window.log_likelihood} nats (bandwidth {window.bandwidth:.2f}); this figure says little (Theis et"
-            f" al., 2016)."
-        )
+        figures |= {
+            "nearer_to_training_images_than_test_images_are": SampleFigure(copying),
+            f"parzen_window_of_bandwidth_{window.bandwidth:.2f}": SampleFigure(window.log_likelihood),
+        }
     images = jnp.concatenate([shown, nearest])
     figure = plots.image_grid(images, columns=len(shown), range=data.range, titles=("sample", "nearest"))
-    return Picture("neighbours", "Nearest training examples", caption, plots.png(figure))
+    return Picture("neighbours", "Nearest training examples", caption, plots.png(figure)), figures
 
 
-def rows_of_classes(images: Array, accuracy: float, classifier: Classifier, range: Range) -> Picture:
-    """Returns samples `[classes * n, ...]` of a conditional model, a row per class, with their accuracy as caption."""
+def rows_of_classes(images: Array, classifier: Classifier, range: Range) -> Picture:
+    """Returns samples `[classes * n, ...]` of a conditional model, a row per class."""
     titles = [str(label) for label in np.arange(classifier.classes)]
     figure = plots.image_grid(images, columns=len(images) // classifier.classes, range=range, titles=titles)
-    caption = (
-        f"A row for each class. The classifier assigns {accuracy:.1%} of 1,000 samples of each class to the class that"
-        f" was asked for, and {classifier.accuracy:.1%} of test images to their own class."
-    )
-    return Picture("classes", "Samples by class", caption, plots.png(figure))
+    return Picture("classes", "Samples by class", "A row for each class that was asked for.", plots.png(figure))

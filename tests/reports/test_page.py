@@ -6,8 +6,12 @@ from html.parser import HTMLParser
 
 import pytest
 
+from genjax_models.evaluation.estimates import Estimate
+from genjax_models.evaluation.samples import SampleFigure
 from genjax_models.figures.pictures import Picture
-from genjax_models.reports.page import Page, render_page
+from genjax_models.reports import final_evaluation
+from genjax_models.reports.page import Page, Result, render_page
+from genjax_models.runs.protocol import Metric
 
 PNG = bytes(range(256))
 EVIL = "<script>alert('x')</script> & \"quoted\""
@@ -16,7 +20,11 @@ CONTENT = Page(
     title="A title",
     summary="A summary.",
     command="python -m experiments.vae --data 'my data.npz'",
-    results=[("Test bound", "-98.76 ± 0.54", "nats"), ("Speed", "1,234", "steps per second")],
+    speed="1,234 steps per second.",
+    results=[
+        Result("bound", "-98.76 ± 0.54", "nats", "-99.84 to -97.68", "higher"),
+        Result("precision", "0.81 ± 0.02", better="near 1", of_data="0.97 ± 0.01"),
+    ],
     findings=["2 of 8 latent dimensions are unused.", "The loss was still falling."],
     pictures=[Picture("samples", "Samples", "After 20 steps.", PNG), Picture("curves", "Curves", "Means.", b"\x89PNG")],
     config={"latent": 2, "hidden": (16, 8), "training": {"steps": 20, "deeper": {"still": None}}},
@@ -73,8 +81,9 @@ def test_the_page_holds_the_pictures_byte_for_byte_with_their_captions():
 
 def test_results_findings_and_the_command_are_shown():
     text = ParsedPage(render_page(CONTENT)).text
-    for name, value, unit in CONTENT.results:
-        assert {name, value, unit} <= set(text)
+    for row in CONTENT.results:
+        assert {part for part in row if part} <= {part.strip() for part in text}
+    assert CONTENT.speed in text
     assert {*CONTENT.findings, CONTENT.command, CONTENT.title, CONTENT.summary} <= set(text)
 
 
@@ -85,6 +94,7 @@ def test_a_page_without_findings_says_so():
 
 def test_every_nested_field_has_a_row():
     cells = ParsedPage(render_page(CONTENT)).cells
+    cells = cells[4 * len(CONTENT.results) :]  # after the table of results
     rows = dict(zip(cells[::2], cells[1::2], strict=True))
     assert rows == {
         "data": "mnist10k: 8,000 training examples",
@@ -109,7 +119,7 @@ def test_every_nested_field_has_a_row():
         CONTENT._replace(summary=EVIL),
         CONTENT._replace(command=EVIL),
         CONTENT._replace(findings=[EVIL]),
-        CONTENT._replace(results=[(EVIL, "1", "nats")]),
+        CONTENT._replace(results=[Result(EVIL, EVIL, EVIL, EVIL, EVIL, EVIL)]),
         CONTENT._replace(pictures=[Picture("name", EVIL, EVIL, PNG)]),
     ],
 )
@@ -119,3 +129,26 @@ def test_text_that_looks_like_html_is_escaped(content):
     page = ParsedPage(html)
     assert EVIL in "".join(page.text)
     assert {tag for tag, _ in page.tags} <= {tag for tag, _ in ParsedPage(render_page(CONTENT)).tags}
+
+
+def test_the_column_of_halves_is_there_only_if_a_figure_has_it():
+    assert "Halves of the data" in render_page(CONTENT)
+    assert "Halves of the data" not in render_page(CONTENT._replace(results=CONTENT.results[:1]))
+
+
+def test_each_figure_is_a_row_once_with_its_direction_and_that_of_the_data():
+    test = {"step": 3, "split": "test", "kernel_distance": 0.5, "kernel_distance_se": 0.1, "modes_missed": 2}
+    test |= {"kernel_distance_on_F": 0.5, "kernel_distance_on_F_se": 0.1, "kernel_distance_on_pixels": 0.7}
+    of_samples = {
+        "kernel_distance_on_F": SampleFigure(Estimate(0.6, 0.1, 9, 9), Estimate(0.01, 0.02, 4, 4)),
+        "precision_on_F": SampleFigure(Estimate(0.8, 0.1, 9, 9)),
+    }
+    rows = final_evaluation._results(Metric("kernel_distance"), test, of_samples, 9)
+    assert rows == [
+        Result("kernel distance", "0.50 ± 0.10", "", "0.3 to 0.7", "lower, near 0", "0.01 ± 0.02"),
+        Result("modes missed", "2", "", "", "lower"),
+        Result("kernel distance on pixels", "0.70", "", "", "lower, near 0"),
+        Result("precision on F", "0.80 ± 0.10", "", "0.6 to 1", "higher"),
+    ]
+    names = [row.name for row in final_evaluation._results(Metric("modes_missed"), test, of_samples, 9)]
+    assert names == ["modes missed", "kernel distance on pixels", "kernel distance on F", "precision on F"]

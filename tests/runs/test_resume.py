@@ -4,6 +4,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,11 @@ import pytest
 import genjax_models as gx
 from experiments import vae
 from genjax_models.commands.train import main
-from genjax_models.runs import checkpoints, directory, engine
+from genjax_models.errors import InputError
+from genjax_models.reports import final_evaluation
+from genjax_models.runs import checkpoints, directory, engine, resuming
+from genjax_models.runs.configuration import Training
+from genjax_models.systems.groups import Optimizer
 
 ROOT = Path(__file__).parent.parent.parent
 STEPS = 13
@@ -178,12 +183,35 @@ def test_a_run_that_ended_resumes_to_nothing_more(whole, base_flags, cache, tmp_
     assert_same_run(run, whole)
 
 
-def test_a_run_can_be_prolonged(whole, tmp_path):
-    run = tmp_path / "run"
-    subprocess.run(["cp", "-r", str(whole), str(run)], check=True)
-    assert main(vae.EXPERIMENT, ["--resume", str(run), "--steps", "15"]) == 0
-    assert int(state_of(run).step) == 15
-    assert directory.read_config(run, vae.Config).training.steps == 15
+def test_a_lengthened_run_is_the_run_that_was_as_long_from_its_start(whole, base_flags, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(final_evaluation, "report", lambda trained: None)
+    run, longer = tmp_path / "run", tmp_path / "longer"
+    shutil.copytree(whole, run)
+    assert main(vae.EXPERIMENT, ["--resume", str(run), "--steps", "20"]) == 0
+    assert directory.read_config(run, vae.Config).training.steps == 20
+    assert main(vae.EXPERIMENT, [*base_flags, "--steps", "20", "--run-dir", str(longer)]) == 0
+    one, other = (state_of(folder)._replace(key=jax.random.key_data(state_of(folder).key)) for folder in (run, longer))
+    assert int(one.step) == 20
+    chex.assert_trees_all_equal(one, other)
+    rows = [
+        [json.loads(line) for line in (folder / "metrics.jsonl").read_bytes().splitlines()] for folder in (run, longer)
+    ]
+    at = lambda rows: [row for row in rows if row["step"] in (0, 5, 10, 15, 20) and row["split"] == "validation"]
+    assert at(rows[0]) == at(rows[1])
+    with pytest.raises(SystemExit, match="2"):
+        main(vae.EXPERIMENT, ["--resume", str(run), "--steps", "12"])
+    assert capsys.readouterr().err.endswith(": steps must be at least 20, which the run has made, got 12\n")
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "stages"])
+def test_a_run_whose_schedule_depends_on_its_steps_is_not_lengthened(schedule):
+    config = vae.Config(training=Training(steps=20), optimizer=Optimizer(schedule=schedule))
+    message = (
+        f"run: steps cannot change from 10 to 20: the {schedule} schedule .* began with --schedule constant can be"
+    )
+    with pytest.raises(InputError, match=f"^{message}"):
+        resuming._check_steps("run", config, 10, 5)
+    resuming._check_steps("run", config, 20, 5)
 
 
 @pytest.mark.parametrize(
