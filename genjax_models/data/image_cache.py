@@ -132,15 +132,15 @@ def in_parallel(function: Callable, items: Sequence, what: str) -> Generator:
     It uses threads: Pillow and hashlib release the interpreter's lock, and processes would take time to start.
     """
     pool = ThreadPoolExecutor()
-    options = {"dynamic_ncols": True, "leave": False, "disable": not terminal.redraws(sys.stderr)}
-    due = terminal.Every(30)
-    with tqdm(total=len(items), desc=f"{what} images", unit="image", **options) as bar:
+    due, shown = terminal.Every(30), terminal.redraws(sys.stderr)
+    title = f"{what} images"
+    with tqdm(total=len(items), desc=title, unit="image", dynamic_ncols=True, leave=False, disable=not shown) as bar:
         try:
             for start in range(0, len(items), _AT_ONCE):  # so that few results wait in memory
                 for result in pool.map(function, items[start : start + _AT_ONCE]):
                     bar.update()
-                    if bar.disable and due():
-                        print(f"{what} images: {start:,} of {len(items):,}", file=sys.stderr)
+                    if not shown and due():
+                        print(f"{title}: {start:,} of {len(items):,}", file=sys.stderr)
                     yield result
         finally:
             pool.shutdown(cancel_futures=True)  # an error ends the other threads at once
