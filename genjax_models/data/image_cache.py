@@ -132,15 +132,14 @@ def in_parallel(function: Callable, items: Sequence, what: str) -> Generator:
     It uses threads: Pillow and hashlib release the interpreter's lock, and processes would take time to start.
     """
     pool = ThreadPoolExecutor()
-    options = {"dynamic_ncols": True, "leave": False, "disable": not terminal.redraws(sys.stderr)}
-    due = terminal.Every(30)
-    with tqdm(total=len(items), desc=f"{what} images", unit="image", **options) as bar:
+    hidden, due, count = not terminal.redraws(sys.stderr), terminal.Every(30), len(items)
+    with tqdm(total=count, desc=f"{what} images", unit="image", dynamic_ncols=True, leave=False, disable=hidden) as bar:
         try:
             for start in range(0, len(items), _AT_ONCE):  # so that few results wait in memory
                 for result in pool.map(function, items[start : start + _AT_ONCE]):
                     bar.update()
-                    if bar.disable and due():
-                        print(f"{what} images: {start:,} of {len(items):,}", file=sys.stderr)
+                    if hidden and due():
+                        print(f"{what} images: {start:,} of {count:,}", file=sys.stderr)
                     yield result
         finally:
             pool.shutdown(cancel_futures=True)  # an error ends the other threads at once
