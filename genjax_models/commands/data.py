@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
+from genjax_models.runs.output_files import check_output, write_output
 from genjax_models.systems.settings import Data
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ class Look(Data):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.out is not None and self.out.suffix.lower() != ".png":
-            raise InputError(f"--out {self.out}: must end in .png")
+        check_output(self.out, ".png")
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "genjax-models data") -> int:
@@ -75,5 +74,6 @@ def _contact_sheet(options: Look, dataset: Dataset) -> list[tuple[str, str]]:
     shown = [np.concatenate([np.asarray(train.x[row]), blank[len(row) :]]) for row in rows if len(row)]
     out = options.out or Path(f"{Path(dataset.name.replace(':', '-')).name}-contact-sheet.png")
     figure = plots.image_grid(np.concatenate(shown), columns=_SHOWN, range=dataset.range, titles=titles)
-    out.write_bytes(plots.png(figure))
+    check_output(out, ".png")  # the default may be another file
+    write_output(out, plots.png(figure))
     return [("sheet", str(out))]

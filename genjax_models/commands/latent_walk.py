@@ -27,6 +27,7 @@ import tyro
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, seed_in_range, whole
+from genjax_models.runs.output_files import write_output
 
 if TYPE_CHECKING:
     from genjax_models.types import Array, PRNGKey
@@ -93,9 +94,8 @@ def walk(options: Walk) -> list[str]:
         figures["arithmetic"] = plots.image_grid(images, columns=classifier.classes, range=decoder.range, titles=titles)
         lines.append(f"moved latents with the target class: {accuracy:.1%} (chance: {1 / classifier.classes:.0%})")
     folder = options.run / "figures"
-    folder.mkdir(exist_ok=True)
     for name, figure in figures.items():
-        (folder / f"{name}.png").write_bytes(plots.png(figure))
+        write_output(folder / f"{name}.png", plots.png(figure))
         lines.append(str(folder / f"{name}.png"))
     return lines
 

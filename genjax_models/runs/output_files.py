@@ -24,7 +24,7 @@ def check_output(path: Path | None, suffix: str, option: str = "--out") -> None:
         if path.exists() and not path.is_file():
             raise InputError(f"{option} {path}: is a {'directory' if path.is_dir() else 'device'}; name a file")
         if path.suffix.lower() != suffix:
-            raise InputError(f"{option} must end in {suffix}, got {path}")
+            raise InputError(f"{option} {path}: must end in {suffix}")
         if path.exists() and path.stat().st_size:
             with path.open("rb") as file:
                 if file.read(len(_BEGINNINGS[suffix])) != _BEGINNINGS[suffix]:

@@ -25,9 +25,9 @@ PNG = b"\x89PNG\r\n\x1a\n"
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("notes.txt", r"must end in \.png, got .*notes\.txt"),
-        ("notes", r"must end in \.png, got .*notes"),
-        ("picture.jpeg", r"must end in \.png, got "),
+        ("notes.txt", r"--out .*notes\.txt: must end in \.png"),
+        ("notes", r"notes: must end in \.png"),
+        ("picture.jpeg", r"picture\.jpeg: must end in \.png"),
         ("text.png", "exists, and is not a PNG file; name another"),
         ("folder.png", "is a directory; name a file"),
         ("link.png", "is a symbolic link; name the file itself"),
@@ -70,15 +70,16 @@ def test_fault_91_studies_refuse_files_that_are_no_pictures(study, tmp_path, cap
     main = importlib.import_module(f"experiments.studies.{study}{'.__main__' * place.exists()}").main
     with pytest.raises(SystemExit, match="2"):
         main([*(["run"] if study in ("gradient_signal", "importance_sampling") else []), "--out", "notes.txt"])
-    assert capsys.readouterr().err.startswith("error: --out must end in .png, got notes.txt")
+    assert capsys.readouterr().err.startswith("error: --out notes.txt: must end in .png")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("sample run --out notes.txt", "--out must end in .png, got notes.txt"),
+        ("sample run --out notes.txt", "--out notes.txt: must end in .png"),
+        ("data mnist10k --out notes.txt", "--out notes.txt: must end in .png"),
         ("compare run --out notes.txt", "--out notes.txt: exists already"),
-        ("compare run --overwrite --out notes.txt", "--out must end in .html, got notes.txt"),
+        ("compare run --overwrite --out notes.txt", "--out notes.txt: must end in .html"),
         ("compare run --overwrite --out notes.html", "--out notes.html: exists, and is not a HTML file"),
     ],
 )
