@@ -99,7 +99,8 @@ def annealed_importance_sampling(
         z, acceptance = hamiltonian_transition(transition.key, z, log_density, transition.step_size, num_leapfrog)
         return jax.lax.stop_gradient(((z, log_weights), jnp.mean(acceptance, axis=0)))
 
-    chain = z, jnp.zeros_like(path.log_ratio(z))
+    ratio = path.log_ratio(z)
+    chain = z, jnp.zeros(ratio.shape, jnp.result_type(ratio, transitions.increment))
     (z, log_weights), acceptance = jax.lax.scan(anneal, chain, transitions)
     return AnnealedChains(log_weights, path.unflatten(z), jnp.mean(acceptance, axis=0))
 
@@ -142,7 +143,8 @@ def reverse_annealed_importance_sampling(
         log_weights = log_weights + transition.increment * path.log_ratio(z)
         return jax.lax.stop_gradient(((z, log_weights), jnp.mean(acceptance, axis=0)))
 
-    chain = z, jnp.zeros_like(path.log_ratio(z))
+    ratio = path.log_ratio(z)
+    chain = z, jnp.zeros(ratio.shape, jnp.result_type(ratio, transitions.increment))
     (z, log_weights), acceptance = jax.lax.scan(anneal, chain, transitions, reverse=True)
     return AnnealedChains(log_weights, path.unflatten(z), jnp.mean(acceptance, axis=0))
 

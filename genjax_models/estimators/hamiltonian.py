@@ -30,7 +30,7 @@ def hamiltonian_transition(
     """
     momentum_key, accept_key = jax.random.split(key)
     momentum = jax.random.normal(momentum_key, z.shape, z.dtype)
-    step_size = step_size[:, None]
+    step_size = step_size[None, :, None].astype(z.dtype)
 
     def value_and_gradient(z):
         value, pull_back = jax.vjp(log_density, z)

@@ -73,7 +73,7 @@ def pareto_k_hat(log_weights: Array) -> Array:
     _check_tail(k)
     size = math.ceil(min(k / 5, 3 * math.sqrt(k)))
     largest = jnp.sort(log_weights, axis=0)[-size - 1 :]
-    cutoff, tail = largest[0], largest[1:]
+    cutoff, tail = largest[:1], largest[1:]
     above = tail > cutoff
     log_excesses = jnp.where(above, tail + jnp.log(-jnp.expm1(jnp.where(above, cutoff - tail, -1))), -jnp.inf)
     return jax.vmap(_generalised_pareto_shape, in_axes=1)(log_excesses)

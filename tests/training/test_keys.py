@@ -191,6 +191,19 @@ def test_fault_25_no_key_is_drawn_from_twice_in_evaluation(evaluator):
     assert repeats(drawn) == COMMON.get(evaluator, {})
 
 
+CHEAP = {annealing.annealed_importance_sampling, importance.iwae_bound}
+
+
+@pytest.mark.parametrize(
+    "evaluator",
+    [pytest.param(function, marks=() if function in CHEAP else pytest.mark.slow) for function in EVALUATORS],
+    ids=lambda function: function.__name__,
+)
+def test_fault_81_an_evaluator_is_traced_with_float64(evaluator):
+    with jax.enable_x64(True):
+        jax.eval_shape(EVALUATORS[evaluator], KEY)
+
+
 def test_a_key_used_twice_is_seen():
     """In a row, in a scan, under vmap, in a branch and after it, and by two names of one key."""
     twice = {
