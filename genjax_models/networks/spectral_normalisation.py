@@ -28,7 +28,8 @@ class SpectralNormalisation(nn.Module):
             self.layer(x)
         params = self.layer.variables["params"]
         matrix = params["kernel"].reshape(-1, params["kernel"].shape[-1])
-        state = self.variable("batch_stats", "u", lambda: jax.random.normal(self.make_rng("params"), matrix.shape[1:]))
+        draw = lambda: jax.random.normal(self.make_rng("params"), matrix.shape[1:], matrix.dtype)
+        state = self.variable("batch_stats", "u", draw)
         moving = self.is_mutable_collection("batch_stats")
         u = jax.lax.stop_gradient(_unit(matrix.T @ (matrix @ state.value) if moving else state.value))
         if moving:
