@@ -161,7 +161,7 @@ def _mean_kernels(x, y, kernel, block_size):
     def own(z):
         def sums(rows):
             index, points = rows
-            gram = jnp.where(index[:, None] == jnp.arange(len(z)), 0, kernel(points, z))
+            gram = jnp.where(index[:, None] == jnp.arange(len(z))[None], 0, kernel(points, z))
             return jnp.matmul(gram, jnp.ones(len(z)), precision=PRECISION)
 
         return map_blocks(sums, (jnp.arange(len(z)), z), block_size) / (len(z) - 1)
@@ -194,7 +194,7 @@ def _permutation_test(key, x, y, kernel, num_permutations, block_size):
 
     def sums_of(rows):
         index, points = rows
-        gram = jnp.where(index[:, None] == jnp.arange(n + m), 0, kernel(points, z))
+        gram = jnp.where(index[:, None] == jnp.arange(n + m)[None], 0, kernel(points, z))
         return jnp.matmul(gram, columns, precision=PRECISION)
 
     sums = map_blocks(sums_of, (jnp.arange(n + m), z), block_size)  # [n + m, 2 + B]

@@ -25,7 +25,7 @@ def diversity(samples: Array, data: Array) -> tuple[Array, Array]:
     """
     check_features(2, samples=samples, data=data)
     samples, data = as_points(samples), as_points(data)
-    if not isinstance(data, Tracer) and (data == data[0]).all():
+    if not isinstance(data, Tracer) and (data == data[:1]).all():
         raise ValueError(f"`data` must differ from each other, got {len(data)} that are all equal")
     (own, own_error), (others, others_error) = _pairwise(samples), _pairwise(data)
     ratio = own / others
@@ -35,7 +35,7 @@ def diversity(samples: Array, data: Array) -> tuple[Array, Array]:
 @jax.jit
 def _pairwise(x: Array) -> tuple[Array, Array]:
     """Returns the mean distance of two rows of x `[n, d]`, and its standard error."""
-    x = x - robust_centre(x)
+    x = x - robust_centre(x)[None]
     unit = jnp.max(jnp.abs(x))  # no square overflows or vanishes
     unit = jnp.where(unit > 0, unit, 1)
     x = x / unit

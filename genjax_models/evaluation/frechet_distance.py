@@ -55,7 +55,8 @@ def _distance(x, y, xp):
     unit = xp.maximum(xp.max(xp.abs(x)), xp.max(xp.abs(y)))  # fourth powers of the values would leave float32 early
     unit = xp.where(unit > 0, unit, 1)
     x, y = x / unit, y / unit
-    x, y, shift = x - x.mean(axis=0), y - y.mean(axis=0), x.mean(axis=0) - y.mean(axis=0)
+    shift = x.mean(axis=0) - y.mean(axis=0)
+    x, y = x - x.mean(axis=0, keepdims=True), y - y.mean(axis=0, keepdims=True)
     (x_rows, x_root), (y_rows, y_root) = (xp.linalg.qr(z / (len(z) - 1) ** 0.5) for z in (x, y))
     u, s, vt = xp.linalg.svd(x_root @ y_root.T, full_matrices=False)
     value = xp.sum(shift**2) + xp.sum(x_root**2) + xp.sum(y_root**2) - 2 * xp.sum(s)

@@ -44,7 +44,9 @@ def mode_coverage(
             raise ValueError(f"`{name}` must be positive, got {value!r}")
     modes = len(centres)
     samples, centres = as_points(samples), as_points(centres)
-    squared = jax.lax.map(lambda centre: jnp.sum(((samples - centre) / scale) ** 2, axis=1), centres)  # [modes, n]
+    squared = jax.lax.map(
+        lambda centre: jnp.sum(((samples - centre[None]) / scale) ** 2, axis=1), centres
+    )  # [modes, n]
     nearest = jnp.argmin(squared, axis=0)
     high_quality = jnp.min(squared, axis=0) <= within**2
     place = jnp.where(high_quality, nearest, modes)  # the last place is for low quality, and should be empty

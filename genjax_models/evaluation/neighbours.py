@@ -95,14 +95,14 @@ def _nearest_indices(x: Array, train: Array, k: int) -> Array:
         squared = squared_distances_about(centre, rows, train)
         indices = jax.lax.top_k(-squared, k)[1]
         farthest = jnp.max(_distances(rows, train, indices), axis=1)
-        norms = 2 * jnp.linalg.norm(rows - centre, axis=1) + farthest  # of a row and of an example that is as near
+        norms = 2 * jnp.linalg.norm(rows - centre[None], axis=1) + farthest  # of it and of an example as near
         rounding = _ROUNDING * np.sqrt(train.shape[1]) * norms**2
         near = squared <= (farthest**2 + rounding)[:, None]
         count = jnp.matmul(near.astype(jnp.float32), jnp.ones(len(train)))  # on a CPU, a sum takes three times as long
         return indices, count > k
 
     def by_differences(row: Array) -> Array:
-        return jax.lax.top_k(-jnp.linalg.norm(train - row, axis=1), k)[1]
+        return jax.lax.top_k(-jnp.linalg.norm(train - row[None], axis=1), k)[1]
 
     indices, uncertain = map_blocks(by_squares, x, _BLOCK)
     order = jnp.argsort(~uncertain)  # uncertain rows first

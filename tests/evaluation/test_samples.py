@@ -1,11 +1,14 @@
 """`sample_metrics` inside `evaluate`, and the whole table of `sample_quality`; names end with the features."""
 
 import math
+from functools import partial
 
 import jax
 import numpy as np
 import pytest
 
+from genjax_models.estimators.kernels import gaussian_kernel
+from genjax_models.estimators.two_sample_test import two_sample_test
 from genjax_models.evaluation.features import PIXELS, Features, extract
 from genjax_models.evaluation.frechet_distance import frechet_distance
 from genjax_models.evaluation.samples import sample_metrics, sample_quality
@@ -77,3 +80,12 @@ BAD = {
 def test_fault_03_samples_and_data_that_do_not_compare_are_refused(message):
     with pytest.raises(ValueError, match=message):
         sample_quality(**{**FINE, **BAD[message]})
+
+
+@pytest.mark.parametrize("x64", [False, True])
+def test_fault_81_figures_of_samples_promote_no_rank_and_run_in_float64(x64):
+    with jax.numpy_rank_promotion("raise"), jax.enable_x64(x64):
+        metrics = jax.eval_shape(partial(sample_metrics, PIXELS), SAMPLES, DATA)
+        test = partial(two_sample_test, kernel=gaussian_kernel(1.0), num_permutations=9)
+        tested = jax.eval_shape(test, jax.random.key(0), SAMPLES, DATA)
+    assert {value.shape for value in jax.tree.leaves((metrics, tested))} <= {(), (9,)}
