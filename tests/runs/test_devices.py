@@ -133,7 +133,7 @@ def mixture_on_four_devices():
     objective = gx.mixture(gx.gaussian_mixture((3,), 2))
     train = gx.data_parallel(gx.trainer(objective, {"mixture": optax.sgd(0.05)}), gx.data_mesh(4))
     data = Batch(np.random.RandomState(0).randint(0, 9, (10, 3)).astype(np.uint8), np.arange(10))
-    return train, jax.jit(train.init)(jax.random.key(0), data), data
+    return train, jax.jit(train.init)(jax.random.key(0), in_floats(None, data)), data
 
 
 def in_floats(key, batch):

@@ -335,6 +335,7 @@ def test_fault_02_data_in_another_range_than_the_generators_are_refused(numbers,
             fit(trainer, data, training)
         else:
             with pytest.raises(
-                InputError, match=r"data must be in the range of the generator's last layer, \[.*\], got \["
+                InputError,
+                match=r"data must be in the range of the likelihood or of the generator's last layer, \[.*\], got \[",
             ):
                 fit(trainer, data, training)

@@ -12,7 +12,7 @@ from genjax_models.types import Aux, Batch
 from tests.training.games import adversarial, batch_of, quadratic
 
 KEY = jax.random.key(3)
-DATA = Batch(np.arange(23, dtype=np.uint8), np.arange(23, dtype=np.int32))
+DATA = Batch(np.arange(23, dtype=np.float32), np.arange(23, dtype=np.int32))
 
 
 def point(**options):
@@ -66,7 +66,7 @@ def test_batches_are_those_rows_prepared_with_their_own_keys():
     run = loop_over_data(train, batch_size=4, prepare=prepare, chunk=8)
     state = train.init(KEY, batch_of([0.0]))
     rows = np.asarray(batch_rows(state.key, jnp.int32(0), 8, 23, 4))
-    _, metrics = run(state, DATA, 8)
+    _, metrics = run(state, DATA._replace(x=DATA.x.astype(np.uint8)), 8)
     np.testing.assert_array_equal(metrics["point/label"], rows)
     np.testing.assert_array_equal(np.asarray(metrics["point/x"]) % 100, rows)
     drawn = np.asarray(metrics["point/x"]) >= 100
