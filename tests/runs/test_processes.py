@@ -129,6 +129,7 @@ def test_two_processes_have_the_result_of_one(base_flags, whole, tmp_path):
     assert "bound" not in second.stdout + second.stderr
 
 
+@pytest.mark.slow
 def test_each_process_streams_its_own_share_of_every_batch(tmp_path, monkeypatch):
     monkeypatch.setattr(final_evaluation, "report", lambda trained: None)
     images, random = tmp_path / "images", np.random.RandomState(0)
