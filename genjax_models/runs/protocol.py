@@ -46,7 +46,7 @@ class System(NamedTuple):
 
 
 _BINARISATIONS = {
-    "none": "none, values stay as they are",
+    "none": "none, values do not become binary",
     "dynamic": "dynamic, drawn anew at every step with the value as probability",
     "fixed": "fixed, drawn once with the value as probability",
     "threshold": "threshold, 1 from one half on",
