@@ -45,7 +45,7 @@ def survey_of_values(dataset: Dataset) -> list[tuple[str, str]]:
         values.append(f"{name} in [{split.x.min():.6g}, {split.x.max():.6g}]{mean}")
         within.append(f"{copies(split.x):,} in {name}")
     shared = in_common({name: split.x for name, split in splits.items()})
-    between = [f"{len(pairs):,} of {name} in training" for name, pairs in shared.items()]
+    between = [f"{len(shared.get(name, [])):,} of {name} in training" for name in ("validation", "test")]
     return [("values", "; ".join(values)), ("copies", ", ".join([*within, *between]))]
 
 
