@@ -48,6 +48,7 @@ from experiments.benchmarks.processes import in_new_process
 from genjax_models.commands import train
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import whole
+from genjax_models.systems.groups import Likelihood
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +111,7 @@ def resuming(folder: Path) -> Resuming:
     from genjax_models.reports import final_evaluation  # noqa: F401 - the command imports this
     from genjax_models.runs import engine, fit  # noqa: F401 - the command imports the engine
 
-    vae.EXPERIMENT.build(vae.Config())  # imports the networks
+    vae.EXPERIMENT.build(vae.Config(likelihood=Likelihood("bernoulli")))  # imports the networks
     imported = time.perf_counter()
     compilations: list[tuple[float, float]] = []
 
