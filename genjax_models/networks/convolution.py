@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 from flax.typing import Initializer
 
-from genjax_models.types import Array
+from genjax_models.types import Array, Shape
 
 Pair = tuple[int, int]  # height and width
 Padding = Literal["SAME", "VALID"] | Sequence[Pair]
@@ -47,6 +47,7 @@ class _Axis(NamedTuple):
 
 
 _Axes = tuple[_Axis, _Axis]
+_CHANNELS, _SIDE = 8, 12  # of outputs, and of images in pixels: below them, phases are slower
 
 
 def convolve(x: Array, kernel: Array, *, strides: Pair = (1, 1), padding: Padding = "SAME") -> Array:
@@ -174,8 +175,11 @@ def _canonical(x: Array, kernel: Array, axes: _Axes) -> Array:
     """Returns the convolution in the fast form.
 
     If the kernel is larger than the image, the two swap roles and the outputs are flipped. Without this swap, XLA swaps
-    them itself, and leaves the fast form.
+    them itself, and leaves the fast form. An image with zeros between its pixels is convolved in phases if that is
+    faster.
     """
+    if _faster_in_phases(x.shape, kernel.shape, axes):
+        return _in_phases(x, kernel, axes)
     if math.prod(kernel.shape[:2]) <= math.prod(x.shape[1:3]):
         return _one_by_one(axes)(x, kernel)
     swapped = []
@@ -185,6 +189,61 @@ def _canonical(x: Array, kernel: Array, axes: _Axes) -> Array:
         swapped.append(_Axis(axis.stride, *ends, axis.kernel_dilation, axis.image_dilation))
     flipped = _one_by_one(tuple(swapped))(kernel.transpose(3, 0, 1, 2), x.transpose(1, 2, 3, 0))
     return jnp.flip(flipped.transpose(3, 1, 2, 0), (1, 2))
+
+
+def _faster_in_phases(image: Shape, kernel: Shape, axes: _Axes) -> bool:
+    """Returns whether `_in_phases` is faster, by its shapes.
+
+    On 2 cores of an AMD EPYC (batch 64, kernels of 4 x 4, stride 2, 32 channels in) phases took 0.22 of the time for
+    16 -> 32 pixels and 32 channels out, 0.78 for 8 channels, 1.5 for 32 -> 64 and 3 channels, 1.4 for 8 -> 16.
+    """
+    dilated = any(axis.image_dilation > 1 for axis in axes)
+    plain = all(axis.stride == 1 and axis.kernel_dilation == 1 for axis in axes)
+    return dilated and plain and kernel[3] >= _CHANNELS and min(image[1:3]) >= _SIDE
+
+
+def _in_phases(x: Array, kernel: Array, axes: _Axes) -> Array:
+    """Returns the convolution of an image with d - 1 zeros between its pixels, as d^2 convolutions without zeros.
+
+    Outputs at positions r, r + d, ... see every d-th weight, at the pixels themselves. They are one phase. The phases
+    of height and width are interleaved.
+    """
+    sizes = list(zip(axes, x.shape[1:3], kernel.shape[:2], strict=True))
+    heights, widths = (_phases(*one) for one in sizes)
+    rows = [jnp.stack([_phase(x, kernel, height, width) for width in widths], axis=3) for height in heights]
+    y = jnp.stack(rows, axis=2)  # [batch, height, phase, width, phase, out]
+    y = y.reshape(len(x), y.shape[1] * y.shape[2], y.shape[3] * y.shape[4], kernel.shape[3])
+    height, width = (axis.last_position(pixels, weights) + 1 for axis, pixels, weights in sizes)
+    return y[:, :height, :width]
+
+
+class _Phase(NamedTuple):
+    """Outputs of one phase along an axis: their weights, and the padding of the image without zeros."""
+
+    weights: slice
+    before: int
+    after: int
+    outputs: int  # of every phase; the last ones of some phases are cut off
+
+
+def _phases(axis: _Axis, pixels: int, weights: int) -> list[_Phase]:
+    dilation = axis.image_dilation
+    outputs = -(-(axis.last_position(pixels, weights) + 1) // dilation)
+    phases = []
+    for r in range(dilation):
+        first = (axis.before - r) % dilation  # the first weight that meets a pixel
+        start = (r - axis.before + first) // dilation  # the pixel that it meets first
+        count = len(range(first, weights, dilation))
+        after = (outputs - 1 + start + count - 1) - (pixels - 1)
+        phases.append(_Phase(slice(first, None, dilation), -start, after, outputs))
+    return phases
+
+
+def _phase(x: Array, kernel: Array, height: _Phase, width: _Phase) -> Array:
+    some = kernel[height.weights, width.weights]
+    if 0 in some.shape:  # no weight meets a pixel
+        return jnp.zeros((len(x), height.outputs, width.outputs, kernel.shape[3]), x.dtype)
+    return _one_by_one(tuple(_Axis(1, phase.before, phase.after, 1, 1) for phase in (height, width)))(x, some)
 
 
 def _forward(x: Array, kernel: Array, axes: _Axes) -> tuple[Array, tuple[Array, Array]]:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from genjax_models.networks import convolution
 from genjax_models.networks.convolution import Convolution, TransposedConvolution, convolve, convolve_transposed
 
 KEY = jax.random.key(0)
@@ -44,18 +45,18 @@ def arguments(size, width, channels=(3, 2), batch=2):
     return jax.random.normal(keys[0], (batch, *size, channels[0])), kernel
 
 
-def to_second_order(convolution):
+def to_second_order(convolve_):
     """(x, kernel) -> outputs, the gradients of a loss, and those of the squared norm of its gradient in x or kernel."""
 
     def loss(x, kernel):
-        return jnp.sum(jnp.sin(convolution(x, kernel)))
+        return jnp.sum(jnp.sin(convolve_(x, kernel)))
 
     def penalty(x, kernel, of):
         return jnp.sum(jax.grad(loss, of)(x, kernel) ** 2)
 
     def all_of_it(x, kernel):
         seconds = [jax.grad(partial(penalty, of=of), (0, 1))(x, kernel) for of in (0, 1)]
-        return convolution(x, kernel), jax.grad(loss, (0, 1))(x, kernel), seconds
+        return convolve_(x, kernel), jax.grad(loss, (0, 1))(x, kernel), seconds
 
     return all_of_it
 
@@ -74,6 +75,52 @@ def test_values_and_derivatives_of_both_orders_are_those_of_lax(kind, strides, s
     assert_equal(ours(x, kernel), theirs(x, kernel))  # outside of jit
     both = jax.jit(lambda x, kernel: [to_second_order(f)(x, kernel) for f in (ours, theirs)])
     assert_equal(*both(x, kernel))
+
+
+@pytest.fixture
+def in_phases(monkeypatch):
+    """Convolves all images with zeros between their pixels in phases, also the small ones of these tests."""
+
+    def possible(image, kernel, axes):
+        dilated = any(axis.image_dilation > 1 for axis in axes)
+        return dilated and all(axis.stride == axis.kernel_dilation == 1 for axis in axes)
+
+    monkeypatch.setattr(convolution, "_faster_in_phases", possible)
+    jax.clear_caches()
+    yield
+    jax.clear_caches()
+
+
+@pytest.mark.parametrize("kind", PAIRS)
+@pytest.mark.parametrize(("strides", "size", "width", "padding"), CASES)
+def test_phases_have_the_values_and_derivatives_of_lax(kind, strides, size, width, padding, in_phases):
+    ours, theirs = (partial(f, strides=strides, padding=padding) for f in PAIRS[kind])
+    x, kernel = arguments(size, width)
+    assert_equal(*jax.jit(lambda x, kernel: [to_second_order(f)(x, kernel) for f in (ours, theirs)])(x, kernel))
+
+
+def test_a_kernel_that_misses_every_pixel_of_a_phase_gives_zeros(in_phases):
+    ours, theirs = (partial(f, strides=(3, 3), padding="VALID") for f in PAIRS["transposed"])
+    x, kernel = arguments((3, 4), (1, 2))
+    assert_equal(ours(x, kernel), theirs(x, kernel))
+
+
+@pytest.mark.parametrize(
+    ("image", "kernel", "dilation", "expected"),
+    [
+        ((64, 16, 16, 32), (4, 4, 32, 32), 2, True),
+        ((64, 12, 12, 32), (4, 4, 32, 8), 2, True),
+        ((64, 8, 8, 64), (4, 4, 64, 32), 2, False),  # small sides
+        ((64, 32, 32, 32), (4, 4, 32, 3), 2, False),  # few channels
+        ((64, 16, 16, 32), (4, 4, 32, 32), 1, False),  # no zeros between pixels
+    ],
+)
+def test_large_images_of_many_channels_are_convolved_in_phases(image, kernel, dilation, expected):
+    axes = (convolution._Axis(1, 2, 2, dilation, 1),) * 2
+    assert convolution._faster_in_phases(image, kernel, axes) == expected
+    x, k = jax.ShapeDtypeStruct(image, jnp.float32), jax.ShapeDtypeStruct(kernel, jnp.float32)
+    traced = jax.make_jaxpr(partial(convolution._canonical, axes=axes))(x, k)
+    assert str(traced).count("conv_general_dilated[") == (4 if expected else 1)
 
 
 @pytest.mark.parametrize("kind", PAIRS)
