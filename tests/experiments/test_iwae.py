@@ -12,6 +12,7 @@ from tests.experiments.support import built
 SMALL = "--hidden 8 4 --latent 3 2 --batch-size 10 --num-samples 4 --evaluate-every 30 --log-every 10"
 
 
+@pytest.mark.slow
 def test_a_run_of_stages_is_judged_by_its_likelihood(files, tmp_path, capsys):
     """48 training images in batches of 10 are 4 steps an epoch; three stages are 13 epochs."""
     run, options = tmp_path / "run", "--layers 2 --stages 3 --judge-samples 200"

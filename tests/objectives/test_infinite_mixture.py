@@ -97,6 +97,7 @@ BEST, BEST_VARIANCE, BEST_MEAN = -4.051220440915058, 0.3817251901096296, [0.5, 0
 BEST_W = np.array([-1.3760545669822923, -1.0119342828720914, 1.1179388469439786])  # up to its sign
 
 
+@pytest.mark.slow
 def test_a_linear_generator_learns_probabilistic_pca():
     likelihood = gx.gaussian((3,), "global")
     model = generator_model(gx.MLPGenerator(likelihood.outputs, ()), likelihood, 1)

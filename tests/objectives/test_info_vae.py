@@ -60,6 +60,7 @@ def test_the_mmd_is_of_the_aggregate_posterior_and_the_prior(model):
     np.testing.assert_allclose(aux.metrics["mmd_squared_unbiased"], exact, atol=0.01)
 
 
+@pytest.mark.slow
 def test_it_brings_the_aggregate_posterior_to_the_prior_without_a_kl(model):
     """Data in a plane of four dimensions, far from the origin, with a likelihood that sees them clearly."""
     basis = np.linalg.qr(np.random.RandomState(1).normal(size=(4, 2)))[0]

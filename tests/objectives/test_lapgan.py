@@ -162,6 +162,7 @@ def test_one_level_is_a_gan():
     assert objective.sample(players, KEY, 2).shape == (2, 8, 4, 1)
 
 
+@pytest.mark.slow
 def test_a_level_learns_what_belongs_to_its_low_pass():
     """Images c + c s, where s is a checkerboard and c = +-1: h is of the sign of its own l, in samples as in data."""
     c = jnp.where(jnp.arange(64) % 2, 1.0, -1.0)[:, None, None, None]

@@ -128,6 +128,7 @@ def test_memory_goes_with_the_chunk_and_without_one_with_the_samples():
     assert in_chunks[0] < in_chunks[1] < whole[1] / 4
 
 
+@pytest.mark.slow
 def test_it_trains():
     model, data = model_of(gx.diagonal_gaussian, gx.bernoulli), data_for("iwae", 12)
     made = []

@@ -214,7 +214,8 @@ def train_of(name: str, optimizer=None):
 # Rows that differ from others in what a test of their own estimator or network covers.
 VARIATIONS = {
     *("vae, entropy form, three samples", "vae, discretised logistic", "vae, two stochastic layers", "gmmn, unbiased"),
-    *("vae, convolutional", "iwae", "adversarial game, three moves, an average"),
+    *("vae, full covariance, isotropic", "vae, convolutional", "iwae", "adversarial game, three moves, an average"),
+    "gan, deep convolutional, spectral normalisation, an average",
     *("gan", "gan, deep convolutional", "lapgan", "adversarial game", "adversarial game, simultaneous"),
 }
 
