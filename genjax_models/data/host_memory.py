@@ -16,7 +16,7 @@ def available_bytes() -> int:
 
 
 def check_fits(needed: int, what: str, available: int | None = None) -> None:
-    """Refuses arrays of `needed` bytes that do not fit into `available` bytes, by default those of the machine.
+    """Refuses arrays of `needed` bytes that do not fit into `available` bytes. Default: the memory of the machine.
 
     Raises:
       InputError: names `what`, and both sizes.

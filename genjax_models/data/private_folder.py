@@ -53,5 +53,5 @@ def opened(file: Path) -> BinaryIO:
 
 
 def is_own_file(status: os.stat_result) -> bool:
-    """Returns whether the status is that of a regular file, which belongs to this user or to root."""
+    """Returns whether the status is of a regular file that belongs to this user or to root."""
     return stat.S_ISREG(status.st_mode) and status.st_uid in (0, os.geteuid())

@@ -18,8 +18,8 @@ at most 512 x 512 by default. Memory is linear in n + m, and the time is the tim
 changes only the rounding. Gradients are reverse-mode only, see `gram_sums`.
 
 At wide bandwidths, MMD^2 is a small difference of sums of k. Sums of `less_constant` keep its digits, up to about 64
-times the median distance; `two_sample_test` and `mmd_squared_and_variance` keep them at any bandwidth, and those of a
-polynomial kernel far from the origin.
+times the median distance. `two_sample_test` and `mmd_squared_and_variance` keep them at any bandwidth. They also keep
+the digits of a polynomial kernel far from the origin.
 
 The estimators need the whole samples: the mean over the shards of a batch is another estimator, further from MMD^2.
 Points are `[n, ...]`. A kernel on features gets the features of the points, computed once.

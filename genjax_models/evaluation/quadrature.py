@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax_models.evaluation.examples import map_examples
+from genjax_models.evaluation.examples import check_examples, map_examples
 from genjax_models.models.generator import GeneratorModel
 from genjax_models.models.latent_variable import LatentVariableModel
 from genjax_models.types import Array, Tracer, Variables
@@ -55,8 +55,9 @@ def quadrature_log_likelihood(
     Raises:
       ValueError: the prior has another dimension, or is zero on the grid without being uniform (the values of tracers
         are not checked); the likelihood is uniform noise; `nodes` is not an odd integer of at least 3, `reach` is not
-        positive, there are no examples, or the batch size is below 1.
+        positive, there are no examples, they are not prepared (see `check_examples`), or the batch size is below 1.
     """
+    check_examples(model, x)
     prior = model.prior(variables)
     check_grid(prior, nodes, reach)
     axes = [_nodes_between(low, high, nodes) for low, high in support(prior, reach)]
@@ -90,7 +91,7 @@ def check_grid(prior: distrax.Distribution, nodes: int, reach: float) -> None:
 
 
 def support(prior: distrax.Distribution, reach: float) -> list[tuple[Array | float, Array | float]]:
-    """Returns the ends of the grid in each dimension: those of a uniform prior, else -reach and reach."""
+    """Returns the ends of the grid in each dimension: the support of a uniform prior, or -reach and reach."""
     (latent,), uniform = prior.event_shape, _uniform_in(prior)
     if uniform is None:
         return [(-reach, reach)] * latent

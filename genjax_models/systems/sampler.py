@@ -148,7 +148,7 @@ def _many(draw: Callable, players, classes: int | None, block: int | None) -> Ca
 
 
 def _classes(draw: Callable, players, classifier, limits: tuple[float, float]) -> tuple[Picture, SampleFigure]:
-    """Twelve samples of each class, and the accuracy of 1,000 of each, beside the accuracy on test images."""
+    """Returns twelve samples of each class, the accuracy on 1,000 of each, and the accuracy on test images."""
     label = jnp.repeat(jnp.arange(classifier.classes), 1_000)
     asked = jax.jit(lambda key, label: draw(players, key, len(label), label))
     blocks = enumerate(label.reshape(-1, _BLOCK))

@@ -45,6 +45,7 @@ FIGURES = {
     "latent usage": lambda model, variables, x: gx.latent_usage(model, variables, x),
     "latent usage by layer": lambda model, variables, x: gx.latent_usage_by_layer(model, variables, KEY, x),
     "information": lambda model, variables, x: gx.latent_information(model, variables, KEY, x),
+    "quadrature": lambda model, variables, x: gx.quadrature_log_likelihood(model, variables, x, nodes=5),
     "gaps": lambda model, variables, x: gx.bound_gaps(model, variables, KEY, x, jnp.zeros(len(x))),
     "posterior": lambda model, variables, x: model.posterior(variables, x),
     "log-probability": lambda model, variables, x: model.likelihood(variables, jnp.zeros((6, 2))).log_prob(x),
