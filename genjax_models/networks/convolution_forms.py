@@ -61,7 +61,7 @@ class Axis(NamedTuple):
 Axes = tuple[Axis, Axis]
 Form = Callable[[Array, Array, Axes], Array]
 
-_FEW = 8  # channels
+_FEW, _MANY = 8, 64 * 64  # channels, and channels in x channels out
 _SMALL = 8  # kernels; larger ones, of derivatives, have too many patches
 _EIGEN = 16  # channels up to which XLA itself takes Eigen
 
@@ -232,7 +232,7 @@ def as_product(x: Array, kernel: Array, axes: Axes) -> Array:
     ]
     x = jax.lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *ends, (0, 0, 0)))
     x = x.reshape(len(x), blocks[0], strides[0], blocks[1], strides[1], -1).swapaxes(2, 3)
-    x = x.reshape(*x.shape[:3], -1)
+    x = jax.lax.optimization_barrier(x.reshape(*x.shape[:3], -1))  # else XLA pads anew in each patch
     corners = product(range(taps[0]), range(taps[1]))
     patches = [x[:, row : row + outputs[0], column : column + outputs[1]] for row, column in corners]
     missing = [(0, tap * axis.stride - weights) for tap, (axis, _, weights) in zip(taps, sizes, strict=True)]
@@ -261,4 +261,4 @@ def fastest(image: Shape, kernel: Shape, axes: Axes) -> Form:
         return as_it_is
     if plain and (outputs >= _FEW or outputs == 1) and _surplus(image[1], weights[0], axes[0]) <= image[1] / 4:
         return by_eigen
-    return polyphase if not plain and outputs >= _FEW else as_it_is
+    return polyphase if not plain and outputs >= _FEW and inputs * outputs <= _MANY else as_it_is
