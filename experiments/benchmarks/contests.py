@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal
 
-from experiments.benchmarks import adversarial, dcgan, likelihoods, matching
+from experiments.benchmarks import adversarial, convolutional_vae, dcgan, likelihoods, matching
 from experiments.benchmarks.likelihoods import (
     AUTOENCODER_BATCH,
     IWAE_BATCH,
@@ -19,8 +19,9 @@ from experiments.benchmarks.likelihoods import (
 from experiments.benchmarks.sides import PIXELS, CompileWith, Contest, Run, dense
 
 OnCPUs = Literal[
-    "autoencoder", "mixture", "infinite_mixture", "vae", "vae_dynamic", "info_vae", "iwae_1", "iwae_5", "iwae_50",
-    "dcgan", "lapgan", "mmd_gan", "moment_matching", "gmmn", "gmmn_autoencoder", "mmd",
+    "autoencoder", "mixture", "infinite_mixture", "vae", "vae_dynamic", "info_vae", "convolutional_vae_28",
+    "convolutional_vae_32", "convolutional_vae_64", "iwae_1", "iwae_5", "iwae_50", "dcgan", "lapgan", "mmd_gan",
+    "moment_matching", "gmmn", "gmmn_autoencoder", "mmd",
 ]  # fmt: skip
 OnAccelerators = Literal["iwae_50_batch_100", "iwae_50_batch_1000", "dcgan_colours", "mmd_50000"]
 Name = Literal[OnCPUs, OnAccelerators]
@@ -72,6 +73,15 @@ CONTESTS: dict[str, Contest] = {
         likelihoods.torch_info_vae,
         autoencoding(VAE_BATCH, 1, (VAE_HIDDEN,), VAE_LATENT) + matching.mmd_flops(VAE_BATCH, VAE_LATENT),
     ),
+    **{
+        f"convolutional_vae_{side}": Contest(
+            f"convolutional VAE, {' x '.join(map(str, size.shape))}, batch {size.batch}",
+            partial(convolutional_vae.our_vae, side),
+            partial(convolutional_vae.torch_vae, side),
+            convolutional_vae.flops(side),
+        )
+        for side, size in convolutional_vae.SIZES.items()
+    },
     **{
         name: Contest(
             f"IWAE, k = {k}, batch {batch:,}",

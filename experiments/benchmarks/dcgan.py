@@ -106,7 +106,7 @@ def jax_native() -> Run:
     """Returns the same loop with the convolutions of `flax.linen`: jax.lax convolutions and autodiff."""
     from genjax_models.networks import convolution
 
-    with mock.patch.object(convolution, "_convolve", convolution._native):
+    with mock.patch.object(convolution, "_convolve", convolution.native):
         steps = our_dcgan().run
         steps(1)  # traces within the patch
     return steps

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax_models.networks import convolution
+from genjax_models.networks import convolution_forms as forms
 from genjax_models.networks.convolution import Convolution, TransposedConvolution, convolve, convolve_transposed
 
 KEY = jax.random.key(0)
@@ -77,50 +77,110 @@ def test_values_and_derivatives_of_both_orders_are_those_of_lax(kind, strides, s
     assert_equal(*both(x, kernel))
 
 
-@pytest.fixture
-def in_phases(monkeypatch):
-    """Convolves all images with zeros between their pixels in phases, also the small ones of these tests."""
-
-    def possible(image, kernel, axes):
-        dilated = any(axis.image_dilation > 1 for axis in axes)
-        return dilated and all(axis.stride == axis.kernel_dilation == 1 for axis in axes)
-
-    monkeypatch.setattr(convolution, "_faster_in_phases", possible)
-    jax.clear_caches()
-    yield
-    jax.clear_caches()
-
-
 @pytest.mark.parametrize("kind", PAIRS)
-@pytest.mark.parametrize(("strides", "size", "width", "padding"), CASES)
-def test_phases_have_the_values_and_derivatives_of_lax(kind, strides, size, width, padding, in_phases):
+@pytest.mark.parametrize(("strides", "size", "width", "padding"), [CASES[i] for i in (3, 5, 6, 8)])
+def test_phases_have_the_values_and_derivatives_of_lax(kind, strides, size, width, padding, monkeypatch):
+    single = lambda image, kernel, axes: all(axis.factors <= 1 for axis in axes)
+    monkeypatch.setattr(forms, "fastest", lambda *shapes: forms.polyphase if single(*shapes) else forms.as_it_is)
     ours, theirs = (partial(f, strides=strides, padding=padding) for f in PAIRS[kind])
     x, kernel = arguments(size, width)
+    jax.clear_caches()
     assert_equal(*jax.jit(lambda x, kernel: [to_second_order(f)(x, kernel) for f in (ours, theirs)])(x, kernel))
+    jax.clear_caches()
 
 
-def test_a_kernel_that_misses_every_pixel_of_a_phase_gives_zeros(in_phases):
-    ours, theirs = (partial(f, strides=(3, 3), padding="VALID") for f in PAIRS["transposed"])
-    x, kernel = arguments((3, 4), (1, 2))
-    assert_equal(ours(x, kernel), theirs(x, kernel))
+def written_out(x, kernel, axes):
+    """The convolution as a sum over weights, in NumPy."""
+    around = [(axis.before, axis.after, axis.image_dilation - 1) for axis in axes]
+    counts = [axis.outputs(*sizes) for axis, *sizes in zip(axes, x.shape[1:3], kernel.shape[:2], strict=True)]
+    x, kernel = np.asarray(jax.lax.pad(x, np.float32(0), ((0, 0, 0), *around, (0, 0, 0)))), np.asarray(kernel)
+
+    def pixels(axis, weight, count):
+        first = weight * axis.kernel_dilation
+        return slice(first, first + (count - 1) * axis.stride + 1, axis.stride)
+
+    return sum(
+        x[:, pixels(axes[0], i, counts[0]), pixels(axes[1], j, counts[1])] @ kernel[i, j]
+        for i, j in np.ndindex(*kernel.shape[:2])
+    )
+
+
+# Of each factor, with paddings that crop and with paddings that are wider than the kernel.
+AXES = [
+    (forms.as_it_is, (5, 7), (4, 1), (-2, 2), (0, 0), (1, 1, 1)),  # outside of the image, where Eigen would read
+    (forms.as_it_is, (3, 4), (4, 5), (2, 1), (3, 3), (1, 1, 1)),
+    (forms.by_eigen, (6, 5), (3, 2), (1, 1), (0, 2), (1, 1, 1)),
+    (forms.by_eigen, (6, 7), (5, 6), (1, 0), (1, 1), (1, 1, 1)),
+    (forms.by_eigen, (6, 5), (1, 2), (-1, 3), (1, -1), (1, 1, 1)),
+    (forms.polyphase, (5, 4), (2, 3), (-1, 2), (4, 0), (2, 1, 1)),
+    (forms.polyphase, (5, 4), (5, 3), (3, -2), (1, 2), (3, 1, 1)),
+    (forms.polyphase, (5, 4), (2, 5), (-2, 3), (4, 1), (1, 2, 1)),
+    (forms.polyphase, (5, 4), (1, 1), (1, 3), (0, 2), (1, 3, 1)),  # some phases meet no weight
+    (forms.polyphase, (7, 6), (3, 2), (-2, 2), (1, 1), (1, 1, 2)),
+    (forms.polyphase, (7, 9), (2, 3), (3, 1), (-1, 2), (1, 1, 3)),
+    (forms.as_product, (7, 6), (3, 2), (-2, 2), (1, 1), (2, 1, 1)),
+    (forms.as_product, (7, 6), (5, 4), (1, 3), (4, 1), (3, 1, 1)),
+]
+
+
+@pytest.mark.parametrize(("form", "size", "width", "above", "beside", "factors"), AXES)
+def test_forms_are_the_sum_over_weights_for_any_padding(form, size, width, above, beside, factors):
+    stride, *dilations = factors
+    axes = tuple(forms.Axis(stride, *ends, *dilations) for ends in (above, beside))
+    x, kernel = arguments(size, width, channels=(20, 3))
+    np.testing.assert_allclose(
+        jax.jit(partial(form, axes=axes))(x, kernel), written_out(x, kernel, axes), rtol=1e-4, atol=1e-4
+    )
+
+
+PLAIN, HALVED, DOUBLED, SPARSE = (
+    forms.Axis(1, 1, 1, 1, 1),
+    forms.Axis(2, 1, 1, 1, 1),
+    forms.Axis(1, 2, 2, 2, 1),
+    forms.Axis(1, 1, 1, 1, 2),
+)
 
 
 @pytest.mark.parametrize(
-    ("image", "kernel", "dilation", "expected"),
+    ("image", "kernel", "axis", "expected"),
     [
-        ((64, 16, 16, 32), (4, 4, 32, 32), 2, True),
-        ((64, 12, 12, 32), (4, 4, 32, 8), 2, True),
-        ((64, 8, 8, 64), (4, 4, 64, 32), 2, False),  # small sides
-        ((64, 32, 32, 32), (4, 4, 32, 3), 2, False),  # few channels
-        ((64, 16, 16, 32), (4, 4, 32, 32), 1, False),  # no zeros between pixels
+        ((64, 64, 64, 3), (4, 4, 3, 32), HALVED, forms.as_product),
+        ((64, 32, 32, 2), (3, 3, 2, 64), PLAIN, forms.as_product),
+        ((3, 32, 32, 2), (32, 32, 2, 32), PLAIN, forms.by_eigen),  # a kernel with too many patches
+        ((64, 32, 32, 64), (3, 3, 64, 64), PLAIN, forms.by_eigen),
+        ((64, 32, 32, 64), (3, 3, 64, 2), PLAIN, forms.as_it_is),
+        ((64, 32, 32, 64), (3, 3, 64, 1), PLAIN, forms.by_eigen),
+        ((64, 5, 5, 64), (4, 4, 64, 64), forms.Axis(1, 0, 0, 1, 1), forms.as_it_is),  # two rows more, of five
+        ((64, 16, 16, 32), (4, 4, 32, 32), HALVED, forms.polyphase),
+        ((64, 16, 16, 32), (4, 4, 32, 32), DOUBLED, forms.polyphase),
+        ((32, 32, 32, 64), (16, 16, 64, 32), SPARSE, forms.polyphase),
+        ((64, 32, 32, 32), (4, 4, 32, 3), DOUBLED, forms.as_it_is),
+        ((64, 16, 16, 16), (4, 4, 16, 16), DOUBLED, forms.as_it_is),
+        ((64, 16, 16, 32), (4, 4, 32, 32), forms.Axis(2, 2, 2, 2, 1), forms.as_it_is),  # of second derivatives
     ],
 )
-def test_large_images_of_many_channels_are_convolved_in_phases(image, kernel, dilation, expected):
-    axes = (convolution._Axis(1, 2, 2, dilation, 1),) * 2
-    assert convolution._faster_in_phases(image, kernel, axes) == expected
+def test_the_form_is_chosen_by_shapes(image, kernel, axis, expected):
+    assert forms.fastest(image, kernel, (axis, axis)) == expected
     x, k = jax.ShapeDtypeStruct(image, jnp.float32), jax.ShapeDtypeStruct(kernel, jnp.float32)
-    traced = jax.make_jaxpr(partial(convolution._canonical, axes=axes))(x, k)
-    assert str(traced).count("conv_general_dilated[") == (4 if expected else 1)
+    traced = str(jax.make_jaxpr(partial(forms.on_cpu, axes=(axis, axis)))(x, k))
+    convolutions = {forms.as_product: 0, forms.polyphase: 4 if axis == DOUBLED else 2}.get(expected, 1)
+    assert traced.count("conv_general_dilated[") == convolutions
+
+
+@pytest.mark.parametrize(
+    ("size", "width"), [((32, 32), (3, 3)), ((32, 32), (32, 32))], ids=["outputs", "weights of the kernel"]
+)
+def test_eigen_computes_what_is_given_to_it(size, width):
+    x, kernel = arguments(size, width, channels=(32, 32))
+    axes = (PLAIN, PLAIN)
+    text = [
+        jax.jit(partial(form, axes=axes)).lower(x, kernel).compile().as_text()
+        for form in (forms.by_eigen, forms.as_it_is)
+    ]
+    assert "ynn_fusion" not in text[0]
+    assert "b01f_01io->b01f" in text[0]
+    if "ynn_fusion" not in text[1]:
+        pytest.skip("XLA does not prefer YNNPACK here: by_eigen has no use")
 
 
 @pytest.mark.parametrize("kind", PAIRS)

@@ -176,7 +176,7 @@ def test_gradients_of_penalties_are_those_through_the_convolutions_of_lax(normal
         return jnp.sum(r1_penalty(critic, X) + wasserstein_gradient_penalty(KEY, critic, X, X[::-1] ** 2))
 
     ours = jax.jit(jax.grad(penalties))(variables["params"])
-    with mock.patch.object(convolution, "_convolve", convolution._native):
+    with mock.patch.object(convolution, "_convolve", convolution.native):
         theirs = jax.jit(jax.grad(lambda params: penalties(params)))(variables["params"])
     for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4 * np.abs(other).max())

@@ -1,0 +1,254 @@
+"""Forms of a convolution and of its two derivatives on the CPU, compared with each other and with PyTorch.
+
+python -m experiments.benchmarks.convolutions
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import timeit
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from importlib.util import find_spec
+from itertools import product
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+from unittest import mock
+
+import numpy as np
+
+from experiments.benchmarks.measure import machine
+from genjax_models.errors import InputError
+from genjax_models.networks import convolution_forms as forms
+from genjax_models.runs.command_line import exit_on_error, parse
+from genjax_models.runs.configuration import positive, whole
+
+if TYPE_CHECKING:
+    from genjax_models.networks.convolution_forms import Axes, Form
+
+Operation = Literal["forward", "image", "kernel"]
+FORMS: dict[str, Form] = {
+    "as it is": forms.as_it_is,
+    "Eigen": forms.by_eigen,
+    "phases": forms.polyphase,
+    "product": forms.as_product,
+}
+RULE, TORCH = "the rule", "PyTorch"
+
+
+class Case(NamedTuple):
+    """A layer: side of its input image, channels in and out, side of the kernel, stride and examples."""
+
+    transposed: bool
+    side: int
+    inputs: int
+    outputs: int
+    kernel: int
+    stride: int
+    batch: int
+
+    def __str__(self) -> str:
+        after = self.side * self.stride if self.transposed else -(-self.side // self.stride)
+        return (
+            f"{self.side} -> {after} pixels, {self.inputs} -> {self.outputs} channels, kernel {self.kernel}, "
+            f"batch {self.batch}"
+        )
+
+
+LAYERS = (
+    Case(False, 28, 1, 32, 4, 2, 100),  # the convolutional VAEs of 28, 32 and 64 pixels
+    Case(False, 14, 32, 64, 4, 2, 100),
+    Case(True, 7, 64, 32, 4, 2, 100),
+    Case(True, 14, 32, 1, 4, 2, 100),
+    Case(False, 64, 3, 32, 4, 2, 64),
+    Case(False, 32, 32, 32, 4, 2, 64),
+    Case(False, 16, 32, 64, 4, 2, 64),
+    Case(False, 8, 64, 64, 4, 2, 64),
+    Case(True, 4, 64, 64, 4, 2, 64),
+    Case(True, 8, 64, 32, 4, 2, 64),
+    Case(True, 16, 32, 32, 4, 2, 64),
+    Case(True, 32, 32, 3, 4, 2, 64),
+    Case(False, 28, 1, 64, 4, 2, 64),  # the DCGAN
+    Case(False, 14, 64, 128, 4, 2, 64),
+    Case(True, 7, 128, 64, 4, 2, 64),
+    Case(True, 14, 64, 1, 4, 2, 64),
+    Case(False, 32, 2, 64, 3, 1, 64),  # kernels of 3 and 5
+    Case(False, 32, 64, 64, 3, 1, 64),
+    Case(False, 32, 64, 1, 3, 1, 64),
+    Case(False, 16, 64, 64, 3, 1, 16),
+    Case(False, 8, 256, 256, 3, 1, 64),
+    Case(False, 4, 256, 256, 3, 1, 128),
+    Case(False, 32, 3, 32, 5, 2, 128),
+    Case(True, 16, 32, 32, 5, 2, 16),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Benchmark:
+    """Time forms of convolutions, and PyTorch's, in turns."""
+
+    operations: tuple[Operation, ...] = get_args(Operation)
+    """Operations to measure: the convolution, its derivative in the image, its derivative in the kernel."""
+    first: int = len(LAYERS)
+    """Number of layers to measure."""
+    turns: int = 5
+    """Rounds in which all contestants are timed."""
+    limit: float = 0.2
+    """Seconds after which a form that is slower is not timed again."""
+
+    def __post_init__(self):
+        whole(1, turns=self.turns, first=self.first)
+        positive(limit=self.limit)
+
+
+def possible(form: Form, kernel: Sequence[int], axes: Axes) -> bool:
+    """Returns whether a form can compute a convolution, and is not `as_it_is`."""
+    plain = all(axis.factor == 1 for axis in axes)
+    if form is forms.as_product:
+        return not any(axis.dilated for axis in axes) and max(kernel[:2]) <= 8
+    return plain if form is forms.by_eigen else not plain and all(axis.factors <= 1 for axis in axes)
+
+
+def our_operation(case: Case, operation: Operation, form: Form | None) -> Callable[[], np.ndarray] | None:
+    """Returns the compiled operation in one form, or by the rule if `form` is None; None if the form cannot do it."""
+    import jax
+
+    from genjax_models.networks.convolution import convolve, convolve_transposed
+
+    layer = partial(convolve_transposed if case.transposed else convolve, strides=(case.stride, case.stride))
+    x, kernel, dy = arguments(case)
+    compute = {
+        "forward": lambda x, kernel, dy: layer(x, kernel),
+        "image": lambda x, kernel, dy: jax.vjp(lambda x: layer(x, kernel), x)[1](dy)[0],
+        "kernel": lambda x, kernel, dy: jax.vjp(lambda kernel: layer(x, kernel), kernel)[1](dy)[0],
+    }[operation]
+    used, rule = [], forms.fastest
+
+    def fastest(image, kernel, axes):
+        chosen = form if form and possible(form, kernel, axes) else forms.as_it_is
+        used.append(chosen)
+        return chosen if form else rule(image, kernel, axes)
+
+    jax.clear_caches()
+    with mock.patch.object(forms, "fastest", fastest):
+        compiled = jax.jit(compute).lower(x, kernel, dy).compile()
+    # Forward, then the derivatives in the image and in the kernel. XLA drops those that are not asked for.
+    asked = used[{"forward": 0, "image": 1, "kernel": 2}[operation]]
+    if form not in (None, asked):
+        return None
+    on_device = jax.device_put((x, kernel, dy))
+    return lambda: jax.block_until_ready(compiled(*on_device))
+
+
+def torch_operation(case: Case, operation: Operation, channels_last: bool) -> Callable[[], np.ndarray]:
+    """Returns PyTorch's operation, on the same numbers, with the result in our axes."""
+    import torch
+
+    memory_format = torch.channels_last if channels_last else torch.contiguous_format
+    x, kernel, dy = (torch.tensor(a) for a in arguments(case))
+    to_images = lambda a: a.permute(0, 3, 1, 2).contiguous(memory_format=memory_format)
+    # Our transposed kernel is the flipped kernel of the convolution whose derivative PyTorch takes.
+    kernel = kernel.flip(0, 1).permute(2, 3, 0, 1) if case.transposed else kernel.permute(3, 2, 0, 1)
+    x, kernel, dy = to_images(x), kernel.contiguous(memory_format=memory_format), to_images(dy)
+    total = case.kernel - case.stride if not case.transposed or case.kernel > case.stride else 0
+    padding = [(total + total % 2) // 2] * 2 if case.stride > 1 else [case.kernel // 2] * 2
+    surplus = [total % 2 if case.transposed and case.stride > 1 else 0] * 2
+    settings = ([case.stride] * 2, padding, [1, 1], case.transposed, surplus, 1)
+    operations = torch.ops.aten
+    with torch.no_grad():
+        if operation == "forward":
+            run = lambda: operations.convolution(x, kernel, None, *settings)
+        else:
+            mask = [operation == "image", operation == "kernel", False]
+            asked = mask.index(True)
+            run = lambda: operations.convolution_backward(dy, x, kernel, [0], *settings, mask)[asked]
+    axes = (2, 3, 0, 1) if case.transposed else (2, 3, 1, 0)
+
+    def timed():
+        with torch.no_grad():
+            return run()
+
+    def result():
+        y = timed()
+        if operation != "kernel":
+            return y.permute(0, 2, 3, 1).numpy()
+        y = y.permute(*axes).numpy()
+        return y[::-1, ::-1] if case.transposed else y
+
+    timed.result = result
+    return timed
+
+
+def arguments(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns images, a kernel, and the derivative of a loss in the outputs."""
+    rng = np.random.default_rng(0)
+    after = case.side * case.stride if case.transposed else -(-case.side // case.stride)
+    shapes = (
+        (case.batch, case.side, case.side, case.inputs),
+        (case.kernel, case.kernel, case.inputs, case.outputs),
+        (case.batch, after, after, case.outputs),
+    )
+    x, kernel, dy = (rng.normal(size=shape).astype(np.float32) for shape in shapes)
+    return x, kernel / 10, dy
+
+
+def measure(case: Case, operation: Operation, options: Benchmark) -> dict[str, float]:
+    """Returns the milliseconds of each form, of the rule and of PyTorch's faster memory format: medians of turns."""
+    contestants = {name: our_operation(case, operation, form) for name, form in FORMS.items()}
+    contestants[RULE] = our_operation(case, operation, None)
+    runs = {name: run for name, run in contestants.items() if run}
+    expected = np.asarray(runs["as it is"]())
+    for name, run in runs.items():
+        check(name, np.asarray(run()), expected)
+    if find_spec("torch"):
+        for last in (False, True):
+            run = torch_operation(case, operation, last)
+            check(TORCH, run.result(), expected)
+            runs[f"{TORCH}, {last}"] = run
+    times = {name: [] for name in runs}
+    for _ in range(options.turns):
+        for name, run in runs.items():
+            if not times[name] or min(times[name]) < options.limit:
+                times[name].append(min(timeit.repeat(run, number=1, repeat=2)))
+    milliseconds = {name: 1e3 * float(np.median(each)) for name, each in times.items()}
+    theirs = [milliseconds.pop(name) for name in list(milliseconds) if name.startswith(TORCH)]
+    return {**milliseconds, **({TORCH: min(theirs)} if theirs else {})}
+
+
+def check(name: str, actual: np.ndarray, expected: np.ndarray) -> None:
+    """Raises AssertionError if a contestant computes something else: 1e-4 of the largest number."""
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-4 * np.abs(expected).max(), err_msg=name)
+
+
+def row(case: Case, operation: Operation, times: Mapping[str, float]) -> str:
+    """Returns a line of the table: milliseconds, the chosen form, and how many times as fast the rule is."""
+    cells = " ".join(f"{times[name]:8.2f}" if name in times else " " * 8 for name in (*FORMS, RULE, TORCH))
+    best = min(times[name] for name in FORMS if name in times)
+    torch = f"{times[TORCH] / times[RULE]:7.2f} x" if TORCH in times else ""
+    return f"{case!s:58} {operation:8} {cells} {times[RULE] / best:6.2f} {torch}"
+
+
+def benchmark(options: Benchmark) -> str:
+    """Measures in turns, prints each row as it is measured, and returns the table."""
+    import jax
+
+    if jax.default_backend() != "cpu":
+        raise InputError("these forms are for the CPU; other devices use jax.lax. Set JAX_PLATFORMS=cpu")
+    columns = " ".join(f"{name:>8}" for name in (*FORMS, RULE, TORCH))
+    lines = [machine("jax", "torch"), f"{'milliseconds':58} {'':8} {columns}   /best  PyTorch / rule"]
+    for case, operation in product(LAYERS[: options.first], options.operations):
+        lines.append(row(case, operation, measure(case, operation, options)))
+        print(lines[-1], file=sys.stderr, flush=True)
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures and prints. Returns the exit status."""
+    with exit_on_error():
+        name = "python -m experiments.benchmarks.convolutions"
+        print(benchmark(parse(Benchmark, arguments, name, Benchmark.__doc__)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

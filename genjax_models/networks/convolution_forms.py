@@ -1,0 +1,264 @@
+"""Forms of a convolution that XLA computes fast on the CPU. `networks.convolution` chooses among them by `on_cpu`.
+
+Along one axis, an output o is the sum over weights t of k[t] x[p], at the pixels p with
+
+    dilation of the image * p  =  stride * o + dilation of the kernel * t - padding.
+
+If one of the three factors is f > 1, only every f-th weight, pixel or output meets the others. The convolution is then
+f plain convolutions, whose factors are all 1: the polyphase decomposition.
+
+XLA (jaxlib 0.10) has two libraries for plain convolutions. Eigen is 1.3 to 2.1 times as fast as YNNPACK (AMD EPYC with
+AVX-512, 2 cores), but XLA prefers YNNPACK. YNNPACK refuses outputs or kernels that are larger than the image. One row
+more, of outputs that are cut off or of zeros in the kernel, gives the convolution to Eigen.
+`python -m experiments.benchmarks.convolutions` measures all forms.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import product
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from genjax_models.types import Array, Shape
+
+
+class Axis(NamedTuple):
+    """Height or width of a convolution. A dilation of 2 puts a zero between neighbouring pixels, or weights."""
+
+    stride: int
+    before: int  # zeros at each end; a negative number crops
+    after: int
+    image_dilation: int
+    kernel_dilation: int
+
+    def last_position(self, pixels: int, weights: int) -> int:
+        """Returns the largest position of the kernel. The first is 0, and outputs are `stride` positions apart."""
+        image = spread(pixels, self.image_dilation) + self.before + self.after
+        return image - spread(weights, self.kernel_dilation)
+
+    def outputs(self, pixels: int, weights: int) -> int:
+        """Returns the number of outputs."""
+        return self.last_position(pixels, weights) // self.stride + 1
+
+    @property
+    def factor(self) -> int:
+        """Stride or dilation, whichever is not 1."""
+        return max(self.stride, self.image_dilation, self.kernel_dilation)
+
+    @property
+    def factors(self) -> int:
+        """Number of strides and dilations that are not 1. Only derivatives of derivatives have more than one."""
+        return sum(size > 1 for size in (self.stride, self.image_dilation, self.kernel_dilation))
+
+    @property
+    def dilated(self) -> bool:
+        """Whether there are zeros between pixels or weights."""
+        return self.image_dilation > 1 or self.kernel_dilation > 1
+
+
+Axes = tuple[Axis, Axis]
+Form = Callable[[Array, Array, Axes], Array]
+
+_FEW, _MANY = 8, 64 * 64  # channels, and channels in x channels out
+_SMALL = 8  # kernels; larger ones, of derivatives, have too many patches
+_EIGEN = 16  # channels up to which XLA itself takes Eigen
+
+
+def spread(size: int, dilation: int) -> int:
+    """Returns the length of `size` numbers with `dilation` - 1 zeros between neighbours."""
+    return (size - 1) * dilation + 1
+
+
+def native(x: Array, kernel: Array, axes: Axes) -> Array:
+    """Returns the convolution as `jax.lax` has it."""
+    strides, before, after, *dilations = zip(*axes, strict=True)
+    padding = tuple(zip(before, after, strict=True))
+    return jax.lax.conv_general_dilated(
+        x, kernel, strides, padding, *dilations, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+@cache
+def _one_by_one(axes: Axes) -> Callable[[Array, Array], Array]:
+    """Returns `native`; `jax.vmap` runs it once per kernel, one after the other, or once if all share one kernel."""
+
+    @jax.custom_batching.custom_vmap
+    def convolution(x: Array, kernel: Array) -> Array:
+        return native(x, kernel, axes)
+
+    @convolution.def_vmap
+    def _vmapped(size: int, mapped: Sequence[bool], x: Array, kernel: Array) -> tuple[Array, bool]:
+        if not mapped[1]:
+            y = convolution(x.reshape(-1, *x.shape[2:]), kernel)
+            return y.reshape(size, -1, *y.shape[1:]), True
+        x = x if mapped[0] else jnp.broadcast_to(x, (size, *x.shape))
+        return jax.lax.map(lambda one: convolution(*one), (x, kernel)), True
+
+    return convolution
+
+
+def as_it_is(x: Array, kernel: Array, axes: Axes) -> Array:
+    """Returns the convolution by the library of XLA's choice.
+
+    If the kernel is larger than the image, the two swap roles and the outputs are flipped. Without this swap, XLA swaps
+    them itself, and leaves its fast form.
+    """
+    x, axes = _cropped(x, axes)
+    if kernel.shape[0] * kernel.shape[1] <= x.shape[1] * x.shape[2]:
+        return _one_by_one(axes)(x, kernel)
+    swapped = []
+    for axis, pixels, weights in zip(axes, x.shape[1:3], kernel.shape[:2], strict=True):
+        last = axis.last_position(pixels, weights)
+        ends = last // axis.stride * axis.stride - axis.before, last - axis.after
+        swapped.append(Axis(axis.stride, *ends, axis.kernel_dilation, axis.image_dilation))
+    image, swapped_axes = _cropped(kernel.transpose(3, 0, 1, 2), tuple(swapped))
+    flipped = _one_by_one(swapped_axes)(image, x.transpose(1, 2, 3, 0))
+    return jnp.flip(flipped.transpose(3, 1, 2, 0), (1, 2))
+
+
+def _cropped(x: Array, axes: Axes) -> tuple[Array, Axes]:
+    """Returns the image without the pixels that negative padding crops: with -2 and 2, Eigen reads outside of it."""
+    pixels, cropped = [slice(None)], []
+    for axis, size in zip(axes, x.shape[1:3], strict=True):
+        first, last = (max(0, -end // axis.image_dilation) for end in (axis.before, axis.after))
+        first, last = min(first, size - 1), min(last, size - 1 - min(first, size - 1))
+        pixels.append(slice(first, size - last))
+        cropped.append(
+            axis._replace(
+                before=axis.before + first * axis.image_dilation, after=axis.after + last * axis.image_dilation
+            )
+        )
+    return x[tuple(pixels)], (cropped[0], cropped[1])
+
+
+def by_eigen(x: Array, kernel: Array, axes: Axes) -> Array:
+    """Returns the convolution by Eigen: with one more row than the image has, in the outputs or in the kernel.
+
+    The height must be plain.
+    """
+    height, width = axes
+    pixels, weights = x.shape[1], kernel.shape[0]
+    outputs = height.outputs(pixels, weights)
+    more = _surplus(pixels, weights, height)
+    if not more:
+        return as_it_is(x, kernel, axes)
+    height = height._replace(after=height.after + more)
+    if outputs >= weights:
+        return as_it_is(x, kernel, (height, width))[:, :outputs]
+    # XLA swaps a kernel and an image if the kernel is larger, so zeros left and right become part of the image.
+    x = jax.lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), (0, 0, 0), (width.before, width.after, 0), (0, 0, 0)))
+    x = jax.lax.optimization_barrier(x)
+    kernel = jnp.pad(kernel, ((0, more), (0, 0), (0, 0), (0, 0)))
+    return as_it_is(x, kernel, (height, width._replace(before=0, after=0)))
+
+
+def _surplus(pixels: int, weights: int, axis: Axis) -> int:
+    """Returns the number of rows that outputs, or the kernel, need to be larger than the image."""
+    return max(0, pixels + 1 - max(axis.outputs(pixels, weights), weights))
+
+
+class Part(NamedTuple):
+    """A plain convolution of some pixels of an axis with some weights, and the phase of its outputs."""
+
+    pixels: slice
+    weights: slice
+    axis: Axis
+    phase: int
+
+
+def parts_of(axis: Axis, pixels: int, weights: int) -> tuple[list[Part], int]:
+    """Returns the polyphase decomposition of an axis, and its number of phases.
+
+    Outputs of one phase are a sum over parts. Phases are interleaved; the last outputs of some phases are surplus.
+    """
+    factor, padding = axis.factor, axis.before
+    outputs = axis.outputs(pixels, weights)
+    if axis.image_dilation > 1:
+        phases = [(slice(None), slice((padding - r) % factor, None, factor), r) for r in range(factor)]
+    elif axis.kernel_dilation > 1:
+        phases = [(slice((r - padding) % factor, None, factor), slice(None), r) for r in range(factor)]
+    else:
+        phases = [(slice(q, None, factor), slice((q + padding) % factor, None, factor), 0) for q in range(factor)]
+    count = 1 if axis.stride > 1 else factor
+    outputs = -(-outputs // count)
+    parts = []
+    for some_pixels, some_weights, phase in phases:
+        p, t = some_pixels.start or 0, some_weights.start or 0
+        ahead = (phase + axis.kernel_dilation * t - padding - axis.image_dilation * p) // factor
+        have, meet = len(range(pixels)[some_pixels]), len(range(weights)[some_weights])
+        plain = Axis(1, -ahead, outputs - 1 + ahead + meet - have, 1, 1)
+        parts.append(Part(some_pixels, some_weights, plain, phase))
+    return parts, count
+
+
+def polyphase(x: Array, kernel: Array, axes: Axes, form: Form = by_eigen) -> Array:
+    """Returns the convolution as plain convolutions by `form`: along the height, and along the width if it is dilated.
+
+    In the width, a stride or a dilation of the kernel stays: both are fast there. Each axis has at most one factor.
+    """
+    sizes = list(zip(axes, x.shape[1:3], kernel.shape[:2], strict=True))
+    (rows, heights), (columns, widths) = parts_of(*sizes[0]), parts_of(*sizes[1])
+    if axes[1].image_dilation == 1:
+        columns, widths = [Part(slice(None), slice(None), axes[1], 0)], 1
+    phases: dict[tuple[int, int], Array] = {}
+    for row, column in product(rows, columns):
+        pixels, weights = x[:, row.pixels, column.pixels], kernel[row.weights, column.weights]
+        if pixels.size and weights.size:
+            y, phase = form(pixels, weights, (row.axis, column.axis)), (row.phase, column.phase)
+            phases[phase] = phases[phase] + y if phase in phases else y
+    nothing = jnp.zeros_like(next(iter(phases.values())))  # of a phase in which no weight meets a pixel
+    grid = [jnp.stack([phases.get((r, c), nothing) for c in range(widths)], axis=3) for r in range(heights)]
+    y = jnp.stack(grid, axis=2)  # [batch, height, phase, width, phase, out]
+    y = y.reshape(len(x), y.shape[1] * heights, y.shape[3] * widths, kernel.shape[3])
+    height, width = (axis.outputs(pixels, weights) for axis, pixels, weights in sizes)
+    return y[:, :height, :width]
+
+
+def as_product(x: Array, kernel: Array, axes: Axes) -> Array:
+    """Returns a convolution without dilations as one matrix product: patches `[outputs, weights]` times the kernel.
+
+    Blocks of stride x stride pixels become channels first, so that patches are copied in longer runs.
+    """
+    sizes = list(zip(axes, x.shape[1:3], kernel.shape[:2], strict=True))
+    strides = [axis.stride for axis in axes]
+    outputs = [axis.outputs(pixels, weights) for axis, pixels, weights in sizes]
+    taps = [-(-weights // axis.stride) for axis, _, weights in sizes]  # blocks that the kernel covers
+    blocks = [count + tap - 1 for count, tap in zip(outputs, taps, strict=True)]
+    ends = [
+        (axis.before, block * axis.stride - pixels - axis.before, 0)
+        for block, (axis, pixels, _) in zip(blocks, sizes, strict=True)
+    ]
+    x = jax.lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *ends, (0, 0, 0)))
+    x = x.reshape(len(x), blocks[0], strides[0], blocks[1], strides[1], -1).swapaxes(2, 3)
+    x = jax.lax.optimization_barrier(x.reshape(*x.shape[:3], -1))  # else XLA pads anew in each patch
+    corners = product(range(taps[0]), range(taps[1]))
+    patches = [x[:, row : row + outputs[0], column : column + outputs[1]] for row, column in corners]
+    missing = [(0, tap * axis.stride - weights) for tap, (axis, _, weights) in zip(taps, sizes, strict=True)]
+    kernel = jnp.pad(kernel, (*missing, (0, 0), (0, 0)))
+    kernel = kernel.reshape(taps[0], strides[0], taps[1], strides[1], *kernel.shape[2:]).swapaxes(1, 2)
+    return jnp.concatenate(patches, axis=3) @ kernel.reshape(-1, kernel.shape[-1])
+
+
+def on_cpu(x: Array, kernel: Array, axes: Axes) -> Array:
+    """Returns the convolution in the form that is fastest for its shapes."""
+    return fastest(x.shape, kernel.shape, axes)(x, kernel, axes)
+
+
+def fastest(image: Shape, kernel: Shape, axes: Axes) -> Form:
+    """Returns the form that is fastest, by the shapes.
+
+    Times relative to `as_it_is`, on 2 cores of an AMD EPYC (kernels of 3 x 3 and 4 x 4, batches of 64 and 100): few
+    channels in, by a product, 0.2 to 0.9; plain, by Eigen, 0.5 to 0.8; others, in phases, 0.6 to 1.1. If few channels
+    come out, phases take up to 4 times as long.
+    """
+    *weights, inputs, outputs = kernel
+    plain = all(axis.factor == 1 for axis in axes)
+    if outputs >= _FEW and inputs <= _FEW and max(weights) <= _SMALL and not any(axis.dilated for axis in axes):
+        return as_product
+    if max(inputs, outputs) <= _EIGEN or any(axis.factors > 1 for axis in axes):
+        return as_it_is
+    if plain and (outputs >= _FEW or outputs == 1) and _surplus(image[1], weights[0], axes[0]) <= image[1] / 4:
+        return by_eigen
+    return polyphase if not plain and outputs >= _FEW and inputs * outputs <= _MANY else as_it_is
