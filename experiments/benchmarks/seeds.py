@@ -70,14 +70,14 @@ CASES: dict[str, Case] = {
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """Time the steps of many members in one program compared with one run, in turns."""
+    """Time the steps of many members, together and in turn, compared with one run; contestants alternate."""
 
     members: int = 8
-    """Number of seeds in one program."""
+    """Number of seeds."""
     only: tuple[str, ...] = ()
-    """Names of the experiments to measure. Default: all."""
+    """Names of the rows, or of their experiments, to measure. Default: all."""
     turns: int = 5
-    """Rounds in which both programs are timed."""
+    """Rounds in which each contestant is timed."""
     seconds: float = 1.0
     """Time of each contestant per round."""
 
@@ -87,12 +87,13 @@ class Benchmark:
         positive(seconds=self.seconds)
 
 
-def steps(experiment: Experiment, config: Any, members: int) -> Run:
+def steps(experiment: Experiment, config: Any, members: int, together: bool = True) -> Run:
     """Returns the loop that `fit_members` runs for `members` seeds, each with its own state, keys and batches."""
     import jax
     import jax.numpy as jnp
 
     from genjax_models.runs.feed import longest_chunk
+    from genjax_models.training import loop_in_turn
 
     config, dataset = config.load()
     system = experiment.build(config)
@@ -102,7 +103,9 @@ def steps(experiment: Experiment, config: Any, members: int) -> Run:
         keys = jax.vmap(jax.random.key)(jnp.arange(members))
         train = gx.vmapped(lambda values: system.trainer, {})
     chunk = longest_chunk(config.training, len(data.train.x))  # shorter chunks would permute the data more often
-    loop = gx.loop_over_data(train, batch_size=config.training.batch_size, prepare=data.each_step, chunk=chunk)
+    options = {"batch_size": config.training.batch_size, "prepare": data.each_step, "chunk": chunk}
+    in_turn = members > 1 and not together
+    loop = loop_in_turn(lambda _: system.trainer, {}, **options) if in_turn else gx.loop_over_data(train, **options)
     state = jax.jit(train.init)(keys, data.example)
 
     def run(n: int) -> None:
@@ -118,19 +121,21 @@ def steps(experiment: Experiment, config: Any, members: int) -> Run:
 
 
 def benchmark(options: Benchmark) -> str:
-    """Measures in turns, and returns the table."""
-    lines = [machine("jax"), f"{'':28} steps/s of one   of {options.members} members   throughput"]
+    """Measures by rounds, and returns the table: steps per second of all members, and the gain over one seed."""
+    many = options.members
+    lines = [machine("jax"), f"{'':28} one seed  {many} together   {many} in turn   together             in turn"]
     for name, case in CASES.items():
-        if options.only and case.experiment not in options.only:
+        if options.only and name not in options.only and case.experiment not in options.only:
             continue
         experiment = importlib.import_module(f"experiments.{case.experiment}").EXPERIMENT
         config = replaced(experiment.config(), case.fields)
-        contestants = {n: contestant(partial(steps, experiment, config, n)) for n in (1, options.members)}
+        ways = {"one": (1, True), "together": (many, True), "in turn": (many, False)}
+        contestants = {way: contestant(partial(steps, experiment, config, *ways[way])) for way in ways}
         timings = by_turns(contestants, turns=options.turns, seconds=options.seconds, warm=1)
-        one, all_members = (timings[n] for n in (1, options.members))
-        middle, least, most = (options.members * value for value in ratio(all_members, one))
-        rates = f"{one.rate:14.1f}   {options.members * all_members.rate:12.1f}"
-        lines.append(f"{name:28} {rates}   {middle:7.2f} x  ({least:.2f} to {most:.2f})")
+        rates = [timings["one"].rate, many * timings["together"].rate, many * timings["in turn"].rate]
+        gains = [[many * gain for gain in ratio(timings[way], timings["one"])] for way in ("together", "in turn")]
+        figures = [f"{middle:5.2f} x ({least:.2f} to {most:.2f})" for middle, least, most in gains]
+        lines.append(f"{name:28} {rates[0]:8.1f}  {rates[1]:10.1f}  {rates[2]:10.1f}   {figures[0]}  {figures[1]}")
     return "\n".join(lines)
 
 

@@ -119,7 +119,7 @@ def faster(programs: Programs, steps: int) -> tuple[Way, Program]:
     state = in_turn.start()
     _seconds_per_step(in_turn.feed, state, 0)
     compiling = time.monotonic() - started
-    alternating = _seconds_per_step(in_turn.feed, state, 1)
+    count, alternating = _calibrated(in_turn.feed, state)
     if steps * alternating < _WORTH * (compiling + 2 * _TURNS * _TIMED):
         reason = f"the steps take about {steps * alternating:.2g} s, too short to measure whether together is faster"
         return Way(False, reason), in_turn
@@ -127,8 +127,7 @@ def faster(programs: Programs, steps: int) -> tuple[Way, Program]:
         with memory.with_advice(""):
             together = programs(together=True)
             _seconds_per_step(together.feed, state, 0)
-            joint = _seconds_per_step(together.feed, state, 1)
-            counts = {in_turn.feed: _count(in_turn.feed, alternating), together.feed: _count(together.feed, joint)}
+            counts = {in_turn.feed: count, together.feed: _calibrated(together.feed, state)[0]}
             times = [[_seconds_per_step(feed, state, count) for feed, count in counts.items()] for _ in range(_TURNS)]
     except MemoryError:
         return Way(False, "together they do not fit into memory"), in_turn
@@ -146,8 +145,16 @@ def _seconds_per_step(feed: Feed, state: TrainState, count: int) -> float:
     return (time.monotonic() - started) / max(1, count)
 
 
-def _count(feed: Feed, seconds: float) -> int:
-    return max(1, min(feed.pace.longest, int(_TIMED / max(seconds, 1e-9))))
+def _calibrated(feed: Feed, state: TrainState) -> tuple[int, float]:
+    """Returns a number of steps that takes about `_TIMED` seconds, and the time of a step in that many.
+
+    A call permutes the data, which takes as long as several steps: few steps a call would say little of many.
+    """
+    count, seconds = 1, _seconds_per_step(feed, state, 1)
+    while count < feed.pace.longest and count * seconds < _TIMED / 2:
+        count = min(2 * count, feed.pace.longest)
+        seconds = _seconds_per_step(feed, state, count)
+    return count, seconds
 
 
 def _milliseconds(seconds: float) -> str:
