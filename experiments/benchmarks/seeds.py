@@ -1,29 +1,27 @@
-"""Throughput of eight seeds in one program (`--seeds 0:8`), relative to one seed.
+"""Throughput of eight seeds (`--seeds 0:8`), together in one program and in turn, relative to one seed.
 
-python -m experiments.benchmarks.seeds
+python -m experiments.benchmarks.seeds --seconds 1.5
 
-On 2 cores of an AMD EPYC, measured alone (jax 0.10.2, CPU), 2026-11-22; medians of five turns of 0.7 s, in steps per
-second, summed over members:
+On 2 cores of an AMD EPYC, measured alone (jax 0.10.2, CPU), 2026-11-28; medians of five turns of 1.5 s, in steps per
+second, summed over members, and throughput relative to one seed:
 
-                             one seed     eight seeds   throughput
-    VAE, 784-400-20             652.8           473.4   0.73 x  (0.68 to 1.03)
-    VAE, 784-100-8, batch 32   2930.3          3166.8   1.07 x  (1.07 to 1.10)
-    VAE, 784-16-2, batch 16    6430.0          9257.6   1.47 x  (1.42 to 1.51)
-    IWAE, k = 5, batch 20      1054.0           920.6   0.87 x  (0.86 to 0.88)
-    IWAE, k = 50, batch 20      153.2           137.8   0.88 x  (0.75 to 0.91)
-    autoencoder                 279.3           249.1   0.90 x  (0.86 to 0.92)
-    finite mixture, points    11865.2         11551.4   0.96 x  (0.89 to 1.01)
-    infinite mixture, points    861.3          1029.4   1.09 x  (0.84 to 1.20)
-    GAN, points                 749.7           738.7   0.99 x  (0.98 to 1.01)
-    DCGAN, batch 64              23.8            17.1   0.72 x  (0.69 to 0.74)
-    LAPGAN, batch 64             29.6            19.3   0.65 x  (0.64 to 0.67)
-    GMMN, batch 1,000            20.9            15.2   0.73 x  (0.70 to 0.74)
-    GMMN on codes, batch 1,000   32.7            19.6   0.60 x  (0.58 to 0.61)
+                             one seed  8 together   8 in turn   together             in turn
+    VAE, 784-400-20             333.1       300.8       319.3    0.90 x (0.89 to 0.92)   0.97 x (0.94 to 0.98)
+    VAE, 784-100-8, batch 32   1769.9      1791.0      1762.5    0.96 x (0.94 to 1.03)   0.96 x (0.95 to 1.07)
+    VAE, 784-16-2, batch 16    3118.4      3907.9      3135.9    1.27 x (1.15 to 1.30)   0.92 x (0.84 to 1.02)
+    IWAE, k = 5, batch 20       549.0       493.0       492.0    0.96 x (0.88 to 1.08)   0.95 x (0.89 to 1.16)
+    infinite mixture, points    874.7       730.1       856.2    0.85 x (0.75 to 0.90)   0.95 x (0.91 to 1.07)
+    DCGAN, batch 64              13.3         9.7        11.9    0.73 x (0.72 to 0.75)   0.90 x (0.83 to 1.12)
 
-If one run keeps both cores busy, eight seeds gain nothing, and eight states do not fit into the caches that hold one
-state. The smallest VAE gains 47%. Other gains are one compilation instead of eight, and a report that compares the
-members. Convolutions of many members run one after the other (`networks.convolution`): jax's grouped convolution had
-0.17 and 0.14 x. Accelerators, which one small run does not fill, have not been measured.
+The other rows were measured together only (2026-11-22): IWAE with k = 50 0.88 x, autoencoder 0.90 x, finite mixture
+0.96 x, GAN on points 0.99 x, LAPGAN 0.65 x, GMMN 0.73 x, GMMN on codes 0.60 x.
+
+If one run keeps both cores busy, eight seeds together gain nothing, and eight states do not fit into the caches that
+hold one state. The smallest VAE gains 27%. In turn, each call of the loop serves one member: it permutes the data and
+copies the state, which costs 3 to 10% where a call has few steps. `--members auto` times both at the start of a run
+(`runs.ways`), and runs members together if that is faster by 10%. Convolutions of many members run one after the other
+(`networks.convolution`): jax's grouped convolution had 0.17 and 0.14 x. Accelerators, which one small run does not
+fill, have not been measured.
 """
 
 from __future__ import annotations

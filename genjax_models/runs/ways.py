@@ -26,7 +26,7 @@ from genjax_models.types import Batch, PRNGKey, Trainer, TrainState
 
 TrainerOf = Callable[[Mapping[str, Any]], Trainer]
 
-_TIMED = 0.5  # seconds of one timing
+_TIMED = 0.5  # seconds of a timing
 _TURNS = 3  # timings of each way
 _WORTH = 10  # a run in turn that is shorter than ten measurements is not measured
 _GAIN = 1.1  # together must be 10% faster: in turn, a member is its single run bit for bit
