@@ -1,29 +1,27 @@
-"""Throughput of eight seeds in one program (`--seeds 0:8`), relative to one seed.
+"""Throughput of eight seeds (`--seeds 0:8`), together in one program and in turn, relative to one seed.
 
-python -m experiments.benchmarks.seeds
+python -m experiments.benchmarks.seeds --seconds 1.5
 
-On 2 cores of an AMD EPYC, measured alone (jax 0.10.2, CPU), 2026-11-22; medians of five turns of 0.7 s, in steps per
-second, summed over members:
+On 2 cores of an AMD EPYC, measured alone (jax 0.10.2, CPU), 2026-11-28; medians of five turns of 1.5 s, in steps per
+second, summed over members, and throughput relative to one seed:
 
-                             one seed     eight seeds   throughput
-    VAE, 784-400-20             652.8           473.4   0.73 x  (0.68 to 1.03)
-    VAE, 784-100-8, batch 32   2930.3          3166.8   1.07 x  (1.07 to 1.10)
-    VAE, 784-16-2, batch 16    6430.0          9257.6   1.47 x  (1.42 to 1.51)
-    IWAE, k = 5, batch 20      1054.0           920.6   0.87 x  (0.86 to 0.88)
-    IWAE, k = 50, batch 20      153.2           137.8   0.88 x  (0.75 to 0.91)
-    autoencoder                 279.3           249.1   0.90 x  (0.86 to 0.92)
-    finite mixture, points    11865.2         11551.4   0.96 x  (0.89 to 1.01)
-    infinite mixture, points    861.3          1029.4   1.09 x  (0.84 to 1.20)
-    GAN, points                 749.7           738.7   0.99 x  (0.98 to 1.01)
-    DCGAN, batch 64              23.8            17.1   0.72 x  (0.69 to 0.74)
-    LAPGAN, batch 64             29.6            19.3   0.65 x  (0.64 to 0.67)
-    GMMN, batch 1,000            20.9            15.2   0.73 x  (0.70 to 0.74)
-    GMMN on codes, batch 1,000   32.7            19.6   0.60 x  (0.58 to 0.61)
+                             one seed  8 together   8 in turn   together             in turn
+    VAE, 784-400-20             333.1       300.8       319.3    0.90 x (0.89 to 0.92)   0.97 x (0.94 to 0.98)
+    VAE, 784-100-8, batch 32   1769.9      1791.0      1762.5    0.96 x (0.94 to 1.03)   0.96 x (0.95 to 1.07)
+    VAE, 784-16-2, batch 16    3118.4      3907.9      3135.9    1.27 x (1.15 to 1.30)   0.92 x (0.84 to 1.02)
+    IWAE, k = 5, batch 20       549.0       493.0       492.0    0.96 x (0.88 to 1.08)   0.95 x (0.89 to 1.16)
+    infinite mixture, points    874.7       730.1       856.2    0.85 x (0.75 to 0.90)   0.95 x (0.91 to 1.07)
+    DCGAN, batch 64              13.3         9.7        11.9    0.73 x (0.72 to 0.75)   0.90 x (0.83 to 1.12)
 
-If one run keeps both cores busy, eight seeds gain nothing, and eight states do not fit into the caches that hold one
-state. The smallest VAE gains 47%. Other gains are one compilation instead of eight, and a report that compares the
-members. Convolutions of many members run one after the other (`networks.convolution`): jax's grouped convolution had
-0.17 and 0.14 x. Accelerators, which one small run does not fill, have not been measured.
+The other rows were measured together only (2026-11-22): IWAE with k = 50 0.88 x, autoencoder 0.90 x, finite mixture
+0.96 x, GAN on points 0.99 x, LAPGAN 0.65 x, GMMN 0.73 x, GMMN on codes 0.60 x.
+
+If one run keeps both cores busy, eight seeds together gain nothing, and eight states do not fit into the caches that
+hold one state. The smallest VAE gains 27%. In turn, each call of the loop serves one member: it permutes the data and
+copies the state, which costs 3 to 10% where a call has few steps. `--members auto` times both at the start of a run
+(`runs.ways`), and runs members together if that is faster by 10%. Convolutions of many members run one after the other
+(`networks.convolution`): jax's grouped convolution had 0.17 and 0.14 x. Accelerators, which one small run does not
+fill, have not been measured.
 """
 
 from __future__ import annotations
@@ -70,14 +68,14 @@ CASES: dict[str, Case] = {
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """Time the steps of many members in one program compared with one run, in turns."""
+    """Time the steps of many members, together and in turn, compared with one run; contestants alternate."""
 
     members: int = 8
-    """Number of seeds in one program."""
+    """Number of seeds."""
     only: tuple[str, ...] = ()
-    """Names of the experiments to measure. Default: all."""
+    """Names of the rows, or of their experiments, to measure. Default: all."""
     turns: int = 5
-    """Rounds in which both programs are timed."""
+    """Rounds in which each contestant is timed."""
     seconds: float = 1.0
     """Time of each contestant per round."""
 
@@ -87,12 +85,13 @@ class Benchmark:
         positive(seconds=self.seconds)
 
 
-def steps(experiment: Experiment, config: Any, members: int) -> Run:
+def steps(experiment: Experiment, config: Any, members: int, together: bool = True) -> Run:
     """Returns the loop that `fit_members` runs for `members` seeds, each with its own state, keys and batches."""
     import jax
     import jax.numpy as jnp
 
     from genjax_models.runs.feed import longest_chunk
+    from genjax_models.training import loop_in_turn
 
     config, dataset = config.load()
     system = experiment.build(config)
@@ -102,7 +101,9 @@ def steps(experiment: Experiment, config: Any, members: int) -> Run:
         keys = jax.vmap(jax.random.key)(jnp.arange(members))
         train = gx.vmapped(lambda values: system.trainer, {})
     chunk = longest_chunk(config.training, len(data.train.x))  # shorter chunks would permute the data more often
-    loop = gx.loop_over_data(train, batch_size=config.training.batch_size, prepare=data.each_step, chunk=chunk)
+    options = {"batch_size": config.training.batch_size, "prepare": data.each_step, "chunk": chunk}
+    in_turn = members > 1 and not together
+    loop = loop_in_turn(lambda _: system.trainer, {}, **options) if in_turn else gx.loop_over_data(train, **options)
     state = jax.jit(train.init)(keys, data.example)
 
     def run(n: int) -> None:
@@ -118,19 +119,21 @@ def steps(experiment: Experiment, config: Any, members: int) -> Run:
 
 
 def benchmark(options: Benchmark) -> str:
-    """Measures in turns, and returns the table."""
-    lines = [machine("jax"), f"{'':28} steps/s of one   of {options.members} members   throughput"]
+    """Measures by rounds, and returns the table: steps per second of all members, and the gain over one seed."""
+    many = options.members
+    lines = [machine("jax"), f"{'':28} one seed  {many} together   {many} in turn   together             in turn"]
     for name, case in CASES.items():
-        if options.only and case.experiment not in options.only:
+        if options.only and name not in options.only and case.experiment not in options.only:
             continue
         experiment = importlib.import_module(f"experiments.{case.experiment}").EXPERIMENT
         config = replaced(experiment.config(), case.fields)
-        contestants = {n: contestant(partial(steps, experiment, config, n)) for n in (1, options.members)}
+        ways = {"one": (1, True), "together": (many, True), "in turn": (many, False)}
+        contestants = {way: contestant(partial(steps, experiment, config, *ways[way])) for way in ways}
         timings = by_turns(contestants, turns=options.turns, seconds=options.seconds, warm=1)
-        one, all_members = (timings[n] for n in (1, options.members))
-        middle, least, most = (options.members * value for value in ratio(all_members, one))
-        rates = f"{one.rate:14.1f}   {options.members * all_members.rate:12.1f}"
-        lines.append(f"{name:28} {rates}   {middle:7.2f} x  ({least:.2f} to {most:.2f})")
+        rates = [timings["one"].rate, many * timings["together"].rate, many * timings["in turn"].rate]
+        gains = [[many * gain for gain in ratio(timings[way], timings["one"])] for way in ("together", "in turn")]
+        figures = [f"{middle:5.2f} x ({least:.2f} to {most:.2f})" for middle, least, most in gains]
+        lines.append(f"{name:28} {rates[0]:8.1f}  {rates[1]:10.1f}  {rates[2]:10.1f}   {figures[0]}  {figures[1]}")
     return "\n".join(lines)
 
 

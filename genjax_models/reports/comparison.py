@@ -76,8 +76,13 @@ def differences(values: Sequence[Mapping[str, str]]) -> list[tuple[str, list[str
     return [(name, row) for name, row in rows if len(set(row)) > 1]
 
 
-def render_comparison(runs: Sequence[StoredRun]) -> str:
-    """Returns the page as HTML, with its pictures inside; it loads nothing from elsewhere."""
+def render_comparison(runs: Sequence[StoredRun], more: str = "") -> str:
+    """Returns the page as HTML, with its pictures inside; it loads nothing from elsewhere.
+
+    Args:
+      runs: runs of one or several experiments.
+      more: sentences for the end of the summary.
+    """
     templates = resources.files("genjax_models.reports")
     environment = jinja2.Environment(
         autoescape=True,
@@ -94,7 +99,7 @@ def render_comparison(runs: Sequence[StoredRun]) -> str:
     count = f"{len(runs)} runs" if len(runs) > 1 else "one run"
     return environment.get_template("comparison.html.jinja").render(
         title=f"Comparison of {count}",
-        summary=f"{experiments}: {', '.join(kinds)}. Runs that differ only in their seed are grouped.",
+        summary=f"{experiments}: {', '.join(kinds)}. Runs that differ only in their seed are grouped. {more}".strip(),
         notes=list(_notes(runs)),
         results_caption=(
             "Test split, at the step that was best on the validation split. A run: mean ± standard error over test"

@@ -23,6 +23,7 @@ from genjax_models.runs.fit import Fit
 from genjax_models.runs.history import Row
 from genjax_models.runs.members import ALONE
 from genjax_models.runs.protocol import Metric, likelihood_in_words
+from genjax_models.runs.resuming import stored_way
 from genjax_models.runs.run import Run
 from genjax_models.runs.shapes import state_shape
 from genjax_models.types import Players
@@ -38,7 +39,7 @@ def report(trained: Trained) -> None:
     folder = trained.folder
     stored = [read_run(run.folder, run.experiment, f"{folder.name}/{run.name}") for run in trained.runs]
     path = folder / "report.html"
-    directory.write_text(path, render_comparison(stored))
+    directory.write_text(path, render_comparison(stored, f"Members run {stored_way(folder)}."))
     print("\n".join([*results_in_words(stored), f"report: {path}"]))
 
 

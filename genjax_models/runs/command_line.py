@@ -32,9 +32,12 @@ class Options:
     dry_run: bool = False
     """Print shapes, parameter counts, memory and steps, and compute nothing."""
     seeds: str | None = None
-    """Train one run per seed in one program: 0:8 (0 to 7) or 0,3,5. Each run has its own directory."""
+    """Train one run per seed: 0:8 (0 to 7) or 0,3,5. Each run has its own directory."""
     sweep: tuple[str, ...] = ()
     """Train one run per value of float fields, such as kl_weight=0.5,1 optimizer.clip=1,10: all combinations."""
+    members: Literal["auto", "together", "in-turn"] = "auto"
+    """Whether the runs of --seeds and --sweep make their steps together in one program, or in turn. auto: measures at
+    the start which is faster; with several devices, together. A run that resumes keeps its way."""
     devices: int | None = None
     """Devices that share each batch, or the runs of --seeds and --sweep. Default: one; with several processes, all. A
     run resumed on another number of devices is the same run to rounding, not bit for bit."""
@@ -60,6 +63,8 @@ class Options:
                 raise InputError(f"process must be between 0 and {self.processes - 1}, got {self.process}")
             if not re.fullmatch(r".+:\d{1,5}", self.coordinator or ""):
                 raise InputError(f"coordinator must be HOST:PORT of process 0, got {self.coordinator}")
+        if self.members != "auto" and self.seeds is None and not self.sweep and self.resume is None:
+            raise InputError(f"--members {self.members} needs --seeds or --sweep")
         positive(process_timeout=self.process_timeout)
         if self.process_timeout > LARGEST:
             raise InputError(f"process_timeout must be at most {LARGEST} seconds, got {self.process_timeout:g}")

@@ -10,9 +10,9 @@ report.html        results, findings and figures on one page
 export/            output of `genjax-models export`
 profile/           traces of steps
 
-Runs that share one program (--seeds, --sweep) share a directory. It holds one such directory per member, and
+The runs of --seeds and --sweep share a directory. It holds one such directory per member, and
 
-members.json       the shared config, and the values of each member
+members.json       the shared config, the values of each member, and whether members train together or in turn
 report.html        all members on one page
 """
 

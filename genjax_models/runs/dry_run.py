@@ -6,7 +6,7 @@ from typing import Any
 from genjax_models.data.description import description
 from genjax_models.data.records import Records
 from genjax_models.runs.command_line import Options
-from genjax_models.runs.engine import check_members, load_data, members_of, mesh_of
+from genjax_models.runs.engine import check_members, load_data, members_of, mesh_of, way_of
 from genjax_models.runs.members import ALONE, values_of
 from genjax_models.runs.protocol import Experiment, likelihood_in_words
 from genjax_models.runs.run import Systems
@@ -21,7 +21,7 @@ def dry_run(experiment: Experiment, config: Any, options: Options = Options()) -
     """
     members = members_of(config, options)
     config, data = load_data(config)
-    mesh_of(options.devices, len(members), config.training.batch_size)
+    way_of(options, mesh_of(options.devices, len(members), config.training.batch_size))
     systems = Systems(experiment, config)
     check_members(systems, data, members)
     system = systems(values_of(next(iter(members.values()))))

@@ -1,8 +1,9 @@
-"""The engine: runs an experiment from its config to its checkpoints; the members of a sweep share one program."""
+"""The engine: runs an experiment from its config to its checkpoints; members share one compiled program."""
 
 import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from genjax_models.runs.protocol import Experiment, System
 from genjax_models.runs.run import Run, Systems, runs_of
 from genjax_models.runs.shapes import batch_shape, num_bytes, state_shape
 from genjax_models.runs.sharing import check_shares, check_streamed
+from genjax_models.runs.ways import Way
 from genjax_models.training import data_mesh
 
 _MEMORY_ADVICE = "batch_size is {}: lower it, or the sizes of the networks (--dry-run prints the size of their state)"
@@ -70,9 +72,11 @@ def train(
     members = members_of(config, options)
     config, dataset = processes.on_all(load_data, config)
     mesh = mesh_of(options.devices, len(members), config.training.batch_size)
+    way = way_of(options, mesh)
     digest = fingerprint(dataset)
     stored = directory.config_as_json(experiment.module, config)
-    processes.check_alike([stored, members, options.devices, options.profile, digest, bool(options.resume)])
+    flags = [options.devices, options.members, options.profile, bool(options.resume)]
+    processes.check_alike([stored, members, digest, *flags])
     if not options.resume:
         _traces(options, Path(), config, None)
     systems = Systems(experiment, config)
@@ -84,9 +88,14 @@ def train(
         processes.on_process_zero(_lock, folder, runs, locks)
         starts = resuming.starts(runs, mesh) if options.resume else None
         traces = _traces(options, folder, config, starts)
-        processes.on_process_zero(_begin, config, members, folder, runs, command)
+        if way is None and (starts or len(runs) == 1):
+            way = Way(True, "the run began before there was a choice" if starts else "there is only one")
+        write_way = partial(_write_members, systems, members, folder)
+        if members != ALONE:
+            processes.on_process_zero(write_way, way)
+        processes.on_process_zero(_begin, folder, runs, command)
         data = processes.on_all(_prepared, runs[0].system, dataset)
-        fits = _fit(systems, data, folder, runs, starts, mesh, traces)
+        fits = _fit(systems, data, folder, runs, starts, mesh, traces, way, write_way)
         processes.leave()
         if processes.is_process_zero():
             report(Trained(experiment, folder, runs, fits, data, description(dataset)))
@@ -132,6 +141,21 @@ def mesh_of(devices: int | None, members: int, batch_size: int) -> Mesh | None:
     return mesh
 
 
+def way_of(options: Options, mesh: Mesh | None) -> Way | None:
+    """Returns whether members train together or in turn by the devices, the flag or the run that resumes; else None.
+
+    Raises:
+      InputError: members cannot train in turn on several devices.
+    """
+    if mesh is not None:
+        if options.members == "in-turn":
+            raise InputError(f"--members in-turn needs one device, got {mesh.size}; several devices share the members")
+        return Way(True, f"{mesh.size} devices share them")
+    if options.members != "auto":
+        return Way(options.members == "together", f"--members {options.members}")
+    return resuming.stored_way(options.resume) if options.resume else None
+
+
 def check_members(systems: Systems, dataset: Dataset, members: Members) -> None:
     """Refuses members that cannot be one program, and a config that does not fit the data or the device's memory.
 
@@ -171,11 +195,15 @@ def _lock(folder: Path, runs: list[Run], locks: contextlib.ExitStack) -> None:
         runs[i] = dataclasses.replace(run, check_lock=check)
 
 
-def _begin(config: Any, members: Members, folder: Path, runs: Sequence[Run], command: str) -> None:
+def _write_members(systems: Systems, members: Members, folder: Path, way: Way | None) -> None:
+    """Writes `members.json`; without a way until one is chosen."""
+    shared = directory.config_as_json(systems.experiment.module, systems.config)
+    chosen = {"way": way._asdict()} if way else {}
+    directory.write_json(folder / directory.MEMBERS, shared | {"members": members} | chosen)
+
+
+def _begin(folder: Path, runs: Sequence[Run], command: str) -> None:
     """Writes the configs, and deletes results that a longer run makes stale."""
-    if members != ALONE:
-        shared = directory.config_as_json(runs[0].experiment.module, config)
-        directory.write_json(folder / directory.MEMBERS, shared | {"members": members})
     for place in {folder, *(run.folder for run in runs)}:
         for result in ("result.json", "report.html"):
             (place / result).unlink(missing_ok=True)
@@ -193,7 +221,17 @@ def _traces(options: Options, folder: Path, config: Any, starts: list[Progress] 
     return profile.traces(folder / "profile") if processes.is_process_zero() else contextlib.nullcontext
 
 
-def _fit(systems: Systems, data: Prepared, folder: Path, runs: list[Run], starts, mesh: Mesh | None, traces):
+def _fit(
+    systems: Systems,
+    data: Prepared,
+    folder: Path,
+    runs: list[Run],
+    starts: list[Progress] | None,
+    mesh: Mesh | None,
+    traces: Callable | None,
+    way: Way | None,
+    on_choice: Callable[[Way], None],
+) -> list[Fit]:
     """Trains; saves a checkpoint also if a step is not finite or the run is stopped."""
 
     def save(error: NonFiniteError | StoppedError) -> None:
@@ -212,6 +250,8 @@ def _fit(systems: Systems, data: Prepared, folder: Path, runs: list[Run], starts
                 systems.config.training,
                 [run.member(start) for run, start in zip(runs, starts or [None] * len(runs), strict=True)],
                 mesh=mesh,
+                together=way.together if way else None,
+                on_choice=on_choice,
                 should_stop=lambda: bool(received()),
                 profile=traces,
             )

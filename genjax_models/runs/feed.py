@@ -2,7 +2,8 @@
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -29,10 +30,11 @@ class InMemory:
 
     streams = False
 
-    def __init__(self, trainer: Trainer, data: Prepared, training: Training):
+    def __init__(self, trainer: Trainer, data: Prepared, training: Training, loop: Callable | None = None):
         size, batch_size = len(data.train.x), training.batch_size
         longest = longest_chunk(training, size)
-        self.run = loop_over_data(trainer, batch_size=batch_size, prepare=data.each_step, chunk=longest, size=size)
+        loop = loop or partial(loop_over_data, trainer)
+        self.run = loop(batch_size=batch_size, prepare=data.each_step, chunk=longest, size=size)
         self.pace = _Pace(longest)
         self._train, self._training, self._size = data.train, training, size
 
@@ -114,14 +116,17 @@ def feed_of(
     seed: int,
     position: Mapping[str, Any] | None = None,
     mesh: Mesh | None = None,
+    loop: Callable | None = None,
 ) -> Feed:
     """Returns the feed of the training split: in memory, or streamed in the order of `seed` from `position` on.
+
+    `loop` makes the loop over data in memory from the options of `loop_over_data`, which is its default.
 
     Raises:
       InputError: as `data.streaming.Stream` and its `check`.
     """
     if not isinstance(data.train.x, Records):
-        return InMemory(trainer, data, training)
+        return InMemory(trainer, data, training, loop)
     stream = Stream(
         data.train,
         batch_size=training.batch_size,

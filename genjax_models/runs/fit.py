@@ -3,32 +3,30 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
+from tqdm.auto import tqdm
 
-from genjax_models.data.dataset import Range
 from genjax_models.data.prepare import Prepared
 from genjax_models.errors import InputError, NonFiniteError, StoppedError
 from genjax_models.runs import processes
 from genjax_models.runs.configuration import Training, seed_in_range
 from genjax_models.runs.display import Bar, Lines, display_of
 from genjax_models.runs.evaluation import Evaluate, block_until_ready
-from genjax_models.runs.feed import Feed, feed_of, replicated
+from genjax_models.runs.feed import Feed, replicated
 from genjax_models.runs.history import Listeners, Log, Progress, Row, prefix, summary
 from genjax_models.runs.logs import Logs, Member, split_members, split_metrics
-from genjax_models.runs.sharing import check_shares, check_streamed
 from genjax_models.runs.streams import BestEffortStream
-from genjax_models.training import data_parallel, first_failure, loop_over_data, vmapped
+from genjax_models.runs.ways import Programs, TrainerOf, Way, faster
+from genjax_models.training import first_failure, loop_over_data
 from genjax_models.types import Batch, Metrics, Trainer, TrainState
 
 _PROFILED_STEPS = 10
-
-TrainerOf = Callable[[Mapping[str, Any]], Trainer]
 
 
 class Fit(NamedTuple):
@@ -38,7 +36,8 @@ class Fit(NamedTuple):
     history: rows with "step", "split" and metrics by name, which `pandas.DataFrame` accepts. Rows of split "train" are
       means over the steps since the last row. Rows of split "validation" are means over examples, with the standard
       error of "name" as "name_se".
-    seconds: "compiling" (with one evaluation), "running" and, for streamed data, "waiting" as a part of "running".
+    seconds: "compiling" (with `ways.faster` and one evaluation), "running" and, for streamed data, "waiting" as a part
+      of "running".
     first: the step from which this call resumed.
     """
 
@@ -115,12 +114,14 @@ def fit_members(
     members: Sequence[Member],
     *,
     mesh: Mesh | None = None,
+    together: bool | None = True,
+    on_choice: Callable[[Way], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     profile: Callable[[], contextlib.AbstractContextManager] | None = None,
 ) -> list[Fit]:
-    """Does as `fit`, for several members that take their steps together in one compiled program (`training.vmapped`).
+    """Does as `fit`, for several members that share one compiled program.
 
-    Each member equals a single run of its seed and values, to rounding; an only member equals it bit for bit.
+    A member equals the single run of its seed and values: bit for bit in turn if only seeds differ, else to rounding.
 
     Args:
       trainer_of: values -> trainer; the values are tracers if there are several members.
@@ -129,6 +130,9 @@ def fit_members(
       training: steps, batch size and intervals of every member.
       members: differ in seeds and values; all start, or all resume from one step.
       mesh: from `data_mesh`; its devices share the members, or the batches of an only member.
+      together: whether several members make their steps together, or in turn. None chooses by a measurement
+        (`ways.faster`), and standard error shows the choice in a line. With a mesh it must be True.
+      on_choice: called with the chosen way, before the first step.
       should_stop: called after each chunk.
       profile: makes a context, such as a trace, in which ten steps run once, after the first step.
 
@@ -146,21 +150,24 @@ def fit_members(
     size = len(data.train.x)
     if training.batch_size > size:
         raise InputError(f"batch_size must be at most {size}, the training split, got {training.batch_size}")
-    trainer = _trainer(trainer_of, members, training.batch_size, mesh, data.range)
-    check_streamed(data.train, len(members))
-    position = members[0].start.position if members[0].start else None
-    feed = feed_of(trainer, data, training, seed=members[0].seed, position=position, mesh=mesh)
+    programs = Programs(trainer_of, data, training, members, mesh)
+    program = programs(bool(together))
     stream, hidden = BestEffortStream(sys.stderr), not processes.is_process_zero()
-    display = display_of(training.steps, stream, hidden)
-    with feed, display:
-        state = _initial_state(trainer, data.example, members, mesh)
+    display, started = display_of(training.steps, stream, hidden), time.monotonic()
+    with program.feed, display:
+        if together is None:
+            way, program = faster(programs, training.steps - _made(members[0]))
+            tqdm.write(f"{len(members)} members run {way}", file=stream)
+            if on_choice:
+                on_choice(way)
+        feed, state = program.feed, program.start()
         feed.place(state)
 
         def log(member: Member) -> Log:
-            start, listeners = member.start, member.listeners
-            return Log(member.name, training.log_every, start, listeners, stream, trainer.adversaries, feed.position)
+            start, listeners, adversaries = member.start, member.listeners, programs.trainer.adversaries
+            return Log(member.name, training.log_every, start, listeners, stream, adversaries, feed.position)
 
-        loop = _Loop(state, training, feed, Logs(members, data.validation, state, log), display)
+        loop = _Loop(state, training, feed, Logs(members, data.validation, state, log), display, started)
         loop.compile(evaluate=not members[0].start)
         while loop.step < training.steps:
             profiled = profile if loop.step > loop.first else None
@@ -176,11 +183,13 @@ def fit_members(
 class _Loop:
     """The state, the feed and the logs of all members between two chunks."""
 
-    def __init__(self, state: TrainState, training: Training, feed: Feed, logs: Logs, display: Bar | Lines):
+    def __init__(
+        self, state: TrainState, training: Training, feed: Feed, logs: Logs, display: Bar | Lines, started: float
+    ):
         self.state, self.training, self.feed, self.logs, self.display = state, training, feed, logs, display
         self.first = self.step = _step(state)
         self.seconds = {"compiling": 0.0, "running": 0.0, **({"waiting": 0.0} if feed.streams else {})}
-        self._started = time.monotonic()
+        self._started = started
 
     def compile(self, evaluate: bool) -> None:
         """Compiles the step and the evaluation; with `evaluate`, its row is the first of the history."""
@@ -225,35 +234,8 @@ class _Loop:
         ]
 
 
-def _trainer(trainer_of, members: Sequence[Member], batch_size: int, mesh: Mesh | None, data_range: Range) -> Trainer:
-    """Returns the trainer of all members; for an only member it has no axis of members."""
-    check_shares(len(members), batch_size, mesh)
-    trainer = trainer_of(members[0].values)
-    if trainer.range not in (None, data_range):
-        raise InputError(
-            f"data must be in the range of the likelihood or of the generator's last layer, {list(trainer.range)}, got"
-            f" {list(data_range)}: pass range={tuple(trainer.range)} to `prepare`, or change the model"
-        )
-    if len(members) > 1:
-        batched = vmapped(trainer_of, _stacked([dict(member.values) for member in members]))
-        return batched._replace(range=trainer.range, adversaries=trainer.adversaries)
-    return trainer if mesh is None else data_parallel(trainer, mesh)
-
-
-def _initial_state(trainer: Trainer, example: Batch, members: Sequence[Member], mesh: Mesh | None) -> TrainState:
-    starts = [member.start.state for member in members if member.start]
-    if starts:
-        state = _stacked([jax.tree.map(jnp.copy, start) for start in starts])
-    else:
-        state = jax.jit(trainer.init)(_stacked([jax.random.key(member.seed) for member in members]), example)
-    if mesh is not None:
-        state = processes.spread(state, NamedSharding(mesh, PartitionSpec(*mesh.axis_names[: state.step.ndim])))
-    return block_until_ready(state)
-
-
-def _stacked(trees: Sequence[Any]) -> Any:
-    """Returns one tree with a leading axis `[members]`; for an only member its own tree."""
-    return trees[0] if len(trees) == 1 else jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+def _made(member: Member) -> int:
+    return int(member.start.state.step) if member.start else 0
 
 
 def _step(state: TrainState) -> int:

@@ -1,4 +1,4 @@
-"""The logs of members that train in one program. Their states and metrics are split by member."""
+"""The logs of members that train side by side. Their states and metrics are split by member."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from genjax_models.types import Batch, Metrics, TrainState
 
 
 class Member(NamedTuple):
-    """One of several runs that share one program.
+    """One of several runs that train side by side.
 
     name: name in messages; "" for an only member.
     seed: random seed.

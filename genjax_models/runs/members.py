@@ -34,7 +34,7 @@ def named_members(config: Any, seeds: str | None, sweep: Sequence[str]) -> Membe
     _check_defaults(config, fields)
     members = [dict(zip(fields, values, strict=True)) for values in itertools.product(*fields.values())]
     if len(members) > _MOST:
-        raise InputError(f"--seeds and --sweep name {len(members):,} members; one program takes at most {_MOST:,}")
+        raise InputError(f"--seeds and --sweep name {len(members):,} members; one command takes at most {_MOST:,}")
     for member in members:
         replaced(config, member)
     return {_name(member): member for member in members}
@@ -55,7 +55,7 @@ def _seeds(text: str) -> list[int]:
         if first >= end:
             raise InputError(f"--seeds {text!r}: {part.strip()} holds no seed; a range does not include its end")
         if end - first > _MOST:
-            raise InputError(f"--seeds {text!r}: {end - first:,} seeds; one program takes at most {_MOST:,} members")
+            raise InputError(f"--seeds {text!r}: {end - first:,} seeds; one command takes at most {_MOST:,} members")
         seeds += range(first, end)
     for seed in seeds:
         seed_in_range(seed)

@@ -18,6 +18,7 @@ from genjax_models.runs.metrics_file import read_rows
 from genjax_models.runs.protocol import Experiment
 from genjax_models.runs.run import Run
 from genjax_models.runs.shapes import state_shape
+from genjax_models.runs.ways import Way
 
 
 def resumed_config(
@@ -50,6 +51,25 @@ def resumed_config(
     made = from_process_zero(lambda: _steps_made(run))
     _check_steps(f"--resume {run}", config, stored.training.steps, made)
     return config
+
+
+def stored_way(run: Path) -> Way | None:
+    """Returns whether the members in a directory train together or in turn; None if that is not stored.
+
+    Raises:
+      InputError: no run is there, or what is stored is damaged.
+    """
+    file = run / directory.MEMBERS
+    stored = directory.read_config_json(run, file.name).get("way") if file.exists() else None
+    if stored is None:
+        return None
+    try:
+        together, reason = stored["together"], stored["reason"]
+    except (TypeError, KeyError):
+        together, reason = None, None
+    if not isinstance(together, bool) or not isinstance(reason, str):
+        raise InputError(f"{file}: is damaged, `way` must have `together` and `reason`, got {stored!r}")
+    return Way(together, reason)
 
 
 def _check_steps(where: str, config: Any, before: int, made: int) -> None:

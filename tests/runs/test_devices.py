@@ -177,6 +177,10 @@ def test_devices_share_the_members(base_flags, whole, placed, tmp_path):
         ("--devices 5", "devices must be between 1 and 4, which this machine has, got 5"),
         ("--devices 0", "devices must be between 1 and 4, which this machine has, got 0"),
         ("--devices 4 --batch-size 10", "batch_size: a batch of 10 cannot be split over 4 devices; 8 or 12 can"),
+        (
+            "--devices 2 --seeds 0:2 --members in-turn",
+            "--members in-turn needs one device, got 2; several devices share the members",
+        ),
         ("--devices 4 --seeds 0:6", "members must be a multiple of 4, the devices that share them, got 6"),
     ],
 )

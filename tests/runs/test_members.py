@@ -39,24 +39,33 @@ def game(nan_at, in_loss=True):
     return gx.trainer(Objective(init, {"one": loss}, lambda *_: None), {"one": optax.sgd(0.1)})
 
 
-def test_each_member_has_batches_and_noise_of_its_own_bit_for_bit():
+@pytest.mark.parametrize("together", [True, False])
+def test_each_member_has_batches_and_noise_of_its_own_bit_for_bit(together):
     training = Training(6, 4, evaluate_every=3, log_every=1)
     members = [Member(f"seed_{seed}", seed) for seed in (0, 7)]
-    together = fit_members(lambda values: game(-1), NUMBERS, training, members)
-    for member, fitted in zip(members, together, strict=True):
+    results = fit_members(lambda values: game(-1), NUMBERS, training, members, together=together)
+    for member, fitted in zip(members, results, strict=True):
         alone = gx.fit(game(-1), NUMBERS, training, seed=member.seed)
         assert fitted.history == alone.history
         chex.assert_trees_all_equal(fitted.state, alone.state)
-    drawn = [[row["one/rows"] for row in fitted.history if row["split"] == "train"] for fitted in together]
+    drawn = [[row["one/rows"] for row in fitted.history if row["split"] == "train"] for fitted in results]
     assert drawn[0] != drawn[1]
 
 
-@pytest.mark.parametrize("in_loss", [True, False])
-def test_fault_05_a_member_that_is_not_finite_is_named_and_all_are_kept_as_they_were_before(in_loss):
+@pytest.mark.parametrize(
+    ("in_loss", "together"),
+    [
+        (True, False),
+        (False, True),
+        pytest.param(True, True, marks=pytest.mark.slow),
+        pytest.param(False, False, marks=pytest.mark.slow),
+    ],
+)
+def test_fault_05_a_member_that_is_not_finite_is_named_and_all_are_kept_as_they_were_before(in_loss, together):
     training = Training(9, 4, evaluate_every=9, log_every=1)
     members = [Member(f"seed_{seed}", seed, {"nan_at": at}) for seed, at in ((0, -1.0), (7, 5.0), (8, 7.0))]
     with pytest.raises(NonFiniteError, match=r"^seed_7, step 5: .* not finite; the batch was rows") as caught:
-        fit_members(lambda values: game(values["nan_at"], in_loss), NUMBERS, training, members)
+        fit_members(lambda values: game(values["nan_at"], in_loss), NUMBERS, training, members, together=together)
     for member, progress in zip(members, caught.value.progress, strict=True):
         alone = gx.fit(game(-1, in_loss), NUMBERS, Training(5, 4, evaluate_every=9, log_every=1), seed=member.seed)
         assert int(progress.state.step) == 5

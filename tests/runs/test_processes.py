@@ -101,8 +101,8 @@ def last_line(ended):
     return ended.stderr.splitlines()[-1]
 
 
-def state_of(run):
-    state = gx.load_run(run, "last").state
+def state_of(run, which="last"):
+    state = gx.load_run(run, which).state
     return state._replace(key=jax.random.key_data(state.key))
 
 
