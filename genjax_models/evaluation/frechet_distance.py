@@ -49,25 +49,25 @@ def frechet_distance(samples: Array, data: Array) -> tuple[Array, Array]:
         distance that float32 cannot hold is infinite, or 0 if it is below 1e-38.
     """
     check_features(2, samples=samples, data=data)
-    if any(isinstance(x, Tracer) for x in (samples, data)):
-        return _distance(samples, data, jnp, _by_qr)
-    return _distance(np.asarray(samples, np.float64), np.asarray(data, np.float64), np, _by_products)
+    if not any(isinstance(x, Tracer) for x in (samples, data)):
+        return _distance(np.asarray(samples, np.float64), np.asarray(data, np.float64), np, _by_products)
+    unit = jnp.maximum(*(jnp.max(jnp.abs(x)) for x in (samples, data)))  # or fourth powers would leave float32 early
+    unit = jnp.where(unit > 0, unit, 1)
+    value, error = _distance(samples / unit, data / unit, jnp, _by_qr)
+    return value * unit * unit, error * unit * unit
 
 
 def _distance(x, y, xp, decompose):
-    unit = xp.maximum(xp.max(xp.abs(x)), xp.max(xp.abs(y)))  # fourth powers of the values would leave float32 early
-    unit = xp.where(unit > 0, unit, 1)
-    x, y = x / unit, y / unit
-    shift = x.mean(axis=0) - y.mean(axis=0)
-    x, y = x - x.mean(axis=0, keepdims=True), y - y.mean(axis=0, keepdims=True)
+    x_mean, y_mean = x.mean(axis=0, keepdims=True), y.mean(axis=0, keepdims=True)
+    x, y, shift = x - x_mean, y - y_mean, (x_mean - y_mean)[0]
     s, x_axes, y_axes = decompose(x, y, xp)
     x_squares, y_squares = xp.sum(x**2, axis=1), xp.sum(y**2, axis=1)
     traces = xp.sum(x_squares) / (len(x) - 1) + xp.sum(y_squares) / (len(y) - 1)
     value = xp.sum(shift**2) + traces - 2 * xp.sum(s)
-    x_moves = 2 * x @ shift + x_squares - x_axes**2 @ s
-    y_moves = -2 * y @ shift + y_squares - y_axes**2 @ s
+    x_moves = x @ (2 * shift) + x_squares - x_axes**2 @ s
+    y_moves = y @ (-2 * shift) + y_squares - y_axes**2 @ s
     error = xp.sqrt(xp.var(x_moves) / (len(x) - 1) + xp.var(y_moves) / (len(y) - 1))
-    return xp.maximum(value, 0) * unit * unit, error * unit * unit
+    return xp.maximum(value, 0), error
 
 
 def _by_qr(x, y, xp):
