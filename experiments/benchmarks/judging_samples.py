@@ -6,7 +6,6 @@ import contextlib
 import io
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -198,11 +197,3 @@ def assert_same_test(ours: tuple[float, float], by_hand: tuple[float, float], of
         raise ArithmeticError(f"p-values must agree to 5 x {error:.2g}, got {p}, {p_by_hand} and {of_hyppo}")
     same = assert_same("MMD^2", mmd, mmd_by_hand, 1e-3)
     return f"{same}; p-values {p:.3f}, by hand {p_by_hand:.3f}, hyppo {of_hyppo:.3f}"
-
-
-def distances(x: np.ndarray, y: np.ndarray) -> dict[str, Callable[[], Any]]:
-    """Returns our functions of features, by name."""
-    return {
-        function.__name__.removeprefix("our_"): partial(function, x, y)
-        for function in (our_frechet, our_kernel, our_coverage)
-    }
