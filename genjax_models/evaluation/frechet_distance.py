@@ -22,6 +22,7 @@ above zero too; training data in place of samples show by how much.
 
 import jax.numpy as jnp
 import numpy as np
+import scipy.linalg
 
 from genjax_models.evaluation.features import check_features
 from genjax_models.types import Array, Tracer
@@ -78,7 +79,7 @@ def _by_qr(x, y, xp):
 
 
 def _by_products(x, y, xp):
-    """Returns `_by_qr` from S = R^T R and (R R'^T)^T R R'^T = V diag(s^2) V^T, in less than half of the time.
+    """Returns `_by_qr` from S = R^T R and (R R'^T)^T R R'^T = V diag(s^2) V^T, in half of the time.
 
     Squares lose digits where s is small. So `_by_qr` takes covariances that are singular or nearly so.
     """
@@ -91,4 +92,4 @@ def _by_products(x, y, xp):
     if squares[0] < _LEAST_SQUARE * squares[-1]:
         return _by_qr(x, y, xp)
     s = np.sqrt(squares)
-    return s, x @ np.linalg.solve(x_root, product @ v / s), y @ np.linalg.solve(y_root, v)
+    return s, x @ (y_root.T @ (v / s)), y @ scipy.linalg.solve_triangular(y_root, v)  # U = R R'^T V / s
