@@ -3,7 +3,8 @@
 python -m experiments.benchmarks.judging
 
 On 2 cores of an AMD EPYC (jax 0.10.2, torch 2.13.0, torch-fidelity 0.4.0, prdc 0.2, hyppo 0.5.2), measured alone,
-2026-11-28, in seconds. The machine is shared. Later changes made the last three cheaper than these figures.
+2026-11-28, in seconds. The machine is shared. The test was measured before its bandwidth was
+selected on the host, and the last figure before triangular systems were solved as such.
 
                                               seconds   we are faster by (least and most of the turns)
     NLL(5,000) of 20 images, 784-200-200-50, --turns 5 --seconds 1
@@ -43,8 +44,8 @@ as torch.compile. Of 10 images (184 ms, timed in parts), products take 105 ms; t
 x.logits as a product of its own, and a transposed layout gained nothing, or at most 4%.
 
 Torch-fidelity has no standard errors. The error of the Frechet distance needs eigenvectors and two products of all
-rows with them. Of a test's time, 24 ms are random permutations, which jax draws by sorting. hyppo computes its statistic anew for each
-permutation.
+rows with them. Of a test's time, 24 ms are random permutations, which jax draws by sorting. hyppo computes its statistic
+anew for each permutation.
 """
 
 from __future__ import annotations
