@@ -3,8 +3,8 @@
 python -m experiments.benchmarks.judging
 
 On 2 cores of an AMD EPYC (jax 0.10.2, torch 2.13.0, torch-fidelity 0.4.0, prdc 0.2, hyppo 0.5.2), measured alone,
-2026-11-28, in seconds. The machine is shared. The test was measured before its bandwidth was
-selected on the host, and the last figure before triangular systems were solved as such.
+2026-11-28, in seconds. The machine is shared. The test was measured before its
+bandwidth was selected on the host.
 
                                               seconds   we are faster by (least and most of the turns)
     NLL(5,000) of 20 images, 784-200-200-50, --turns 5 --seconds 1
@@ -31,8 +31,8 @@ selected on the host, and the last figure before triangular systems were solved 
     genjax_models, with error                   0.101
     torch-fidelity                              0.029    0.29 x  (0.27 to 0.34)
     Frechet distance, 10,000 + 10,000 x 2,048, --features 2048 --only frechet
-    genjax_models, with error                   6.550
-    torch-fidelity                              3.608    0.57 x  (0.55 to 0.58)
+    genjax_models, with error                   7.139
+    torch-fidelity                              4.596    0.62 x  (0.61 to 0.73)
 
 Equality is checked before timing: NLL(100) of the same draws within 1e-3 nats (1.5e-5 measured), Frechet distances
 within 1e-5, kernel distances within 1e-3 of torch-fidelity in float64, the four shares within 1e-3 (they were equal),
