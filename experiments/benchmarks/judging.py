@@ -3,8 +3,7 @@
 python -m experiments.benchmarks.judging
 
 On 2 cores of an AMD EPYC (jax 0.10.2, torch 2.13.0, torch-fidelity 0.4.0, prdc 0.2, hyppo 0.5.2), measured alone,
-2026-11-28, in seconds. The machine is shared. The test was measured before its
-bandwidth was selected on the host.
+2026-11-28, in seconds. The machine is shared.
 
                                               seconds   we are faster by (least and most of the turns)
     NLL(5,000) of 20 images, 784-200-200-50, --turns 5 --seconds 1
@@ -24,9 +23,9 @@ bandwidth was selected on the host.
     genjax_models, with errors                  3.472
     prdc                                        7.203    2.52 x  (1.83 to 2.78)
     Permutation test of the MMD, 200 + 200 x 10, 499 permutations
-    genjax_models                               0.063
-    hyppo                                       1.741   29.45 x  (24.91 to 30.64)
-    torch eager, by hand                        0.011    0.16 x  (0.14 to 0.17)
+    genjax_models                               0.047
+    hyppo                                       2.134   45.19 x  (43.67 to 50.00)
+    torch eager, by hand                        0.010    0.22 x  (0.21 to 0.23)
     Frechet distance, 10,000 + 10,000 x 128
     genjax_models, with error                   0.101
     torch-fidelity                              0.029    0.29 x  (0.27 to 0.34)
