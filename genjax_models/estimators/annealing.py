@@ -31,9 +31,9 @@ import distrax
 import jax
 import jax.numpy as jnp
 
-from genjax_models.estimators.annealing_path import make_path, make_transitions, start_path
+from genjax_models.estimators.annealing_path import AnnealingPath, Transitions, make_path, make_transitions, start_path
 from genjax_models.estimators.checks import check_count
-from genjax_models.estimators.hamiltonian import hamiltonian_transition
+from genjax_models.estimators.hamiltonian import Position, hamiltonian_transition, position
 from genjax_models.types import Array, PRNGKey
 
 
@@ -93,16 +93,13 @@ def annealed_importance_sampling(
     path, z = start_path(initial_key, x, prior, likelihood, initial, num_chains)
 
     def anneal(chain, transition):
-        z, log_weights = chain
-        log_weights = log_weights + transition.increment * path.log_ratio(z)
-        log_density = path.at(transition.beta)
-        z, acceptance = hamiltonian_transition(transition.key, z, log_density, transition.step_size, num_leapfrog)
-        return jax.lax.stop_gradient(((z, log_weights), jnp.mean(acceptance, axis=0)))
+        at, log_weights = chain
+        log_weights = log_weights + transition.increment * at.values[1]
+        at, acceptance = _moved(path, at, transition, num_leapfrog)
+        return jax.lax.stop_gradient(((at, log_weights), jnp.mean(acceptance, axis=0)))
 
-    ratio = path.log_ratio(z)
-    chain = z, jnp.zeros(ratio.shape, jnp.result_type(ratio, transitions.increment))
-    (z, log_weights), acceptance = jax.lax.scan(anneal, chain, transitions)
-    return AnnealedChains(log_weights, path.unflatten(z), jnp.mean(acceptance, axis=0))
+    (at, log_weights), acceptance = jax.lax.scan(anneal, _start(path, z, transitions), transitions)
+    return AnnealedChains(log_weights, path.unflatten(at.z), jnp.mean(acceptance, axis=0))
 
 
 def reverse_annealed_importance_sampling(
@@ -137,16 +134,25 @@ def reverse_annealed_importance_sampling(
     path, z = make_path(x, z, prior, likelihood, initial)
 
     def anneal(chain, transition):
-        z, log_weights = chain
-        log_density = path.at(transition.beta)
-        z, acceptance = hamiltonian_transition(transition.key, z, log_density, transition.step_size, num_leapfrog)
-        log_weights = log_weights + transition.increment * path.log_ratio(z)
-        return jax.lax.stop_gradient(((z, log_weights), jnp.mean(acceptance, axis=0)))
+        at, log_weights = chain
+        at, acceptance = _moved(path, at, transition, num_leapfrog)
+        log_weights = log_weights + transition.increment * at.values[1]
+        return jax.lax.stop_gradient(((at, log_weights), jnp.mean(acceptance, axis=0)))
 
-    ratio = path.log_ratio(z)
-    chain = z, jnp.zeros(ratio.shape, jnp.result_type(ratio, transitions.increment))
-    (z, log_weights), acceptance = jax.lax.scan(anneal, chain, transitions, reverse=True)
-    return AnnealedChains(log_weights, path.unflatten(z), jnp.mean(acceptance, axis=0))
+    (at, log_weights), acceptance = jax.lax.scan(anneal, _start(path, z, transitions), transitions, reverse=True)
+    return AnnealedChains(log_weights, path.unflatten(at.z), jnp.mean(acceptance, axis=0))
+
+
+def _start(path: AnnealingPath, z: Array, transitions: Transitions) -> tuple[Position, Array]:
+    """Returns the positions of chains at `z`, and their log-weights: 0."""
+    at = position(z, path.terms)
+    return at, jnp.zeros(z.shape[:2], jnp.result_type(at.values[1], transitions.increment))
+
+
+def _moved(path: AnnealingPath, at: Position, transition: Transitions, num_leapfrog: int) -> tuple[Position, Array]:
+    """Returns the positions after one transition, and the acceptance probabilities."""
+    density = path.at(transition.beta)
+    return hamiltonian_transition(transition.key, at, path.terms, density, transition.step_size, num_leapfrog)
 
 
 def lower_bound(log_weights: Array) -> Array:

@@ -75,9 +75,14 @@ class AnnealingPath(NamedTuple):
     log_ratio: LogDensity
     unflatten: Callable[[Array], Any]
 
-    def at(self, beta: Array) -> LogDensity:
-        """Returns the log-density at the temperature `beta`."""
-        return lambda z: self.log_initial(z) + beta * self.log_ratio(z)
+    @property
+    def terms(self) -> tuple[LogDensity, LogDensity]:
+        """Returns the two terms of every log-density of the path."""
+        return self.log_initial, self.log_ratio
+
+    def at(self, beta: Array) -> Callable[[Array, Array], Array]:
+        """Returns the combination of the terms that is the log-density at the temperature `beta`."""
+        return lambda initial, ratio: initial + beta * ratio
 
 
 def make_transitions(key: PRNGKey, schedule: Array, step_size: Array, batch: int) -> Transitions:

@@ -45,6 +45,37 @@ def row_sums(kernel: Kernel, x: Array, y: Array, block_size: int) -> Array:
     return map_blocks(lambda rows: jnp.matmul(kernel(rows, y), jnp.ones(len(y)), precision=PRECISION), x, block_size)
 
 
+def row_and_column_sums(kernel: Kernel, x: Array, y: Array, block_size: int) -> tuple[Array, Array]:
+    """Returns sum_j k(x_i, y_j), `[n]`, and sum_i k(x_i, y_j), `[m]`. Each block is computed once."""
+    rows, columns = _Blocks.of(x, block_size), _Blocks.of(y, block_size)
+
+    def body(sums, i, j):
+        of_rows, of_columns = _sums_of_block(kernel(rows.take(x, i), columns.take(y, j)), rows, i, columns, j)
+        return rows.add(sums[0], of_rows, i), columns.add(sums[1], of_columns, j)
+
+    i, j = (index.ravel() for index in np.indices((rows.count, columns.count)))
+    return _scan(jax.checkpoint(body), (jnp.zeros(len(x), x.dtype), jnp.zeros(len(y), y.dtype)), (i, j))
+
+
+def row_sums_within(kernel: Kernel, x: Array, block_size: int) -> Array:
+    """Returns sum_{j != i} k(x_i, x_j), `[n]`. Of two mirrored blocks, only one is computed."""
+    blocks = _Blocks.of(x, block_size)
+    off_diagonal = ~np.eye(blocks.size, dtype=bool)
+
+    def on_diagonal(sums, i):
+        gram = jnp.where(off_diagonal, kernel(blocks.take(x, i), blocks.take(x, i)), 0)
+        return blocks.add(sums, _sums_of_block(gram, blocks, i, blocks, i)[0], i)
+
+    def above_diagonal(sums, i, j):
+        of_rows, of_columns = _sums_of_block(kernel(blocks.take(x, i), blocks.take(x, j)), blocks, i, blocks, j)
+        return blocks.add(blocks.add(sums, of_rows, i), of_columns, j)
+
+    sums = _scan(jax.checkpoint(on_diagonal), jnp.zeros(len(x), x.dtype), (np.arange(blocks.count),))
+    if blocks.count > 1:
+        sums = _scan(jax.checkpoint(above_diagonal), sums, np.triu_indices(blocks.count, 1))
+    return sums
+
+
 def map_blocks(function: Callable[[Any], Any], rows: Any, block_size: int) -> Any:
     """Returns `function` of blocks of the rows of a pytree, concatenated. A gradient computes each block again."""
     function = jax.checkpoint(function)
@@ -110,6 +141,15 @@ def _scan(body: Callable, carry: Any, indices: tuple[np.ndarray, ...]) -> Any:
     if len(indices[0]) == 1:
         return body(carry, *(int(index[0]) for index in indices))
     return jax.lax.scan(lambda carry, index: (body(carry, *index), None), carry, indices)[0]
+
+
+def _sums_of_block(gram: Array, rows: _Blocks, i: Array, columns: _Blocks, j: Array) -> tuple[Array, Array]:
+    """Returns the sums of the rows and of the columns of block (i, j); repeated rows and columns have none."""
+    of_rows, of_columns = rows.weights(i), columns.weights(j)
+    return (
+        of_rows * jnp.matmul(gram, of_columns, precision=PRECISION),
+        of_columns * jnp.matmul(of_rows, gram, precision=PRECISION),
+    )
 
 
 def _weighted(a: Array, gram: Array, b: Array) -> Array:

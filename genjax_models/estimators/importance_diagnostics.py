@@ -72,7 +72,7 @@ def pareto_k_hat(log_weights: Array) -> Array:
     k = len(log_weights)
     _check_tail(k)
     size = math.ceil(min(k / 5, 3 * math.sqrt(k)))
-    largest = jnp.sort(log_weights, axis=0)[-size - 1 :]
+    largest = jax.lax.top_k(log_weights.T, size + 1)[0].T[::-1]  # cheaper than a sort of all weights
     cutoff, tail = largest[:1], largest[1:]
     above = tail > cutoff
     log_excesses = jnp.where(above, tail + jnp.log(-jnp.expm1(jnp.where(above, cutoff - tail, -1))), -jnp.inf)

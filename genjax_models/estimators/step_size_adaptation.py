@@ -10,7 +10,7 @@ import numpy as np
 
 from genjax_models.estimators.annealing_path import make_transitions, start_path
 from genjax_models.estimators.checks import check_count
-from genjax_models.estimators.hamiltonian import hamiltonian_transition
+from genjax_models.estimators.hamiltonian import hamiltonian_transition, position
 from genjax_models.types import Array, PRNGKey
 
 
@@ -66,15 +66,16 @@ def adapt_step_size(
 
     def adapt(chain, transition):
         def update(chain, k_and_key):
-            (z, log_step_size), (k, key) = chain, k_and_key
-            log_density = path.at(transition.beta)
-            z, acceptance = hamiltonian_transition(key, z, log_density, jnp.exp(log_step_size), num_leapfrog)
+            (at, log_step_size), (k, key) = chain, k_and_key
+            density, step_size = path.at(transition.beta), jnp.exp(log_step_size)
+            at, acceptance = hamiltonian_transition(key, at, path.terms, density, step_size, num_leapfrog)
             log_step_size += (jnp.mean(acceptance, axis=0) - target_acceptance) / jnp.sqrt(k)
-            return jax.lax.stop_gradient((z, log_step_size)), None
+            return jax.lax.stop_gradient((at, log_step_size)), None
 
         updates = jnp.arange(1, num_updates + 1), jax.random.split(transition.key, num_updates)
         chain, _ = jax.lax.scan(update, chain, updates)
         return chain, jnp.exp(chain[1])
 
-    _, step_sizes = jax.lax.scan(adapt, (z, jnp.log(transitions.step_size[0])), transitions)
+    start = position(z, path.terms), jnp.log(transitions.step_size[0])
+    _, step_sizes = jax.lax.scan(adapt, start, transitions)
     return step_sizes

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax_models.estimators.gram_sums import BLOCK_SIZE, map_blocks, row_sums
+from genjax_models.estimators.gram_sums import BLOCK_SIZE, map_blocks, row_and_column_sums, row_sums_within
 from genjax_models.estimators.kernels import (
     PRECISION,
     Kernel,
@@ -158,18 +158,9 @@ def _mean_kernels(x, y, kernel, block_size):
     kernel, x, y = features_of(kernel, x, y)
     kernel = less_typical(kernel, x, y)
 
-    def own(z):
-        def sums(rows):
-            index, points = rows
-            gram = jnp.where(index[:, None] == jnp.arange(len(z))[None], 0, kernel(points, z))
-            return jnp.matmul(gram, jnp.ones(len(z)), precision=PRECISION)
-
-        return map_blocks(sums, (jnp.arange(len(z)), z), block_size) / (len(z) - 1)
-
-    return (own(x), own(y)), (
-        row_sums(kernel, x, y, block_size) / len(y),
-        row_sums(kernel, y, x, block_size) / len(x),
-    )
+    own = (row_sums_within(kernel, z, block_size) / (len(z) - 1) for z in (x, y))
+    of_x, of_y = row_and_column_sums(kernel, x, y, block_size)
+    return tuple(own), (of_x / len(y), of_y / len(x))
 
 
 def _mmd_squared(own, between):

@@ -12,7 +12,8 @@ eigenvalues of S S' are the squared singular values of R R'^T, and the trace of 
     R R'^T = U diag(s) V^T               tr (S S')^(1/2) = sum_i s_i
 
 Nothing is squared on the way. So eigenvalues near zero keep their digits, in float32 too, and nothing becomes complex.
-Covariances may be singular (fewer points than features).
+Covariances may be singular (fewer points than features). On the host, where both covariances are far from singular, R
+is the Cholesky factor of S, and R R'^T is decomposed by the eigenvectors of its square: see `_by_products`.
 
 The estimate is biased upwards, by about C / n with a C that depends on the model. Figures of different n and m do not
 compare, and n can change the order of two generators (Chong and Forsyth, 2020). New data of the same distribution are
@@ -21,9 +22,12 @@ above zero too; training data in place of samples show by how much.
 
 import jax.numpy as jnp
 import numpy as np
+import scipy.linalg
 
 from genjax_models.evaluation.features import check_features
 from genjax_models.types import Array, Tracer
+
+_LEAST_SQUARE = 1e-12  # of the least s^2 to the greatest: rounding is about 1e-15 of the greatest
 
 
 def frechet_distance(samples: Array, data: Array) -> tuple[Array, Array]:
@@ -46,21 +50,46 @@ def frechet_distance(samples: Array, data: Array) -> tuple[Array, Array]:
         distance that float32 cannot hold is infinite, or 0 if it is below 1e-38.
     """
     check_features(2, samples=samples, data=data)
-    if any(isinstance(x, Tracer) for x in (samples, data)):
-        return _distance(samples, data, jnp)
-    return _distance(np.asarray(samples, np.float64), np.asarray(data, np.float64), np)
+    if not any(isinstance(x, Tracer) for x in (samples, data)):
+        return _distance(np.asarray(samples, np.float64), np.asarray(data, np.float64), np, _by_products)
+    unit = jnp.maximum(*(jnp.max(jnp.abs(x)) for x in (samples, data)))  # or fourth powers would leave float32 early
+    unit = jnp.where(unit > 0, unit, 1)
+    value, error = _distance(samples / unit, data / unit, jnp, _by_qr)
+    return value * unit * unit, error * unit * unit
 
 
-def _distance(x, y, xp):
-    unit = xp.maximum(xp.max(xp.abs(x)), xp.max(xp.abs(y)))  # fourth powers of the values would leave float32 early
-    unit = xp.where(unit > 0, unit, 1)
-    x, y = x / unit, y / unit
-    shift = x.mean(axis=0) - y.mean(axis=0)
-    x, y = x - x.mean(axis=0, keepdims=True), y - y.mean(axis=0, keepdims=True)
+def _distance(x, y, xp, decompose):
+    x_mean, y_mean = x.mean(axis=0, keepdims=True), y.mean(axis=0, keepdims=True)
+    x, y, shift = x - x_mean, y - y_mean, (x_mean - y_mean)[0]
+    s, x_axes, y_axes = decompose(x, y, xp)
+    x_squares, y_squares = xp.sum(x**2, axis=1), xp.sum(y**2, axis=1)
+    traces = xp.sum(x_squares) / (len(x) - 1) + xp.sum(y_squares) / (len(y) - 1)
+    value = xp.sum(shift**2) + traces - 2 * xp.sum(s)
+    x_moves = x @ (2 * shift) + x_squares - x_axes**2 @ s
+    y_moves = y @ (-2 * shift) + y_squares - y_axes**2 @ s
+    error = xp.sqrt(xp.var(x_moves) / (len(x) - 1) + xp.var(y_moves) / (len(y) - 1))
+    return xp.maximum(value, 0), error
+
+
+def _by_qr(x, y, xp):
+    """Returns the singular values of R R'^T, and the rows of sqrt(n - 1) Q U `[n, k]` and sqrt(m - 1) Q' V `[m, k]`."""
     (x_rows, x_root), (y_rows, y_root) = (xp.linalg.qr(z / (len(z) - 1) ** 0.5) for z in (x, y))
     u, s, vt = xp.linalg.svd(x_root @ y_root.T, full_matrices=False)
-    value = xp.sum(shift**2) + xp.sum(x_root**2) + xp.sum(y_root**2) - 2 * xp.sum(s)
-    x_moves = 2 * x @ shift + xp.sum(x**2, axis=1) - (len(x) - 1) * (x_rows @ u) ** 2 @ s
-    y_moves = -2 * y @ shift + xp.sum(y**2, axis=1) - (len(y) - 1) * (y_rows @ vt.T) ** 2 @ s
-    error = xp.sqrt(xp.var(x_moves) / (len(x) - 1) + xp.var(y_moves) / (len(y) - 1))
-    return xp.maximum(value, 0) * unit * unit, error * unit * unit
+    return s, (len(x) - 1) ** 0.5 * x_rows @ u, (len(y) - 1) ** 0.5 * y_rows @ vt.T
+
+
+def _by_products(x, y, xp):
+    """Returns `_by_qr` from S = R^T R and (R R'^T)^T R R'^T = V diag(s^2) V^T, in half of the time.
+
+    Squares lose digits where s is small. So `_by_qr` takes covariances that are singular or nearly so.
+    """
+    try:
+        x_root, y_root = (np.linalg.cholesky(z.T @ z / (len(z) - 1)).T for z in (x, y))
+    except np.linalg.LinAlgError:
+        return _by_qr(x, y, xp)
+    product = x_root @ y_root.T
+    squares, v = np.linalg.eigh(product.T @ product)
+    if squares[0] < _LEAST_SQUARE * squares[-1]:
+        return _by_qr(x, y, xp)
+    s = np.sqrt(squares)
+    return s, x @ (y_root.T @ (v / s)), y @ scipy.linalg.solve_triangular(y_root, v)  # U = R R'^T V / s

@@ -60,11 +60,12 @@ def negative_log_likelihood(
         posterior, prior = model.posterior(variables, x, label), model.prior(variables, label)
         likelihood = partial(model.likelihood, variables, label=label)
 
-        def block(j: Array) -> Array:
-            z = posterior.sample(seed=fold_in(key, j), sample_shape=_BLOCK)
+        def block(key: PRNGKey) -> Array:
+            z = posterior.sample(seed=key, sample_shape=_BLOCK)
             return log_weights(z, x, posterior, prior, likelihood)
 
-        weights = jax.lax.map(block, jnp.arange(-(-num_samples // _BLOCK))).reshape(-1, 1)[:num_samples]
+        keys = jax.vmap(partial(fold_in, key))(jnp.arange(-(-num_samples // _BLOCK)))
+        weights = jax.lax.map(block, keys).reshape(-1, 1)[:num_samples]
         figures = {
             "negative_log_likelihood": -log_mean_exp(weights),
             "effective_sample_size": effective_sample_size(weights),

@@ -12,6 +12,8 @@ the probability that the k nearest points of a datum are all data). Precision an
 outlier has a large ball, and raises precision and recall.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from genjax_models.estimators.kernels import check_size
@@ -19,7 +21,7 @@ from genjax_models.evaluation.estimates import GROUPS, Estimate, jackknife_error
 from genjax_models.evaluation.features import check_features
 from genjax_models.types import Array
 
-_BLOCK = 1024  # rows that are compared with all others at a time
+_BLOCK = 256  # rows that are compared with all others at a time
 
 
 def manifold_coverage(samples: Array, data: Array, *, neighbours: int = 5) -> dict[str, Estimate]:
@@ -56,19 +58,26 @@ def manifold_coverage(samples: Array, data: Array, *, neighbours: int = 5) -> di
 
 
 def _values(x: np.ndarray, y: np.ndarray, k: int) -> dict[str, np.ndarray]:
-    """Returns each figure without each of the groups, `[groups + 1]`; the last value is with all rows."""
+    """Returns each figure without each of the groups, `[groups + 1]`; the last value is with all rows.
+
+    Without a group a ball is only larger. So only pairs within the largest ball of a sample or of a datum can count,
+    which are few; each of them is judged for all groups.
+    """
     groups = min(GROUPS, len(x), len(y))
     x_left, y_left = _left(len(x), groups), _left(len(y), groups)
     x_radius, y_radius = _radii(x, k, groups), _radii(y, k, groups)
+    x_largest, y_largest = x_radius.max(axis=0), y_radius.max(axis=0)
     in_balls, recalled = np.zeros((groups + 1, len(x))), np.zeros((groups + 1, len(y)), bool)
     covered = np.zeros((groups + 1, len(y)), bool)
-    for rows in _blocks(len(x)):
-        squared = _squared_distances(x[rows], y)
+    for rows, squared in _squared_distances(x, y):
+        i, j = np.nonzero((squared <= x_largest[rows, None]) | (squared <= y_largest))
+        distance, i = squared[i, j], i + rows.start
         for g in range(groups + 1):
-            in_y = (squared <= y_radius[g]) & y_left[g]
-            in_balls[g, rows] = in_y.sum(axis=1)
-            covered[g] |= (in_y & x_left[g, rows, None]).any(axis=0)
-            recalled[g] |= ((squared <= x_radius[g, rows, None]) & x_left[g, rows, None]).any(axis=0)
+            in_y = (distance <= y_radius[g, j]) & y_left[g, j]
+            in_x = (distance <= x_radius[g, i]) & x_left[g, i]
+            in_balls[g] += np.bincount(i[in_y], minlength=len(x))
+            covered[g, j[in_y & x_left[g, i]]] = True
+            recalled[g, j[in_x]] = True
     return {
         "precision": _mean(in_balls > 0, x_left),
         "recall": _mean(recalled, y_left),
@@ -87,23 +96,39 @@ def _mean(values: np.ndarray, left: np.ndarray) -> np.ndarray:
 
 
 def _radii(z: np.ndarray, k: int, groups: int) -> np.ndarray:
-    """Returns the squared distance of each point to its k-th neighbour among the rows left, `[groups + 1, n]`."""
+    """Returns the squared distance of each point to its k-th neighbour among the rows left, `[groups + 1, n]`.
+
+    Group 0 and group 1 have k points each within the larger of their k-th distances. Without any one group, the k-th
+    neighbour is therefore within this distance, which few points are.
+    """
     radii = np.empty((groups + 1, len(z)))
-    for rows in _blocks(len(z)):
-        squared = _squared_distances(z[rows], z)
+    for rows, squared in _squared_distances(z, z):
         squared[np.arange(len(squared)), np.arange(len(z))[rows]] = np.inf  # a point is not its own neighbour
-        # A k-th neighbour of all but one group is among the k nearest of each of the others.
-        parts = [squared[:, g::groups] for g in range(groups)]
-        nearest = [np.partition(part, min(k, part.shape[1]) - 1)[:, :k] for part in parts]
+        bound = np.maximum(*(_smallest(squared[:, g::groups], k) for g in (0, 1)))
+        i, j = np.nonzero(squared <= bound[:, None])
+        distance = squared[i, j]
+        order = np.lexsort((distance, i))
+        i, group, distance = i[order], j[order] % groups, distance[order]
         for g in range(groups + 1):
-            others = np.concatenate([part for i, part in enumerate(nearest) if i != g], axis=1)
-            radii[g, rows] = np.partition(others, k - 1)[:, k - 1]
+            left = group != g
+            first = np.searchsorted(i[left], np.arange(len(squared)))
+            radii[g, rows] = distance[left][first + k - 1]
     return radii
 
 
-def _blocks(n: int) -> list[slice]:
-    return [slice(i, i + _BLOCK) for i in range(0, n, _BLOCK)]
+def _smallest(values: np.ndarray, k: int) -> np.ndarray:
+    """Returns the k-th smallest value of each row, `[n]`; infinite if a row has fewer values."""
+    if values.shape[1] < k:
+        return np.full(len(values), np.inf)
+    return np.partition(values, k - 1)[:, k - 1]
 
 
-def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.maximum((a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T, 0)
+def _squared_distances(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yields blocks of rows of a, and their squared distances to all of b, `[rows, m]`."""
+    minus_twice, squares = -2 * b.T, (b**2).sum(axis=1)
+    for start in range(0, len(a), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        squared = a[rows] @ minus_twice
+        squared += squares
+        squared += (a[rows] ** 2).sum(axis=1)[:, None]
+        yield rows, np.maximum(squared, 0, out=squared)

@@ -142,10 +142,10 @@ MISTAKES = {
     "a Metropolis ratio without the momentum": (
         "(end_value - kinetic(end_momentum)) - (start_value - kinetic(momentum))", "end_value - start_value", forward),
     "momentum that is never refreshed": ("split(key, transitions)", "split(key, 1).repeat(transitions)", forward),
-    "a path without the prior": ("self.log_initial(z) + beta", "beta", reverse),
+    "a path without the prior": ("ratio: initial + beta", "ratio: beta", reverse),
     "an upper bound of the wrong sign": ("-lower_bound(-log_weights)", "lower_bound(-log_weights)", means),
     "an upper bound that is the lower one": ("-lower_bound(-log_weights)", "lower_bound(log_weights)", means),
-    "a log-density without its temperature": ("+ beta * self.log_ratio(z)", "+ self.log_ratio(z)", reverse),
+    "a log-density without its temperature": ("initial + beta * ratio", "initial + ratio", reverse),
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from genjax_models.estimators.kernels import polynomial_kernel
 from genjax_models.estimators.mmd import mmd_squared_biased, mmd_squared_unbiased
+from genjax_models.evaluation import frechet_distance as module
 from genjax_models.evaluation.classifier_test import classifier_two_sample_test
 from genjax_models.evaluation.diversity import diversity
 from genjax_models.evaluation.frechet_distance import frechet_distance
@@ -59,6 +60,15 @@ def test_fewer_points_than_features_have_a_frechet_distance():
     x, y = features()
     assert frechet_distance(x[:6], y[:5])[0] == pytest.approx(TORCH_FIDELITY_FID_OF_6_AND_5_POINTS, rel=1e-7)
     np.testing.assert_allclose(frechet_distance(x, x)[0], 0, atol=1e-12)
+
+
+def test_products_and_qr_agree_down_to_small_eigenvalues(monkeypatch):
+    x, y = (z * np.logspace(0, -2, 8) for z in features())
+    monkeypatch.setattr(module, "_LEAST_SQUARE", np.inf)
+    by_qr = frechet_distance(x, y)
+    monkeypatch.undo()
+    monkeypatch.delattr(module, "_by_qr")
+    np.testing.assert_allclose(frechet_distance(x, y), by_qr, rtol=1e-9)
 
 
 def test_covariances_of_1_over_n_would_be_detected():

@@ -108,6 +108,7 @@ MODEL = gx.models.LatentVariableModel(
 )
 PRIOR, Q, LIKELIHOOD = MODEL.prior({}), MODEL.posterior({}, X), partial(MODEL.likelihood, {})
 BOUND = {"x": X, "posterior": Q, "prior": PRIOR, "likelihood": LIKELIHOOD}
+TERMS = (lambda z: -jnp.sum(z**2, -1),)
 PATH = {"x": X, "prior": PRIOR, "likelihood": LIKELIHOOD, "schedule": np.linspace(0, 1, 4), "num_leapfrog": 2}
 CHAINS = {"num_temperatures": 4, "num_chains": 2, "num_leapfrog": 1}
 IMAGES = data_for("", 4).x
@@ -151,7 +152,7 @@ EVALUATORS = {
     elbo.elbo: lambda key: elbo.elbo(key, **BOUND, num_samples=3, form="monte_carlo"),
     elbo.elbo_terms: lambda key: elbo.elbo_terms(key, **BOUND, num_samples=3),
     hamiltonian.hamiltonian_transition: lambda key: hamiltonian.hamiltonian_transition(
-        key, jnp.zeros((2, 2, 1)), lambda z: -jnp.sum(z**2, -1), 0.1 * jnp.ones(2), 2
+        key, hamiltonian.position(jnp.zeros((2, 2, 1)), TERMS), TERMS, lambda value: value, 0.1 * jnp.ones(2), 2
     ),
     importance.iwae_bound: lambda key: importance.iwae_bound(key, **BOUND, num_samples=4, chunk=2),
     importance.log_likelihood: lambda key: importance.log_likelihood(key, X, Q, PRIOR, LIKELIHOOD, num_samples=3),
