@@ -36,7 +36,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import genjax_models as gx
-from experiments.benchmarks.measure import by_turns, contestant, machine, ratio
+from experiments.benchmarks.measure import Timing, by_turns, contestant, machine, ratio
 from experiments.benchmarks.sides import Run
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, whole
@@ -117,16 +117,21 @@ def steps(experiment: Experiment, config: Any, members: int) -> Run:
     return run
 
 
+def measure(case: Case, options: Benchmark) -> dict[int, Timing]:
+    """Times one run and many members in turns; returns the times of a step of all, by the number of members."""
+    experiment = importlib.import_module(f"experiments.{case.experiment}").EXPERIMENT
+    config = replaced(experiment.config(), case.fields)
+    contestants = {n: contestant(partial(steps, experiment, config, n)) for n in (1, options.members)}
+    return by_turns(contestants, turns=options.turns, seconds=options.seconds, warm=1)
+
+
 def benchmark(options: Benchmark) -> str:
     """Measures in turns, and returns the table."""
     lines = [machine("jax"), f"{'':28} steps/s of one   of {options.members} members   throughput"]
     for name, case in CASES.items():
         if options.only and case.experiment not in options.only:
             continue
-        experiment = importlib.import_module(f"experiments.{case.experiment}").EXPERIMENT
-        config = replaced(experiment.config(), case.fields)
-        contestants = {n: contestant(partial(steps, experiment, config, n)) for n in (1, options.members)}
-        timings = by_turns(contestants, turns=options.turns, seconds=options.seconds, warm=1)
+        timings = measure(case, options)
         one, all_members = (timings[n] for n in (1, options.members))
         middle, least, most = (options.members * value for value in ratio(all_members, one))
         rates = f"{one.rate:14.1f}   {options.members * all_members.rate:12.1f}"
