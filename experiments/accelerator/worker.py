@@ -7,6 +7,7 @@ GPU leaves the process's device unusable. The process has its own session, so th
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import signal
@@ -125,6 +126,7 @@ def _work(connection: Connection, log: Path, prepare: Callable[[], object] | Non
 
 def _measured(part: Part, connection: Connection) -> Outcome:
     print(f"\n{part.name}", flush=True)
+    gc.collect()  # frees arrays of earlier parts on the device
     try:
         for facts in part.measure():
             connection.send(facts)

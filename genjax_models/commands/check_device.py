@@ -149,11 +149,11 @@ def at_each_precision(draws: int) -> Iterator[AtPrecision]:
     for precision, name in precisions(jax.default_backend()).items():
         with jax.default_matmul_precision(name):
             bits = bits_kept()
-            same_as = checked.get(bits)
-            again = bits is None or same_as
-            comparisons = () if again else (compare_with_exact(check, draws, bits) for check in checks())
-            yield AtPrecision(precision, bits, same_as, comparisons)
-            checked.setdefault(bits, precision)
+            if bits is None or bits in checked:
+                yield AtPrecision(precision, bits, checked.get(bits), ())
+                continue
+            checked[bits] = precision
+            yield AtPrecision(precision, bits, None, (compare_with_exact(check, draws, bits) for check in checks()))
 
 
 def check_device(options: CheckDevice) -> bool:
