@@ -42,7 +42,7 @@ def page(about: Facts, outcomes: Outcomes, whats: Mapping[str, str]) -> str:
         ("Eight seeds", ["", "one seed, steps/s", "eight seeds, in sum", "throughput"], _seeds(outcomes)),
         (
             "Forms of the loop",
-            ["step of", "form", "steps/s", "than steps", "kernels", "copies to host"],
+            ["step of", "form", "steps/s", "faster than steps", "states differ by", "kernels", "copies to host"],
             _forms(outcomes),
         ),
     ):
@@ -151,10 +151,9 @@ def _seeds(outcomes: Outcomes) -> Iterator[tuple]:
 def _forms(outcomes: Outcomes) -> Iterator[tuple]:
     for _, facts in _of_kind(outcomes, "forms"):
         for form, row in facts["forms"].items():
-            rate = f"{row['steps_per_second']:,.4g}" if "steps_per_second" in row else ""
-            than = "{:.2f} x ({:.2f} to {:.2f})".format(*row["faster_than_steps"]) if rate else ""
+            rate = f"{row['steps_per_second']:,.4g}"
+            than = "{:.2f} x ({:.2f} to {:.2f})".format(*row["faster_than_steps"])
             counts = ["" if row.get(key) is None else f"{row[key]:.1f}" for key in ("kernels", "copies_to_host")]
-            yield facts["what"], form, rate, than, *counts
-        if (largest := facts.get("largest_difference")) is not None:
-            same = f"states differ by at most {largest:.2g}" if largest else "all end with the same bits"
-            yield facts["what"], same, *[""] * 4
+            yield facts["what"], form, rate, than, f"{row['largest_difference']:.2g}", *counts
+        for form, fault in facts["faults"].items():
+            yield facts["what"], form, "", fault, "", "", ""

@@ -113,39 +113,40 @@ def forget_torch() -> None:
 
 
 def forms_of_the_loop(name: str) -> Iterator[Facts]:
-    """Yields, for each form of our loop: steps per second, and kernels and copies to the host per step.
+    """Yields, for each form of our loop in turns with the form "steps": steps per second, kernels and copies per step.
 
-    All forms first make the same steps; "largest_difference" is of numbers of the states that they end with.
+    All forms first make the same steps; the largest difference is between the numbers of their states and those of the
+    form "steps".
     """
     from genjax_models.training import loop
 
     contest = contest_of(name)
-    facts: Facts = {"what": contest.what, "forms": {}}
+    facts: Facts = {"what": contest.what, "forms": {}, "faults": {}}
     contestants, states, steps = {}, {}, 20 if on_cpu() else 250
     for form in get_args(loop.Form):
-        with mock.patch.object(loop, "_chosen", lambda _, form=form: form):
-            ours = contest.ours()
-        contestants[form] = contestant(lambda ours=ours: ours.run)
-        ours.run(steps - 1)
-        states[form] = [np.asarray(leaf) for leaf in _numbers(ours.state())]
-        facts["forms"][form] = {"ready_in_seconds": contestants[form].compiling}
-    pairs = [pair for state in states.values() for pair in zip(states["steps"], state, strict=True)]
-    facts["largest_difference"] = max(float(np.max(np.abs(a.astype(np.float64) - b), initial=0.0)) for a, b in pairs)
-    yield facts
-    timings = by_turns(contestants, **turns())
-    for form, timing in timings.items():
-        facts["forms"][form] |= {
-            "steps_per_second": timing.rate,
-            "faster_than_steps": ratio(timing, timings["steps"]),
-        }
-    yield facts
-    for form, (run, _) in contestants.items():
-        facts["forms"][form] |= per_step(run, 5 if on_cpu() else 100)._asdict()
+        try:
+            with mock.patch.object(loop, "_chosen", lambda _, form=form: form):
+                ours = contest.ours()
+            contestants[form] = contestant(lambda ours=ours: ours.run)
+            ours.run(steps - 1)
+            states[form] = _numbers(ours.state())
+            pairs = zip(states["steps"], states[form], strict=True)
+            timings = by_turns({key: contestants[key] for key in ("steps", form)}, **turns())
+            facts["forms"][form] = {
+                "steps_per_second": timings[form].rate,
+                "faster_than_steps": ratio(timings[form], timings["steps"]),
+                "ready_in_seconds": timings[form].compiling,
+                "largest_difference": max(float(np.max(np.abs(a - b), initial=0.0)) for a, b in pairs),
+            }
+            yield facts
+            facts["forms"][form] |= per_step(ours.run, 5 if on_cpu() else 100)._asdict()
+        except Exception as error:  # a form may fail on a device, and the next may work
+            facts["faults"][form] = line_of(error)
         yield facts
 
 
-def _numbers(state) -> list:
-    """Returns the arrays of a state but its key."""
+def _numbers(state) -> list[np.ndarray]:
+    """Returns the arrays of a state but its key, in float64."""
     import jax
 
-    return jax.tree.leaves(state._replace(key=()))
+    return [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(state._replace(key=()))]

@@ -82,9 +82,8 @@ def test_every_estimator_must_be_right_and_every_estimator_checked(rows, every, 
 
 
 def test_the_page_has_a_row_per_part_and_the_reason_of_each_that_is_not_whole():
-    forms = {
-        "steps": {"steps_per_second": 10.0, "faster_than_steps": [1, 1, 1], "kernels": 41.0, "copies_to_host": 1.0}
-    }
+    form = {"steps_per_second": 10.0, "faster_than_steps": [1, 1, 1], "largest_difference": 0.0}
+    forms = {"steps": {**form, "kernels": 41.0, "copies_to_host": 1.0}, "blocks": form}
     outcomes = {
         "ceilings": Outcome("measured", facts=CEILINGS),
         "estimators": Outcome("measured", facts={"precisions": {"float32": precision(38)}, "all": True}),
@@ -92,7 +91,7 @@ def test_the_page_has_a_row_per_part_and_the_reason_of_each_that_is_not_whole():
         "torch:vae": torch(**{GRAPHS: 4.0}),
         "contract:float32": Outcome("stopped", "stopped after 9 s", {"passed": 7, "skipped": 1, "failed": ["t::one"]}),
         "seeds:VAE": Outcome("failed", "ValueError: a | b"),
-        "forms:vae": Outcome("measured", facts={"what": "it", "forms": forms, "largest_difference": 0.0}),
+        "forms:vae": Outcome("measured", facts={"what": "it", "forms": forms, "faults": {"graph": "ValueError: no"}}),
         "steps:gmmn": Outcome("not run", "3 s were left"),
     }
     text = page(ABOUT, outcomes, {name: f"what {name}" for name in outcomes})
@@ -105,8 +104,9 @@ def test_the_page_has_a_row_per_part_and_the_reason_of_each_that_is_not_whole():
         "| 20 | 2.7 |",
         "| it |  |  | 4.00 x (4.00 to 4.00) |",
         "| float32 | 7 passed | 1 skipped | 1 failed: one |",
-        "| it | steps | 10 | 1.00 x (1.00 to 1.00) | 41.0 | 1.0 |",
-        "| it | all end with the same bits |  |  |  |  |",
+        "| it | steps | 10 | 1.00 x (1.00 to 1.00) | 0 | 41.0 | 1.0 |",
+        "| it | blocks | 10 | 1.00 x (1.00 to 1.00) | 0 |  |  |",
+        "| it | graph |  | ValueError: no |  |  |  |",
         "| what seeds:VAE | failed | ValueError: a \\| b |",
         "Not run, because too little time was left: what steps:gmmn.",
     ):
