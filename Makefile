@@ -10,10 +10,10 @@ PINNED := $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 QUICK ?= tests/test_imports.py tests/test_packaging.py tests/networks/test_networks.py tests/training/test_trainer.py \
 	tests/objectives/test_vae.py tests/objectives/test_gan.py \
 	$(addprefix tests/estimators/test_,adversarial.py distributions.py elbo.py laplacian_pyramid.py mmd.py moments.py)
-# For `make accelerator`; on a TPU: make accelerator ON=tpu EXTRA=tpu PRECISIONS="float32 bfloat16"
+# For `make accelerator`; on a TPU: make accelerator ON=tpu EXTRA=tpu
 ON ?= cuda
 EXTRA ?= cuda13
-PRECISIONS ?= float32 TF32_TF32_F32 BF16_BF16_F32
+MINUTES ?= 60
 TESTS ?= tests
 
 .PHONY: demo test quick slow accelerator lint format clean
@@ -30,14 +30,11 @@ quick: $(INSTALLED)
 slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
 
-# Tests and benchmarks on an accelerator. A part that fails is reported, and the others go on.
+# Measures an accelerator, then runs the tests on it. Without make: python -m experiments.accelerator
 accelerator: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test,bench,$(EXTRA)]" $(PINNED)
-	-$(BIN)/genjax-models check-device
+	-$(BIN)/python -m experiments.accelerator --minutes $(MINUTES) --to runs/accelerator
 	-TESTS_ON=$(ON) $(BIN)/python -m pytest $(TESTS)
-	-for precision in $(PRECISIONS); do echo "contract table, products in $$precision"; \
-		TESTS_ON=$(ON) JAX_DEFAULT_MATMUL_PRECISION=$$precision $(BIN)/python -m pytest tests/training/test_contract.py; done
-	-$(BIN)/python -m experiments.benchmarks.objectives
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -23,18 +23,19 @@ OnCPUs = Literal[
     "convolutional_vae_32", "convolutional_vae_64", "iwae_1", "iwae_5", "iwae_50", "dcgan", "lapgan", "mmd_gan",
     "moment_matching", "gmmn", "gmmn_autoencoder", "mmd",
 ]  # fmt: skip
-OnAccelerators = Literal["iwae_50_batch_100", "iwae_50_batch_1000", "dcgan_colours", "mmd_50000"]
+OnAccelerators = Literal[
+    "vae_batch_4096", "iwae_1_batch_100", "iwae_1_batch_1000", "iwae_5_batch_100", "iwae_5_batch_1000",
+    "iwae_50_batch_100", "iwae_50_batch_1000", "dcgan_bfloat16", "dcgan_colours", "dcgan_colours_bfloat16", "mmd_50000",
+]  # fmt: skip
 Name = Literal[OnCPUs, OnAccelerators]
 
 OURS, EAGER, COMPILED, GRAPHS = "genjax_models", "torch eager", "torch.compile", "torch.compile, CUDA graphs"
 PEERS: dict[str, CompileWith] = {EAGER: None, COMPILED: {}, GRAPHS: {"mode": "reduce-overhead"}}
 
-IWAES = (
-    ("iwae_1", 1, IWAE_BATCH),
-    ("iwae_5", 5, IWAE_BATCH),
-    ("iwae_50", 50, IWAE_BATCH),
-    ("iwae_50_batch_100", 50, 100),
-    ("iwae_50_batch_1000", 50, 1_000),
+IWAES = tuple(
+    (f"iwae_{k}" if batch == IWAE_BATCH else f"iwae_{k}_batch_{batch}", k, batch)
+    for batch in (IWAE_BATCH, 100, 1_000)
+    for k in (1, 5, 50)
 )
 CONTESTS: dict[str, Contest] = {
     "autoencoder": Contest(
@@ -60,6 +61,12 @@ CONTESTS: dict[str, Contest] = {
         partial(likelihoods.our_vae, "fixed"),
         partial(likelihoods.torch_vae, "fixed"),
         autoencoding(VAE_BATCH, 1, (VAE_HIDDEN,), VAE_LATENT),
+    ),
+    "vae_batch_4096": Contest(
+        "VAE, batch 4,096",
+        partial(likelihoods.our_vae, "fixed", 4_096),
+        partial(likelihoods.torch_vae, "fixed", batch_size=4_096),
+        autoencoding(4_096, 1, (VAE_HIDDEN,), VAE_LATENT),
     ),
     "vae_dynamic": Contest(
         "VAE, binarised at every step",
@@ -92,11 +99,25 @@ CONTESTS: dict[str, Contest] = {
         for name, k, batch in IWAES
     },
     "dcgan": Contest(f"DCGAN, batch {dcgan.BATCH}", dcgan.our_dcgan, dcgan.torch_steps, adversarial.dcgan_flops()),
+    "dcgan_bfloat16": Contest(
+        f"DCGAN, batch {dcgan.BATCH}, bfloat16",
+        partial(dcgan.our_dcgan, precision="bfloat16"),
+        partial(dcgan.torch_steps, precision="bfloat16", channels_last=True),
+        adversarial.dcgan_flops(),
+        "bfloat16",
+    ),
     "dcgan_colours": Contest(
         f"DCGAN, 64 x 64 x 3, batch {dcgan.BATCH}",
         partial(dcgan.our_dcgan, dcgan.COLOURS),
         partial(dcgan.torch_steps, size=dcgan.COLOURS),
         adversarial.dcgan_flops(dcgan.COLOURS),
+    ),
+    "dcgan_colours_bfloat16": Contest(
+        f"DCGAN, 64 x 64 x 3, batch {dcgan.BATCH}, bfloat16",
+        partial(dcgan.our_dcgan, dcgan.COLOURS, "bfloat16"),
+        partial(dcgan.torch_steps, size=dcgan.COLOURS, precision="bfloat16", channels_last=True),
+        adversarial.dcgan_flops(dcgan.COLOURS),
+        "bfloat16",
     ),
     "lapgan": Contest(
         "LAPGAN, 3 levels, batch 64", adversarial.our_lapgan, adversarial.torch_lapgan, adversarial.lapgan_flops()
@@ -133,12 +154,14 @@ CONTESTS: dict[str, Contest] = {
         matching.our_mmd,
         matching.torch_mmd,
         matching.mmd_flops(matching.MMD_POINTS, matching.MMD_FEATURES),
+        "float32",
     ),
     "mmd_50000": Contest(
         "MMD and gradient, 50,000 + 50,000",
         partial(matching.our_mmd, 50_000),
         None,
         matching.mmd_flops(50_000, matching.MMD_FEATURES),
+        "float32",
     ),
 }
 

@@ -40,6 +40,7 @@ from genjax_models.runs.configuration import positive, whole
 
 if TYPE_CHECKING:
     from genjax_models.data import Prepared
+    from genjax_models.systems.precision import Precision
     from genjax_models.types import Objective
 
 LATENT, BATCH = 100, 64
@@ -75,20 +76,25 @@ class Benchmark:
         positive(seconds=self.seconds)
 
 
-def our_dcgan(size: Size = DIGITS) -> Ours:
+def our_dcgan(size: Size = DIGITS, precision: Precision = "float32") -> Ours:
     """Returns the loop that `fit` runs: it gathers and scales batches, and is one compiled program."""
     import optax
 
-    objective, adam = game(size), optax.adam(RATE, b1=FIRST_MOMENT)
+    objective, adam = game(size, precision), optax.adam(RATE, b1=FIRST_MOMENT)
     return training(objective, BATCH, images(size), optimizers=dict.fromkeys(objective.losses, adam))
 
 
-def game(size: Size) -> Objective:
+def game(size: Size, precision: Precision = "float32") -> Objective:
     """Returns the game of the DCGAN."""
     from genjax_models.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+    from genjax_models.systems.precision import at_precision
 
-    generator = DCGANGenerator(size.shape, size.channels[::-1])
-    return gx.gan(gx.adversarial_pair(generator, DCGANDiscriminator(size.shape, size.channels), LATENT))
+    generator, discriminator = at_precision(
+        precision,
+        DCGANGenerator(size.shape, size.channels[::-1]),
+        DCGANDiscriminator(size.shape, size.channels),
+    )
+    return gx.gan(gx.adversarial_pair(generator, discriminator, LATENT))
 
 
 def images(size: Size) -> Prepared:
@@ -112,8 +118,13 @@ def jax_native() -> Run:
     return steps
 
 
-def torch_steps(compile_with: CompileWith, size: Size = DIGITS, *, channels_last: bool = False) -> Run:
-    """Returns PyTorch's loop with fused Adam and compiled losses; losses are eager if `compile_with` is None."""
+def torch_steps(
+    compile_with: CompileWith, size: Size = DIGITS, precision: Precision = "float32", *, channels_last: bool = False
+) -> Run:
+    """Returns PyTorch's loop with fused Adam and compiled losses; losses are eager if `compile_with` is None.
+
+    At bfloat16, PyTorch's autocast chooses the operations that compute in it.
+    """
     import torch
 
     torch.manual_seed(0)
@@ -122,7 +133,20 @@ def torch_steps(compile_with: CompileWith, size: Size = DIGITS, *, channels_last
     pixels = np.asarray(data.each_step(None, data.train).x)
     x = torch.tensor(pixels).permute(0, 3, 1, 2).contiguous(memory_format=memory_format)
     players = torch_game(size, memory_format)
+    if precision == "bfloat16":
+        players = [(in_bfloat16(loss), parameters) for loss, parameters in players]
     return torch_training(players, compile_with, BATCH, x, lr=RATE, betas=(FIRST_MOMENT, 0.999))
+
+
+def in_bfloat16(loss: Callable) -> Callable:
+    """Returns the loss under PyTorch's autocast to bfloat16, on its default device."""
+    import torch
+
+    def autocast_loss(batch):
+        with torch.autocast(torch.get_default_device().type, dtype=torch.bfloat16):
+            return loss(batch)
+
+    return autocast_loss
 
 
 def torch_game(size: Size, memory_format: Any = None) -> list[tuple[Callable, list]]:

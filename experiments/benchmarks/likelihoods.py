@@ -43,9 +43,9 @@ def model_of_images(latent: int, hidden: Sequence[int]) -> LatentVariableModel:
     return gx.latent_variable_model(encoder, posterior, generator, likelihood)
 
 
-def our_vae(binarise: str) -> Ours:
+def our_vae(binarise: str, batch_size: int = VAE_BATCH) -> Ours:
     """Returns the VAE 784-400-20 and back, with a closed KL."""
-    return training(gx.vae(model_of_images(VAE_LATENT, (VAE_HIDDEN,))), VAE_BATCH, digits(binarise))
+    return training(gx.vae(model_of_images(VAE_LATENT, (VAE_HIDDEN,))), batch_size, digits(binarise))
 
 
 def our_iwae(k: int, batch_size: int = IWAE_BATCH) -> Ours:
@@ -86,7 +86,9 @@ def points(name: str) -> Prepared:
 # PyTorch's side
 
 
-def torch_vae(binarise: str, compile_with: CompileWith, *, fused: bool | None = True) -> Run:
+def torch_vae(
+    binarise: str, compile_with: CompileWith, batch_size: int = VAE_BATCH, *, fused: bool | None = True
+) -> Run:
     """Returns PyTorch's side of `our_vae`."""
     import torch
     from torch import nn
@@ -95,7 +97,7 @@ def torch_vae(binarise: str, compile_with: CompileWith, *, fused: bool | None = 
     return torch_training(
         [(loss, parameters)],
         compile_with,
-        VAE_BATCH,
+        batch_size,
         torch_digits(binarise),
         prepare=torch.bernoulli if binarise == "dynamic" else None,
         fused=fused,

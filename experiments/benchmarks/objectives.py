@@ -65,7 +65,7 @@ def measure(contest: Contest, options: Benchmark, sides: Sequence[str]) -> Resul
     step = ours[0].one()
     counted = ours[0].counted() if ours[0].counted else step
     memory = {OURS: memory_of(step), **{side: torch_memory(contestants[side].run) for side in sides}}
-    return Result(contest.what, timings, memory, contest.flops, counted.cost_analysis()["flops"])
+    return Result(contest.what, timings, memory, contest.flops, counted.cost_analysis()["flops"], contest.products)
 
 
 def memory_of(step: jax.stages.Compiled) -> float:

@@ -13,13 +13,17 @@ PAPER_EXAMPLES = 60_000 * sum(3**stage for stage in range(8))
 
 
 class Result(NamedTuple):
-    """Times and peak memory of a step (MiB) by contestant, and operations of a step, by hand and by XLA."""
+    """Times and peak memory of a step (MiB) by contestant, and operations of a step, by hand and by XLA.
+
+    `products` is the precision of our matrix products, as in `sides.Contest`.
+    """
 
     what: str
     timings: dict[str, Timing]
     memory: dict[str, float]
     flops: float
     flops_of_xla: float
+    products: str = "default"
 
 
 def as_json(results: Mapping[str, Result], about: str, peak: Mapping[str, float]) -> dict[str, Any]:
@@ -46,8 +50,10 @@ def as_json(results: Mapping[str, Result], about: str, peak: Mapping[str, float]
     }
 
 
-def share_of_peak(result: Result, peak: Mapping[str, float]) -> float:
-    """Returns our speed as a share of the fastest matrix products measured on this machine."""
+def share_of_peak(result: Result, peak: Mapping[str, float]) -> float | None:
+    """Returns our speed as a share of the fastest float32 products of this machine; None for steps in bfloat16."""
+    if result.products == "bfloat16":
+        return None
     return result.flops * result.timings[OURS].rate / 1e9 / max(peak.values())
 
 
@@ -66,7 +72,8 @@ def as_markdown(results: Mapping[str, Result], about: str, peak: Mapping[str, fl
         row.append(" / ".join(f"{timing.compiling:.1f}" for timing in result.timings.values()))
         row.append(" / ".join(f"{mib:.3g}" for mib in result.memory.values()))
         row.append(f"{result.flops / 1e6:,.4g} ({result.flops_of_xla / 1e6:,.4g})")
-        row.append(f"{share_of_peak(result, peak):.0%}")
+        share = share_of_peak(result, peak)
+        row.append("" if share is None else f"{share:.0%}")
         rows.append(row)
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     fastest = ", ".join(f"{name} {gflops:.0f}" for name, gflops in peak.items())

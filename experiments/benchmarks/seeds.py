@@ -34,7 +34,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import genjax_models as gx
-from experiments.benchmarks.measure import by_turns, contestant, machine, ratio
+from experiments.benchmarks.measure import Timing, by_turns, contestant, machine, ratio
 from experiments.benchmarks.sides import Run
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, whole
@@ -118,6 +118,15 @@ def steps(experiment: Experiment, config: Any, members: int, together: bool = Tr
     return run
 
 
+def measure(case: Case, options: Benchmark) -> dict[str, Timing]:
+    """Times a step of one run, of many members together and of many in turn; returns the times of a step of all."""
+    experiment = importlib.import_module(f"experiments.{case.experiment}").EXPERIMENT
+    config = replaced(experiment.config(), case.fields)
+    ways = {"one": (1, True), "together": (options.members, True), "in turn": (options.members, False)}
+    contestants = {way: contestant(partial(steps, experiment, config, *ways[way])) for way in ways}
+    return by_turns(contestants, turns=options.turns, seconds=options.seconds, warm=1)
+
+
 def benchmark(options: Benchmark) -> str:
     """Measures by rounds, and returns the table: steps per second of all members, and the gain over one seed."""
     many = options.members
@@ -125,11 +134,7 @@ def benchmark(options: Benchmark) -> str:
     for name, case in CASES.items():
         if options.only and name not in options.only and case.experiment not in options.only:
             continue
-        experiment = importlib.import_module(f"experiments.{case.experiment}").EXPERIMENT
-        config = replaced(experiment.config(), case.fields)
-        ways = {"one": (1, True), "together": (many, True), "in turn": (many, False)}
-        contestants = {way: contestant(partial(steps, experiment, config, *ways[way])) for way in ways}
-        timings = by_turns(contestants, turns=options.turns, seconds=options.seconds, warm=1)
+        timings = measure(case, options)
         rates = [timings["one"].rate, many * timings["together"].rate, many * timings["in turn"].rate]
         gains = [[many * gain for gain in ratio(timings[way], timings["one"])] for way in ("together", "in turn")]
         figures = [f"{middle:5.2f} x ({least:.2f} to {most:.2f})" for middle, least, most in gains]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import jax
 
     from genjax_models.data import Prepared
-    from genjax_models.types import Objective
+    from genjax_models.types import Objective, TrainState
 
 RATE, CHUNK, PIXELS = 1e-3, 500, 784
 Run = Callable[[int], None]  # makes n steps, and returns after the last
@@ -28,23 +28,27 @@ class Ours(NamedTuple):
     one: compiles a single step; XLA reports its memory and operations.
     counted: compiles a program without loops to count operations, because XLA counts the body of a loop only once. None
       if the step has no loop.
+    state: returns the state after the steps so far. None if there is none.
     """
 
     run: Run
     one: Callable[[], jax.stages.Compiled]
     counted: Callable[[], jax.stages.Compiled] | None = None
+    state: Callable[[], TrainState] | None = None
 
 
 class Contest(NamedTuple):
     """Both sides of one objective, and the floating-point operations of a step's matrix products.
 
-    `theirs` is None if PyTorch would need more memory than devices have.
+    `theirs` is None if PyTorch would need more memory than devices have. `products` is the precision of our matrix
+    products: the device's default, or one that the objective sets.
     """
 
     what: str
     ours: Callable[[], Ours]
     theirs: Callable[[CompileWith], Run] | None
     flops: float
+    products: Literal["default", "float32", "bfloat16"] = "default"
 
 
 def digits(binarise: str = "fixed", range: tuple[float, float] = (0, 1)) -> Prepared:
@@ -94,7 +98,7 @@ def training(
         batch = gx.Batch(jax.ShapeDtypeStruct((batch_size, *data.example.x.shape[1:]), np.float32))
         return jax.jit(train.step, donate_argnums=0).lower(state, batch).compile()
 
-    return Ours(run, one)
+    return Ours(run, one, state=lambda: state)
 
 
 def torch_training(

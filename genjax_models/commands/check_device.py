@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from genjax_models.runs.command_line import exit_on_error, parse
@@ -66,6 +66,19 @@ class Comparison(NamedTuple):
     def right(self) -> bool:
         """Whether the error is allowed; False for NaN."""
         return self.error <= self.allowed
+
+
+class AtPrecision(NamedTuple):
+    """The comparisons at one precision of matrix products.
+
+    `bits` is None if the products are wrong. `same_as` is the earlier precision whose products keep as many bits; there
+    are no comparisons then.
+    """
+
+    precision: str
+    bits: int | None
+    same_as: str | None
+    comparisons: Iterable[Comparison]
 
 
 def compare_with_exact(check: Check, draws: int, bits: int) -> Comparison:
@@ -126,6 +139,23 @@ def comparison_table(comparisons: Iterable[Comparison]) -> str:
     return "\n".join(lines)
 
 
+def at_each_precision(draws: int) -> Iterator[AtPrecision]:
+    """Yields each precision; its comparisons are computed when they are read, before the next precision is."""
+    import jax
+
+    from genjax_models.commands.oracles import checks
+
+    checked = {}
+    for precision, name in precisions(jax.default_backend()).items():
+        with jax.default_matmul_precision(name):
+            bits = bits_kept()
+            if bits is None or bits in checked:
+                yield AtPrecision(precision, bits, checked.get(bits), ())
+                continue
+            checked[bits] = precision
+            yield AtPrecision(precision, bits, None, (compare_with_exact(check, draws, bits) for check in checks()))
+
+
 def check_device(options: CheckDevice) -> bool:
     """Runs all checks at all precisions, and prints their tables.
 
@@ -134,28 +164,23 @@ def check_device(options: CheckDevice) -> bool:
     """
     import jax
 
-    from genjax_models.commands.oracles import checks
-
-    started, wrong, count, checked = time.perf_counter(), [], 0, {}
+    started, wrong, count = time.perf_counter(), [], 0
     device = jax.devices()[0]
     print(f"{device.device_kind} ({device.platform}), jax {jax.__version__}")
-    for precision, name in precisions(device.platform).items():
-        with jax.default_matmul_precision(name):
-            bits = bits_kept()
-            count += 1
-            if bits is None:
-                print(f"\n{precision}: matrix products are WRONG")
-                wrong.append(f"matrix products at {precision}")
-                continue
-            print(f"\n{precision}: matrix products keep {bits} bits, like {FORMATS[bits]}", flush=True)
-            if bits in checked:
-                print(f"    the same bits as at {checked[bits]}: not checked again")
-                continue
-            checked[bits] = precision
-            comparisons = [compare_with_exact(check, options.draws, bits) for check in checks()]
-        print(comparison_table(comparisons), flush=True)
-        wrong += [f"{row.name} at {precision}" for row in comparisons if not row.right]
-        count += len(comparisons)
+    for precision, bits, same_as, comparisons in at_each_precision(options.draws):
+        count += 1
+        if bits is None:
+            print(f"\n{precision}: matrix products are WRONG")
+            wrong.append(f"matrix products at {precision}")
+            continue
+        print(f"\n{precision}: matrix products keep {bits} bits, like {FORMATS[bits]}", flush=True)
+        if same_as:
+            print(f"    the same bits as at {same_as}: not checked again")
+            continue
+        rows = list(comparisons)
+        print(comparison_table(rows), flush=True)
+        wrong += [f"{row.name} at {precision}" for row in rows if not row.right]
+        count += len(rows)
     print(f"\n{count - len(wrong)} of {count} are right, in {time.perf_counter() - started:.0f} s")
     for name in wrong:
         print(f"WRONG: {name}")

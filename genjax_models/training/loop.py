@@ -1,7 +1,19 @@
-"""Many steps in one compiled loop, over data on the device or over a stacked chunk of a stream."""
+"""Many steps in one compiled loop, over data on the device or over a stacked chunk of a stream.
+
+A loop has one of three forms, which make the same steps, bit for bit:
+
+- "steps": one loop, whose length is an input. On a GPU the host then waits after every step, to read whether another
+  one follows. CPUs and TPUs have no such wait.
+- "blocks": an outer loop over blocks of steps, and a loop over the remainder. The length of a block is static, so
+  that a GPU's host launches its steps without a wait. The step is compiled twice.
+- "graph": as "steps", in one CUDA graph, if XLA can record every operation of the step; else as "steps".
+
+`experiments.accelerator` times the three. The platform chooses: "blocks" on a GPU, else "steps".
+"""
 
 import operator
 from collections.abc import Callable
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -11,13 +23,23 @@ from jax.random import fold_in
 from genjax_models.types import Array, Batch, Metrics, PRNGKey, Trainer, TrainState
 
 Prepare = Callable[[PRNGKey, Batch], Batch]
+Form = Literal["steps", "blocks", "graph"]
 
 # No step and no player has this index, so the keys folded with it are used nowhere else.
 _APART = np.uint32(2**32 - 1)
+_BLOCK = 100  # most steps in a block: one wait per 100 steps costs little, and the remainder stays short
+# XLA's default list, and loops and conditions.
+_IN_GRAPHS = "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,DYNAMIC_SLICE_FUSION,CONDITIONAL,WHILE"
 
 
 def loop_over_data(
-    trainer: Trainer, *, batch_size: int, prepare: Prepare | None = None, chunk: int = 100, size: int | None = None
+    trainer: Trainer,
+    *,
+    batch_size: int,
+    prepare: Prepare | None = None,
+    chunk: int = 100,
+    size: int | None = None,
+    form: Form | None = None,
 ) -> Callable[[TrainState, Batch, int], tuple[TrainState, Metrics]]:
     """Returns a compiled `run(state, data, num_steps) -> (state, metrics)` over a data set on the device.
 
@@ -35,12 +57,17 @@ def loop_over_data(
       chunk: largest number of steps of one call. `num_steps` may be any number up to it and is not compiled in: one
         trace serves calls of every length, and a call with 0 steps only compiles.
       size: number of examples in the data; later rows are padding for devices with equal shares. None is all rows.
+      form: form of the loop, as in the module's docstring. None is the platform's choice.
 
     Returns:
       `run`, jitted. The state is donated: use the returned state. Metrics have leaves `[chunk]`, of which the first
       `num_steps` are valid. If a step's loss, gradient or updated variables are not finite, the returned state is the
       state before that step. `state.step` is then the number of valid steps, and `first_failure` names the metric.
+
+    Raises:
+      ValueError: the form has another name.
     """
+    form = _chosen(form)
 
     def loop(start: TrainState, data: Batch, num_steps: Array) -> tuple[TrainState, Metrics]:
         members = start.step.ndim
@@ -56,9 +83,9 @@ def loop_over_data(
 
             return trainer.step(state, per_member(batch)(state.key, state.step, rows))
 
-        return _while_finite(step, start, num_steps, chunk)
+        return _while_finite(step, start, num_steps, chunk, form)
 
-    compiled = jax.jit(loop, donate_argnums=0)
+    compiled = _compiled(loop, form)
 
     def run(state: TrainState, data: Batch, num_steps: int = chunk) -> tuple[TrainState, Metrics]:
         if not isinstance(num_steps, jax.Array) and not 0 <= operator.index(num_steps) <= chunk:
@@ -69,21 +96,22 @@ def loop_over_data(
 
 
 def loop_over_chunk(
-    trainer: Trainer, *, prepare: Prepare | None = None
+    trainer: Trainer, *, prepare: Prepare | None = None, form: Form | None = None
 ) -> Callable[[TrainState, Batch, int | None], tuple[TrainState, Metrics]]:
     """Returns `run(state, batches, num_steps) -> (state, metrics)`, as `loop_over_data`, for streamed data.
 
     Batches have leaves `[chunk, batch, ...]`, of which the first `num_steps` are used; by default all.
     """
+    form = _chosen(form)
 
     def loop(state: TrainState, batches: Batch, num_steps: Array) -> tuple[TrainState, Metrics]:
         def step(i: Array, state: TrainState) -> tuple[TrainState, Metrics]:
             batch = jax.tree.map(lambda a: a[i], batches)
             return trainer.step(state, _prepared(prepare, state.key, state.step, batch))
 
-        return _while_finite(step, state, num_steps, len(batches.x))
+        return _while_finite(step, state, num_steps, len(batches.x), form)
 
-    compiled = jax.jit(loop, donate_argnums=0)
+    compiled = _compiled(loop, form)
 
     def run(state: TrainState, batches: Batch, num_steps: int | None = None) -> tuple[TrainState, Metrics]:
         chunk = len(batches.x)
@@ -143,7 +171,22 @@ def first_failure(metrics: Metrics) -> tuple[int, list[str]] | None:
     return int(steps[0]), [name for name, bad in failed.items() if bad[steps[0]]]
 
 
-def _while_finite(step: Callable, start: TrainState, num_steps: Array | int, chunk: int) -> tuple[TrainState, Metrics]:
+def _chosen(form: Form | None) -> Form:
+    if form is None:
+        return "blocks" if jax.default_backend() == "gpu" else "steps"
+    if form not in get_args(Form):
+        raise ValueError(f"form must be one of {', '.join(get_args(Form))}, got {form!r}")
+    return form
+
+
+def _compiled(loop: Callable, form: Form) -> Callable:
+    options = {"xla_gpu_enable_command_buffer": _IN_GRAPHS} if form == "graph" else None
+    return jax.jit(loop, donate_argnums=0, compiler_options=options)
+
+
+def _while_finite(
+    step: Callable, start: TrainState, num_steps: Array | int, chunk: int, form: Form
+) -> tuple[TrainState, Metrics]:
     """Makes up to `num_steps` steps `(i, state) -> (state, metrics)`, and ends after the last finite one.
 
     Metrics have leaves `[chunk]` or `[chunk, members]`. No step checks itself, since the check would slow every step.
@@ -160,7 +203,7 @@ def _while_finite(step: Callable, start: TrainState, num_steps: Array | int, chu
             state, new = step(i, state)
             return state, jax.tree.map(lambda all, m: all.at[i].set(m), metrics, new)
 
-        state, metrics = jax.lax.fori_loop(0, count, one, (start, nothing))
+        state, metrics = _repeat(one, count, (start, nothing), chunk, form)
         first = count == num_steps
         metrics = jax.tree.map(lambda new, old: jnp.where(first, new, old), metrics, earlier)
         guards = jnp.array([jnp.isfinite(m) for name, m in metrics.items() if _guards(name)])
@@ -177,6 +220,20 @@ def _while_finite(step: Callable, start: TrainState, num_steps: Array | int, chu
     # Metrics after the failed step follow from its failure, and are not reported as failures.
     later = jnp.arange(chunk) > count
     return state, jax.tree.map(lambda m: jax.vmap(jnp.where)(later, jnp.zeros_like(m), m), metrics)
+
+
+def _repeat(one: Callable, count: Array, carry: tuple, chunk: int, form: Form) -> tuple:
+    """Returns the carry after `one(i, carry)` for all i < `count`, which is at most `chunk`."""
+    if form != "blocks":
+        return jax.lax.fori_loop(0, count, one, carry)
+    block = chunk // -(-chunk // _BLOCK)  # a whole chunk has fewer steps in the remainder than blocks
+    in_blocks = count // block * block
+
+    def of_block(i: Array, carry: tuple) -> tuple:
+        return jax.lax.fori_loop(np.int32(0), np.int32(block), lambda j, carry: one(i * block + j, carry), carry)
+
+    carry = jax.lax.fori_loop(0, count // block, of_block, carry)
+    return jax.lax.fori_loop(in_blocks, count, one, carry)
 
 
 def _finite(tree) -> Array:
