@@ -1,6 +1,7 @@
 """The command line of an experiment: `main(EXPERIMENT)`. Imports no jax until there is something to compute."""
 
 import contextlib
+import gc
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -36,9 +37,10 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
             lines = dry_run(experiment, config, options)
             from_process_zero(lambda: print(lines))
         else:
-            from genjax_models.reports.final_evaluation import report
-            from genjax_models.runs import compilation
-            from genjax_models.runs.engine import train
+            with _without_garbage_collection():  # a fifth of the time of these imports
+                from genjax_models.reports.final_evaluation import report
+                from genjax_models.runs import compilation
+                from genjax_models.runs.engine import train
 
             compilation.keep_compiled()
             train(experiment, config, options, shlex.join([*experiment.program.split(), *arguments]), report)
@@ -48,6 +50,17 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
 def _resumes(arguments: Sequence[str]) -> bool:
     names = [argument.partition("=")[0] for argument in arguments]
     return "--resume" in names and not {"-h", "--help"} & set(names)
+
+
+@contextlib.contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @contextlib.contextmanager

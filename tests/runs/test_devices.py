@@ -105,7 +105,8 @@ def placed(monkeypatch):
         state, metrics = timed(run, state, data, *rest)
         weight = max(jax.tree.leaves(state.variables), key=lambda leaf: leaf.size)
         shard = weight.addressable_shards[0].data.shape
-        shardings.append((len(state.step.sharding.device_set), len(data.x.sharding.device_set), shard == weight.shape))
+        train = jax.tree.leaves(data)[0]
+        shardings.append((len(state.step.sharding.device_set), len(train.sharding.device_set), shard == weight.shape))
         return state, metrics
 
     monkeypatch.setattr(fit, "_timed_chunk", chunk)
