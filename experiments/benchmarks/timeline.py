@@ -17,6 +17,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 # Function -> name of the interval of a call. A listed function of a class is "module:Class.name".
@@ -32,6 +33,7 @@ PLACES = {
     "genjax_models.runs.sample_history:SampleHistory.append": "pictures",
     "genjax_models.runs.run:Run.save": "checkpoint",
 }
+LAST_IMPORT = "genjax_models.reports.final_evaluation"  # of the command; it imports all these modules
 COMPILING = {
     "/jax/core/compile/jaxpr_trace_duration": "tracing",
     "/jax/core/compile/jaxpr_to_mlir_module_duration": "lowering",
@@ -75,7 +77,7 @@ def record(experiment: str, arguments: list[str], started: float) -> dict[str, f
         if threading.get_ident() == main_thread:
             intervals.append(Interval(name, start, time.time()))
 
-    def timed(name: str, function: Callable) -> Callable:
+    def timed(name: str, function: Callable, then: Callable = lambda *_: None) -> Callable:
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
             start = time.time()
@@ -83,27 +85,32 @@ def record(experiment: str, arguments: list[str], started: float) -> dict[str, f
                 return function(*args, **kwargs)
             finally:
                 add(name, start)
+                then(*args)
 
         return call
-
-    for loader in (importlib.machinery.SourceFileLoader, importlib.machinery.ExtensionFileLoader):
-        loader.exec_module = timed("imports", loader.exec_module)
-    module = importlib.import_module(experiment)
-    add("imports", started)  # with the start of the interpreter
-    importlib.import_module("genjax_models.reports.final_evaluation")  # the command imports this, and the engine
-    for place, name in PLACES.items():
-        owner, _, path = place.partition(":")
-        *parents, attribute = path.split(".")
-        target = functools.reduce(getattr, parents, importlib.import_module(owner))
-        setattr(target, attribute, timed(name, getattr(target, attribute)))
-    _end_after_first_step()
-    import jax
 
     def listen(event: str, seconds: float, **_: Any) -> None:
         if event in COMPILING:
             add(COMPILING[event], time.time() - seconds)
 
-    jax.monitoring.register_event_duration_secs_listener(listen)
+    def imported(loader: Any, module: ModuleType) -> None:
+        """Wraps the functions of `PLACES` once the command has imported them."""
+        if module.__name__ != LAST_IMPORT:
+            return
+        import jax
+
+        jax.monitoring.register_event_duration_secs_listener(listen)
+        for place, name in PLACES.items():
+            owner, _, path = place.partition(":")
+            *parents, attribute = path.split(".")
+            target = functools.reduce(getattr, parents, sys.modules[owner])
+            setattr(target, attribute, timed(name, getattr(target, attribute)))
+        _end_after_first_step()
+
+    for loader in (importlib.machinery.SourceFileLoader, importlib.machinery.ExtensionFileLoader):
+        loader.exec_module = timed("imports", loader.exec_module, imported)
+    module = importlib.import_module(experiment)
+    add("imports", started)  # with the start of the interpreter
     try:
         module.main(module.EXPERIMENT, arguments)
     except FirstStepError:

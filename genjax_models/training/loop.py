@@ -56,9 +56,7 @@ def loop_over_data(
     return run
 
 
-def loop_over_rows(
-    trainer: Trainer, *, prepare: Prepare | None = None
-) -> Callable[[TrainState, Batch, Array, int], tuple[TrainState, Metrics]]:
+def loop_over_rows(trainer: Trainer, *, prepare: Prepare | None = None) -> jax.stages.Wrapped:
     """Returns a compiled `run(state, data, rows, num_steps) -> (state, metrics)`, as `loop_over_data`.
 
     The batch of step i of a call is `rows[i]` of the data, as `BatchRows` has them: `[chunk, batch_size]`, or
