@@ -112,7 +112,8 @@ def record(experiment: str, arguments: list[str], started: float) -> dict[str, f
     module = importlib.import_module(experiment)
     add("imports", started)  # with the start of the interpreter
     try:
-        module.main(module.EXPERIMENT, arguments)
+        sys.argv = [sys.argv[0], *arguments]
+        module.main(module.EXPERIMENT)
     except FirstStepError:
         add("other", started)
         return spent(intervals)
