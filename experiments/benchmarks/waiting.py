@@ -1,6 +1,8 @@
 """The wait from a command to its first step, with an empty and with a full cache of compiled programs.
 
 python -m experiments.benchmarks.waiting
+
+The table has seconds. "Empty" and "full" are states of the cache of compiled programs; `make demo` is vae.
 """
 
 from __future__ import annotations

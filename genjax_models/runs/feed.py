@@ -55,7 +55,7 @@ class InMemory:
         count = _planned(self._training, step, min(processes.gathered(self.pace.steps())))
         return (self._train, self._rows(step, count)), count
 
-    def run(self, state: TrainState, batches: tuple[Batch, Array], count: int) -> tuple[TrainState, Metrics]:
+    def run(self, state: TrainState, batches: Any, count: int) -> tuple[TrainState, Metrics]:
         """Makes `count` steps on the batches that the feed has returned."""
         return self._loop(state, *batches, count)
 

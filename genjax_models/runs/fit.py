@@ -24,10 +24,10 @@ from genjax_models.runs.logs import Logs, Member, split_members, split_metrics
 from genjax_models.runs.sharing import check_shares, check_streamed
 from genjax_models.runs.streams import BestEffortStream
 from genjax_models.training import data_parallel, first_failure, loop_over_data, vmapped
+from genjax_models.training.compiling import quickly_compiled
 from genjax_models.types import Batch, Metrics, Trainer, TrainState
 
 _PROFILED_STEPS = 10
-_RUNS_ONCE = {"cpu": {"xla_backend_optimization_level": 1}}  # compiles up to 3 times as fast, to the same bits
 
 TrainerOf = Callable[[Mapping[str, Any]], Trainer]
 
@@ -246,7 +246,7 @@ def _initial_state(trainer: Trainer, example: Batch, members: Sequence[Member], 
         state = _stacked([jax.tree.map(jnp.copy, start) for start in starts])
     else:
         keys = _stacked([jax.random.key(member.seed) for member in members])
-        state = jax.jit(trainer.init, compiler_options=_RUNS_ONCE.get(jax.default_backend()))(keys, example)
+        state = quickly_compiled(trainer.init)(keys, example)
     if mesh is not None:
         state = processes.spread(state, NamedSharding(mesh, PartitionSpec(*mesh.axis_names[: state.step.ndim])))
     return block_until_ready(state)

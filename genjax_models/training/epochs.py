@@ -8,6 +8,7 @@ import numpy as np
 from jax.random import fold_in
 from jax.sharding import NamedSharding
 
+from genjax_models.training.compiling import quickly_compiled
 from genjax_models.types import Array, PRNGKey
 
 # No step and no player has this index, so the keys folded with it are used nowhere else.
@@ -81,8 +82,8 @@ class BatchRows:
         members = key.ndim
         sharding = key.sharding if isinstance(key.sharding, NamedSharding) else None
         per_member = partial(jax.vmap, in_axes=(0, None)) if members else lambda function: function
-        self._batches = jax.jit(per_member(batches), out_shardings=sharding)
-        self._rows = jax.jit(per_member(rows), out_shardings=sharding)
+        self._batches = quickly_compiled(per_member(batches), out_shardings=sharding)
+        self._rows = quickly_compiled(per_member(rows), out_shardings=sharding)
 
     def __call__(self, step: int, num_steps: int) -> Array:
         """Returns int32 `[chunk, batch_size]`, or `[members, chunk, batch_size]`; rows after `num_steps` are arbitrary.
