@@ -15,7 +15,7 @@ from genjax_models.data.streaming import Prefetch, Stream
 from genjax_models.runs import processes
 from genjax_models.runs.configuration import Training
 from genjax_models.training import BatchRows, batch_rows, loop_over_chunk, loop_over_rows
-from genjax_models.types import Array, Batch, Metrics, Trainer, TrainState
+from genjax_models.types import Batch, Metrics, Trainer, TrainState
 
 LONGEST_CHUNK = 500  # steps
 CHUNK_SECONDS = 2.0
@@ -50,7 +50,7 @@ class InMemory:
         batch_size = self._training.batch_size
         self._rows = BatchRows(state.key, size=self._size, batch_size=batch_size, chunk=self._longest)
 
-    def __call__(self, step: int) -> tuple[tuple[Batch, Array], int]:
+    def __call__(self, step: int) -> tuple[Any, int]:
         """Returns the input of `run` at `step`, and the number of steps, which is equal in all processes."""
         count = _planned(self._training, step, min(processes.gathered(self.pace.steps())))
         return (self._train, self._rows(step, count)), count
