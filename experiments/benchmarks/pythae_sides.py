@@ -76,7 +76,7 @@ def theirs(setting: Setting, data: Prepared, seed: int, *, compiled: bool = Fals
     import jax
     import torch
 
-    from genjax_models.training.loop import batch_rows
+    from genjax_models.training.epochs import batch_rows
 
     torch.manual_seed(seed)
     model, (init_key, key) = log_variance_model(), jax.random.split(jax.random.key(seed))

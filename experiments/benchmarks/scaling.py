@@ -1,23 +1,19 @@
-"""Time of a step against the batch size, k, the latent size and the number of devices, with a picture.
+"""Time of a step against the batch size, k and the latent size, with a picture.
 
 python -m experiments.benchmarks.scaling
 
 Milliseconds of a step, medians of five turns of half a second (pictures/scaling.png has their spread):
 
-    VAE, by batch                    10    0.54      30    0.71     100    1.63     300    3.92   1,000   13.2
-    IWAE, batch 20, by k              1    0.94       5    1.53      20    3.37      50    7.12     200   24.6
-    VAE, batch 100, by latent size    2    1.43       8    1.46      32    1.59     128    2.17     512    3.26
-    VAE, batch 1,000, by devices      1   12.9        2   14.8        4   20.2
+    VAE, by examples per batch                    10   0.627    30   1.04   100   2.61   300   6.52   1,000   20.9
+    IWAE, 20 examples per batch, by k              1   0.666     5   1.56    20   4.02    50   8.92     200   37.4
+    VAE, 100 examples per batch, by latent size    2   2.31      8   2.30    32   2.53   128   3.45     512   5.26
 
-On 2 cores of an AMD EPYC, measured alone (jax 0.10.2, CPU), 2026-11-21. Devices are shares of these two cores, so more
-devices cannot be faster. All steps run on a machine divided into four devices, whose threads share it. Therefore the
-steps of `experiments.benchmarks.objectives` are faster.
+On 2 cores of an AMD EPYC, measured alone (jax 0.10.2, CPU), 2026-11-28.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -55,8 +51,6 @@ class Benchmark:
     """Values of k of the IWAE."""
     latent: tuple[int, ...] = (2, 8, 32, 128, 512)
     """Latent sizes of the VAE."""
-    devices: tuple[int, ...] = (1, 2, 4)
-    """Numbers of devices that share a batch of the VAE; a CPU is divided into the largest number."""
     turns: int = 5
     """Rounds in which all points of a curve are timed."""
     seconds: float = 0.5
@@ -65,25 +59,24 @@ class Benchmark:
     """PNG file of the picture."""
 
     def __post_init__(self):
-        whole(1, batch=self.batch, num_samples=self.num_samples, latent=self.latent, devices=self.devices)
+        whole(1, batch=self.batch, num_samples=self.num_samples, latent=self.latent)
         whole(5, turns=self.turns)
         positive(seconds=self.seconds)
         check_output(self.to, ".png", "--to")
 
 
 class Curve(NamedTuple):
-    """Times of a step at each value of one variable; `grows`: whether the work grows with the variable."""
+    """Times of a step at each value of one variable."""
 
     title: str
     varies: str
     values: Sequence[int]
     timings: Sequence[Timing]
-    grows: bool = True
 
 
-def vae_step(batch_size: int = VAE_BATCH, latent: int = VAE_LATENT, devices: int | None = None) -> Run:
+def vae_step(batch_size: int = VAE_BATCH, latent: int = VAE_LATENT) -> Run:
     """Returns the VAE 784-400-latent and back."""
-    return training(gx.vae(model_of_images(latent, (VAE_HIDDEN,))), batch_size, devices=devices).run
+    return training(gx.vae(model_of_images(latent, (VAE_HIDDEN,))), batch_size).run
 
 
 def iwae_step(num_samples: int) -> Run:
@@ -92,28 +85,25 @@ def iwae_step(num_samples: int) -> Run:
 
 
 def curves(options: Benchmark) -> list[Curve]:
-    """Measures all four curves."""
+    """Measures all three curves."""
 
     def measured(step: Callable[[int], Run], values: Sequence[int]) -> list[Timing]:
         contestants = {str(value): contestant(partial(step, value)) for value in values}
         return list(by_turns(contestants, turns=options.turns, seconds=options.seconds, warm=3).values())
 
-    shared = max(options.batch) // max(options.devices) * max(options.devices)
     return [
-        Curve("VAE", "batch", options.batch, measured(vae_step, options.batch)),
-        Curve(f"IWAE, batch {IWAE_BATCH}", "k", options.num_samples, measured(iwae_step, options.num_samples)),
+        Curve("VAE", "examples per batch", options.batch, measured(vae_step, options.batch)),
         Curve(
-            f"VAE, batch {VAE_BATCH}",
-            "latent size",
-            options.latent,
-            measured(lambda latent: vae_step(latent=latent), options.latent),
+            f"IWAE, {IWAE_BATCH} examples per batch",
+            "samples k per example",
+            options.num_samples,
+            measured(iwae_step, options.num_samples),
         ),
         Curve(
-            f"VAE, batch {shared:,}",
-            "devices",
-            options.devices,
-            measured(lambda devices: vae_step(shared, devices=devices), options.devices),
-            grows=False,
+            f"VAE, {VAE_BATCH} examples per batch",
+            "latent dimensions",
+            options.latent,
+            measured(lambda latent: vae_step(latent=latent), options.latent),
         ),
     ]
 
@@ -122,20 +112,19 @@ def picture(measured: Sequence[Curve], about: str) -> Figure:
     """Draws a panel per curve: median, least and greatest of the turns, and proportional growth."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13, 3.6), layout="constrained")
+    figure = Figure(figsize=(11, 3.8), layout="constrained")
     for axes, curve in zip(figure.subplots(1, len(measured)), measured, strict=True):
         times = 1e3 * np.array([timing.seconds for timing in curve.timings])
         middle, values = np.median(times, axis=1), np.array(curve.values, float)
         error = np.abs(np.array([times.min(axis=1), times.max(axis=1)]) - middle)
-        axes.errorbar(values, middle, error, marker="o", color="#2364aa", capsize=3, label="a step")
-        ideal = middle[-1] * values / values[-1] if curve.grows else middle[0] * values[0] / values
-        axes.plot(values, ideal, "--", color="#7b8794", label="proportional" if curve.grows else "perfect sharing")
+        axes.errorbar(values, middle, error, marker="o", color="#2364aa", capsize=3, label="measured")
+        axes.plot(values, middle[-1] * values / values[-1], "--", color="#7b8794", label="proportional growth")
         axes.set(xscale="log", yscale="log", xlabel=curve.varies, title=curve.title)
         axes.set_xticks(values, [f"{value:,}" for value in curve.values])
         axes.set_xticks([], minor=True)
         axes.grid(alpha=0.25, which="both")
         axes.legend(fontsize=8)
-    figure.axes[0].set_ylabel("milliseconds")
+    figure.axes[0].set_ylabel("milliseconds per step")
     figure.text(0.5, -0.03, about, ha="center", va="top", fontsize=8, color="#1f2933")
     return figure
 
@@ -153,16 +142,12 @@ def table(measured: Sequence[Curve]) -> str:
 
 def benchmark(options: Benchmark) -> str:
     """Measures, writes the picture, and returns the table."""
-    flags = f"--xla_force_host_platform_device_count={max(options.devices)} " + os.environ.get("XLA_FLAGS", "")
-    os.environ["XLA_FLAGS"] = flags  # must come before the import of jax, which reads it
     import jax
 
     from genjax_models.figures import plots
 
     device = jax.devices()[0]
     about = machine("jax") if device.platform == "cpu" else f"{device.device_kind}; {machine('jax')}"
-    if device.platform == "cpu":
-        about += "; devices are shares of these cores"
     measured = curves(options)
     options.to.parent.mkdir(parents=True, exist_ok=True)
     write_output(options.to, plots.png(picture(measured, about)), "--to")

@@ -91,7 +91,7 @@ def steps(experiment: Experiment, config: Any, members: int, together: bool = Tr
     import jax.numpy as jnp
 
     from genjax_models.runs.feed import longest_chunk
-    from genjax_models.training import loop_in_turn
+    from genjax_models.training import BatchRows, loop_in_turn, loop_over_rows
 
     config, dataset = config.load()
     system = experiment.build(config)
@@ -100,18 +100,22 @@ def steps(experiment: Experiment, config: Any, members: int, together: bool = Tr
     if members > 1:
         keys = jax.vmap(jax.random.key)(jnp.arange(members))
         train = gx.vmapped(lambda values: system.trainer, {})
-    chunk = longest_chunk(config.training, len(data.train.x))  # shorter chunks would permute the data more often
-    options = {"batch_size": config.training.batch_size, "prepare": data.each_step, "chunk": chunk}
+    size, batch_size = len(data.train.x), config.training.batch_size
+    chunk = longest_chunk(config.training, size)
     in_turn = members > 1 and not together
-    loop = loop_in_turn(lambda _: system.trainer, {}, **options) if in_turn else gx.loop_over_data(train, **options)
+    loop = partial(loop_in_turn, lambda _: system.trainer, {}) if in_turn else partial(loop_over_rows, train)
+    loop = loop(prepare=data.each_step)
     state = jax.jit(train.init)(keys, data.example)
+    rows = BatchRows(state.key, size=size, batch_size=batch_size, chunk=chunk)
 
     def run(n: int) -> None:
         nonlocal state
-        last = int(jnp.max(state.step)) + n
-        while n:
-            state, _ = loop(state, data.train, min(n, chunk))
-            n -= min(n, chunk)
+        step = int(jnp.max(state.step))
+        last = step + n
+        while step < last:
+            count = min(last - step, chunk)
+            state, _ = loop(state, data.train, rows(step, count), count)
+            step += count
         if int(jnp.min(state.step)) != last:  # a loss was not finite; skipped steps must not count as fast
             raise ArithmeticError(f"{experiment.name} stopped at step {int(jnp.min(state.step))}, before step {last}")
 

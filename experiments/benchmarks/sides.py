@@ -61,16 +61,14 @@ def training(
     batch_size: int,
     data: Prepared | None = None,
     *,
-    devices: int | None = None,
     optimizers: Mapping[str, Any] | None = None,
 ) -> Ours:
-    """Returns the loop that `fit` runs: it gathers and prepares batches, and is one compiled program.
+    """Returns a loop as in `fit`, as one compiled program: it permutes, gathers and prepares batches.
 
     Args:
       objective: an objective with one or more players.
       batch_size: examples per step.
       data: prepared data; binary digits by default.
-      devices: number of devices that share each batch.
       optimizers: optimizer of each player; Adam by default.
     """
     import jax
@@ -78,8 +76,6 @@ def training(
 
     data = data or digits()
     train = gx.trainer(objective, optimizers or dict.fromkeys(objective.losses, optax.adam(RATE)))
-    if devices:
-        train = gx.data_parallel(train, gx.data_mesh(devices))
     chunk = min(CHUNK, 10 * (len(data.train.x) // batch_size))
     loop = gx.loop_over_data(train, batch_size=batch_size, prepare=data.each_step, chunk=chunk)
     state = jax.jit(train.init)(jax.random.key(0), data.example)

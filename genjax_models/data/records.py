@@ -68,9 +68,9 @@ class Records:
         return int(np.prod(self.shape, dtype=np.int64))
 
     @property
-    def digests(self) -> list[bytes]:
-        """Returns the sha256 of each example's bytes."""
-        return [digest.tobytes() for digest in self.sha256[self.rows]]
+    def digests(self) -> Iterator[bytes]:
+        """Yields the sha256 of each example's bytes."""
+        return (self.sha256[row].tobytes() for row in self.rows)
 
     def min(self) -> int:
         """Returns the lowest value, without reading the file."""

@@ -9,6 +9,7 @@ takes 1 us a batch, and 8 bytes of memory an example.
 import functools
 import operator
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -54,6 +55,7 @@ class Stream:
         self.longest_chunk = max(1, CHUNK_BYTES // (batch_size * data.x[:1].nbytes))
         self._own = slice(index * self.local, (index + 1) * self.local)
         # RandomState is numpy's frozen generator: the same order on every version.
+        self._one_thread = threading.Lock()
         self._order = functools.lru_cache(2)(lambda epoch: np.random.RandomState([seed, epoch]).permutation(size))
         options = grain.ReadOptions(num_threads=_AHEAD, prefetch_buffer_size=_AHEAD)
         self._batches = iter(grain.MapDataset.source(self).to_iter_dataset(options))
@@ -79,7 +81,9 @@ class Stream:
     def rows(self, step: int) -> np.ndarray:
         """Returns the rows of the data in the global batch of `step`, `[batch_size]`."""
         epoch, batch = divmod(step, len(self.data.x) // self.batch_size)
-        return self._order(epoch)[batch * self.batch_size :][: self.batch_size]
+        with self._one_thread:  # at the start of an epoch all readers need its order, which takes 1 s at 10^7 examples
+            order = self._order(epoch)
+        return order[batch * self.batch_size :][: self.batch_size]
 
     def chunk(self, step: int, num_steps: int, length: int) -> Batch:
         """Returns the batches of steps `step ... step + num_steps - 1`, on the host.

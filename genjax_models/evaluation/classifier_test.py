@@ -10,7 +10,6 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.stats
 
 from genjax_models.evaluation.estimates import Share, share
 from genjax_models.evaluation.features import check_features, check_squares
@@ -46,6 +45,8 @@ def classifier_two_sample_test(samples: Array, data: Array, *, classifier: Any =
     Raises:
       ValueError: too few rows, features of two sizes or not finite, or values whose squares float32 cannot hold.
     """
+    from scipy.stats import hypergeom  # takes 0.5 s, which training need not wait for
+
     check_features(8, samples=samples, data=data)
     check_squares(samples=samples, data=data)
     size = min(len(samples), len(data))
@@ -57,7 +58,7 @@ def classifier_two_sample_test(samples: Array, data: Array, *, classifier: Any =
     label = of_samples(scored)
     right, error, *_ = accuracy(predicted == label)
     hits = np.sum((predicted == 1) & (label == 1))
-    p_value = scipy.stats.hypergeom.sf(hits - 1, len(label), np.sum(label == 1), np.sum(predicted == 1))
+    p_value = hypergeom.sf(hits - 1, len(label), np.sum(label == 1), np.sum(predicted == 1))
     return ClassifierTest(share(right, error, size, size), float(p_value))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from scipy.special import ndtri
 
 from genjax_models.figures.style import new_axes
 from genjax_models.types import Array
@@ -58,9 +59,7 @@ def manifold_grid(side: int) -> np.ndarray:
 
     The second coordinate decreases from row to row; the first increases from column to column.
     """
-    from scipy.stats import norm
-
-    steps = norm.ppf((np.arange(side) + 0.5) / side)
+    steps = ndtri((np.arange(side) + 0.5) / side)
     first, second = np.meshgrid(steps, steps[::-1])
     return np.stack([first.ravel(), second.ravel()], axis=-1).astype(np.float32)
 

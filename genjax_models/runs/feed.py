@@ -15,8 +15,8 @@ from genjax_models.data.records import Records
 from genjax_models.data.streaming import Prefetch, Stream
 from genjax_models.runs import processes
 from genjax_models.runs.configuration import Training
-from genjax_models.training import batch_rows, loop_over_chunk, loop_over_data
-from genjax_models.types import Batch, Trainer, TrainState
+from genjax_models.training import BatchRows, batch_rows, loop_over_chunk, loop_over_rows
+from genjax_models.types import Batch, Metrics, Trainer, TrainState
 
 LONGEST_CHUNK = 500  # steps
 CHUNK_SECONDS = 2.0
@@ -31,12 +31,11 @@ class InMemory:
     streams = False
 
     def __init__(self, trainer: Trainer, data: Prepared, training: Training, loop: Callable | None = None):
-        size, batch_size = len(data.train.x), training.batch_size
-        longest = longest_chunk(training, size)
-        loop = loop or partial(loop_over_data, trainer)
-        self.run = loop(batch_size=batch_size, prepare=data.each_step, chunk=longest, size=size)
-        self.pace = _Pace(longest)
-        self._train, self._training, self._size = data.train, training, size
+        self._size = len(data.train.x)
+        self._longest = longest_chunk(training, self._size)
+        self._loop = (loop or partial(loop_over_rows, trainer))(prepare=data.each_step)
+        self.pace = _Pace(self._longest)
+        self._train, self._training = data.train, training
 
     def __enter__(self) -> "InMemory":
         return self
@@ -49,10 +48,17 @@ class InMemory:
         one_member = not state.step.ndim  # with shares, several members would send all batches to each other
         share = one_member and not state.step.is_fully_addressable
         self._train = (sharded if share else replicated)(state, self._train)
+        batch_size = self._training.batch_size
+        self._rows = BatchRows(state.key, size=self._size, batch_size=batch_size, chunk=self._longest)
 
-    def __call__(self, step: int) -> tuple[Batch, int]:
-        """Returns the input of the loop at `step`, and the number of steps, which is equal in all processes."""
-        return self._train, _planned(self._training, step, min(processes.gathered(self.pace.steps())))
+    def __call__(self, step: int) -> tuple[Any, int]:
+        """Returns the input of `run` at `step`, and the number of steps, which is equal in all processes."""
+        count = _planned(self._training, step, min(processes.gathered(self.pace.steps())))
+        return (self._train, self._rows(step, count)), count
+
+    def run(self, state: TrainState, batches: Any, count: int) -> tuple[TrainState, Metrics]:
+        """Makes `count` steps on the batches that the feed has returned."""
+        return self._loop(state, *batches, count)
 
     def position(self, step: int) -> None:
         """Returns None: the state determines its batches."""

@@ -24,7 +24,7 @@ from genjax_models.runs.logs import Logs, Member, split_members, split_metrics
 from genjax_models.runs.streams import BestEffortStream
 from genjax_models.runs.ways import Programs, TrainerOf, Way, faster
 from genjax_models.training import first_failure, loop_over_data
-from genjax_models.types import Batch, Metrics, Trainer, TrainState
+from genjax_models.types import Metrics, Trainer, TrainState
 
 _PROFILED_STEPS = 10
 
@@ -239,16 +239,14 @@ def _made(member: Member) -> int:
 
 
 def _step(state: TrainState) -> int:
-    step = processes.to_local(state.step)
-    return int(step if not step.ndim else step[0])
+    return int(np.ravel(processes.to_local(state.step))[0])
 
 
-def _timed_chunk(feed: Feed, state: TrainState, batches: Batch, count: int) -> tuple[TrainState, Metrics]:
+def _timed_chunk(feed: Feed, state: TrainState, batches: Any, count: int) -> tuple[TrainState, Metrics]:
     """Runs `count` steps; returns their metrics on the host."""
     with feed.pace.timing(count):
         state, metrics = block_until_ready(feed.run(state, batches, count))
-        metrics = processes.to_local(metrics)
-        return state, {name: np.asarray(values)[:count] for name, values in metrics.items()}
+        return state, {name: np.asarray(values)[:count] for name, values in processes.to_local(metrics).items()}
 
 
 def _non_finite(

@@ -22,6 +22,7 @@ from genjax_models.runs.feed import Feed, feed_of
 from genjax_models.runs.logs import Member
 from genjax_models.runs.sharing import check_shares, check_streamed
 from genjax_models.training import data_parallel, loop_in_turn, vmapped
+from genjax_models.training.compiling import quickly_compiled
 from genjax_models.types import Batch, PRNGKey, Trainer, TrainState
 
 TrainerOf = Callable[[Mapping[str, Any]], Trainer]
@@ -86,10 +87,10 @@ class Programs:
         feed = feed_of(
             trainer, self._data, self._training, seed=first.seed, position=position, mesh=self._mesh, loop=loop
         )
-        return Program(feed, partial(self._start, init or jax.jit(trainer.init)))
+        return Program(feed, partial(self._start, init or quickly_compiled(trainer.init)))
 
     def _init_in_turn(self, keys: PRNGKey, example: Batch) -> TrainState:
-        init = jax.jit(lambda values, *inputs: self._trainer_of(values).init(*inputs))
+        init = quickly_compiled(lambda values, *inputs: self._trainer_of(values).init(*inputs))
         return _stacked([init(member.values, key, example) for member, key in zip(self._members, keys, strict=True)])
 
     def _start(self, init: Callable) -> TrainState:
@@ -117,6 +118,7 @@ def faster(programs: Programs, steps: int) -> tuple[Way, Program]:
     in_turn = programs(together=False)
     started = time.monotonic()
     state = in_turn.start()
+    in_turn.feed.place(state)
     _seconds_per_step(in_turn.feed, state, 0)
     compiling = time.monotonic() - started
     count, alternating = _calibrated(in_turn.feed, state)
@@ -126,6 +128,7 @@ def faster(programs: Programs, steps: int) -> tuple[Way, Program]:
     try:
         with memory.with_advice(""):
             together = programs(together=True)
+            together.feed.place(state)
             _seconds_per_step(together.feed, state, 0)
             counts = {in_turn.feed: count, together.feed: _calibrated(together.feed, state)[0]}
             times = [[_seconds_per_step(feed, state, count) for feed, count in counts.items()] for _ in range(_TURNS)]
@@ -148,7 +151,7 @@ def _seconds_per_step(feed: Feed, state: TrainState, count: int) -> float:
 def _calibrated(feed: Feed, state: TrainState) -> tuple[int, float]:
     """Returns a number of steps that takes about `_TIMED` seconds, and the time of a step in that many.
 
-    A call permutes the data, which takes as long as several steps: few steps a call would say little of many.
+    A call copies the state, which takes as long as several steps: few steps a call would say little of many.
     """
     count, seconds = 1, _seconds_per_step(feed, state, 1)
     while count < feed.pace.longest and count * seconds < _TIMED / 2:

@@ -1,6 +1,7 @@
 """Systems around a `LatentVariableModel`: judged by a bound, shown by reconstructions and latent space."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -14,7 +15,7 @@ from genjax_models.figures.pictures import Picture
 from genjax_models.models import LatentVariableModel
 from genjax_models.runs.protocol import System
 from genjax_models.systems.precision import warn_if_slower
-from genjax_models.types import Array, Batch, Objective, Variables
+from genjax_models.types import Array, Batch, Objective, PRNGKey, Variables
 
 
 def latent_variable_system(
@@ -68,15 +69,14 @@ def _figures(
 ) -> tuple[Facts, list[Picture]]:
     """Reconstructions, the manifold of a 2-D latent space, posterior means, and KL by dimension."""
     test, key = data.test, jax.random.key(0)
-    usage_of = jax.jit(lambda x, label: gx.latent_usage_by_layer(model, variables, key, x, label=label))
-    (usage,) = usage_of(test.x, label)
+    (usage,) = _usage_by_layer(model, variables, key, test.x, label)
     latent, shown = usage.means.shape[1], []
     if pictures.drawable(config.data.shape):
         decoded = model.generate(variables, usage.means[:10], None if label is None else label[:10])
         caption = "E[x | z] at the posterior mean of z"
         shown.append(pictures.reconstructions(test.x[:10], decoded, caption, data.range))
         if latent == 2 and label is None:
-            shown.append(pictures.manifold(jax.jit(lambda z: model.generate(variables, z)), data.range))
+            shown.append(pictures.manifold(partial(jax.jit(model.generate), variables), data.range))
     if latent > 1:
         caption = "Posterior means of the test set in the two most active dimensions, coloured by class if it is known."
         shown.append(pictures.latent_space(usage.means, test.label, usage.activity, caption))
@@ -87,3 +87,8 @@ def _figures(
         active=usage.active, bernoulli=family == "bernoulli", density=family == "gaussian", values=data.validation.x
     )
     return facts, shown
+
+
+@partial(jax.jit, static_argnums=0)  # compiled once for all members of a run: no variables are constants in it
+def _usage_by_layer(model: LatentVariableModel, variables: Variables, key: PRNGKey, x: Array, label: Array | None):
+    return gx.latent_usage_by_layer(model, variables, key, x, label=label)

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 import genjax_models as gx
 from genjax_models.data import Prepared, synthetic
@@ -120,6 +120,6 @@ def components_of(model: Any, variables: Variables, latent: int, title: str) -> 
         gaussians = mixture.components_distribution
         return Components(title, gaussians.mean(), gaussians.covariance(), mixture.mixture_distribution.probs)
     side = _SHOWN[latent]
-    z = plots.manifold_grid(side) if latent == 2 else norm.ppf((np.arange(side)[:, None] + 0.5) / side)
+    z = plots.manifold_grid(side) if latent == 2 else ndtri((np.arange(side)[:, None] + 0.5) / side)
     gaussians = model.likelihood(variables, np.asarray(z, np.float32)).vectors.distribution
     return Components(title, gaussians.loc, np.asarray(gaussians.scale)[..., None] ** 2 * np.eye(2))

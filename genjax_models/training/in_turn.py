@@ -7,14 +7,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from genjax_models.training.loop import loop_over_data
-from genjax_models.types import Batch, Metrics, Trainer, TrainState
+from genjax_models.training.loop import loop_over_rows
+from genjax_models.types import Array, Batch, Metrics, Trainer, TrainState
 
 
 def loop_in_turn(
     trainer_of: Callable[[Any], Trainer], values: Any, **options: Any
-) -> Callable[[TrainState, Batch, int], tuple[TrainState, Metrics]]:
-    """Returns `run(state, data, num_steps) -> (state, metrics)`, as `loop_over_data` of `vmapped(trainer_of, values)`.
+) -> Callable[[TrainState, Batch, Array, int], tuple[TrainState, Metrics]]:
+    """Returns `run(state, data, rows, num_steps) -> (state, metrics)`: `loop_over_rows` of `vmapped(trainer_of, values)`.
 
     In each call the members run one after the other. A member is the single run of its own trainer: bit for bit if
     members differ only in their keys, and to rounding if they differ in values, which are inputs of the program.
@@ -23,22 +23,23 @@ def loop_in_turn(
       trainer_of: value -> the trainer of one member. The value is a tracer.
       values: a tree of arrays `[members]`, one entry per member; a tree without arrays if members differ only in their
         keys.
-      options: options of `loop_over_data`.
+      options: options of `loop_over_rows`.
 
     Returns:
       `run`. States have a leading axis `[members]`, and metrics have leaves `[chunk, members]`. The state is not
       donated. All members stop before the first step that fails for any of them.
     """
     if jax.tree.leaves(values):
-        of_one = lambda value, *inputs: loop_over_data(trainer_of(value), **options)(*inputs)
+        of_one = lambda value, *inputs: loop_over_rows(trainer_of(value), **options)(*inputs)
         compiled = jax.jit(of_one, donate_argnums=1)
     else:
-        single = loop_over_data(trainer_of(values), **options)
+        single = loop_over_rows(trainer_of(values), **options)
         compiled = lambda _, *inputs: single(*inputs)
 
-    def run(state: TrainState, data: Batch, num_steps: int) -> tuple[TrainState, Metrics]:
+    def run(state: TrainState, data: Batch, rows: Array, num_steps: int) -> tuple[TrainState, Metrics]:
         def advance(member: int, count: int) -> tuple[TrainState, Metrics]:
-            return compiled(*_of_member((values, state), member), data, count)
+            value, start, batches = _of_member((values, state, rows), member)
+            return compiled(value, start, data, batches, count)
 
         first, members = int(state.step[0]), range(len(state.step))
         results = [advance(member, num_steps) for member in members]

@@ -20,13 +20,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.random import fold_in
 
+from genjax_models.training.epochs import APART, batch_rows
 from genjax_models.types import Array, Batch, Metrics, PRNGKey, Trainer, TrainState
 
 Prepare = Callable[[PRNGKey, Batch], Batch]
 Form = Literal["steps", "blocks", "graph"]
 
-# No step and no player has this index, so the keys folded with it are used nowhere else.
-_APART = np.uint32(2**32 - 1)
 _BLOCK = 100  # most steps in a block: one wait per 100 steps costs little, and the remainder stays short
 # XLA's default list, and loops and conditions.
 _IN_GRAPHS = "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,DYNAMIC_SLICE_FUSION,CONDITIONAL,WHILE"
@@ -68,22 +67,12 @@ def loop_over_data(
       ValueError: the form has another name.
     """
     form = _chosen(form)
+    over_rows = _over_rows(trainer, prepare, form)
 
     def loop(start: TrainState, data: Batch, num_steps: Array) -> tuple[TrainState, Metrics]:
-        members = start.step.ndim
-        per_member = jax.vmap if members else lambda function: function
-        now = start.step[0] if members else start.step
-        rows = per_member(lambda key: batch_rows(key, now, chunk, size or len(data.x), batch_size, num_steps))(
-            start.key
-        )
-
-        def step(i: Array, state: TrainState) -> tuple[TrainState, Metrics]:
-            def batch(key: PRNGKey, step: Array, rows: Array) -> Batch:
-                return _prepared(prepare, key, step, jax.tree.map(lambda a: a[rows[i]], data))
-
-            return trainer.step(state, per_member(batch)(state.key, state.step, rows))
-
-        return _while_finite(step, start, num_steps, chunk, form)
+        now = start.step[0] if start.step.ndim else start.step
+        of_run = lambda key: batch_rows(key, now, chunk, size or len(data.x), batch_size, num_steps)
+        return over_rows(start, data, (jax.vmap(of_run) if start.step.ndim else of_run)(start.key), num_steps)
 
     compiled = _compiled(loop, form)
 
@@ -93,6 +82,33 @@ def loop_over_data(
         return compiled(state, data, num_steps)
 
     return run
+
+
+def loop_over_rows(
+    trainer: Trainer, *, prepare: Prepare | None = None, form: Form | None = None
+) -> Callable[[TrainState, Batch, Array, int], tuple[TrainState, Metrics]]:
+    """Returns a compiled `run(state, data, rows, num_steps) -> (state, metrics)`, as `loop_over_data`.
+
+    The batch of step i of a call is `rows[i]` of the data, as `BatchRows` has them: `[chunk, batch_size]`, or
+    `[members, chunk, batch_size]`. The first `num_steps` are used.
+    """
+    form = _chosen(form)
+    return _compiled(_over_rows(trainer, prepare, form), form)
+
+
+def _over_rows(trainer: Trainer, prepare: Prepare | None, form: Form) -> Callable:
+    def loop(start: TrainState, data: Batch, rows: Array, num_steps: Array) -> tuple[TrainState, Metrics]:
+        per_member = jax.vmap if start.step.ndim else lambda function: function
+
+        def step(i: Array, state: TrainState) -> tuple[TrainState, Metrics]:
+            def batch(key: PRNGKey, step: Array, rows: Array) -> Batch:
+                return _prepared(prepare, key, step, jax.tree.map(lambda a: a[rows[i]], data))
+
+            return trainer.step(state, per_member(batch)(state.key, state.step, rows))
+
+        return _while_finite(step, start, num_steps, rows.shape[-2], form)
+
+    return loop
 
 
 def loop_over_chunk(
@@ -120,43 +136,6 @@ def loop_over_chunk(
         return compiled(state, batches, chunk if num_steps is None else num_steps)
 
     return run
-
-
-def batch_rows(
-    key: PRNGKey, step: Array, num_steps: int, size: int, batch_size: int, used: Array | None = None
-) -> Array:
-    """Returns the rows, of `size` examples, in the batches of steps `step ... step + num_steps - 1`.
-
-    Args:
-      key: the run's.
-      step: the first step.
-      num_steps: number of steps.
-      size: number of examples.
-      batch_size: examples in a step.
-      used: number of steps whose rows will be used; later rows are arbitrary. None is all.
-
-    Returns:
-      int32 `[num_steps, batch_size]`, the same for every cutting of the run into chunks.
-
-    Raises:
-      ValueError: the batch is larger than the data.
-    """
-    per_epoch = size // batch_size
-    if not per_epoch:
-        raise ValueError(f"a batch of {batch_size} does not fit into {size} examples")
-    steps = step + jnp.arange(num_steps)
-    first, last = step // per_epoch, (step + (num_steps if used is None else used) - 1) // per_epoch
-    epochs = first + jnp.arange((num_steps - 1) // per_epoch + 2)  # all that these steps can reach
-
-    rows = jnp.arange(size, dtype=jnp.int32)
-
-    def order(epoch):
-        return jax.random.permutation(fold_in(fold_in(key, _APART), epoch), rows)
-
-    # Sorting a large data set takes as long as many steps, so epochs after the last one are not permuted.
-    orders = jax.lax.map(lambda epoch: jax.lax.cond(epoch <= last, order, lambda _: rows, epoch), epochs)
-    batches = orders[:, : per_epoch * batch_size].reshape(len(epochs) * per_epoch, batch_size)
-    return batches[steps - first * per_epoch]
 
 
 def first_failure(metrics: Metrics) -> tuple[int, list[str]] | None:
@@ -192,6 +171,7 @@ def _while_finite(
     Metrics have leaves `[chunk]` or `[chunk, members]`. No step checks itself, since the check would slow every step.
     If the end is not finite, the steps are repeated from the start, up to the step that failed.
     """
+    step = jax.jit(step, inline=True)  # traced once for its shapes and the loop, whose i is weakly typed too
     shapes = jax.eval_shape(step, 0, start)[1]
     nothing = jax.tree.map(lambda m: jnp.zeros((chunk, *m.shape), m.dtype), shapes)
 
@@ -243,7 +223,7 @@ def _finite(tree) -> Array:
 
 
 def _prepared(prepare: Prepare | None, key: PRNGKey, step: Array, batch: Batch) -> Batch:
-    return batch if prepare is None else prepare(fold_in(fold_in(key, step), _APART), batch)
+    return batch if prepare is None else prepare(fold_in(fold_in(key, step), APART), batch)
 
 
 def _guards(name: str) -> bool:

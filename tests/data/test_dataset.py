@@ -1,5 +1,7 @@
 """Data that contradict their declaration are refused by split, row and value; other data stay unchanged."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -278,3 +280,16 @@ def test_copies_stay_together_and_the_others_are_shuffled_as_they_were():
 def test_data_of_too_few_values_for_held_out_splits_are_refused():
     with pytest.raises(InputError, match=r"^bars: 60 examples, but only 2 different ones, too few for held-out splits"):
         split_at_random(Split(np.arange(60) % 2), (48, 6, 6), where="bars")
+
+
+def test_shared_examples_are_found_without_a_digest_in_memory_for_each_training_example():
+    train = np.arange(40_000, dtype=np.float32).reshape(-1, 2)
+    train[7] = train[5]
+    held_out = np.array([[-1, 0], train[5], train[19_999]], np.float32)
+    tracemalloc.start()
+    try:
+        shared = in_common({"train": train, "test": held_out, "validation": held_out[:1]})
+        assert tracemalloc.get_traced_memory()[1] < 10 * len(train)  # a digest takes 65 bytes, the copy of a row 8
+    finally:
+        tracemalloc.stop()
+    assert shared == {"test": [(1, 5), (2, 19_999)]}

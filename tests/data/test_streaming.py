@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
@@ -68,6 +69,21 @@ def test_every_epoch_is_a_permutation_of_its_own_without_the_remainder(data):
     for one, other in ((0, 1), (1, 2), (0, 2)):
         assert (epochs[one] == epochs[other]).mean() < 0.2
     assert len({frozenset(rows.tolist()) for rows in epochs}) == 3  # each leaves out another remainder
+
+
+def test_threads_that_read_at_the_start_of_an_epoch_permute_it_once(data, monkeypatch):
+    made = []
+
+    def slow(seed):
+        made.append(seed)
+        time.sleep(0.02)
+        return np.random.mtrand.RandomState(seed)
+
+    monkeypatch.setattr(streaming.np.random, "RandomState", slow)
+    stream = stream_of(data)
+    with ThreadPoolExecutor(4) as pool:
+        assert len(list(pool.map(stream.rows, range(12)))) == 12
+    assert sorted(made) == [[3, 0], [3, 1]]
 
 
 def test_runs_of_neighbouring_seeds_share_no_epoch(data):

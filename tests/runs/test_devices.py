@@ -105,7 +105,8 @@ def placed(monkeypatch):
         state, metrics = timed(run, state, data, *rest)
         weight = max(jax.tree.leaves(state.variables), key=lambda leaf: leaf.size)
         shard = weight.addressable_shards[0].data.shape
-        shardings.append((len(state.step.sharding.device_set), len(data.x.sharding.device_set), shard == weight.shape))
+        train = jax.tree.leaves(data)[0]
+        shardings.append((len(state.step.sharding.device_set), len(train.sharding.device_set), shard == weight.shape))
         return state, metrics
 
     monkeypatch.setattr(fit, "_timed_chunk", chunk)
@@ -156,8 +157,9 @@ def test_batches_of_examples_that_devices_share_are_the_same():
 def test_devices_that_share_the_examples_send_each_other_batches_and_never_all():
     train, state, data = mixture_on_four_devices()
     data = jax.tree.map(lambda a: np.tile(a, (100, *[1] * (a.ndim - 1))), data)
-    run = gx.loop_over_data(train, batch_size=4, prepare=in_floats, chunk=5)
-    program = jax.jit(run).lower(state, feed.sharded(state, data), jax.numpy.int32(5)).compile().as_text()
+    rows = gx.training.BatchRows(state.key, size=1_000, batch_size=4, chunk=5)(0, 5)
+    run = gx.training.loop_over_rows(train, prepare=in_floats)
+    program = run.lower(state, feed.sharded(state, data), rows, jax.numpy.int32(5)).compile().as_text()
     sent = re.findall(r"= (\w+)\[([\d,]*)\]\S* (?:all-|collective|reduce-scatter)", program)
     shapes = [tuple(map(int, shape.split(","))) for kind, shape in sent if kind == "u8"]
     assert shapes

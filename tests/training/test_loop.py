@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from genjax_models.training import batch_rows, first_failure, loop_over_chunk, loop_over_data, trainer
+from genjax_models.training import BatchRows, batch_rows, first_failure, loop_over_chunk, loop_over_data, trainer
 from genjax_models.types import Aux, Batch
 from tests.training.games import adversarial, batch_of, quadratic
 
@@ -104,6 +104,7 @@ def test_one_trace_serves_chunks_of_every_length():
     state, _ = run(train.init(KEY, batch_of([0.0])), DATA, 0)
     assert int(state.step) == 0
     once = len(traced)
+    assert once == 1
     for length in (1, 2, 10, 3):
         state, _ = run(state, DATA, length)
     assert int(state.step) == 16
@@ -205,3 +206,20 @@ def test_used_rows_are_the_rows_of_the_whole_chunk(used):
     for rows, all_rows in zip(some[touched:], whole[touched:], strict=True):
         assert np.all(np.diff(rows) == 1)
         assert np.any(rows != all_rows)
+
+
+@pytest.mark.parametrize(("size", "chunk"), [(17, 3), (17, 11), (4, 3)])
+def test_the_rows_of_chunks_are_those_of_the_run_and_an_epoch_is_permuted_once(size, chunk):
+    keys = jax.random.split(jax.random.key(5), 2)
+    feed = BatchRows(keys, size=size, batch_size=4, chunk=chunk)
+    permuted, batches = [], feed._batches
+    feed._batches = lambda key, epoch: permuted.append(int(epoch)) or batches(key, epoch)
+    step = 0
+    for count in [0, 1, chunk, 2, chunk, 1, 2]:
+        for _ in range(2):  # a chunk may be asked for again
+            rows = feed(step, count)
+            assert rows.shape == (2, chunk, 4)
+            for key, own in zip(keys, rows, strict=True):
+                np.testing.assert_array_equal(own[:count], compiled_rows(key, jnp.int32(step), chunk, size, 4)[:count])
+        step += count
+    assert permuted == list(range((step - 1) // (size // 4) + 1))
