@@ -33,7 +33,8 @@ class InMemory:
     def __init__(self, trainer: Trainer, data: Prepared, training: Training, loop: Callable | None = None):
         self._size = len(data.train.x)
         self._longest = longest_chunk(training, self._size)
-        self._loop = (loop or partial(loop_over_rows, trainer))(prepare=data.each_step)
+        loop = loop or partial(loop_over_rows, trainer)
+        self._loop: Callable[..., tuple[TrainState, Metrics]] = loop(prepare=data.each_step)
         self.pace = _Pace(self._longest)
         self._train, self._training = data.train, training
 

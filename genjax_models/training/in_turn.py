@@ -14,7 +14,7 @@ from genjax_models.types import Array, Batch, Metrics, Trainer, TrainState
 def loop_in_turn(
     trainer_of: Callable[[Any], Trainer], values: Any, **options: Any
 ) -> Callable[[TrainState, Batch, Array, int], tuple[TrainState, Metrics]]:
-    """Returns `run(state, data, rows, num_steps) -> (state, metrics)`: `loop_over_rows` of `vmapped(trainer_of, values)`.
+    """Returns `run(state, data, rows, num_steps) -> (state, metrics)`, as `loop_over_rows` of the members together.
 
     In each call the members run one after the other. A member is the single run of its own trainer: bit for bit if
     members differ only in their keys, and to rounding if they differ in values, which are inputs of the program.

@@ -220,9 +220,10 @@ def report(work, *arguments):
 def own_examples():
     rows = Batch(np.arange(10, 20))
     feed = InMemory(None, Prepared(rows, rows, rows, lambda key, batch: batch, (0, 1)), Training(1, 4, 1, 1))
-    step = processes.spread(jax.numpy.int32(0), NamedSharding(data_mesh(), PartitionSpec()))
-    feed.place(TrainState(step, *[None] * (len(TrainState._fields) - 1)))
-    return [shard.data.tolist() for shard in feed(0)[0].x.addressable_shards]
+    everywhere = NamedSharding(data_mesh(), PartitionSpec())
+    step, key = (processes.spread(leaf, everywhere) for leaf in (jax.numpy.int32(0), jax.random.key(0)))
+    feed.place(TrainState(step, key, {}, {}, {}))
+    return [shard.data.tolist() for shard in feed(0)[0][0].x.addressable_shards]
 
 with processes.joined(2, int(sys.argv[6]), sys.argv[4], 60):
     index = jax.process_index()

@@ -22,7 +22,11 @@ class Feed:
         self.programs, self.compiling, self.seconds = programs, compiling, seconds
         self.pace = SimpleNamespace(longest=100)
 
+    def place(self, state):
+        self.placed = True
+
     def __call__(self, step):
+        assert self.placed
         return None, 1
 
     def run(self, state, batches, count):
