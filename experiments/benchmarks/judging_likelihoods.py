@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NLL_SAMPLES, NLL_IMAGES = 5_000, 20
 ANNEALED_IMAGES, CHAINS, TEMPERATURES, LEAPFROG, STEP = 50, 16, 20, 5, 0.1
-ROWS = 1_000  # latent samples of all images that a network of PyTorch sees at a time; 500 to 5,000 take as long
+ROWS = 1_000  # latent samples of all images that a network of PyTorch sees at a time
 
 Layers = list[tuple[Any, Any]]  # (weights [in, out], bias) in the order of `Judged.layers`
 

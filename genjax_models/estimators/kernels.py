@@ -220,7 +220,7 @@ def median_bandwidth(x: Array, y: Array, *, max_points: int = 1_000) -> Array:
     distances = jnp.sqrt(squared[np.triu_indices(len(z), 1)])
     if _traced(distances):
         return jnp.median(distances)
-    median = jnp.asarray(np.median(np.asarray(distances)))  # jax sorts all distances, which takes 17 times as long
+    median = jnp.asarray(np.median(np.asarray(distances)))  # jax would sort all distances
     if median == 0:
         raise ValueError(f"the median distance of {len(z)} points is 0: give a positive bandwidth")
     return median

@@ -79,7 +79,7 @@ def _by_qr(x, y, xp):
 
 
 def _by_products(x, y, xp):
-    """Returns `_by_qr` from S = R^T R and (R R'^T)^T R R'^T = V diag(s^2) V^T, in half of the time.
+    """Returns `_by_qr` from S = R^T R and (R R'^T)^T R R'^T = V diag(s^2) V^T, in less time.
 
     Squares lose digits where s is small. So `_by_qr` takes covariances that are singular or nearly so.
     """
