@@ -50,7 +50,7 @@ class Meter:
 
     @contextlib.contextmanager
     def __call__(self, name: str, units: int) -> Iterator[None]:
-        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+        Path("/proc/self/clear_refs").write_text("5", "utf-8")  # resets the peak
         before, started = resident("VmRSS"), time.perf_counter()
         try:
             yield

@@ -134,11 +134,11 @@ def _end_after_first_step() -> None:
 
 def _start_of_process() -> float:
     """Returns the time, as `time.time`, at which this process started (Linux)."""
-    ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
-    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    ticks = int(Path("/proc/self/stat").read_text("utf-8").rpartition(")")[2].split()[19])
+    uptime = float(Path("/proc/uptime").read_text("utf-8").split()[0])
     return time.time() - uptime + ticks / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":
     to, experiment, *arguments = sys.argv[1:]
-    Path(to).write_text(json.dumps(record(experiment, arguments, _start_of_process())))
+    Path(to).write_text(json.dumps(record(experiment, arguments, _start_of_process())), "utf-8")

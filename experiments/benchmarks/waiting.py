@@ -57,7 +57,7 @@ def started(experiment: str, cache: Path) -> dict[str, float]:
         subprocess.run(
             [sys.executable, *module, "--run-dir", str(run)], env=os.environ | settings, check=True, capture_output=True
         )
-        return in_rows(json.loads(seconds.read_text()))
+        return in_rows(json.loads(seconds.read_text("utf-8")))
 
 
 def in_rows(seconds: Mapping[str, float]) -> dict[str, float]:
