@@ -259,6 +259,6 @@ def fastest(image: Shape, kernel: Shape, axes: Axes) -> Form:
         return as_product
     if max(inputs, outputs) <= _EIGEN or any(axis.factors > 1 for axis in axes):
         return as_it_is
-    if plain and (outputs >= _FEW or outputs == 1) and _surplus(image[1], weights[0], axes[0]) <= image[1] / 4:
+    if plain and (outputs >= _FEW or outputs == 1) and _surplus(image[1], weights[0], axes[0]) <= image[1] / 10:
         return by_eigen
     return polyphase if not plain and outputs >= _FEW and inputs * outputs <= _MANY else as_it_is

@@ -150,7 +150,7 @@ PLAIN, HALVED, DOUBLED, SPARSE = (
         ((64, 32, 32, 64), (3, 3, 64, 64), PLAIN, forms.by_eigen),
         ((64, 32, 32, 64), (3, 3, 64, 2), PLAIN, forms.as_it_is),
         ((64, 32, 32, 64), (3, 3, 64, 1), PLAIN, forms.by_eigen),
-        ((64, 5, 5, 64), (4, 4, 64, 64), forms.Axis(1, 0, 0, 1, 1), forms.as_it_is),  # two rows more, of five
+        ((64, 5, 5, 64), (4, 4, 64, 64), forms.Axis(1, 0, 0, 1, 1), forms.as_it_is),  # two rows more than five
         ((64, 16, 16, 32), (4, 4, 32, 32), HALVED, forms.polyphase),
         ((64, 16, 16, 32), (4, 4, 32, 32), DOUBLED, forms.polyphase),
         ((32, 32, 32, 64), (16, 16, 64, 32), SPARSE, forms.polyphase),
