@@ -34,7 +34,7 @@ torch 2.13.0), 2026-11-28. The machine is shared: a number may be 20% off.
 
 PyTorch's convolutions (oneDNN) reach 170 to 230 GFLOP/s, where products of 2,048 x 2,048 reach 200 in jax: they are as
 fast as this machine multiplies, or faster. XLA's libraries copy patches in each convolution. So only layers with few
-channels out are faster here. Whole steps are closer (`experiments.benchmarks.objectives`): the rest of a step is faster.
+channels out are faster here. Whole steps are closer (`experiments.benchmarks.objectives`).
 
 The rule takes 0.16 to 1.3 x the time of the layer as it is. The steps of convolutional VAEs took 0.72 (64 pixels), 0.86
 (32) and 0.83 x (28) their earlier time, the DCGAN's 1.0 and the LAPGAN's 0.95 x.
