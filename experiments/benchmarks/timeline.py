@@ -27,7 +27,7 @@ PLACES = {
     "genjax_models.runs.engine:_prepared": "data",
     "genjax_models.runs.engine:check_members": "checks",
     "genjax_models.runs.engine:_begin": "files",
-    "genjax_models.runs.fit:_initial_state": "first state",
+    "genjax_models.runs.ways:Programs._start": "first state",
     "genjax_models.runs.fit:_timed_chunk": "first step",
     "genjax_models.runs.logs:Logs.validate": "evaluation",
     "genjax_models.runs.sample_history:SampleHistory.append": "pictures",

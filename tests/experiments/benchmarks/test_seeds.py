@@ -10,6 +10,7 @@ import pytest
 
 from experiments import gan_mixture
 from experiments.benchmarks import seeds
+from genjax_models import training
 from genjax_models.errors import InputError
 from genjax_models.runs.fields import replaced
 
@@ -39,13 +40,13 @@ def test_the_table_has_the_throughput_of_all_members(monkeypatch):
 @pytest.mark.slow
 def test_each_member_learns_from_its_own_seed(monkeypatch):
     results = []
-    loop_over_data = seeds.gx.loop_over_data
+    loop_over_rows = training.loop_over_rows
 
     def recorded(*args, **options):
-        loop = loop_over_data(*args, **options)
+        loop = loop_over_rows(*args, **options)
         return lambda *inputs: results.append(loop(*inputs)) or results[-1]
 
-    monkeypatch.setattr(seeds.gx, "loop_over_data", recorded)
+    monkeypatch.setattr(training, "loop_over_rows", recorded)
     config = replaced(gan_mixture.Config(), SMALL)
     seeds.steps(gan_mixture.EXPERIMENT, config, 2)(3)
     state = results[-1][0]
