@@ -31,6 +31,14 @@ def test_a_point_that_counts_itself_would_be_detected():
     assert all(wrong[name] != pytest.approx(PRDC[5][name], abs=1e-3) for name in ("precision", "recall", "coverage"))
 
 
+@pytest.mark.parametrize("group", [0, 1, 7, 19])
+def test_the_figures_without_a_group_are_those_of_the_other_rows(group):
+    data, samples = features()
+    left = [rows[np.arange(len(rows)) % module.GROUPS != group] for rows in (samples, data)]
+    without = {name: each[group] for name, each in module._values(samples, data, 3).items()}
+    assert without == pytest.approx(values(*left, neighbours=3), rel=1e-12)
+
+
 def test_blocks_change_nothing(monkeypatch):
     data, samples = features()
     whole = manifold_coverage(samples, data)
