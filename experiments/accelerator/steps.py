@@ -115,8 +115,7 @@ def forget_torch() -> None:
 def forms_of_the_loop(name: str) -> Iterator[Facts]:
     """Yields, for each form of our loop in turns with the form "steps": steps per second, kernels and copies per step.
 
-    All forms first make the same steps; the largest difference is between the numbers of their states and those of the
-    form "steps".
+    All forms first make the same steps. Each has the largest difference of its state from the state of "steps".
     """
     from genjax_models.training import loop
 

@@ -31,7 +31,7 @@ class Worker:
     Args:
       log: file that gets the output of the process.
       prepare: called in each new process, before its first part.
-      environment: variables of the process, beside those of this process.
+      environment: variables of the process; it inherits the other variables.
     """
 
     def __init__(

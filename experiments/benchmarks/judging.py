@@ -99,7 +99,7 @@ class Benchmark:
 
 
 class Sides(NamedTuple):
-    """What is computed, all contestants by name (ours first), and a check that their results are equal."""
+    """The figure in words, its contestants by name (ours first), and a check that their results are equal."""
 
     what: str
     contestants: dict[str, Callable[[], Any]]

@@ -63,7 +63,7 @@ def our_nll(setting: Judged, num_samples: int = NLL_SAMPLES) -> Callable[[], Any
 
 
 def our_nll_alone(setting: Judged) -> Callable[[], Any]:
-    """Returns NLL(k) without diagnostics: compiled code omits what is not returned."""
+    """Returns NLL(k) without diagnostics; compiled code computes only what it returns."""
     import jax
 
     nll = lambda variables, x: gx.negative_log_likelihood(setting.model, variables, jax.random.key(0), x)

@@ -6,9 +6,9 @@ A convolution is linear in the image and in the kernel, and its derivatives are 
     dx = dy * flipped k, in and out transposed             strides of y become dilations of dy
     dk = x * dy, the batch in the role of the channels     strides of y become dilations of dy
 
-On the CPU, XLA is fast for images `[batch, height, width, channels]` and kernels `[height, width, in, out]` only.
-Autodiff does not move the numbers into these axes: it names other axes, and XLA takes a slow path. This module writes
-the convolution and both derivatives with these axes, by the same function, in the form that is fastest for their shapes
+On the CPU, XLA is fast only if images are `[batch, height, width, channels]` and kernels `[height, width, in, out]`.
+Autodiff names other axes, and XLA takes a slow path. This module moves the numbers into these axes. One function then
+computes the convolution and both derivatives, in the form that is fastest for their shapes
 (`networks.convolution_forms`). Derivatives of derivatives (gradient penalties) are then fast too.
 
 Under `jax.vmap` (many seeds in one program), each image meets its own kernel, one after the other: `jax.lax` would make

@@ -57,7 +57,7 @@ def stored_way(run: Path) -> Way | None:
     """Returns whether the members in a directory train together or in turn; None if that is not stored.
 
     Raises:
-      InputError: no run is there, or what is stored is damaged.
+      InputError: the directory holds no run, or its file is damaged.
     """
     file = run / directory.MEMBERS
     stored = directory.read_config_json(run, file.name).get("way") if file.exists() else None
