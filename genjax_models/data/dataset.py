@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from genjax_models.data.factors import Factor, checked_factors
 from genjax_models.data.kinds import Kind, kind_in_words, kind_of, with_channels
 from genjax_models.data.labels import (
     check_classes,
@@ -38,6 +39,7 @@ class Dataset(NamedTuple):
       provenance: source of the data, in words.
       kind: what an example is: images, vectors or sequences.
       class_names: name of each class; None if classes have only numbers.
+      factors: description of each known factor of variation; None without factors.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Dataset(NamedTuple):
     provenance: str
     kind: Kind
     class_names: tuple[str, ...] | None = None
+    factors: tuple[Factor, ...] | None = None
 
     @property
     def shape(self) -> Shape:
@@ -83,6 +86,7 @@ def from_splits(
     range: Range | None = None,
     num_classes: int | None = None,
     class_names: Sequence[str] | None = None,
+    factors: Sequence[Factor] | None = None,
     kind: Kind | None = None,
     provenance: str = "given as arrays",
     overlap: Literal["refuse", "report"] = "refuse",
@@ -105,6 +109,7 @@ def from_splits(
         names classes without training examples, and by default a warning does too. By default labels that seem to be
         ids are refused (see `data.labels.count_classes`).
       class_names: name of each class, for reports; also the number of classes if `num_classes` is None.
+      factors: description of each column of the splits' factors; by default their names are numbers.
       kind: images, vectors or sequences; needed for `[n, a, b]` that may be images or sequences (see `data.kinds`).
       provenance: source of the data, in words.
       overlap: "refuse", or "report" to keep validation and test examples that training holds too, byte for byte, and
@@ -142,7 +147,14 @@ def from_splits(
     else:
         refuse_overlap(name, xs, advice=", or pass overlap='report' to from_splits")
     return Dataset(
-        name, **checked, range=range, num_classes=num_classes, provenance=provenance, kind=kind, class_names=class_names
+        name,
+        **checked,
+        range=range,
+        num_classes=num_classes,
+        provenance=provenance,
+        kind=kind,
+        class_names=class_names,
+        factors=checked_factors(name, factors, checked["train"].factors),
     )
 
 
