@@ -61,7 +61,8 @@ from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, whole
 
 if TYPE_CHECKING:
-    from genjax_models.networks.convolution_forms import Axes, Form
+    from genjax_models.networks.convolution_axes import Axes
+    from genjax_models.networks.convolution_forms import Form
 
 Operation = Literal["forward", "image", "kernel"]
 FORMS: dict[str, Form] = {
@@ -69,6 +70,8 @@ FORMS: dict[str, Form] = {
     "Eigen": forms.by_eigen,
     "phases": forms.polyphase,
     "product": forms.as_product,
+    "oneDNN": forms.by_onednn,
+    "phases, oneDNN": forms.phases_by_onednn,
 }
 RULE, TORCH = "the rule", "PyTorch"
 
@@ -159,6 +162,8 @@ def possible(form: Form, kernel: Sequence[int], axes: Axes) -> bool:
     plain = all(axis.factor == 1 for axis in axes)
     if form is forms.as_product:
         return not any(axis.dilated for axis in axes) and max(kernel[:2]) <= 8
+    if form is forms.by_onednn:
+        return all(axis.image_dilation == 1 for axis in axes)
     return plain if form is forms.by_eigen else not plain and all(axis.factors <= 1 for axis in axes)
 
 
@@ -274,7 +279,7 @@ def check(name: str, actual: np.ndarray, expected: np.ndarray) -> None:
 
 def row(case: Case, operation: Operation, times: Mapping[str, float]) -> str:
     """Returns a line of the table: milliseconds, the chosen form, and how many times as fast the rule is."""
-    cells = " ".join(f"{times[name]:8.2f}" if name in times else " " * 8 for name in (*FORMS, RULE, TORCH))
+    cells = " ".join(f"{times[name]:14.2f}" if name in times else " " * 14 for name in (*FORMS, RULE, TORCH))
     best = min(times[name] for name in FORMS if name in times)
     torch = f"{times[TORCH] / times[RULE]:7.2f} x" if TORCH in times else ""
     return f"{case!s:58} {operation:8} {cells} {times[RULE] / best:6.2f} {torch}"
@@ -286,7 +291,7 @@ def benchmark(options: Benchmark) -> str:
 
     if jax.default_backend() != "cpu":
         raise InputError("these forms are for the CPU; other devices use jax.lax. Set JAX_PLATFORMS=cpu")
-    columns = " ".join(f"{name:>8}" for name in (*FORMS, RULE, TORCH))
+    columns = " ".join(f"{name:>14}" for name in (*FORMS, RULE, TORCH))
     lines = [machine("jax", "torch"), f"{'milliseconds':58} {'':8} {columns}   /best  PyTorch / rule"]
     for case, operation in product(LAYERS[: options.first], options.operations):
         lines.append(row(case, operation, measure(case, operation, options)))

@@ -24,7 +24,8 @@ import jax
 import jax.numpy as jnp
 from flax.typing import Initializer
 
-from genjax_models.networks.convolution_forms import Axes, Axis, native, on_cpu, spread
+from genjax_models.networks.convolution_axes import Axes, Axis, spread
+from genjax_models.networks.convolution_forms import native, on_cpu
 from genjax_models.types import Array
 
 Pair = tuple[int, int]  # height and width

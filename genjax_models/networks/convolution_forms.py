@@ -1,15 +1,12 @@
 """Forms of a convolution that XLA computes fast on the CPU. `networks.convolution` chooses among them by `on_cpu`.
 
-Along one axis, an output o is the sum over weights t of k[t] x[p], at the pixels p with
+If one of the three factors of an axis (`networks.convolution_axes`) is f > 1, only every f-th weight, pixel or output
+meets the others. The convolution is then f plain convolutions, whose factors are all 1: the polyphase decomposition.
 
-    dilation of the image * p  =  stride * o + dilation of the kernel * t - padding.
-
-If one of the three factors is f > 1, only every f-th weight, pixel or output meets the others. The convolution is then
-f plain convolutions, whose factors are all 1: the polyphase decomposition.
-
-XLA (jaxlib 0.10) has two libraries for plain convolutions. Eigen is 1.3 to 2.1 times as fast as YNNPACK (AMD EPYC with
-AVX-512, 2 cores), but XLA prefers YNNPACK. YNNPACK refuses outputs or kernels that are larger than the image. One row
-more, of outputs that are cut off or of zeros in the kernel, gives the convolution to Eigen.
+jaxlib (0.10) has three libraries for convolutions. oneDNN is the fastest for most shapes (`networks.onednn`), but XLA
+does not choose it. XLA chooses YNNPACK, or Eigen, which is 1.3 to 2.1 times as fast (AMD EPYC with AVX-512, 2 cores).
+YNNPACK refuses outputs or kernels that are larger than the image. One row more, of outputs that are cut off or of zeros
+in the kernel, gives the convolution to Eigen.
 `python -m experiments.benchmarks.convolutions` measures all forms.
 """
 
@@ -21,54 +18,16 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from genjax_models.networks import onednn
+from genjax_models.networks.convolution_axes import Axes, Axis
 from genjax_models.types import Array, Shape
 
-
-class Axis(NamedTuple):
-    """Height or width of a convolution. A dilation of 2 puts a zero between neighbouring pixels, or weights."""
-
-    stride: int
-    before: int  # zeros at each end; a negative number crops
-    after: int
-    image_dilation: int
-    kernel_dilation: int
-
-    def last_position(self, pixels: int, weights: int) -> int:
-        """Returns the largest position of the kernel. The first is 0, and outputs are `stride` positions apart."""
-        image = spread(pixels, self.image_dilation) + self.before + self.after
-        return image - spread(weights, self.kernel_dilation)
-
-    def outputs(self, pixels: int, weights: int) -> int:
-        """Returns the number of outputs."""
-        return self.last_position(pixels, weights) // self.stride + 1
-
-    @property
-    def factor(self) -> int:
-        """Stride or dilation, whichever is not 1."""
-        return max(self.stride, self.image_dilation, self.kernel_dilation)
-
-    @property
-    def factors(self) -> int:
-        """Number of strides and dilations that are not 1. Only derivatives of derivatives have more than one."""
-        return sum(size > 1 for size in (self.stride, self.image_dilation, self.kernel_dilation))
-
-    @property
-    def dilated(self) -> bool:
-        """Whether there are zeros between pixels or weights."""
-        return self.image_dilation > 1 or self.kernel_dilation > 1
-
-
-Axes = tuple[Axis, Axis]
 Form = Callable[[Array, Array, Axes], Array]
 
 _FEW, _MANY = 8, 64 * 64  # channels, and channels in x channels out
 _SMALL = 8  # kernels; larger ones, of derivatives, have too many patches
+_LARGE = 16  # kernels, of derivatives, for which oneDNN is the slower one if they are larger
 _EIGEN = 16  # channels up to which XLA itself takes Eigen
-
-
-def spread(size: int, dilation: int) -> int:
-    """Returns the length of `size` numbers with `dilation` - 1 zeros between neighbours."""
-    return (size - 1) * dilation + 1
 
 
 def native(x: Array, kernel: Array, axes: Axes) -> Array:
@@ -81,12 +40,12 @@ def native(x: Array, kernel: Array, axes: Axes) -> Array:
 
 
 @cache
-def _one_by_one(axes: Axes) -> Callable[[Array, Array], Array]:
-    """Returns `native`; `jax.vmap` runs it once per kernel, one after the other, or once if all share one kernel."""
+def _one_by_one(form: Form, axes: Axes) -> Callable[[Array, Array], Array]:
+    """Returns `form`; `jax.vmap` runs it once per kernel, one after the other, or once if all share one kernel."""
 
     @jax.custom_batching.custom_vmap
     def convolution(x: Array, kernel: Array) -> Array:
-        return native(x, kernel, axes)
+        return form(x, kernel, axes)
 
     @convolution.def_vmap
     def _vmapped(size: int, mapped: Sequence[bool], x: Array, kernel: Array) -> tuple[Array, bool]:
@@ -107,14 +66,14 @@ def as_it_is(x: Array, kernel: Array, axes: Axes) -> Array:
     """
     x, axes = _cropped(x, axes)
     if kernel.shape[0] * kernel.shape[1] <= x.shape[1] * x.shape[2]:
-        return _one_by_one(axes)(x, kernel)
+        return _one_by_one(native, axes)(x, kernel)
     swapped = []
     for axis, pixels, weights in zip(axes, x.shape[1:3], kernel.shape[:2], strict=True):
         last = axis.last_position(pixels, weights)
         ends = last // axis.stride * axis.stride - axis.before, last - axis.after
         swapped.append(Axis(axis.stride, *ends, axis.kernel_dilation, axis.image_dilation))
     image, swapped_axes = _cropped(kernel.transpose(3, 0, 1, 2), tuple(swapped))
-    flipped = _one_by_one(swapped_axes)(image, x.transpose(1, 2, 3, 0))
+    flipped = _one_by_one(native, swapped_axes)(image, x.transpose(1, 2, 3, 0))
     return jnp.flip(flipped.transpose(3, 1, 2, 0), (1, 2))
 
 
@@ -193,6 +152,16 @@ def parts_of(axis: Axis, pixels: int, weights: int) -> tuple[list[Part], int]:
     return parts, count
 
 
+def by_onednn(x: Array, kernel: Array, axes: Axes) -> Array:
+    """Returns the convolution by oneDNN, or without it if the program cannot call oneDNN. Images are not dilated."""
+    x, axes = _cropped(x, axes)
+    return _one_by_one(_onednn, axes)(x, kernel)
+
+
+def _onednn(x: Array, kernel: Array, axes: Axes) -> Array:
+    return onednn.convolution(x, kernel, axes, otherwise=without_onednn)
+
+
 def polyphase(x: Array, kernel: Array, axes: Axes, form: Form = by_eigen) -> Array:
     """Returns the convolution as plain convolutions by `form`: along the height, and along the width if it is dilated.
 
@@ -247,6 +216,32 @@ def on_cpu(x: Array, kernel: Array, axes: Axes) -> Array:
 
 
 def fastest(image: Shape, kernel: Shape, axes: Axes) -> Form:
+    """Returns the form that is fastest, by the shapes, if oneDNN can be called.
+
+    Times relative to `without_onednn`, on 2 cores of an AMD EPYC (kernels of 3 x 3 to 5 x 5, batches of 16 to 128): X.
+    Slower by oneDNN are few channels out, and derivatives in the kernel of few channels or of large images.
+    """
+    *weights, _, outputs = kernel
+    of_kernel = max(weights) > _SMALL
+    few = outputs < _FEW or (of_kernel and image[0] < _FEW)
+    if any(axis.factors > 1 for axis in axes):
+        return as_it_is
+    if any(axis.image_dilation > 1 for axis in axes):
+        return as_it_is if few else phases_by_onednn
+    return without_onednn if (few and (of_kernel or outputs == 1)) or max(weights) > _LARGE else by_onednn
+
+
+def phases_by_onednn(x: Array, kernel: Array, axes: Axes) -> Array:
+    """Returns `polyphase`, whose plain convolutions are by oneDNN."""
+    return polyphase(x, kernel, axes, by_onednn)
+
+
+def without_onednn(x: Array, kernel: Array, axes: Axes) -> Array:
+    """Returns the convolution in the form that is fastest among those of XLA's choice and products."""
+    return fastest_without_onednn(x.shape, kernel.shape, axes)(x, kernel, axes)
+
+
+def fastest_without_onednn(image: Shape, kernel: Shape, axes: Axes) -> Form:
     """Returns the form that is fastest, by the shapes.
 
     Times relative to `as_it_is`, on 2 cores of an AMD EPYC (kernels of 3 x 3 and 4 x 4, batches of 64 and 100): few

@@ -1,0 +1,83 @@
+"""oneDNN's convolution on the CPU: jaxlib holds it, but XLA does not choose it.
+
+oneDNN multiplies patches of the image without copying them, so it is as fast as the machine multiplies. XLA's runtime
+calls it by a custom call, "__onednn$convolution". XLA promises nothing about this call. It is used only in programs for
+one CPU, with releases of jaxlib on which the tests ran; all other programs get another form of the same convolution.
+"""
+
+import json
+import platform
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.core import ShapedArray
+from jax.extend.core import Primitive
+from jax.interpreters import mlir
+from jaxlib.version import __version__ as jaxlib_version
+
+from genjax_models.networks.convolution_axes import Axes
+from genjax_models.types import Array
+
+_RELEASES = ("0.10.",)  # of jaxlib, on which the tests ran
+_IMAGES = {"dims": 4, "data": {"batch_dim": 0, "feature_dim": 3, "spatial_dims": [1, 2]}}
+_KERNEL = {"dims": 4, "filter": {"input_feature_dim": 2, "output_feature_dim": 3, "spatial_dims": [0, 1]}}
+
+
+def convolution(x: Array, kernel: Array, axes: Axes, otherwise: Callable[..., Array]) -> Array:
+    """Returns the convolution by oneDNN; by `otherwise(x, kernel, axes)` in programs that cannot call oneDNN.
+
+    Args:
+      x: images, `[batch, height, width, in]`.
+      kernel: `[height, width, in, out]`.
+      axes: height and width, without dilation of the image.
+      otherwise: another form of this convolution.
+
+    Returns:
+      `[batch, height, width, out]`.
+    """
+    return _convolution.bind(x, kernel, axes=axes, otherwise=otherwise)
+
+
+def _usable(context: Any, axes: Axes) -> bool:
+    """Returns whether the program that is lowered can call oneDNN for this convolution."""
+    image, kernel = context.avals_in
+    whole_image = all(axis.before >= 0 <= axis.after and axis.image_dilation == 1 for axis in axes)
+    for_one_cpu = (
+        jaxlib_version.startswith(_RELEASES)
+        and (platform.system(), platform.machine()) == ("Linux", "x86_64")
+        and not context.module_context.lowering_parameters.for_export
+        and getattr(context.module_context.axis_context, "num_devices", 0) == 1
+    )
+    return for_one_cpu and whole_image and image.dtype == kernel.dtype == "float32" and image.size * kernel.size > 0
+
+
+def _outputs(x: Any, kernel: Any, *, axes: Axes, otherwise: Callable[..., Array]) -> ShapedArray:
+    pixels = (axis.outputs(*sizes) for axis, *sizes in zip(axes, x.shape[1:3], kernel.shape[:2], strict=True))
+    return ShapedArray((x.shape[0], *pixels, kernel.shape[3]), x.dtype)
+
+
+def _lowered_otherwise(context: Any, x: Any, kernel: Any, *, axes: Axes, otherwise: Callable[..., Array]) -> Any:
+    return mlir.lower_fun(lambda x, kernel: otherwise(x, kernel, axes), multiple_results=False)(context, x, kernel)
+
+
+def _lowered(context: Any, x: Any, kernel: Any, *, axes: Axes, otherwise: Callable[..., Array]) -> Any:
+    if not _usable(context, axes):
+        return _lowered_otherwise(context, x, kernel, axes=axes, otherwise=otherwise)
+    window = {
+        "strides": [axis.stride for axis in axes],
+        "pad_left": [axis.before for axis in axes],
+        "pad_right": [axis.after for axis in axes],
+        "window_dilations": [axis.kernel_dilation for axis in axes],
+    }
+    layouts = {"input": _IMAGES, "kernel": _KERNEL, "output": _IMAGES}
+    config = {"onednn_conv_config": {"dims": 4, "feature_groups": 1, "window": window, **layouts}}
+    call = jax.ffi.ffi_lowering("__onednn$convolution", api_version=2, backend_config=json.dumps(config))
+    return call(context, x, kernel)
+
+
+_convolution = Primitive("onednn_convolution")
+_convolution.def_impl(jax.jit(_convolution.bind, static_argnames=("axes", "otherwise")))
+_convolution.def_abstract_eval(_outputs)
+mlir.register_lowering(_convolution, _lowered_otherwise)
+mlir.register_lowering(_convolution, _lowered, platform="cpu")
