@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from typing import Literal
+from typing import ClassVar, Literal
 
 import genjax_models as gx
 from genjax_models.commands.train import main
@@ -40,6 +40,8 @@ RANGE = (-1, 1)  # range of tanh
 @dataclasses.dataclass(frozen=True)
 class Config(Settings):
     """Train a deep convolutional generative adversarial network on images."""
+
+    convolutional: ClassVar[bool] = True
 
     conditional: bool = False
     """Give both networks the class of each example (Mirza and Osindero, 2014)."""

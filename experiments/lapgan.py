@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from typing import ClassVar
 
 import genjax_models as gx
 from genjax_models.commands.train import main
@@ -33,6 +34,8 @@ from genjax_models.systems.settings import PaddedImages, Settings
 @dataclasses.dataclass(frozen=True)
 class Config(Settings):
     """Train a generator and a discriminator per level of a Laplacian pyramid, all in one step."""
+
+    convolutional: ClassVar[bool] = True
 
     levels: int = 3
     """Number of images in the pyramid; each halves height and width: 32, 16 and 8 pixels."""

@@ -43,7 +43,7 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
                 from genjax_models.runs import compilation
                 from genjax_models.runs.engine import train
 
-            compilation.keep_compiled()
+            compilation.keep_compiled(convolves=config.convolves)
             train(experiment, config, options, shlex.join([*experiment.program.split(), *arguments]), report)
     return 0
 

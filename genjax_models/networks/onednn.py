@@ -1,8 +1,9 @@
 """oneDNN's convolution on the CPU: jaxlib holds it, but XLA does not choose it.
 
 oneDNN multiplies patches of the image without copying them, so it is as fast as the machine multiplies. XLA's runtime
-calls it by a custom call, "__onednn$convolution". XLA promises nothing about this call. It is used only in programs for
-one CPU, with releases of jaxlib on which the tests ran; all other programs get another form of the same convolution.
+calls it by a custom call, "__onednn$convolution". XLA promises nothing about this call, and cannot store a program that
+has it. It is used only in programs for one CPU, with releases of jaxlib on which the tests ran, and if JAX has no
+persistent compilation cache. All other programs get another form of the same convolution.
 """
 
 import json
@@ -47,9 +48,16 @@ def _usable(context: Any, axes: Axes) -> bool:
         jaxlib_version.startswith(_RELEASES)
         and (platform.system(), platform.machine()) == ("Linux", "x86_64")
         and not context.module_context.lowering_parameters.for_export
+        and not _stores_programs()
         and getattr(context.module_context.axis_context, "num_devices", 0) == 1
     )
     return for_one_cpu and whole_image and image.dtype == kernel.dtype == "float32" and image.size * kernel.size > 0
+
+
+def _stores_programs() -> bool:
+    """Returns whether JAX stores programs on disk. To store this call, XLA would read wrong memory."""
+    config: Any = jax.config
+    return bool(config.jax_enable_compilation_cache) and config.jax_compilation_cache_dir is not None
 
 
 def _outputs(x: Any, kernel: Any, *, axes: Axes, otherwise: Callable[..., Array]) -> ShapedArray:

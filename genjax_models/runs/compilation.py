@@ -13,7 +13,7 @@ from genjax_models.data.private_folder import is_own_file, make_private
 _MOST_BYTES = 2**28  # a VAE's run keeps 3 MB
 
 
-def keep_compiled() -> None:
+def keep_compiled(*, convolves: bool = False) -> None:
     """Turns on JAX's persistent compilation cache, in `genjax_models/compiled` in `$XDG_CACHE_HOME` or `~/.cache`.
 
     Each start deletes the oldest files until 256 MiB remain. JAX's own settings take precedence:
@@ -21,10 +21,18 @@ def keep_compiled() -> None:
     `JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS` sets the shortest compilation that is kept. If the folder cannot be
     written to, there is no cache.
 
+    Programs that convolve on a CPU are not kept. They call oneDNN, and steps in half the time are worth more than the
+    seconds of compilation (`networks.onednn`).
+
+    Args:
+      convolves: whether the networks are convolutional.
+
     Raises:
       InputError: another user owns the folder or may write to it; the error names the permission to set.
     """
     if not jax.config.jax_enable_compilation_cache or jax.config.jax_compilation_cache_dir is not None:  # pyright: ignore[reportAttributeAccessIssue]
+        return
+    if convolves and jax.default_backend() == "cpu":
         return
     try:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genjax_models" / "compiled"

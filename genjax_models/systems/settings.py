@@ -28,6 +28,7 @@ class Settings:
     """Random seed, in [0, 2^32)."""
 
     conditional: ClassVar[bool] = False  # a subclass makes it a field, or True, if the model needs labels
+    convolutional: ClassVar[bool] = False  # a subclass makes it True if its networks are convolutional
     data: ClassVar[Any]  # a subclass makes it a field: Data, Points or a group with the same methods
 
     def __post_init__(self):
@@ -45,6 +46,11 @@ class Settings:
         groups = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         completed = {name: group.for_data(dataset) for name, group in groups.items() if hasattr(group, "for_data")}
         return dataclasses.replace(self, data=data, **completed), dataset
+
+    @property
+    def convolves(self) -> bool:
+        """Whether the networks are convolutional."""
+        return self.convolutional or getattr(getattr(self, "networks", None), "kind", None) == "convolutional"
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -93,6 +93,8 @@ def test_jaxs_own_settings_come_first(settings, tmp_path, monkeypatch):
     compilation.keep_compiled()
     assert settings() == (None, -1, 1.0, False)
     jax.config.update("jax_enable_compilation_cache", True)
+    compilation.keep_compiled(convolves=True)
+    assert settings()[0] is None if jax.default_backend() == "cpu" else str(tmp_path)
     jax.config.update("jax_compilation_cache_dir", "elsewhere")
     compilation.keep_compiled()
     assert settings() == ("elsewhere", -1, 1.0, True)
