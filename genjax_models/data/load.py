@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from genjax_models.data import files, idx, image_folder, image_layout, mnist, rivers, synthetic, tables, tfds
+from genjax_models.data import chairs, files, idx, image_folder, image_layout, mnist, rivers, synthetic, tables, tfds
 from genjax_models.data.dataset import Dataset, Range
 from genjax_models.data.kinds import Kind
 from genjax_models.errors import InputError
 
 _IMAGES = {"mnist10k": mnist.mnist10k, "fashion_mnist": mnist.fashion_mnist}
 _POINTS = {name: partial(synthetic.synthetic, name) for name in synthetic.SOURCES}
-_DRAWN = {"rivers": rivers.rivers}  # each takes the side of its images
+_DRAWN = {"rivers": rivers.rivers, "chairs": chairs.chairs}  # each takes the side of its images
 _NAMES = _IMAGES | _POINTS | _DRAWN
 _ACCEPTED = (
     f"{', '.join(_IMAGES)}, {', '.join(_DRAWN)} (or NAME:SIZE), a .npz, .npy, .csv or .parquet file,"
@@ -39,6 +39,7 @@ def load(
         "mnist10k": 10,000 digits of MNIST, shipped with the package;
         "fashion_mnist": Fashion-MNIST, installed by Debian's package dataset-fashion-mnist;
         "rivers": cartoon rivers with known factors (see `data.rivers`), 64 x 64; "rivers:32" is 32 x 32;
+        "chairs": 20 chairs from 31 azimuths and 2 elevations (see `data.chairs`), red, green, blue and alpha;
         "moons", "spiral", "ring8" or "grid25": points in the plane of known density (see `data.synthetic`);
         a path to `.npz` or `.npy` (see `data.files` for the keys);
         a path to a table of vectors, `.csv`, `.tsv` or `.parquet` (see `data.tables`);
