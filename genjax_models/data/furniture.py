@@ -3,7 +3,7 @@
 import hashlib
 import re
 import zipfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -58,7 +58,7 @@ def furniture(folder: str | Path = DEBIAN, size: int = 64) -> Dataset:
 
     Debian's libraries have 85 seats, each seen from 31 azimuths and 2 elevations. Labels, factors and splits are as in
     `data.chairs`: validation is every fifth azimuth, test is elevation 30 of every fourth seat. Images are rendered
-    once, in about two minutes, and kept in the cache.
+    once, in about two minutes of CPU time, and kept in the cache.
 
     Raises:
       InputError: the folder has no libraries (the error names Debian's package) or no seats; or a library is damaged.
@@ -71,11 +71,10 @@ def furniture(folder: str | Path = DEBIAN, size: int = 64) -> Dataset:
     style, elevation, azimuth = (a.ravel() for a in np.indices((len(pieces), len(ELEVATIONS), len(AZIMUTHS))))
     x = drawn_once(_rule(libraries, size), lambda: _each(pieces, size))
     split = Split(x, style, factors=view(AZIMUTHS[azimuth], ELEVATIONS[elevation]))
-    names = [f"{piece.name} ({piece.creator}, {piece.key})" for piece in pieces]
     return from_splits(
         *grouped(split, azimuth, ELEVATIONS[elevation]),
         name="furniture",
-        class_names=names,
+        class_names=_names(pieces),
         factors=FACTORS,
         provenance=_provenance(pieces),
         overlap="report",  # a round stool looks the same from several azimuths
@@ -170,6 +169,17 @@ def _piece(number: int, properties: dict[str, str], of_library: dict) -> Piece:
         model=properties["model"],
         rotation=matrix,
     )
+
+
+def _names(pieces: list[Piece]) -> list[str]:
+    """Returns name and maker of each piece, with a number where they repeat."""
+    counts: Counter[str] = Counter()
+    names = []
+    for piece in pieces:
+        name = f"{piece.name} ({piece.creator})"
+        counts[name] += 1
+        names.append(name if counts[name] == 1 else f"{name} {counts[name]}")
+    return names
 
 
 def _provenance(pieces: list[Piece]) -> str:

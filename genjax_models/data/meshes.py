@@ -121,28 +121,43 @@ def _fragments(x: np.ndarray, y: np.ndarray, width: int) -> tuple[np.ndarray, np
 
     `x` and `y` are corners on the screen, `[n, 3]`, in samples.
     """
-    first_x, last_x = (
-        np.ceil(x.min(axis=1)).clip(0).astype(int),
-        np.floor(x.max(axis=1)).clip(max=width - 1).astype(int),
+    low, high = (np.ceil(a.min(axis=1)).clip(0).astype(int) for a in (x, y))
+    columns, lines = (
+        (np.floor(a.max(axis=1)).clip(max=width - 1).astype(int) - first + 1).clip(0)
+        for a, first in ((x, low), (y, high))
     )
-    first_y, last_y = (
-        np.ceil(y.min(axis=1)).clip(0).astype(int),
-        np.floor(y.max(axis=1)).clip(max=width - 1).astype(int),
-    )
-    columns, lines = (last_x - first_x + 1).clip(0), (last_y - first_y + 1).clip(0)
     area = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0])
-    count = np.where(np.abs(area) < 1e-9, 0, columns * lines)  # none if it is seen from its edge
-    triangle = np.repeat(np.arange(len(x)), count)
-    place = np.arange(len(triangle)) - np.repeat(np.cumsum(count) - count, count)
-    down, along = np.divmod(place, np.maximum(columns, 1)[triangle])
-    column, line = first_x[triangle] + along, first_y[triangle] + down
-    x, y, area = x[triangle], y[triangle], area[triangle]
-    right, below = column - x[:, 0], line - y[:, 0]
-    second = (right * (y[:, 2] - y[:, 0]) - (x[:, 2] - x[:, 0]) * below) / area
-    third = ((x[:, 1] - x[:, 0]) * below - right * (y[:, 1] - y[:, 0])) / area
-    weights = np.stack([1 - second - third, second, third], axis=1)
-    inside = (weights >= 0).all(axis=1)
+    is_seen = np.abs(area) >= 1e-9  # not from its edge
+
+    def weights_at(triangle: np.ndarray, column: np.ndarray, line: np.ndarray) -> np.ndarray:
+        right, below = column - x[triangle, 0], line - y[triangle, 0]
+        second = (right * to_third[triangle] - along_third[triangle] * below) / area[triangle]
+        third = (along_second[triangle] * below - right * to_second[triangle]) / area[triangle]
+        return np.stack([1 - second - third, second, third], axis=1)
+
+    along_second, along_third = x[:, 1] - x[:, 0], x[:, 2] - x[:, 0]
+    to_second, to_third = y[:, 1] - y[:, 0], y[:, 2] - y[:, 0]
+    triangle, place = _expanded(np.where(is_seen & (columns > 0), lines, 0))
+    line = high[triangle] + place
+    start = weights_at(triangle, low[triangle], line)
+    slope = np.stack([to_second - to_third, to_third, -to_second], axis=1)[triangle] / area[triangle, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        end = -start / slope  # where each weight is 0 on this line
+    first = np.where(slope > 0, end, 0).max(axis=1).clip(0, width)
+    last = np.where(slope < 0, end, width).min(axis=1).clip(-1, columns[triangle] - 1)
+    first = np.floor(first).astype(int)
+    of_line, place = _expanded((np.ceil(last).astype(int) - first + 1).clip(0))
+    triangle, line = triangle[of_line], line[of_line]
+    column = low[triangle] + first[of_line] + place
+    weights = weights_at(triangle, column, line)
+    inside = (weights >= 0).all(axis=1) & (column < width)
     return triangle[inside], (line * width + column)[inside], weights[inside]
+
+
+def _expanded(count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns each index i `count[i]` times, and its place 0, 1, ... among these."""
+    index = np.repeat(np.arange(len(count)), count)
+    return index, np.arange(len(index)) - np.repeat(np.cumsum(count) - count, count)
 
 
 def _shade(normal: np.ndarray) -> np.ndarray:
