@@ -101,11 +101,11 @@ def averaged(x: np.ndarray, by: int) -> np.ndarray:
     """
     if by == 1:
         return x
-    n, height, width, _ = x.shape
-    squares = x.reshape(n, height // by, by, width // by, by, 4).astype(np.float32)
-    colour, alpha = squares[..., :3], squares[..., 3:]
-    weight = alpha.sum(axis=(2, 4))
-    mean = (colour * alpha).sum(axis=(2, 4)) / np.maximum(weight, 1)
+    colour, weight = np.zeros(1, np.float32), np.zeros(1, np.float32)
+    for i, j in np.ndindex(by, by):
+        part = x[:, i::by, j::by].astype(np.float32)
+        colour, weight = colour + part[..., :3] * part[..., 3:], weight + part[..., 3:]
+    mean = colour / np.maximum(weight, 1)
     mean_alpha = np.rint(weight / by**2)
     return np.concatenate([np.where(mean_alpha > 0, np.rint(mean), 255), mean_alpha], axis=-1).astype(np.uint8)
 

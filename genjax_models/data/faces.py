@@ -16,7 +16,7 @@ import numpy as np
 
 from genjax_models.data.dataset import Dataset, from_splits
 from genjax_models.data.drawn import drawn_once
-from genjax_models.data.factors import Factor, Source
+from genjax_models.data.factors import Factor, Source, checked_rows
 from genjax_models.data.meshes import Mesh, render
 from genjax_models.data.splits import Split
 from genjax_models.errors import InputError
@@ -94,7 +94,9 @@ def source(size: int = HEIGHT) -> Source:
     head = _head(_folder())
 
     def draw(factors: np.ndarray) -> np.ndarray:
-        images = [_image(head, rotation, expression, size) for rotation, expression in np.asarray(factors, float)]
+        images = [
+            _image(head, rotation, expression, size) for rotation, expression in checked_rows("faces", FACTORS, factors)
+        ]
         return np.stack(images) if images else np.empty((0, size, size * 5 // 7, 1), np.uint8)
 
     return Source(FACTORS, _sample, draw)
