@@ -1,6 +1,9 @@
-"""Plots of latents: codes in the plane, and the KL by dimension."""
+"""Plots of latents: codes in the plane, the KL by dimension, and the factors that each latent reads."""
+
+from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from genjax_models.figures.style import BLUE, INK, PALE, new_axes
@@ -43,3 +46,32 @@ def kl_by_dimension(kl: Array, active: Array) -> Figure:
     axes.set_ylabel("KL (nats)")
     axes.grid(alpha=0.25, axis="y")
     return figure
+
+
+def readings(
+    values: Array, errors: Array, rows_below: Sequence[tuple[str, Array, Array]], names: Sequence[str]
+) -> Figure:
+    """Returns a table of R^2 `[d, f]` with errors, a row per latent; below, further rows of a name, numbers and errors.
+
+    nan is blank.
+    """
+    latents, (below, more, more_errors) = len(values), zip(*rows_below, strict=True)
+    values, errors = np.vstack([values, *more]), np.vstack([errors, *more_errors])
+    rows, columns = values.shape
+    figure, axes = new_axes(1.0 * columns + 1.4, 0.34 * rows + 0.5)
+    axes.imshow(np.nan_to_num(values), cmap=_BLUES, vmin=0, vmax=1, aspect="auto")
+    for row, column in np.argwhere(np.isfinite(values)):
+        value = values[row, column]
+        text = f"{value:.2f}" if np.isnan(errors[row, column]) else f"{value:.2f} ± {errors[row, column]:.2f}"
+        axes.text(column, row, text, ha="center", va="center", size=8, color="white" if value > 0.55 else INK)
+    axes.axhline(latents - 0.5, color=INK, linewidth=1)
+    axes.set_xticks(range(columns), names)
+    axes.set_yticks(range(rows), [*(f"latent {i}" for i in range(latents)), *below])
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    return figure
+
+
+_BLUES = LinearSegmentedColormap.from_list("blues", ["white", BLUE])
