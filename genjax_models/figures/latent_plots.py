@@ -61,7 +61,7 @@ def readings(
     figure, axes = new_axes(1.0 * columns + 1.4, 0.34 * rows + 0.5)
     axes.imshow(np.nan_to_num(values), cmap=_BLUES, vmin=0, vmax=1, aspect="auto")
     for row, column in np.argwhere(np.isfinite(values)):
-        value = values[row, column]
+        value = round(float(values[row, column]), 2) + 0.0  # no -0.00
         text = f"{value:.2f}" if np.isnan(errors[row, column]) else f"{value:.2f} ± {errors[row, column]:.2f}"
         axes.text(column, row, text, ha="center", va="center", size=8, color="white" if value > 0.55 else INK)
     axes.axhline(latents - 0.5, color=INK, linewidth=1)
