@@ -1,6 +1,20 @@
 """Did the VAE find the true factors of cartoon rivers (Section 1.3.4 of the draft chapter)?
 
 python -m experiments.rivers --kl-weight 40
+
+The report has a walk over each latent, a table of R^2 and MIG of each factor, and a sentence per factor. The bound is
+the same for all rotations of z, so that it asks for no latent per factor. The weight of the KL and the seed decide.
+
+At 32 x 32 (--data rivers:32 --channels 16 32 --steps 2500 --evaluate-every 2500), seed 0, figures on 1,000 test images:
+
+--kl-weight 4      bound 3,569.6 +- 8.8; grass: R^2 0.87 by the best of 8 latents, 0.99 by all together, MIG 0.26
+--kl-weight 40     bound 3,359.2 +- 10.7; grass: R^2 0.96 by latent 7, 0.97 by all together, MIG 0.54; 6 of 8 used
+
+2,500 steps of 32 in 50 s next to other work, 2 cores of AMD EPYC (jax 0.10.2, CPU), 2026-11-28. Heading and start are
+spread over several latents, with R^2 of 0.25 and 0.6 together. No reader finds water, width or trees at weight 40.
+
+experiments.studies.factor_over_seeds draws what eight seeds say. `experiments.dcgan --data rivers:32 --latent 16` is
+the GAN on the same rivers; `genjax-models latent-walk RUN --along closed-form` walks along its directions (SeFa).
 """
 
 from __future__ import annotations

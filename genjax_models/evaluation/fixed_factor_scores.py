@@ -23,14 +23,17 @@ class FactorSource(Protocol):
     @property
     def factors(self) -> Sequence[Any]:
         """The factors; a factor whose `derived` is true cannot be fixed."""
+        ...
 
     @property
     def sample(self) -> Callable[[np.random.RandomState, int], np.ndarray]:
         """(generator, n) -> factors `[n, f]`."""
+        ...
 
     @property
     def draw(self) -> Callable[[np.ndarray], np.ndarray]:
         """Factors `[n, f]` -> examples."""
+        ...
 
 
 class FixedFactorScore(NamedTuple):
@@ -178,7 +181,9 @@ def _fixable(source: FactorSource, fixed: Sequence[int] | None) -> np.ndarray:
     if len(columns) < 2:
         raise ValueError(f"source must have at least 2 factors that can be fixed, got {len(columns)}")
     if not np.isin(columns, possible).all():
-        raise ValueError(f"fixed must be columns of factors that are not derived, {list(possible)}, got {list(fixed)}")
+        raise ValueError(
+            f"fixed must be columns of factors that are not derived, {list(possible)}, got {list(columns)}"
+        )
     return columns
 
 

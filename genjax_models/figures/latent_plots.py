@@ -1,12 +1,12 @@
 """Plots of latents: codes in the plane, the KL by dimension, and the factors that each latent reads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from genjax_models.figures.style import BLUE, INK, PALE, new_axes
+from genjax_models.figures.style import BLUE, INK, ORANGE, PALE, new_axes
 from genjax_models.types import Array
 
 
@@ -71,6 +71,20 @@ def readings(
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
+    return figure
+
+
+def factor_over_seeds(groups: Mapping[str, Mapping[str, Sequence[float]]], factor: str) -> Figure:
+    """Returns figures in [0, 1] of one factor: group -> name of the figure -> its value per seed."""
+    figure, axes = new_axes(2.2 * len(groups) + 2.2, 3.0)
+    for place, rows in enumerate(groups.values()):
+        for (name, values), color, marker in zip(rows.items(), (PALE, BLUE, ORANGE), "so^", strict=False):
+            across = place + np.linspace(-0.25, 0.25, len(values)) if len(values) > 1 else [place]
+            axes.plot(across, values, marker, color=color, label=name if place == 0 else None)
+    axes.set_xticks(range(len(groups)), list(groups))
+    axes.set(ylim=(0, 1.05), xlim=(-0.5, len(groups) - 0.5), title=f"{factor}, a column per seed", ylabel="R^2, MIG")
+    axes.grid(alpha=0.25, axis="y")
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
