@@ -69,13 +69,13 @@ def principal_directions(z: Array, features: Array, count: int | None = None) ->
     if not (np.isfinite(z).all() and np.isfinite(features).all()):
         raise ValueError("z and features must be finite")
     most = min(z.shape[1], len(z) - 1, features.shape[1])
-    count = most if count is None else count
-    if not 1 <= count <= most:
+    kept = most if count is None else count
+    if not 1 <= kept <= most:
         raise ValueError(f"count must be 1 to {most}, got {count}")
     left, values, _ = np.linalg.svd(features - features.mean(axis=0), full_matrices=False)
-    slopes = left[:, :count].T @ (z - z.mean(axis=0))
+    slopes = left[:, :kept].T @ (z - z.mean(axis=0))
     lengths = np.linalg.norm(slopes, axis=1, keepdims=True)
-    return Directions(_turned(slopes / np.where(lengths > 0, lengths, 1)), values[:count] ** 2 / len(z))
+    return Directions(_turned(slopes / np.where(lengths > 0, lengths, 1)), values[:kept] ** 2 / len(z))
 
 
 class FirstLayer(NamedTuple):
