@@ -24,7 +24,8 @@ import sys
 
 from experiments import vae
 from genjax_models.commands.train import main
-from genjax_models.runs.configuration import Training
+from genjax_models.errors import InputError
+from genjax_models.runs.configuration import Training, whole
 from genjax_models.runs.protocol import System
 from genjax_models.systems.groups import Likelihood, Networks, Optimizer
 from genjax_models.systems.settings import FactorData
@@ -43,6 +44,20 @@ class Config(vae.Config):
     networks: Networks = Networks("convolutional", hidden=(128,), channels=(16, 32, 64))
     training: Training = Training(steps=4_000, batch_size=32, evaluate_every=1_000)
     optimizer: Optimizer = Optimizer(learning_rate=3e-3, schedule="cosine", warmup=200)
+
+    def __post_init__(self):
+        super().__post_init__()
+        whole(2, latent=self.latent)
+        if self.conditional:
+            raise InputError("conditional must be off: figures against known factors need q(z | x), without a label")
+
+    def load(self):
+        """Does as `Settings.load`, and refuses a test split that is too small for a linear reader of all latents."""
+        config, dataset = super().load()
+        fewest, n = 2 * (self.latent + 1), len(dataset.test.x)
+        if n < fewest:
+            raise InputError(f"{self.data}: latent {self.latent} needs at least {fewest} test examples, got {n}")
+        return config, dataset
 
 
 def build(config: Config) -> System:

@@ -87,6 +87,9 @@ def latent_directions(
 
 
 def unit_directions(player: Variables) -> Array:
-    """Returns the directions of the player "directions", of length 1, `[K, latent]`."""
+    """Returns the directions of the player "directions", of length 1, `[K, latent]`.
+
+    `genjax-models latent-walk RUN --along FILE.npy` walks along the rows of a file, saved by `numpy.save`.
+    """
     rows = player["params"]["directions"]
     return rows / jnp.linalg.norm(rows, axis=1, keepdims=True)
