@@ -41,10 +41,14 @@ from .estimators.two_sample_test import held_out_two_sample_test, power_optimal_
 from .evaluation.annealed import annealed_log_likelihood, annealed_sandwich
 from .evaluation.bounds import held_out_bound
 from .evaluation.classifier_test import classifier_two_sample_test
+from .evaluation.directions import closed_form_directions, principal_directions
+from .evaluation.disentanglement import modularity, mutual_information_gap, mutual_information_matrix
+from .evaluation.factor_importance import dci, importance
 from .evaluation.features import Features
+from .evaluation.fixed_factor_scores import beta_vae_score, factor_vae_score
 from .evaluation.gaps import bound_gaps
 from .evaluation.information import latent_information
-from .evaluation.interpolation import spherical_interpolation
+from .evaluation.interpolation import spherical_interpolation, walk_along
 from .evaluation.labels import class_accuracy, classifier_score
 from .evaluation.latents import latent_usage, latent_usage_by_layer
 from .evaluation.likelihood import negative_log_likelihood
@@ -53,10 +57,12 @@ from .evaluation.modes import mode_coverage
 from .evaluation.neighbours import data_copying, nearest_neighbours
 from .evaluation.parzen_window import parzen_window
 from .evaluation.posterior_grid import posterior_grid
+from .evaluation.predictability import linear_readings, separated_attribute_predictability, squared_correlations
 from .evaluation.quadrature import quadrature_log_likelihood
 from .evaluation.reconstruction import held_out_error
 from .evaluation.representations import compare_representations, probe
 from .evaluation.samples import sample_metrics, sample_quality
+from .evaluation.unsupervised_ranking import unsupervised_ranking
 from .models import (
     adversarial_pair,
     autoencoder_model,
@@ -98,6 +104,7 @@ from .objectives import (
     info_vae,
     iwae,
     lapgan,
+    latent_directions,
     mixture,
     mmd_gan,
     moment_matching,
@@ -142,17 +149,20 @@ __all__ = [
     "autoencoder",
     "autoencoder_model",
     "bernoulli",
+    "beta_vae_score",
     "bound_gaps",
     "central_moments",
     "class_accuracy",
     "classifier_score",
     "classifier_two_sample_test",
+    "closed_form_directions",
     "compare_representations",
     "coupling_flow",
     "data",
     "data_copying",
     "data_mesh",
     "data_parallel",
+    "dci",
     "diagonal_gaussian",
     "discretised_logistic",
     "discriminator_loss",
@@ -161,6 +171,7 @@ __all__ = [
     "errors",
     "estimators",
     "evaluation",
+    "factor_vae_score",
     "figures",
     "fit",
     "from_arrays",
@@ -178,6 +189,7 @@ __all__ = [
     "held_out_two_sample_test",
     "hierarchical_model",
     "implicit_model",
+    "importance",
     "importance_weights",
     "infinite_mixture",
     "info_vae",
@@ -187,10 +199,12 @@ __all__ = [
     "lapgan",
     "laplace_kernel",
     "laplacian_pyramid_gan",
+    "latent_directions",
     "latent_information",
     "latent_usage",
     "latent_usage_by_layer",
     "latent_variable_model",
+    "linear_readings",
     "load",
     "load_classifier",
     "load_features",
@@ -209,8 +223,11 @@ __all__ = [
     "mmd_squared_unbiased",
     "mode_coverage",
     "models",
+    "modularity",
     "moment_difference",
     "moment_matching",
+    "mutual_information_gap",
+    "mutual_information_matrix",
     "nearest_neighbours",
     "negative_log_likelihood",
     "networks",
@@ -224,6 +241,7 @@ __all__ = [
     "posterior_grid",
     "power_optimal_bandwidth",
     "prepare",
+    "principal_directions",
     "probe",
     "product_of_kernels",
     "quadrature_log_likelihood",
@@ -233,7 +251,9 @@ __all__ = [
     "runs",
     "sample_metrics",
     "sample_quality",
+    "separated_attribute_predictability",
     "spherical_interpolation",
+    "squared_correlations",
     "starting_at_data_mean",
     "sum_of_kernels",
     "systems",
@@ -241,8 +261,10 @@ __all__ = [
     "training",
     "two_sample_test",
     "types",
+    "unsupervised_ranking",
     "vae",
     "vmapped",
+    "walk_along",
     "with_gaussian_noise",
     "witness_function",
 ]

@@ -17,7 +17,7 @@ import numpy as np
 
 from genjax_models.figures import curve_plots, plots
 from genjax_models.reports.stored_run import NOTHING, StoredRun
-from genjax_models.reports.units import unit_of
+from genjax_models.reports.units import unit_of, words_of
 
 _FIRST = ("samples", "reconstructions")
 # Held-out metrics are comparable only if these fields are equal: field -> its name in the note.
@@ -277,7 +277,7 @@ def _broad(png: bytes) -> bool:
 
 
 def _words(name: str) -> str:
-    return re.sub(r"\bkl\b", "KL", name.replace("_", " "))
+    return re.sub(r"\bkl\b", "KL", words_of(name))
 
 
 def _base64(data: bytes) -> str:

@@ -2,13 +2,20 @@
 
 from genjax_models.runs.protocol import Metric
 
-_WORDS = {"kl": "KL", "pareto_k_hat": "Pareto k-hat (cannot see a mode that the encoder misses)"}
+_WORDS = {
+    "kl": "KL",
+    "mutual_information_gap": "MIG",
+    "pareto_k_hat": "Pareto k-hat (cannot see a mode that the encoder misses)",
+}
 _UNITS = {
     "effective_sample_size": "samples",
     "pareto_k_hat": "",
     "active_units": "latent dimensions",
+    "mig_of": "of its entropy",
     "mode_divergence": "nats",
+    "mutual_information_gap": "of the entropy of a factor",
     "parzen_window": "nats, of values in [0, 1]",
+    "r2_of": "",
 }
 
 _BETTER = {
@@ -28,10 +35,13 @@ _BETTER = {
     "modes_covered": "higher",
     "modes_missed": "lower",
     "nearer_to_training_images": "near 1/2, 1 is copying",
+    "mig_of": "higher",
+    "mutual_information_gap": "higher",
     "negative_log_likelihood": "lower",
     "pareto_k_hat": "lower",
     "parzen_window": "higher, but it says little (Theis et al., 2016)",
     "precision": "higher",
+    "r2_of": "higher",
     "recall": "higher",
     "reconstruction": "higher",
     "squared_error": "lower",
@@ -54,4 +64,4 @@ def unit_of(metric: Metric, name: str) -> str:
 
 def words_of(name: str) -> str:
     """Returns the name of a metric in words."""
-    return _WORDS.get(name, name.replace("_", " "))
+    return _WORDS.get(name, name.replace("r2_of", "R^2 of").replace("mig_of", "MIG of").replace("_", " "))

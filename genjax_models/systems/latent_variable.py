@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import genjax_models as gx
 from genjax_models.data import Prepared
 from genjax_models.evaluation.findings import Facts
+from genjax_models.evaluation.latents import LatentUsage
 from genjax_models.figures import pictures
 from genjax_models.figures.pictures import Picture
 from genjax_models.models import LatentVariableModel
@@ -69,7 +70,7 @@ def _figures(
 ) -> tuple[Facts, list[Picture]]:
     """Reconstructions, the manifold of a 2-D latent space, posterior means, and KL by dimension."""
     test, key = data.test, jax.random.key(0)
-    (usage,) = _usage_by_layer(model, variables, key, test.x, label)
+    (usage,) = usage_by_layer(model, variables, key, test.x, label)
     latent, shown = usage.means.shape[1], []
     if pictures.drawable(config.data.shape):
         decoded = model.generate(variables, usage.means[:10], None if label is None else label[:10])
@@ -90,5 +91,8 @@ def _figures(
 
 
 @partial(jax.jit, static_argnums=0)  # compiled once for all members of a run: no variables are constants in it
-def _usage_by_layer(model: LatentVariableModel, variables: Variables, key: PRNGKey, x: Array, label: Array | None):
+def usage_by_layer(
+    model: LatentVariableModel, variables: Variables, key: PRNGKey, x: Array, label: Array | None
+) -> tuple[LatentUsage, ...]:
+    """Returns `latent_usage_by_layer`, compiled."""
     return gx.latent_usage_by_layer(model, variables, key, x, label=label)

@@ -189,6 +189,29 @@ class PaddedImages(Data):
 
 
 @dataclasses.dataclass(frozen=True)
+class FactorData(Data):
+    """A data set with known factors of variation."""
+
+    factors: tyro.conf.Suppress[tuple[str, ...]] = ()
+
+    def load(self, *, labels: bool = False) -> tuple[Self, Dataset]:
+        """Does as `Data.load`; `factors` of the group are the names of the factors.
+
+        Raises:
+          InputError: as `Data.load`; or the data have no known factors, or one that is constant in the test split.
+        """
+        group, dataset = super().load(labels=labels)
+        if dataset.factors is None or dataset.test.factors is None:
+            raise InputError(f"data must have known factors, as rivers and sprites have, got {self.name}")
+        for factor, column in zip(dataset.factors, dataset.test.factors.T, strict=True):
+            if column.min() == column.max():
+                raise InputError(
+                    f"{self.name}: {factor.name} must vary in the test split, got {column[0]:g} throughout"
+                )
+        return dataclasses.replace(group, factors=tuple(factor.name for factor in dataset.factors)), dataset
+
+
+@dataclasses.dataclass(frozen=True)
 class Points:
     """A data set of points in the plane."""
 

@@ -85,6 +85,15 @@ RUNS = {
         (*IMAGES, *"--objective iwae --hidden 8 --latent 2 --num-samples 2".split()),
         "samples learning curves neighbours",
     ),
+    "rivers": (
+        (
+            *IMAGES[:1],
+            "factors.npz",
+            *IMAGES[2:],
+            *"--hidden 8 --channels 4 --latent 2 --kl-weight 0.1 --warmup 0".split(),
+        ),
+        "samples learning curves reconstructions manifold latent_space kl_by_dimension readings latent_walk",
+    ),
     "vae": (
         (*IMAGES, *"--hidden 16 --warmup 0 --learning-rate 0.03".split()),
         "samples learning curves reconstructions manifold latent_space kl_by_dimension",
@@ -216,7 +225,8 @@ def folder(tmp_path_factory):
         yield images
 
 
-OF_IMAGES = [name for name in RUNS if name not in ("gan_mixture", "infinite_mixture")]
+OF_OTHERS = ("gan_mixture", "infinite_mixture", "rivers")  # of points, or of known factors
+OF_IMAGES = [name for name in RUNS if name not in OF_OTHERS]
 
 
 @pytest.mark.parametrize("name", OF_IMAGES)
@@ -243,7 +253,7 @@ def test_a_dry_run_prints_its_players_and_writes_nothing(name, files, tmp_path, 
 
 REFUSED = [
     *((name, "--seed -1", "seed must be an integer in [0, 2^32), got -1") for name in RUNS),
-    *((name, "--batch-size 999999", "batch_size must be at most") for name in RUNS if "mixture" not in name),
+    *((name, "--batch-size 999999", "batch_size must be at most") for name in OF_IMAGES),
     ("autoencoder", "--network convolutional --data vectors.npz --batch-size 9", "network convolutional needs images"),
     ("classifier", "--data grey.npz", "needs a label per example, and"),
     ("classifier", "--data vectors.npz", ""),
@@ -279,6 +289,11 @@ REFUSED = [
     ("lapgan", "--pad-to 0", "pad_to must be an integer of at least 1, got 0"),
     ("lapgan", "--discriminator-channels", "discriminator_channels must name at least one layer"),
     ("one_generator_four_objectives", "--average 0", "average must be in (0, 1), got 0.0"),
+    ("rivers", "--latent 1", "latent must be an integer of at least 2, got 1"),
+    ("rivers", "--conditional", "conditional must be off"),
+    ("rivers", "--data factors.npz --batch-size 9 --latent 50", "latent 50 needs at least 102 test examples, got "),
+    ("rivers", "--data constant_factor.npz --batch-size 9 --latent 2", "factor 0 must vary in the test split, got 1 t"),
+    ("rivers", "--data images.npz --batch-size 9", "data must have known factors, as rivers and sprites have, got"),
     ("vae", "--data vectors.npz --conditional", "needs a label per example, and"),
     ("vae", "--likelihood discretised_logistic --data grey.npz --batch-size 9", "needs 8-bit data and binarise none"),
     ("vae", "--optimizer.learning-rate 1 --learning-rate 2", "are one field: give it once"),
