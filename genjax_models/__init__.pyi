@@ -47,7 +47,10 @@ from .estimators.two_sample_test import held_out_two_sample_test, power_optimal_
 from .evaluation.annealed import annealed_log_likelihood, annealed_sandwich
 from .evaluation.bounds import held_out_bound
 from .evaluation.classifier_test import classifier_two_sample_test
+from .evaluation.disentanglement import modularity, mutual_information_gap, mutual_information_matrix
+from .evaluation.factor_importance import dci, importance
 from .evaluation.features import Features
+from .evaluation.fixed_factor_scores import beta_vae_score, factor_vae_score
 from .evaluation.gaps import bound_gaps
 from .evaluation.information import latent_information
 from .evaluation.interpolation import spherical_interpolation
@@ -59,10 +62,12 @@ from .evaluation.modes import mode_coverage
 from .evaluation.neighbours import data_copying, nearest_neighbours
 from .evaluation.parzen_window import parzen_window
 from .evaluation.posterior_grid import posterior_grid
+from .evaluation.predictability import linear_readings, separated_attribute_predictability, squared_correlations
 from .evaluation.quadrature import quadrature_log_likelihood
 from .evaluation.reconstruction import held_out_error
 from .evaluation.representations import compare_representations, probe
 from .evaluation.samples import sample_metrics, sample_quality
+from .evaluation.unsupervised_ranking import unsupervised_ranking
 from .models import (
     adversarial_pair,
     autoencoder_model,
@@ -151,6 +156,7 @@ __all__ = [
     "autoencoder_model",
     "bernoulli",
     "beta_tcvae",
+    "beta_vae_score",
     "bound_gaps",
     "central_moments",
     "class_accuracy",
@@ -163,6 +169,7 @@ __all__ = [
     "data_copying",
     "data_mesh",
     "data_parallel",
+    "dci",
     "diagonal_gaussian",
     "dip_vae",
     "discretised_logistic",
@@ -173,6 +180,7 @@ __all__ = [
     "estimators",
     "evaluation",
     "factor_vae",
+    "factor_vae_score",
     "figures",
     "fit",
     "from_arrays",
@@ -191,6 +199,7 @@ __all__ = [
     "held_out_two_sample_test",
     "hierarchical_model",
     "implicit_model",
+    "importance",
     "importance_weights",
     "infinite_mixture",
     "info_vae",
@@ -204,6 +213,7 @@ __all__ = [
     "latent_usage",
     "latent_usage_by_layer",
     "latent_variable_model",
+    "linear_readings",
     "load",
     "load_classifier",
     "load_features",
@@ -221,8 +231,11 @@ __all__ = [
     "mmd_squared_unbiased",
     "mode_coverage",
     "models",
+    "modularity",
     "moment_difference",
     "moment_matching",
+    "mutual_information_gap",
+    "mutual_information_matrix",
     "nearest_neighbours",
     "negative_log_likelihood",
     "networks",
@@ -246,7 +259,9 @@ __all__ = [
     "runs",
     "sample_metrics",
     "sample_quality",
+    "separated_attribute_predictability",
     "spherical_interpolation",
+    "squared_correlations",
     "starting_at_data_mean",
     "sum_of_kernels",
     "systems",
@@ -254,6 +269,7 @@ __all__ = [
     "training",
     "two_sample_test",
     "types",
+    "unsupervised_ranking",
     "vae",
     "vmapped",
     "with_gaussian_noise",

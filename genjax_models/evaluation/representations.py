@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from genjax_models.errors import InputError
 from genjax_models.evaluation.estimates import Estimate, estimate
+from genjax_models.evaluation.scikit_learn import scikit_learn
 from genjax_models.types import Array, Batch
+
+_PROBES = "probes of representations"
 
 
 def compare_representations(
@@ -67,7 +69,6 @@ def probe(
       InputError: scikit-learn is not installed.
       ValueError: codes and labels do not fit, are not finite or have one class; or `neighbours` is out of range.
     """
-    sklearn = _sklearn()
     train_codes, test_codes = np.asarray(train_codes, np.float64), np.asarray(test_codes, np.float64)
     train_labels, test_labels = _labels(train_codes, train_labels, "training"), _labels(test_codes, test_labels, "test")
     if train_codes.shape[1] != test_codes.shape[1]:
@@ -79,8 +80,8 @@ def probe(
     if not 1 <= neighbours <= len(train_codes):
         raise ValueError(f"`neighbours` must be 1 to {len(train_codes)} training examples, got {neighbours}")
     readers: Mapping = {
-        "linear": sklearn.linear_model.LogisticRegression(max_iter=10_000),
-        "nearest_neighbours": sklearn.neighbors.KNeighborsClassifier(neighbours),
+        "linear": scikit_learn("linear_model", _PROBES).LogisticRegression(max_iter=10_000),
+        "nearest_neighbours": scikit_learn("neighbors", _PROBES).KNeighborsClassifier(neighbours),
     }
     return {
         name: accuracy(reader.fit(train_codes, train_labels).predict(test_codes) == test_labels)
@@ -94,7 +95,7 @@ def principal_components(train: Array, test: Array, dimensions: int) -> tuple[np
     Raises:
       InputError: scikit-learn is not installed.
     """
-    components = _sklearn().decomposition.PCA(dimensions, svd_solver="full").fit(train)
+    components = scikit_learn("decomposition", _PROBES).PCA(dimensions, svd_solver="full").fit(train)
     return components.transform(train), components.transform(test)
 
 
@@ -115,15 +116,3 @@ def _labels(codes: np.ndarray, labels: Array, which: str) -> np.ndarray:
             f"{which} labels must be integers of shape ({len(codes)},), got {labels.dtype} of shape {labels.shape}"
         )
     return labels
-
-
-def _sklearn():
-    try:
-        import sklearn.decomposition
-        import sklearn.linear_model
-        import sklearn.neighbors
-    except ImportError as error:
-        raise InputError(
-            "probes of representations need scikit-learn: pip install 'genjax_models[representations]'"
-        ) from error
-    return sklearn
