@@ -1,0 +1,121 @@
+"""Figures of known factors for the final evaluation: which latent dimension knows which factor."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import numpy as np
+
+import genjax_models as gx
+from genjax_models.data import Prepared, Source
+from genjax_models.errors import InputError
+from genjax_models.evaluation.estimates import Estimate
+from genjax_models.evaluation.scikit_learn import scikit_learn
+from genjax_models.models import LatentVariableModel
+from genjax_models.runs.protocol import System
+from genjax_models.types import Array, Variables
+
+_BLOCK = 500  # examples encoded at once
+_FEW = 2  # active dimensions that every figure needs
+
+
+def with_known_factors(
+    system: System, player: str, *, source: Source | None = None, batches: int = 0
+) -> System:
+    """Returns the system with figures of known factors in its final evaluation.
+
+    The figures of codes compare the posterior means of the test split with its factors: "mig", "modularity",
+    "dci_disentanglement", "dci_completeness", "dci_informativeness", "sap", and "total_correlation_of_means", of a
+    Gaussian with the covariance of the codes, in nats. The figures of batches draw new examples: "factor_vae_score" and
+    "beta_vae_score". Inactive dimensions are left out. With fewer than 2 active dimensions there are no figures.
+
+    Args:
+      system: of a `LatentVariableModel`, on data with factors.
+      player: the player that holds the model's variables.
+      source: draws examples; None leaves out the figures of batches.
+      batches: batches that train the scores, and again that judge them; 0 leaves out the figures of batches.
+
+    Raises:
+      InputError: scikit-learn is not installed.
+    """
+    scikit_learn("base", "figures of known factors")  # before training, and not after it
+
+    def figures(players, data):
+        facts, pictures = system.figures(players, data)
+        variables = players[player]
+        codes = np.asarray(_encoder(system.model, variables)(np.asarray(data.test.x)))
+        further = figures_of_codes(codes, data.test.factors)
+        if further and source is not None and batches:
+            encode = encoder_of_source(system.model, variables, source, data)
+            further |= figures_of_batches(source, encode, batches)
+        return facts._replace(further=further), pictures
+
+    return system._replace(figures=figures)
+
+
+def figures_of_codes(codes: np.ndarray, factors: Array) -> dict[str, Estimate]:
+    """Returns the figures of codes `[n, d]` and factors `[n, f]`; none with fewer than 2 active dimensions."""
+    active = codes.var(axis=0) > gx.evaluation.latents.ACTIVITY_THRESHOLD
+    if active.sum() < _FEW:
+        return {}
+    known = {"codes": codes, "factors": factors, "active": active}
+    importance = gx.importance(**known)
+    disentanglement, completeness = gx.dci(importance.matrix)
+    covariance = np.cov(codes[:, active].T).astype(np.float32)
+    alone = partial(Estimate, standard_error=math.nan, n=len(codes))
+    return {
+        "mig": gx.mutual_information_gap(**known).estimate,
+        "modularity": gx.modularity(**known),
+        "dci_disentanglement": alone(disentanglement),
+        "dci_completeness": alone(completeness),
+        "dci_informativeness": alone(float(np.mean(importance.informativeness))),
+        "sap": gx.separated_attribute_predictability(**known),
+        "total_correlation_of_means": alone(float(gx.gaussian_total_correlation(covariance))),
+    }
+
+
+def figures_of_batches(source: Source, encode: Callable[[np.ndarray], Array], batches: int) -> dict[str, Estimate]:
+    """Returns the scores of FactorVAE and beta-VAE, each from twice so many batches of 64 new examples."""
+    counts = {"num_train": batches, "num_test": batches}
+    return {
+        "factor_vae_score": gx.factor_vae_score(source, encode, **counts).estimate,
+        "beta_vae_score": gx.beta_vae_score(source, encode, **counts).estimate,
+    }
+
+
+def encoder_of_source(
+    model: LatentVariableModel, variables: Variables, source: Source, data: Prepared
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns the function from what the source draws to posterior means `[n, latent]`."""
+    (low, high), (lowest, highest), encode = source.range, data.range, _encoder(model, variables)
+
+    def encoded(images: np.ndarray) -> np.ndarray:
+        share = (images.astype(np.float32) - low) / (high - low)
+        return encode(lowest + (highest - lowest) * share)
+
+    return encoded
+
+
+def source_of(name: str) -> Source | None:
+    """Returns the source of a data set; None if it has none."""
+    try:
+        return gx.load_source(name)
+    except InputError:
+        return None
+
+
+def _encoder(model: LatentVariableModel, variables: Variables) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns x `[n, *shape]` -> posterior means `[n, latent]`, a block at a time: blocks of one size compile once."""
+
+    def encode(x: np.ndarray) -> np.ndarray:
+        full = np.resize(x, (-(-len(x) // _BLOCK) * _BLOCK, *x.shape[1:]))  # repeats rows at the end
+        parts = full.reshape(-1, _BLOCK, *x.shape[1:])
+        return np.concatenate([np.asarray(_means(model, variables, part)) for part in parts])[: len(x)]
+
+    return encode
+
+
+@partial(jax.jit, static_argnums=0)  # compiled once for all members of a run
+def _means(model: LatentVariableModel, variables: Variables, x: Array) -> Array:
+    return model.posterior(variables, x).mean()
