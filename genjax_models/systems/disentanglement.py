@@ -44,7 +44,7 @@ def with_known_factors(
     def figures(players, data):
         facts, pictures = system.figures(players, data)
         variables = players[player]
-        codes = np.asarray(_encoder(system.model, variables)(np.asarray(data.test.x)))
+        codes = np.asarray(encoder(system.model, variables)(np.asarray(data.test.x)))
         further = figures_of_codes(codes, data.test.factors)
         if further and source is not None and batches:
             encode = encoder_of_source(system.model, variables, source, data)
@@ -88,7 +88,7 @@ def encoder_of_source(
     model: LatentVariableModel, variables: Variables, source: Source, data: Prepared
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Returns the function from what the source draws to posterior means `[n, latent]`."""
-    (low, high), (lowest, highest), encode = source.range, data.range, _encoder(model, variables)
+    (low, high), (lowest, highest), encode = source.range, data.range, encoder(model, variables)
 
     def encoded(images: np.ndarray) -> np.ndarray:
         share = (images.astype(np.float32) - low) / (high - low)
@@ -105,7 +105,7 @@ def source_of(name: str) -> Source | None:
         return None
 
 
-def _encoder(model: LatentVariableModel, variables: Variables) -> Callable[[np.ndarray], np.ndarray]:
+def encoder(model: LatentVariableModel, variables: Variables) -> Callable[[np.ndarray], np.ndarray]:
     """Returns x `[n, *shape]` -> posterior means `[n, latent]`, a block at a time: blocks of one size compile once."""
 
     def encode(x: np.ndarray) -> np.ndarray:

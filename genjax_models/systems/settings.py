@@ -200,3 +200,24 @@ class Points:
                 f"data must be points in the plane, [n, 2], got examples of shape {dataset.shape} from {self.name}"
             )
         return self, dataset
+
+
+@dataclasses.dataclass(frozen=True)
+class KnownFactors(Data):
+    """A data set with known factors of variation."""
+
+    name: Annotated[str, flag(name="data")] = "sprites"
+    """sprites or rivers (or NAME:SIZE, with the side of the images in pixels), a .npz with factors, or tfds:NAME."""
+    shape: tyro.conf.Suppress[tuple[int, ...]] = (64, 64, 1)
+    examples: tyro.conf.Suppress[int] = 0  # number of training examples
+
+    def load(self, *, labels: bool = False) -> tuple[Self, Dataset]:
+        """Does as `Data.load`, and counts the training examples.
+
+        Raises:
+          InputError: as `Data.load`, or the data have no factors.
+        """
+        group, dataset = super().load(labels=labels)
+        if dataset.factors is None:
+            raise InputError(f"data must have known factors, got none from {self.name}. Use sprites or rivers.")
+        return dataclasses.replace(group, examples=len(dataset.train.x)), dataset
