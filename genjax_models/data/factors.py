@@ -33,11 +33,13 @@ class Source(NamedTuple):
       factors: the columns of the factors.
       sample(generator, n) -> factors `[n, f]`, float32; `generator` is a `numpy.random.RandomState`.
       draw(factors) -> examples, uint8 `[n, height, width, channels]`.
+      range: lowest and highest value of the examples.
     """
 
     factors: tuple[Factor, ...]
     sample: Callable[[np.random.RandomState, int], np.ndarray]
     draw: Callable[[np.ndarray], np.ndarray]
+    range: tuple[float, float] = (0, 255)
 
 
 def checked_factors(

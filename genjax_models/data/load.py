@@ -7,14 +7,32 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from genjax_models.data import chairs, files, idx, image_folder, image_layout, mnist, rivers, synthetic, tables, tfds
+from genjax_models.data import (
+    chairs,
+    files,
+    idx,
+    image_folder,
+    image_layout,
+    mnist,
+    rivers,
+    sprites,
+    synthetic,
+    tables,
+    tfds,
+)
 from genjax_models.data.dataset import Dataset, Range
+from genjax_models.data.factors import Source
 from genjax_models.data.kinds import Kind
 from genjax_models.errors import InputError
 
 _IMAGES = {"mnist10k": mnist.mnist10k, "fashion_mnist": mnist.fashion_mnist}
 _POINTS = {name: partial(synthetic.synthetic, name) for name in synthetic.SOURCES}
-_DRAWN = {"rivers": rivers.rivers, "chairs": chairs.chairs}  # each takes the side of its images
+_DRAWN = {
+    "rivers": rivers.rivers,
+    "chairs": chairs.chairs,
+    "sprites": sprites.sprites,
+}  # each takes the side of its images
+_SOURCES = {"rivers": rivers.source, "sprites": sprites.source}
 _NAMES = _IMAGES | _POINTS | _DRAWN
 _ACCEPTED = (
     f"{', '.join(_IMAGES)}, {', '.join(_DRAWN)} (or NAME:SIZE), a .npz, .npy, .csv or .parquet file,"
@@ -40,6 +58,7 @@ def load(
         "fashion_mnist": Fashion-MNIST, installed by Debian's package dataset-fashion-mnist;
         "rivers": cartoon rivers with known factors (see `data.rivers`), 64 x 64; "rivers:32" is 32 x 32;
         "chairs": 20 chairs from 31 azimuths and 2 elevations (see `data.chairs`), red, green, blue and alpha;
+        "sprites": 50,000 binary sprites of five known factors (see `data.sprites`), 64 x 64;
         "moons", "spiral", "ring8" or "grid25": points in the plane of known density (see `data.synthetic`);
         a path to `.npz` or `.npy` (see `data.files` for the keys);
         a path to a table of vectors, `.csv`, `.tsv` or `.parquet` (see `data.tables`);
@@ -94,6 +113,18 @@ def load(
     nearest = difflib.get_close_matches(name.casefold(), _NAMES, n=1)
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
     raise InputError(f"no data set {name!r}{hint}; accepted are {_ACCEPTED}")
+
+
+def load_source(name: str) -> Source:
+    """Returns the source of "rivers" or "sprites", or of "NAME:SIZE", which draws any example from its factors.
+
+    Raises:
+      InputError: no such source, or its images cannot have this side.
+    """
+    prefix, _, size = str(name).partition(":")
+    if prefix not in _SOURCES:
+        raise InputError(f"no source of examples {name!r}; accepted are {', '.join(_SOURCES)} (or NAME:SIZE)")
+    return _SOURCES[prefix](**_size(str(name), size))
 
 
 def _file(path: Path, range: Range | None, kind: Kind | None, keys: Mapping[str, str] | None) -> Dataset:
