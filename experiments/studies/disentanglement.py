@@ -11,18 +11,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.output_files import check_output, write_output
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.figure import Figure
 
     from experiments.disentanglement import Config
@@ -107,27 +107,34 @@ def figures_of(runs: Sequence[Path]) -> dict[str, list[float]]:
     return {name: [row.get(name, math.nan) for row in rows] for name in _FIGURES if name != "udr"}
 
 
-def rankings(boxes: Mapping[str, Sequence[Path]]) -> dict[str, list[float]]:
-    """Returns name of a box -> UDR of each run, compared with the other runs of the box; nan for a run alone."""
+def codes_of(runs: Sequence[Path]) -> dict[Path, np.ndarray]:
+    """Returns the posterior means of each run on the test split, `[n, latent]`."""
+    import numpy as np
+
     import genjax_models as gx
     from genjax_models.systems.disentanglement import encoder
 
-    first, *_ = (run for runs in boxes.values() for run in runs)
-    x = np.asarray(gx.load_run(first, data=True).data.test.x)
+    first = gx.load_run(runs[0], data=True)
+    x = np.asarray(first.data.test.x)
+    loaded = ((path, gx.load_run(path)) for path in runs)
+    return {path: encoder(run.model, run.variables)(x) for path, run in loaded}
 
-    def codes(path: Path) -> np.ndarray:
-        run = gx.load_run(path)
-        return encoder(run.model, run.variables)(x)
 
-    ranked = {}
-    for name, runs in boxes.items():
-        ranked[name] = [math.nan] * len(runs)
-        means = {i: codes(run) for i, run in enumerate(runs)} if len(runs) > 1 else {}
-        used = {i: z for i, z in means.items() if (z.var(axis=0) > gx.evaluation.latents.ACTIVITY_THRESHOLD).any()}
-        if len(used) > 1:
-            for i, value in zip(used, gx.unsupervised_ranking(list(used.values())), strict=True):
-                ranked[name][i] = float(value)
-    return ranked
+def rankings(boxes: Mapping[str, Sequence[Path]]) -> dict[str, list[float]]:
+    """Returns name of a box -> UDR of each run, compared with the other runs of the box.
+
+    It is nan for a run alone, and for a run without an active dimension.
+    """
+    import genjax_models as gx
+    from genjax_models.evaluation.latents import ACTIVITY_THRESHOLD
+
+    codes = codes_of([run for runs in boxes.values() for run in runs])
+    udr = dict.fromkeys(codes, math.nan)
+    for runs in boxes.values():
+        active = [run for run in runs if (codes[run].var(axis=0) > ACTIVITY_THRESHOLD).any()]
+        if len(active) > 1:
+            udr |= zip(active, map(float, gx.unsupervised_ranking([codes[run] for run in active])), strict=True)
+    return {name: [udr[run] for run in runs] for name, runs in boxes.items()}
 
 
 def table(boxes: Mapping[str, Figures]) -> str:
@@ -160,8 +167,8 @@ def picture(boxes: Mapping[str, Figures]) -> Figure:
         values = [_known(figures.get(name, ())) for figures in boxes.values()]
         axes.boxplot(values, widths=0.55, showfliers=False, medianprops={"color": INK}, boxprops={"color": GREY})
         for place, (colour, points) in enumerate(zip(_cycled(COLORS, len(boxes)), values, strict=True), start=1):
-            spread = np.linspace(-0.12, 0.12, len(points)) if len(points) > 1 else np.zeros(len(points))
-            axes.plot(place + spread, points, "o", color=colour, markersize=4, alpha=0.85)
+            apart = [place + 0.12 * (2 * i + 1 - len(points)) / len(points) for i in range(len(points))]
+            axes.plot(apart, points, "o", color=colour, markersize=4, alpha=0.85)
         axes.set_title(_FIGURES[name], fontsize=10)
         axes.set_xticks(range(1, len(boxes) + 1), list(boxes), rotation=30, ha="right", fontsize=7.5)
         axes.grid(alpha=0.25, axis="y")
@@ -191,7 +198,7 @@ def _in_words(values: Sequence[float]) -> str:
     if not known:
         return ""
     decimals = 1 if max(map(abs, known)) >= 10 else 2
-    low, middle, high = (f"{value:.{decimals}f}" for value in (min(known), float(np.median(known)), max(known)))
+    low, middle, high = (f"{value:.{decimals}f}" for value in (min(known), statistics.median(known), max(known)))
     return f"{middle} ({low} to {high})" if len(known) > 1 else middle
 
 

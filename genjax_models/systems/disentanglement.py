@@ -11,6 +11,8 @@ import genjax_models as gx
 from genjax_models.data import Prepared, Source
 from genjax_models.errors import InputError
 from genjax_models.evaluation.estimates import Estimate
+from genjax_models.evaluation.known_factors import known_factors
+from genjax_models.evaluation.latents import ACTIVITY_THRESHOLD
 from genjax_models.evaluation.scikit_learn import scikit_learn
 from genjax_models.models import LatentVariableModel
 from genjax_models.runs.protocol import System
@@ -20,9 +22,7 @@ _BLOCK = 500  # examples encoded at once
 _FEW = 2  # active dimensions that every figure needs
 
 
-def with_known_factors(
-    system: System, player: str, *, source: Source | None = None, batches: int = 0
-) -> System:
+def with_known_factors(system: System, player: str, *, source: Source | None = None, batches: int = 0) -> System:
     """Returns the system with figures of known factors in its final evaluation.
 
     The figures of codes compare the posterior means of the test split with its factors: "mig", "modularity",
@@ -37,9 +37,17 @@ def with_known_factors(
       batches: batches that train the scores, and again that judge them; 0 leaves out the figures of batches.
 
     Raises:
-      InputError: scikit-learn is not installed.
+      InputError: scikit-learn is not installed; from `prepare`, a factor that is constant in the test split.
     """
     scikit_learn("base", "figures of known factors")  # before training, and not after it
+
+    def prepare(dataset):
+        factors = dataset.test.factors
+        try:
+            known_factors(np.arange(2 * len(factors)).reshape(-1, 2), factors)
+        except ValueError as error:
+            raise InputError(f"{dataset.name}: {error}") from None
+        return system.prepare(dataset)
 
     def figures(players, data):
         facts, pictures = system.figures(players, data)
@@ -51,20 +59,21 @@ def with_known_factors(
             further |= figures_of_batches(source, encode, batches)
         return facts._replace(further=further), pictures
 
-    return system._replace(figures=figures)
+    return system._replace(figures=figures, prepare=prepare)
 
 
 def figures_of_codes(codes: np.ndarray, factors: Array) -> dict[str, Estimate]:
     """Returns the figures of codes `[n, d]` and factors `[n, f]`; none with fewer than 2 active dimensions."""
-    active = codes.var(axis=0) > gx.evaluation.latents.ACTIVITY_THRESHOLD
+    active = codes.var(axis=0) > ACTIVITY_THRESHOLD
     if active.sum() < _FEW:
         return {}
     known = {"codes": codes, "factors": factors, "active": active}
     importance = gx.importance(**known)
-    disentanglement, completeness = gx.dci(importance.matrix)
+    read = importance.matrix.any()  # trees of a few examples may split by no code
+    disentanglement, completeness = gx.dci(importance.matrix) if read else (math.nan, math.nan)
     covariance = np.cov(codes[:, active].T).astype(np.float32)
     alone = partial(Estimate, standard_error=math.nan, n=len(codes))
-    return {
+    figures = {
         "mig": gx.mutual_information_gap(**known).estimate,
         "modularity": gx.modularity(**known),
         "dci_disentanglement": alone(disentanglement),
@@ -73,6 +82,7 @@ def figures_of_codes(codes: np.ndarray, factors: Array) -> dict[str, Estimate]:
         "sap": gx.separated_attribute_predictability(**known),
         "total_correlation_of_means": alone(float(gx.gaussian_total_correlation(covariance))),
     }
+    return {name: figure for name, figure in figures.items() if math.isfinite(figure.value)}
 
 
 def figures_of_batches(source: Source, encode: Callable[[np.ndarray], Array], batches: int) -> dict[str, Estimate]:
