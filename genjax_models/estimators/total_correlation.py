@@ -102,11 +102,12 @@ def aggregate_log_densities(
         raise ValueError(f"weights must be one of {get_args(Weights)}, got {weights!r}")
     check_count("dataset_size", dataset_size, at_least=batch)
     log_weights = jnp.asarray(np.log(_weights(batch, dataset_size, weights)), z.dtype)
-    squares = (z[:, None] - mean[None]) ** 2 * jnp.exp(-log_variance)[None]
-    log_densities = -0.5 * (squares + log_variance[None] + _LOG_2_PI)  # log q(z_ij | x_m), [i, m, j]
-    joint = jax.nn.logsumexp(log_weights + jnp.sum(log_densities, axis=-1), axis=1)
-    marginals = jax.nn.logsumexp(log_weights[..., None] + log_densities, axis=1)
-    return AggregateLogDensities(joint, jnp.sum(marginals, axis=-1))
+    z, mean, log_variance = z.T[:, :, None], mean.T[:, None, :], log_variance.T[:, None, :]
+    squares = (z - mean) ** 2 * jnp.exp(-log_variance)
+    log_densities = -0.5 * (squares + log_variance + _LOG_2_PI)  # log q(z_ij | x_m), [j, i, m]
+    joint = jax.nn.logsumexp(log_weights + jnp.sum(log_densities, axis=0), axis=1)
+    marginals = jax.nn.logsumexp(log_weights[None] + log_densities, axis=2)
+    return AggregateLogDensities(joint, jnp.sum(marginals, axis=0))
 
 
 def permuted(key: PRNGKey, z: Array) -> Array:
