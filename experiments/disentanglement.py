@@ -28,7 +28,7 @@ from genjax_models.commands.train import main
 from genjax_models.runs.configuration import Training, at_least, whole
 from genjax_models.runs.protocol import Experiment, Metric, System
 from genjax_models.systems.groups import Likelihood, Networks, Optimizer
-from genjax_models.systems.settings import KnownFactors, Settings
+from genjax_models.systems.settings import FactorData, Settings
 
 STRENGTHS = {"beta_vae": 4.0, "factor_vae": 30.0, "beta_tcvae": 6.0, "dip_vae_i": 5.0, "dip_vae_ii": 5.0}
 
@@ -48,7 +48,7 @@ class Config(Settings):
     judge_batches: int = 100
     """Batches of 64 new images that train the scores of FactorVAE and beta-VAE, and again that judge them; 0 leaves the
     scores out."""
-    data: KnownFactors = KnownFactors()
+    data: FactorData = FactorData("sprites", shape=(64, 64, 1))
     likelihood: Likelihood = Likelihood()
     networks: Networks = Networks("convolutional", hidden=(256,), channels=(32, 32, 64, 64))
     training: Training = Training(steps=30_000, batch_size=64, evaluate_every=5_000)
@@ -69,7 +69,7 @@ class Config(Settings):
 
 def build(config: Config) -> System:
     """Returns one model with the objective that the config names."""
-    from genjax_models.systems.disentanglement import source_of, with_known_factors
+    from genjax_models.systems.disentanglement import source_of, with_disentanglement
     from genjax_models.systems.latent_variable import latent_variable_system
 
     posterior, likelihood = gx.diagonal_gaussian(config.latent), config.likelihood.build(config.data.shape)
@@ -93,7 +93,8 @@ def build(config: Config) -> System:
     each = {player: optimizers.get(player, optimizer).build(config.training.steps) for player in objective.losses}
     system = latent_variable_system(config, objective, model, trainer=gx.trainer(objective, each))
     player, *_ = objective.losses
-    return with_known_factors(system, player, source=source_of(config.data.name), batches=config.judge_batches)
+    source, names = source_of(config.data.name), config.data.factors
+    return with_disentanglement(system, player, names, source=source, batches=config.judge_batches)
 
 
 EXPERIMENT = Experiment(

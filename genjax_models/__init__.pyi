@@ -47,13 +47,14 @@ from .estimators.two_sample_test import held_out_two_sample_test, power_optimal_
 from .evaluation.annealed import annealed_log_likelihood, annealed_sandwich
 from .evaluation.bounds import held_out_bound
 from .evaluation.classifier_test import classifier_two_sample_test
+from .evaluation.directions import closed_form_directions, principal_directions
 from .evaluation.disentanglement import modularity, mutual_information_gap, mutual_information_matrix
 from .evaluation.factor_importance import dci, importance
 from .evaluation.features import Features
 from .evaluation.fixed_factor_scores import beta_vae_score, factor_vae_score
 from .evaluation.gaps import bound_gaps
 from .evaluation.information import latent_information
-from .evaluation.interpolation import spherical_interpolation
+from .evaluation.interpolation import spherical_interpolation, walk_along
 from .evaluation.labels import class_accuracy, classifier_score
 from .evaluation.latents import latent_usage, latent_usage_by_layer
 from .evaluation.likelihood import negative_log_likelihood
@@ -112,6 +113,7 @@ from .objectives import (
     info_vae,
     iwae,
     lapgan,
+    latent_directions,
     mixture,
     mmd_gan,
     moment_matching,
@@ -164,6 +166,7 @@ __all__ = [
     "class_accuracy",
     "classifier_score",
     "classifier_two_sample_test",
+    "closed_form_directions",
     "compare_representations",
     "coupling_flow",
     "covariance_penalty",
@@ -211,6 +214,7 @@ __all__ = [
     "lapgan",
     "laplace_kernel",
     "laplacian_pyramid_gan",
+    "latent_directions",
     "latent_information",
     "latent_usage",
     "latent_usage_by_layer",
@@ -253,6 +257,7 @@ __all__ = [
     "posterior_grid",
     "power_optimal_bandwidth",
     "prepare",
+    "principal_directions",
     "probe",
     "product_of_kernels",
     "quadrature_log_likelihood",
@@ -275,6 +280,7 @@ __all__ = [
     "unsupervised_ranking",
     "vae",
     "vmapped",
+    "walk_along",
     "with_gaussian_noise",
     "witness_function",
 ]

@@ -17,6 +17,7 @@ SHORTER = {
     r"\btest\.x\[:16\]": "test.x[:4]",
     r"\bsample_shape=1_024": "sample_shape=256",
     r"jax\.random\.key\(3\), 200\)": "jax.random.key(3), 9)",
+    r"RandomState\(0\), 5_000\)": "RandomState(0), 300)",
     r"\bsizes = \[[\d, ]+\]": "sizes = [10, 20]",
 }
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))

@@ -212,7 +212,7 @@ def disentanglement(options: Benchmark, data: Prepared) -> str:
 
     from genjax_models.systems.disentanglement import encoder, figures_of_codes
 
-    names = ("mig", "modularity", "dci_disentanglement", "sap")
+    names = ("modularity", "dci_disentanglement", "dci_completeness", "sap")
     lines = [f"{'seed':>6}   {'':14}{'bound':>16}{'active':>8}{''.join(f'{name:>21}' for name in names)}"]
     for seed in options.seeds:
         for side in (ours, theirs):

@@ -40,7 +40,7 @@ _FIGURES = {
     "reconstruction": "reconstruction (nats)",
     "bound": "bound (nats)",
     "active_units": "active dimensions",
-    "mig": "MIG",
+    "mutual_information_gap": "MIG",
     "modularity": "modularity",
     "dci_disentanglement": "DCI disentanglement",
     "dci_completeness": "DCI completeness",

@@ -1,12 +1,17 @@
-"""Draws walks through the latent space of a finished run: between draws of z, and from class to class.
+"""Draws walks through the latent space of a finished run: between draws of z, from class to class, along directions.
 
 genjax-models latent-walk runs/vae16
+genjax-models latent-walk runs/rivers --along dimensions
 
 figures/interpolations.png   images along great circles between pairs of draws of z (White, 2016)
 figures/arithmetic.png       a latent of each class, moved by the difference of two class means, after the vector
                              arithmetic of Radford, Metz and Chintala, 2016. The classifier that the package ships for
                              the data assigns the classes of 10,000 draws; labels are not used. The command prints the
                              share of moved latents whose image has the target class
+figures/along_dimensions.png with --along, in place of the two: a row per direction, from -reach to reach, all from one
+                             draw of z. The directions are single dimensions, those of the first layer (closed-form:
+                             SeFa, Shen and Zhou, 2021), of the principal components of what it makes of 1,000 draws
+                             (principal: GANSpace, Härkönen et al., 2020), or the rows of a file [k, latent]
 
 VAE with 16 latents (the README's, seed 0): 44% of the moved latents have the target class at --strength 1, 70% at 1.5,
 83% at 2 and 89% at 3. Class means lie nearer to each other than classes do. DCGAN (experiments.dcgan): 52% at 1 and 80%
@@ -33,7 +38,9 @@ if TYPE_CHECKING:
     from genjax_models.types import Array, PRNGKey
 
 _DRAWS = 10_000  # latents for the class means
+_PRINCIPAL = 1_000  # latents for principal directions
 _MOVED = 200  # moved latents per class
+DIRECTIONS = ("dimensions", "closed-form", "principal")
 _CLASSIFIERS = {"mnist10k": "mnist_classifier", "fashion_mnist": "fashion_classifier"}
 
 
@@ -44,11 +51,15 @@ class Walk:
     run: tyro.conf.Positional[Path]
     """Directory of the run."""
     rows: int = 8
-    """Number of interpolations."""
+    """Number of interpolations, or largest number of directions."""
     steps: int = 11
-    """Images per interpolation, including both ends."""
+    """Images per row, including both ends."""
     strength: float = 2.0
     """Factor of the differences of class means."""
+    along: str | None = None
+    """Walk along dimensions, closed-form or principal directions, or those of a file DIRECTIONS.npy."""
+    reach: float = 3.0
+    """Length of a walk along a direction, to both sides of 0, in standard deviations of z."""
     label: int | None = None
     """Class of all images of a conditional model (default 0). A conditional model has no class arithmetic."""
     seed: int = 0
@@ -59,7 +70,9 @@ class Walk:
     def __post_init__(self):
         whole(1, rows=self.rows)
         whole(2, steps=self.steps)
-        positive(strength=self.strength)
+        positive(strength=self.strength, reach=self.reach)
+        if self.along not in (None, *DIRECTIONS) and not self.along.endswith(".npy"):
+            raise InputError(f"along must be {', '.join(DIRECTIONS)} or a file .npy, got {self.along!r}")
         seed_in_range(self.seed)
 
 
@@ -84,6 +97,8 @@ def walk(options: Walk) -> list[str]:
     from genjax_models.figures import plots
 
     decoder = decoder_of(options)
+    if options.along is not None:
+        return _along_directions(options, decoder)
     interpolation_key, arithmetic_key = jax.random.split(jax.random.key(options.seed))
     images, lines = interpolations(decoder, interpolation_key, options.rows, options.steps), []
     figures = {"interpolations": plots.image_grid(images, columns=options.steps, range=decoder.range)}
@@ -98,6 +113,60 @@ def walk(options: Walk) -> list[str]:
         write_output(folder / f"{name}.png", plots.png(figure))
         lines.append(str(folder / f"{name}.png"))
     return lines
+
+
+def _along_directions(options: Walk, decoder: Decoder) -> list[str]:
+    """Draws the walks along directions into the run; returns the line to print."""
+    import jax
+
+    from genjax_models.evaluation.interpolation import walk_along
+    from genjax_models.figures import plots
+
+    start_key, direction_key = jax.random.split(jax.random.key(options.seed))
+    (start,) = decoder.noise(start_key, 1)
+    vectors, titles = directions(decoder, options.along or "", direction_key, len(start))
+    vectors, titles = vectors[: options.rows], titles[: options.rows]
+    z = walk_along(start, vectors, options.reach, options.steps)
+    images = jax.jit(decoder.generate)(z.reshape(-1, len(start)))
+    figure = plots.image_grid(images, columns=options.steps, range=decoder.range, titles=titles)
+    name = (options.along or "").replace("-", "_") if options.along in DIRECTIONS else Path(options.along or "").stem
+    path = options.run / "figures" / f"along_{name}.png"
+    write_output(path, plots.png(figure))
+    return [str(path)]
+
+
+def directions(decoder: Decoder, along: str, key: PRNGKey, latent: int) -> tuple[Array, list[str]]:
+    """Returns unit vectors `[k, latent]` and a title for each.
+
+    Raises:
+      InputError: the first layer of the generator is not dense, or the file holds no directions `[k, latent]`.
+    """
+    import numpy as np
+
+    from genjax_models.evaluation.directions import closed_form_directions, first_layer, principal_directions
+
+    if along == "dimensions":
+        return np.eye(latent, dtype=np.float32), [f"z[{i}]" for i in range(latent)]
+    if along not in DIRECTIONS:
+        try:
+            rows = np.load(along, allow_pickle=False)
+            lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"--along {along}: cannot be read as an array ({error})") from None
+        if rows.ndim != 2 or rows.shape[1] != latent or not (np.isfinite(lengths).all() and lengths.all()):
+            raise InputError(f"--along {along}: needs finite directions [k, {latent}], none 0, got shape {rows.shape}")
+        return rows / lengths, [f"direction {i}" for i in range(len(rows))]
+    try:
+        layer = first_layer(decoder.generate, latent)
+    except ValueError as error:
+        raise InputError(f"--along {along}: {error}") from None
+    if along == "closed-form":
+        found = closed_form_directions(layer.kernel)
+    else:
+        z = decoder.noise(key, _PRINCIPAL)
+        found = principal_directions(z, layer.features(z))
+    share = found.strengths / found.strengths.sum()
+    return found.vectors, [f"direction {i}, {part:.0%}" for i, part in enumerate(share)]
 
 
 def interpolations(decoder: Decoder, key: PRNGKey, rows: int, steps: int) -> Array:

@@ -60,3 +60,23 @@ def checked_factors(
     if len(factors) != values.shape[1]:
         raise InputError(f"{name}: {len(factors)} factors are described, but the splits have {values.shape[1]} columns")
     return tuple(factors)
+
+
+def checked_rows(name: str, factors: Sequence[Factor], values: np.ndarray) -> np.ndarray:
+    """Returns the factors from which a source draws, float32 `[n, f]`. Continuous ones may leave their range.
+
+    Raises:
+      InputError: another number of columns, a value that is not finite, or no value of a discrete factor.
+    """
+    values = np.asarray(values, np.float32)
+    if values.ndim != 2 or values.shape[1] != len(factors):
+        raise InputError(f"{name}: factors must be [n, {len(factors)}], got shape {values.shape}")
+    for column, factor in zip(values.T, factors, strict=True):
+        wrong = ~np.isfinite(column)
+        if factor.size:
+            wrong |= (column != np.rint(column)) | (column < 0) | (column >= factor.size)
+        if wrong.any():
+            expected = f"an integer from 0 to {factor.size - 1}" if factor.size else "finite"
+            row = int(np.argmax(wrong))
+            raise InputError(f"{name}: {factor.name} must be {expected}, got {column[row]:g} in row {row}")
+    return values

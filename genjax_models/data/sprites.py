@@ -9,7 +9,7 @@ import numpy as np
 
 from genjax_models.data.dataset import Dataset, from_splits
 from genjax_models.data.drawn import drawn_once, side
-from genjax_models.data.factors import Factor, Source
+from genjax_models.data.factors import Factor, Source, checked_rows
 from genjax_models.data.splits import Split, copies_note, split_at_random
 from genjax_models.errors import InputError
 
@@ -80,7 +80,7 @@ def _sample(generator: np.random.RandomState, n: int) -> np.ndarray:
 
 
 def _draw(values: np.ndarray, size: int) -> np.ndarray:
-    values = np.asarray(values)
+    values = checked_rows("sprites", FACTORS, values)
     parts = [_drawn(values[i : i + _CHUNK], size) for i in range(0, len(values), _CHUNK)]
     return np.concatenate(parts) if parts else np.empty((0, size, size, 1), np.uint8)
 

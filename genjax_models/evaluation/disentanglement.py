@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from genjax_models.evaluation.estimates import Estimate
-from genjax_models.evaluation.known_factors import RESAMPLES, Known, bootstrapped, known_factors
+from genjax_models.evaluation.known_factors import RESAMPLES, Known, bootstrap_errors, bootstrapped, known_factors
 from genjax_models.types import Array
 
 
@@ -22,6 +22,7 @@ class MutualInformationGap(NamedTuple):
     Attributes:
       estimate: the mean over factors, with the standard error of the bootstrap.
       by_factor: gap of each factor, a share of its entropy, `[f]`.
+      by_factor_error: its standard error, `[f]`.
       best_code: the dimension of the codes that knows most of each factor, `[f]`.
       bias: bias of I / H by counting, the mean over factors of the largest over dimensions. The gap of two codes that
         know nothing is of this size, not 0; see `plug_in_bias`.
@@ -30,6 +31,7 @@ class MutualInformationGap(NamedTuple):
 
     estimate: Estimate
     by_factor: np.ndarray
+    by_factor_error: np.ndarray
     best_code: np.ndarray
     bias: float
     active: np.ndarray
@@ -79,9 +81,13 @@ def mutual_information_gap(
     z, v = _binned(known, bins)
     information = _information(z, v)
     order, bias = np.argsort(-information, axis=0, kind="stable"), _bias(z, v)
+    gaps = _gaps(information, v)
+    with_mean = lambda z, v: np.append(gaps := _gaps(_information(z, v), v), gaps.mean())
+    errors = bootstrap_errors(with_mean, z, v, resamples=resamples)
     return MutualInformationGap(
-        bootstrapped(lambda z, v: _gaps(_information(z, v), v).mean(), z, v, resamples=resamples),
-        _gaps(information, v),
+        Estimate(float(gaps.mean()), float(errors[-1]), len(z)),
+        gaps,
+        errors[:-1],
         np.flatnonzero(known.active)[order[0]],
         float(np.mean(bias.max(axis=0) / _entropies(v))),
         known.active,

@@ -8,6 +8,7 @@ import numpy as np
 
 from genjax_models.estimators.importance_diagnostics import BLIND_TO_MISSED_MODES, pareto_k_threshold
 from genjax_models.evaluation.estimates import Estimate
+from genjax_models.evaluation.factor_figures import FactorFigures
 from genjax_models.evaluation.latents import ACTIVITY_THRESHOLD
 from genjax_models.evaluation.samples import SampleFigure
 from genjax_models.evaluation.symptoms import Row, players_in, rows_with, symptoms
@@ -15,6 +16,8 @@ from genjax_models.types import Array
 
 _NEAR = 0.8  # share of log n from which mutual information depends on n as much as on the model
 _FEW = 10  # effective sample size below which the error of log p(x) is not sqrt(R / k)
+_SAME = 0.9  # R^2 from which a latent is a factor
+_SOME = 0.1  # R^2 from which latents know something of a factor
 _SWING = 0.1  # share of its best value by which a held-out figure of a game may vary
 
 
@@ -35,6 +38,7 @@ class Facts(NamedTuple):
       mutual_information: I(x; z) over n test examples, in nats.
       samples: figures of samples by name, for the table of results.
       further: further figures of the test split by name, such as those of known factors.
+      factors: figures of codes against known factors.
     """
 
     metric: str = ""
@@ -50,6 +54,7 @@ class Facts(NamedTuple):
     mutual_information: Estimate | None = None
     samples: Mapping[str, SampleFigure] = {}
     further: Mapping[str, Estimate] = {}
+    factors: FactorFigures | None = None
 
 
 def findings(history: Sequence[Row], facts: Facts) -> list[str]:
@@ -64,6 +69,7 @@ def findings(history: Sequence[Row], facts: Facts) -> list[str]:
         *_weights(facts),
         *_latents(facts),
         *_information(facts),
+        *_factors(facts),
         *(symptom.sentence for symptom in symptoms(history, facts.adversaries)),
         *_learning(history, facts),
     ]
@@ -140,6 +146,31 @@ def _information(facts: Facts) -> Iterator[str]:
             f"The estimate of the mutual information I(x; z), {information:.2f} nats, is close to log n ="
             f" {largest:.2f}, its maximum with {n:,} examples. The true value may be far larger. Use more examples."
         )
+
+
+def _factors(facts: Facts) -> Iterator[str]:
+    """Yields a sentence per known factor, and one on MIG."""
+    if facts.factors is None:
+        return
+    figures, gap = facts.factors, facts.factors.gap
+    for k, name in enumerate(figures.names):
+        code, one, _ = figures.best(k)
+        together = float(figures.readings.all_codes[k])
+        if one >= _SAME:
+            yield f"Latent {code} is {name}: R^2 {one:.2f}, MIG of {name} {gap.by_factor[k]:.2f}."
+        elif together >= _SAME:
+            yield (
+                f"No latent is {name}: all together read it with R^2 {together:.2f}, the best, latent {code}, with"
+                f" {one:.2f}. MIG of {name} {gap.by_factor[k]:.2f}."
+            )
+        elif together >= _SOME:
+            yield f"The latents know {name} in part: R^2 {together:.2f} together, {one:.2f} of latent {code}, the best."
+        else:
+            yield f"The latents do not tell {name} to a linear reader: R^2 {max(together, 0.0):.2f} together."
+    yield (
+        f"MIG over all factors is {gap.estimate}, from {gap.estimate.n:,} examples. By counting, a latent that knows"
+        f" nothing of a factor seems to know {gap.bias:.2f} of its entropy."
+    )
 
 
 def _learning(history: Sequence[Row], facts: Facts) -> Iterator[str]:

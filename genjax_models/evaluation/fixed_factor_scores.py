@@ -23,14 +23,17 @@ class FactorSource(Protocol):
     @property
     def factors(self) -> Sequence[Any]:
         """The factors; a factor whose `derived` is true cannot be fixed."""
+        ...
 
     @property
     def sample(self) -> Callable[[np.random.RandomState, int], np.ndarray]:
         """(generator, n) -> factors `[n, f]`."""
+        ...
 
     @property
     def draw(self) -> Callable[[np.ndarray], np.ndarray]:
         """Factors `[n, f]` -> examples."""
+        ...
 
 
 class FixedFactorScore(NamedTuple):
@@ -58,6 +61,7 @@ def factor_vae_score(
     num_train: int = 800,
     num_test: int = 800,
     num_variance: int = 5_000,
+    fixed: Sequence[int] | None = None,
     seed: int = 0,
 ) -> FixedFactorScore:
     """Returns how often the code of least variance names the factor that was fixed (Kim and Mnih, 2018).
@@ -68,19 +72,20 @@ def factor_vae_score(
     studies use 10,000 and 5,000 batches.
 
     Args:
-      source: draws the examples; derived factors are never fixed.
+      source: draws the examples.
       encode: examples -> codes, `[n, d]`.
       batch_size: examples in a batch.
       num_train: batches that name the factor of each code.
       num_test: batches that are judged.
       num_variance: examples behind Var z_i.
+      fixed: columns of the factors that are fixed in turn. Default: all but derived factors.
       seed: random seed of the factors.
 
     Raises:
       ValueError: no dimension is active, fewer than 2 factors can be fixed, codes are not finite, or a count is too
         small.
     """
-    random, fixable = np.random.RandomState(seed), _fixable(source)
+    random, columns = np.random.RandomState(seed), _fixable(source, fixed)
     _check_counts(
         batch_size=(batch_size, 2), num_train=(num_train, 1), num_test=(num_test, 1), num_variance=(num_variance, 2)
     )
@@ -88,19 +93,19 @@ def factor_vae_score(
     active = _active(variances)
 
     def votes(batches: int) -> tuple[np.ndarray, np.ndarray]:
-        fixed = random.choice(fixable, batches)
+        chosen = random.choice(columns, batches)
         factors = source.sample(random, batches * batch_size).reshape(batches, batch_size, -1).copy()
         rows = np.arange(batches)
-        factors[rows, :, fixed] = factors[rows, 0, fixed][:, None]
+        factors[rows, :, chosen] = factors[rows, 0, chosen][:, None]
         z = _codes(source, encode, factors.reshape(batches * batch_size, -1)).reshape(batches, batch_size, -1)
         least = np.argmin(z[:, :, active].var(axis=1, ddof=1) / variances[active], axis=1)
-        return np.searchsorted(fixable, fixed), least
+        return np.searchsorted(columns, chosen), least
 
-    counts = np.zeros((len(fixable), int(active.sum())), int)
-    fixed, least = votes(num_train)
-    np.add.at(counts, (fixed, least), 1)
-    fixed, least = votes(num_test)
-    return FixedFactorScore(estimate(counts.argmax(axis=0)[least] == fixed), majority_vote(counts), active, counts)
+    counts = np.zeros((len(columns), int(active.sum())), int)
+    named, least = votes(num_train)
+    np.add.at(counts, (named, least), 1)
+    named, least = votes(num_test)
+    return FixedFactorScore(estimate(counts.argmax(axis=0)[least] == named), majority_vote(counts), active, counts)
 
 
 def majority_vote(votes: Array) -> float:
@@ -122,6 +127,7 @@ def beta_vae_score(
     batch_size: int = 64,
     num_train: int = 800,
     num_test: int = 800,
+    fixed: Sequence[int] | None = None,
     seed: int = 0,
 ) -> FixedFactorScore:
     """Returns how well a linear classifier names the factor that pairs share (Higgins et al., 2017).
@@ -130,23 +136,24 @@ def beta_vae_score(
     disentanglement_lib. Inactive dimensions are left out here, and kept there.
 
     Args:
-      source: draws the examples; derived factors are never shared.
+      source: draws the examples.
       encode: examples -> codes, `[n, d]`.
       batch_size: pairs in a batch.
       num_train: batches that the classifier is fitted to.
       num_test: batches that are judged.
+      fixed: columns of the factors that are fixed in turn. Default: all but derived factors.
       seed: random seed of the factors.
 
     Raises:
       InputError: scikit-learn is not installed.
       ValueError: as `factor_vae_score`.
     """
-    random, fixable = np.random.RandomState(seed), _fixable(source)
+    random, columns = np.random.RandomState(seed), _fixable(source, fixed)
     _check_counts(batch_size=(batch_size, 1), num_train=(num_train, 2), num_test=(num_test, 1))
     regression = scikit_learn("linear_model", "the classifier of the beta-VAE score and others")
 
     def batches(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        shared = np.repeat(random.choice(fixable, count), batch_size)
+        shared = np.repeat(random.choice(columns, count), batch_size)
         first, second = (source.sample(random, count * batch_size) for _ in range(2))
         rows = np.arange(count * batch_size)
         second[rows, shared] = first[rows, shared]
@@ -167,11 +174,17 @@ def pair_features(first: Array, second: Array) -> np.ndarray:
     return np.mean(np.abs(np.asarray(first) - np.asarray(second)), axis=-2)
 
 
-def _fixable(source: FactorSource) -> np.ndarray:
-    fixable = np.flatnonzero([not getattr(factor, "derived", False) for factor in source.factors])
-    if len(fixable) < 2:
-        raise ValueError(f"source must have at least 2 factors that can be fixed, got {len(fixable)}")
-    return fixable
+def _fixable(source: FactorSource, fixed: Sequence[int] | None) -> np.ndarray:
+    """Returns the columns that can be fixed, in ascending order."""
+    possible = np.flatnonzero([not getattr(factor, "derived", False) for factor in source.factors])
+    columns = possible if fixed is None else np.unique(fixed)
+    if len(columns) < 2:
+        raise ValueError(f"source must have at least 2 factors that can be fixed, got {len(columns)}")
+    if not np.isin(columns, possible).all():
+        raise ValueError(
+            f"fixed must be columns of factors that are not derived, {list(possible)}, got {list(columns)}"
+        )
+    return columns
 
 
 def _check_counts(**counts: tuple[int, int]) -> None:

@@ -1,4 +1,4 @@
-"""Paths through the latent space: between two points, and along the difference of two classes."""
+"""Paths through the latent space: between two points, along directions, and along the difference of two classes."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -34,6 +34,25 @@ def spherical_interpolation(start: Array, end: Array, share: Array) -> Array:
     of_start = jnp.where(straight, 1 - share, jnp.sin((1 - share) * angle) / sine)
     of_end = jnp.where(straight, share, jnp.sin(share * angle) / sine)
     return ((1 - share) * lengths[0] + share * lengths[1]) * (of_start * a + of_end * b)
+
+
+def walk_along(start: Array, directions: Array, reach: float, steps: int) -> Array:
+    """Returns z - (z . v) v + s v for z = `start`, each direction v, and s at `steps` even steps from -reach to reach.
+
+    The part of z along v becomes s, and all else stays. With `directions` the unit matrix, row i walks along z_i.
+
+    Args:
+      start: where all walks start, `[latent]`.
+      directions: unit vectors, `[k, latent]`.
+      reach: largest s, in standard deviations of a prior N(0, I).
+      steps: points of a walk.
+
+    Returns:
+      Latents `[k, steps, latent]`.
+    """
+    start, directions = jnp.asarray(start), jnp.asarray(directions, jnp.result_type(start))
+    rest = start - (directions @ start)[:, None] * directions
+    return rest[:, None] + jnp.linspace(-reach, reach, steps)[:, None] * directions[:, None]
 
 
 def class_means(z: Array, probabilities: Array) -> Array:

@@ -1,7 +1,7 @@
 """Codes and their known factors of variation: checks, active dimensions, and errors by the bootstrap."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -29,9 +29,7 @@ class Known(NamedTuple):
     discrete: np.ndarray
 
 
-def known_factors(
-    codes: Array, factors: Array, *, active: Array | None = None, discrete: Sequence[bool] | None = None
-) -> Known:
+def known_factors(codes: Array, factors: Array, *, active: Array | None = None, discrete: Array | None = None) -> Known:
     """Returns codes and factors after checks, without inactive dimensions.
 
     An unused dimension still correlates with factors by chance, so that it is no part of any figure.
@@ -62,21 +60,21 @@ def known_factors(
         k = int(np.argmax(constant))
         raise ValueError(f"factors must vary, got {factors[0, k]:g} in every row of factor {k}: its entropy is 0")
     whole = (factors == np.rint(factors)).all(axis=0)
-    discrete = whole if discrete is None else np.asarray(discrete, bool)
-    if discrete.shape != whole.shape:
-        raise ValueError(f"discrete must have a value per factor, {len(whole)}, got shape {discrete.shape}")
-    if (discrete & ~whole).any():
-        k = int(np.argmax(discrete & ~whole))
+    classes = whole if discrete is None else np.asarray(discrete, bool)
+    if classes.shape != whole.shape:
+        raise ValueError(f"discrete must have a value per factor, {len(whole)}, got shape {classes.shape}")
+    if (classes & ~whole).any():
+        k = int(np.argmax(classes & ~whole))
         raise ValueError(f"factor {k} must be integers for a classifier, got continuous values. Use a regressor")
-    active = codes.var(axis=0) > ACTIVITY_THRESHOLD if active is None else np.asarray(active, bool)
-    if active.shape != codes.shape[1:]:
-        raise ValueError(f"active must have a value per dimension, {codes.shape[1]}, got shape {active.shape}")
-    if not active.any():
+    used = codes.var(axis=0) > ACTIVITY_THRESHOLD if active is None else np.asarray(active, bool)
+    if used.shape != codes.shape[1:]:
+        raise ValueError(f"active must have a value per dimension, {codes.shape[1]}, got shape {used.shape}")
+    if not used.any():
         raise ValueError(
             f"codes must have an active dimension, got {codes.shape[1]} inactive dimensions: the variance of each"
             f" is at most {ACTIVITY_THRESHOLD}"
         )
-    return Known(codes[:, active], factors, active, discrete)
+    return Known(codes[:, used], factors, used, classes)
 
 
 def bootstrapped(figure: Callable[..., float], *arrays: Array, resamples: int = RESAMPLES) -> Estimate:

@@ -1,9 +1,12 @@
-"""Plots of latents: codes in the plane, and the KL by dimension."""
+"""Plots of latents: codes in the plane, the KL by dimension, and the factors that each latent reads."""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from genjax_models.figures.style import BLUE, INK, PALE, new_axes
+from genjax_models.figures.style import BLUE, INK, ORANGE, PALE, new_axes
 from genjax_models.types import Array
 
 
@@ -43,3 +46,46 @@ def kl_by_dimension(kl: Array, active: Array) -> Figure:
     axes.set_ylabel("KL (nats)")
     axes.grid(alpha=0.25, axis="y")
     return figure
+
+
+def readings(
+    values: Array, errors: Array, rows_below: Sequence[tuple[str, Array, Array]], names: Sequence[str]
+) -> Figure:
+    """Returns a table of R^2 `[d, f]` with errors, a row per latent; below, further rows of a name, numbers and errors.
+
+    nan is blank.
+    """
+    latents, (below, more, more_errors) = len(values), zip(*rows_below, strict=True)
+    values, errors = np.vstack([values, *more]), np.vstack([errors, *more_errors])
+    rows, columns = values.shape
+    figure, axes = new_axes(1.0 * columns + 1.4, 0.34 * rows + 0.5)
+    axes.imshow(np.nan_to_num(values), cmap=_BLUES, vmin=0, vmax=1, aspect="auto")
+    for row, column in np.argwhere(np.isfinite(values)):
+        value = round(float(values[row, column]), 2) + 0.0  # no -0.00
+        text = f"{value:.2f}" if np.isnan(errors[row, column]) else f"{value:.2f} ± {errors[row, column]:.2f}"
+        axes.text(column, row, text, ha="center", va="center", size=8, color="white" if value > 0.55 else INK)
+    axes.axhline(latents - 0.5, color=INK, linewidth=1)
+    axes.set_xticks(range(columns), names)
+    axes.set_yticks(range(rows), [*(f"latent {i}" for i in range(latents)), *below])
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    return figure
+
+
+def factor_over_seeds(groups: Mapping[str, Mapping[str, Sequence[float]]], factor: str) -> Figure:
+    """Returns figures in [0, 1] of one factor: group -> name of the figure -> its value per seed."""
+    figure, axes = new_axes(2.2 * len(groups) + 2.2, 3.0)
+    for place, rows in enumerate(groups.values()):
+        for (name, values), color, marker in zip(rows.items(), (PALE, BLUE, ORANGE), "so^", strict=False):
+            across = place + np.linspace(-0.25, 0.25, len(values)) if len(values) > 1 else [place]
+            axes.plot(across, values, marker, color=color, label=name if place == 0 else None)
+    axes.set_xticks(range(len(groups)), list(groups))
+    axes.set(ylim=(0, 1.05), xlim=(-0.5, len(groups) - 0.5), title=f"{factor}, a column per seed", ylabel="R^2, MIG")
+    axes.grid(alpha=0.25, axis="y")
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+_BLUES = LinearSegmentedColormap.from_list("blues", ["white", BLUE])

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from genjax_models.evaluation.factor_figures import FactorFigures
 from genjax_models.evaluation.latents import ACTIVITY_THRESHOLD, LatentUsage
 from genjax_models.figures import curve_plots, latent_plots, mixture_plots, plots
 from genjax_models.types import Array, Shape
@@ -90,6 +91,29 @@ def kl_by_dimension(usage: LatentUsage) -> Picture:
         f" over test data is above {ACTIVITY_THRESHOLD}. Inactive dimensions are pale."
     )
     return Picture("kl_by_dimension", "KL by latent dimension", caption, plots.png(figure))
+
+
+def readings(figures: FactorFigures) -> Picture:
+    """Returns the table of R^2 of each known factor, read from each latent and from all together."""
+    table, gap = figures.readings, figures.gap
+    below = [
+        ("all together", table.all_codes, table.all_codes_error),
+        ("MIG", gap.by_factor, gap.by_factor_error),
+    ]
+    figure = latent_plots.readings(table.one_code, table.one_code_error, below, figures.names)
+    caption = (
+        "R^2 of a linear reader of each factor, from one latent and from all together, on the test split. MIG: how much"
+        " more the best latent knows of the factor than the second best, as a share of its entropy. Errors are the"
+        f" bootstrap's. Inactive latents are blank: {int((~gap.active).sum())} of {len(gap.active)}."
+    )
+    return Picture("readings", "Factors that the latents know", caption, plots.png(figure))
+
+
+def latent_walk(images: Array, titles: Sequence[str], content: str, reach: float, range: Range) -> Picture:
+    """Returns rows of images `[rows * steps, ...]`, a walk per row with its title; `content` describes the rows."""
+    figure = plots.image_grid(images, columns=len(images) // len(titles), range=range, titles=titles)
+    caption = f"{content}. From -{reach:g} on the left to {reach:g} on the right."
+    return Picture("latent_walk", "Walks over the latents", caption, plots.png(figure))
 
 
 def components(x: Array, name: str, moments: Sequence[mixture_plots.Components], content: str) -> Picture:

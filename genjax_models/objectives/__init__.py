@@ -11,6 +11,7 @@ from genjax_models.objectives.infinite_mixture import infinite_mixture
 from genjax_models.objectives.info_vae import info_vae
 from genjax_models.objectives.iwae import iwae
 from genjax_models.objectives.lapgan import lapgan
+from genjax_models.objectives.latent_directions import latent_directions
 from genjax_models.objectives.matching import matching
 from genjax_models.objectives.mixture import mixture
 from genjax_models.objectives.mmd_gan import mmd_gan
@@ -29,6 +30,7 @@ __all__ = [
     "info_vae",
     "iwae",
     "lapgan",
+    "latent_directions",
     "matching",
     "mixture",
     "mmd_gan",

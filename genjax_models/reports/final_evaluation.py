@@ -9,6 +9,7 @@ import numpy as np
 
 from genjax_models.data.prepare import Prepared
 from genjax_models.evaluation.estimates import Estimate
+from genjax_models.evaluation.factor_figures import factor_row
 from genjax_models.evaluation.findings import Facts, findings
 from genjax_models.evaluation.samples import SampleFigure
 from genjax_models.figures import pictures
@@ -106,7 +107,7 @@ def _evaluate(run: Run, data: Prepared, players: Players, step: int) -> tuple[Ro
 
 
 def _latent_row(facts: Facts) -> Row:
-    """Returns the further figures, the active units, in total and per layer, and the mutual information of x and z."""
+    """Returns further figures, the active units, in total and per layer, I(x; z), and figures against known factors."""
     row = {}
     for name, (value, error, *_) in facts.further.items():
         row |= {name: value} if math.isnan(error) else {name: value, f"{name}_se": error}
@@ -118,7 +119,7 @@ def _latent_row(facts: Facts) -> Row:
             row |= {f"active_units_of_layer_{layer}": count for layer, count in enumerate(counts, start=1)}
     if facts.mutual_information is not None:
         row["mutual_information"], row["mutual_information_se"], *_ = facts.mutual_information
-    return row
+    return row if facts.factors is None else row | factor_row(facts.factors)
 
 
 def _results(metric: Metric, test: Row, of_samples: Mapping[str, SampleFigure], examples: int) -> list[Result]:

@@ -9,17 +9,20 @@ _WORDS = {
     "dci_informativeness": "DCI informativeness",
     "factor_vae_score": "FactorVAE score",
     "kl": "KL",
-    "mig": "MIG",
+    "mutual_information_gap": "MIG",
     "pareto_k_hat": "Pareto k-hat (cannot see a mode that the encoder misses)",
     "sap": "SAP",
 }
 _UNITS = {
-    **dict.fromkeys(("beta_vae_score", "dci_", "factor_vae_score", "mig", "modularity", "sap"), ""),
+    **dict.fromkeys(("beta_vae_score", "dci_", "factor_vae_score", "modularity", "sap"), ""),
     "effective_sample_size": "samples",
     "pareto_k_hat": "",
     "active_units": "latent dimensions",
+    "mig_of": "of its entropy",
     "mode_divergence": "nats",
+    "mutual_information_gap": "of the entropy of a factor",
     "parzen_window": "nats, of values in [0, 1]",
+    "r2_of": "",
 }
 
 _BETTER = {
@@ -36,7 +39,6 @@ _BETTER = {
     "high_quality": "higher",
     "kernel_distance": "lower, near 0",
     "log_likelihood": "higher",
-    "mig": "higher",
     "mmd_permutation_p_value": "not small",
     "mmd_squared": "lower, near 0",
     "mode_divergence": "lower",
@@ -44,10 +46,13 @@ _BETTER = {
     "modes_covered": "higher",
     "modes_missed": "lower",
     "nearer_to_training_images": "near 1/2, 1 is copying",
+    "mig_of": "higher",
+    "mutual_information_gap": "higher",
     "negative_log_likelihood": "lower",
     "pareto_k_hat": "lower",
     "parzen_window": "higher, but it says little (Theis et al., 2016)",
     "precision": "higher",
+    "r2_of": "higher",
     "recall": "higher",
     "reconstruction": "higher",
     "sap": "higher",
@@ -71,4 +76,4 @@ def unit_of(metric: Metric, name: str) -> str:
 
 def words_of(name: str) -> str:
     """Returns the name of a metric in words."""
-    return _WORDS.get(name, name.replace("_", " "))
+    return _WORDS.get(name, name.replace("r2_of", "R^2 of").replace("mig_of", "MIG of").replace("_", " "))

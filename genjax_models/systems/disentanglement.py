@@ -16,23 +16,24 @@ from genjax_models.evaluation.latents import ACTIVITY_THRESHOLD
 from genjax_models.evaluation.scikit_learn import scikit_learn
 from genjax_models.models import LatentVariableModel
 from genjax_models.runs.protocol import System
+from genjax_models.systems.known_factors import with_known_factors
 from genjax_models.types import Array, Variables
 
 _BLOCK = 500  # examples encoded at once
 _FEW = 2  # active dimensions that every figure needs
 
 
-def with_known_factors(system: System, player: str, *, source: Source | None = None, batches: int = 0) -> System:
-    """Returns the system with figures of known factors in its final evaluation.
+def with_disentanglement(
+    system: System, player: str, names: tuple[str, ...], *, source: Source | None = None, batches: int = 0
+) -> System:
+    """Returns the system with all figures of known factors in its final evaluation, and the pictures of them.
 
-    The figures of codes compare the posterior means of the test split with its factors: "mig", "modularity",
-    "dci_disentanglement", "dci_completeness", "dci_informativeness", "sap", and "total_correlation_of_means", of a
-    Gaussian with the covariance of the codes, in nats. The figures of batches draw new examples: "factor_vae_score" and
-    "beta_vae_score". Inactive dimensions are left out. With fewer than 2 active dimensions there are no figures.
+    To those of `with_known_factors` this adds `figures_of_codes`, of the test split, and `figures_of_batches`.
 
     Args:
-      system: of a `LatentVariableModel`, on data with factors.
-      player: the player that holds the model's variables.
+      system: its model has one stochastic layer; the data have factors.
+      player: the player with the model's variables.
+      names: of the factors.
       source: draws examples; None leaves out the figures of batches.
       batches: batches that train the scores, and again that judge them; 0 leaves out the figures of batches.
 
@@ -40,6 +41,7 @@ def with_known_factors(system: System, player: str, *, source: Source | None = N
       InputError: scikit-learn is not installed; from `prepare`, a factor that is constant in the test split.
     """
     scikit_learn("base", "figures of known factors")  # before training, and not after it
+    known = with_known_factors(system, player, names)
 
     def prepare(dataset):
         factors = dataset.test.factors
@@ -50,9 +52,9 @@ def with_known_factors(system: System, player: str, *, source: Source | None = N
         return system.prepare(dataset)
 
     def figures(players, data):
-        facts, pictures = system.figures(players, data)
+        facts, pictures = known.figures(players, data)
         variables = players[player]
-        codes = np.asarray(encoder(system.model, variables)(np.asarray(data.test.x)))
+        codes = encoder(system.model, variables)(np.asarray(data.test.x))
         further = figures_of_codes(codes, data.test.factors)
         if further and source is not None and batches:
             encode = encoder_of_source(system.model, variables, source, data)
@@ -63,7 +65,11 @@ def with_known_factors(system: System, player: str, *, source: Source | None = N
 
 
 def figures_of_codes(codes: np.ndarray, factors: Array) -> dict[str, Estimate]:
-    """Returns the figures of codes `[n, d]` and factors `[n, f]`; none with fewer than 2 active dimensions."""
+    """Returns the figures of codes `[n, d]` and factors `[n, f]`: modularity, DCI, SAP, and a total correlation.
+
+    The total correlation is that of a Gaussian with the covariance of the codes, in nats. Inactive dimensions are left
+    out; with fewer than 2 active dimensions there are no figures.
+    """
     active = codes.var(axis=0) > ACTIVITY_THRESHOLD
     if active.sum() < _FEW:
         return {}
@@ -74,7 +80,6 @@ def figures_of_codes(codes: np.ndarray, factors: Array) -> dict[str, Estimate]:
     covariance = np.cov(codes[:, active].T).astype(np.float32)
     alone = partial(Estimate, standard_error=math.nan, n=len(codes))
     figures = {
-        "mig": gx.mutual_information_gap(**known).estimate,
         "modularity": gx.modularity(**known),
         "dci_disentanglement": alone(disentanglement),
         "dci_completeness": alone(completeness),

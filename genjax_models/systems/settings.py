@@ -130,6 +130,17 @@ class Data:
         if len(self.shape) != 3:
             raise InputError(f"data must be images, got examples of shape {self.shape} from {self.name}")
 
+    def needs_rgb(self) -> None:
+        """Refuses data other than images of red, green and blue.
+
+        Raises:
+          InputError: names the number of channels; with alpha it says how to put images on white.
+        """
+        self.needs_images()
+        if self.shape[2] != 3:
+            remedy = ". data.alpha.opaque(dataset) puts them on white" if self.shape[2] == 4 else ""
+            raise InputError(f"data must be red, green and blue, got {self.shape[2]} channels from {self.name}{remedy}")
+
     def needs_halvings(self, count: int, reason: str) -> None:
         """Refuses images whose height or width cannot be halved `count` times; `reason` names the field that needs it.
 
@@ -172,6 +183,26 @@ class PaddedImages(Data):
 
 
 @dataclasses.dataclass(frozen=True)
+class FactorData(Data):
+    """A data set with known factors of variation."""
+
+    factors: tyro.conf.Suppress[tuple[str, ...]] = ()
+    examples: tyro.conf.Suppress[int] = 0
+
+    def load(self, *, labels: bool = False) -> tuple[Self, Dataset]:
+        """Does as `Data.load`; the group gets the names of the factors and the number of training examples.
+
+        Raises:
+          InputError: as `Data.load`; or the data have no known factors.
+        """
+        group, dataset = super().load(labels=labels)
+        if dataset.factors is None:
+            raise InputError(f"data must have known factors, as rivers and sprites have, got {self.name}")
+        names = tuple(factor.name for factor in dataset.factors)
+        return dataclasses.replace(group, factors=names, examples=len(dataset.train.x)), dataset
+
+
+@dataclasses.dataclass(frozen=True)
 class Points:
     """A data set of points in the plane."""
 
@@ -200,24 +231,3 @@ class Points:
                 f"data must be points in the plane, [n, 2], got examples of shape {dataset.shape} from {self.name}"
             )
         return self, dataset
-
-
-@dataclasses.dataclass(frozen=True)
-class KnownFactors(Data):
-    """A data set with known factors of variation."""
-
-    name: Annotated[str, flag(name="data")] = "sprites"
-    """sprites or rivers (or NAME:SIZE, with the side of the images in pixels), a .npz with factors, or tfds:NAME."""
-    shape: tyro.conf.Suppress[tuple[int, ...]] = (64, 64, 1)
-    examples: tyro.conf.Suppress[int] = 0  # number of training examples
-
-    def load(self, *, labels: bool = False) -> tuple[Self, Dataset]:
-        """Does as `Data.load`, and counts the training examples.
-
-        Raises:
-          InputError: as `Data.load`, or the data have no factors.
-        """
-        group, dataset = super().load(labels=labels)
-        if dataset.factors is None:
-            raise InputError(f"data must have known factors, got none from {self.name}. Use sprites or rivers.")
-        return dataclasses.replace(group, examples=len(dataset.train.x)), dataset

@@ -20,6 +20,30 @@ def test_a_run_on_data_without_a_classifier_has_only_interpolations(kind, argume
     assert not (run / "figures" / "arithmetic.png").exists()
 
 
+@pytest.mark.parametrize(
+    ("kind", "along", "rows"),
+    [("vae", "dimensions", 3), ("vae", "closed-form", 3), ("conditional", "principal", 3), ("vae", "file", 2)],
+)
+def test_walks_along_directions(kind, along, rows, runs, capsys, tmp_path):
+    if along == "file":
+        along = str(tmp_path / "two.npy")
+        np.save(along, [[1.0, 0.0, 0.0], [0.0, 2.0, -2.0]])
+    assert latent_walk.main([str(runs[kind].path), "--along", along, "--steps", "4", "--rows", "5"]) == 0
+    (path,) = capsys.readouterr().out.split()
+    assert path.endswith(f"along_{'two' if along.endswith('.npy') else along.replace('-', '_')}.png")
+    with Image.open(path) as picture:
+        assert picture.size[0] > 100
+
+
+def test_the_directions_of_a_decoder():
+    """PLANE has no layer: single dimensions only."""
+    vectors, titles = latent_walk.directions(PLANE, "dimensions", jax.random.key(0), 2)
+    assert (vectors == np.eye(2)).all()
+    assert titles == ["z[0]", "z[1]"]
+    with pytest.raises(ValueError, match="--along closed-form: the generator must begin with a dense layer"):
+        latent_walk.directions(PLANE, "closed-form", jax.random.key(0), 2)
+
+
 class Quadrants:
     """Predicts which of two coordinates of a 1x2 image is larger."""
 
@@ -66,6 +90,9 @@ def test_a_class_without_draws():
         ("vae", "--rows 0", "rows must be an integer of at least 1"),
         ("vae", "--steps 1", "steps must be an integer of at least 2"),
         ("vae", "--strength -1", "strength must be positive"),
+        ("vae", "--reach 0", "reach must be positive"),
+        ("vae", "--along nowhere", "along must be dimensions, closed-form, principal or a file .npy, got 'nowhere'"),
+        ("vae", "--along absent.npy", "--along absent.npy: cannot be read as an array"),
         ("vae", "--seed -1", "seed must be an integer in"),
         ("vae", "--label 1", "its model is not conditional on a class"),
         ("conditional", "--label 2", "--label 2: its classes are 0 to 1"),

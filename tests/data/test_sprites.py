@@ -78,7 +78,7 @@ def test_sources_are_found_by_name():
     assert [factor.name for factor in load_source("sprites").factors] == ["shape", "scale", "orientation", "x", "y"]
     assert load_source("sprites").range == (0, 1)
     assert load_source("rivers:32").range == (0, 255)
-    with pytest.raises(InputError, match=r"no source of examples 'chairs'; accepted are rivers, sprites \(or NAME:SIZ"):
+    with pytest.raises(InputError, match=r"no source of examples 'chairs'; accepted are rivers, sprites, faces \(or"):
         load_source("chairs")
     with pytest.raises(InputError, match="sprites: the side of images must be 8 to 512 pixels, got 1000"):
         load_source("sprites:1000")

@@ -2,10 +2,14 @@
 
 import math
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.stats import norm
 
+import genjax_models as gx
+from genjax_models.estimators.distributions import diagonal_normal
 from genjax_models.evaluation.disentanglement import (
     modularity,
     mutual_information_gap,
@@ -74,6 +78,21 @@ def test_a_rotation_lowers_mig_and_sap_as_computed(degrees):
     gap = mutual_information_gap(quartile(z), quartile(PLANE), resamples=0)
     assert gap.estimate.value == pytest.approx(mig, abs=0.01)
     assert separated_attribute_predictability(z, PLANE, resamples=0).value == pytest.approx(sap, abs=1e-6)
+
+
+def test_a_rotation_of_z_leaves_the_bound_and_changes_mig():
+    """x = v; q = N(v R, .1^2 I), p(x | z) = N(z R', I): the bound of each example is the same for every R."""
+    x, bounds, gaps = jnp.asarray(PLANE[::97], jnp.float32), [], []
+    for degrees in (0, 45):
+        turned = jnp.asarray(rotated(degrees, np.eye(2)), jnp.float32)
+        posterior = diagonal_normal(x @ turned, jnp.full(x.shape, 0.1))
+        likelihood = lambda z, turned=turned: diagonal_normal(z @ turned.T, jnp.ones(z.shape))
+        prior = diagonal_normal(jnp.zeros(2), jnp.ones(2))
+        bounds.append(gx.elbo(jax.random.key(0), x, posterior, prior, likelihood))
+        gaps.append(mutual_information_gap(posterior.mean(), x, resamples=0).estimate.value)
+    np.testing.assert_allclose(bounds[1], bounds[0], rtol=1e-5)
+    assert gaps[0] > 0.9
+    assert gaps[1] < 0.1
 
 
 def test_sap_is_of_squared_correlations():

@@ -1,11 +1,14 @@
 """Each sentence appears exactly when it should; a run without problems has no sentence."""
 
+import re
+
 import numpy as np
 import pytest
 
 from genjax_models.estimators.importance_diagnostics import BLIND_TO_MISSED_MODES
 from genjax_models.evaluation import symptoms as games
 from genjax_models.evaluation.estimates import Estimate
+from genjax_models.evaluation.factor_figures import factor_figures
 from genjax_models.evaluation.findings import Facts, findings
 
 GREY, BINARY = np.array([0.0, 0.4, 1.0]), np.array([[0.0, 1.0], [1.0, 1.0]])
@@ -214,6 +217,23 @@ def test_rows_of_other_splits_and_metrics_are_ignored():
     rows = history([-200, -110, -100, -103, -105])
     assert findings([row for row in rows if row["split"] == "train"], BOUND) == []
     assert findings(rows, BOUND._replace(metric="kl")) == []
+
+
+def test_each_known_factor_has_a_sentence():
+    """Latent 1 is the first factor; the second is in the sum of two latents; the third is in no latent but in part."""
+    random = np.random.RandomState(0)
+    v, noise = random.normal(size=(400, 4)), random.normal(size=(400, 3))
+    codes = np.stack([v[:, 1] + noise[:, 0], -v[:, 0], noise[:, 0] - v[:, 1], v[:, 2] + noise[:, 1]], axis=1)
+    facts = Facts(factors=factor_figures(codes, v, ("grass", "water", "width", "trees")))
+    grass, water, width, trees, mig = findings([], facts)
+    assert grass.startswith("Latent 1 is grass: R^2 1.00, MIG of grass 0.")
+    assert water.startswith("No latent is water: all together read it with R^2 1.00, the best, latent ")
+    assert re.match(
+        r"The latents know width in part: R\^2 0\.[45]\d together, 0\.[45]\d of latent 3, the best\.$", width
+    )
+    assert re.match(r"The latents do not tell trees to a linear reader: R\^2 0\.0\d together\.$", trees)
+    assert mig.startswith("MIG over all factors is 0.")
+    assert "from 400 examples. By counting, a latent that knows nothing of a factor seems to know 0." in mig
 
 
 def test_the_most_important_finding_comes_first():

@@ -69,6 +69,9 @@ def test_a_derived_factor_is_never_fixed():
     score = factor_vae_score(gaussian_source(3, derived=(1,)), lambda x: x, **QUICK)
     assert score.votes.shape == (2, 3)
     assert (score.votes[:, 1] == 0).all()
+    some = factor_vae_score(gaussian_source(4), lambda x: x, fixed=(3, 1), **QUICK)
+    assert (some.votes[:, [0, 2]] == 0).all()
+    assert some.estimate.value == 1.0
     assert score.estimate.value == 1.0
 
 
@@ -88,6 +91,10 @@ def test_majority_vote():
             "batch_size must be at least 2, got 1",
         ),
         (lambda: beta_vae_score(gaussian_source(), lambda x: x, num_test=0), "num_test must be at least 1, got 0"),
+        (
+            lambda: factor_vae_score(gaussian_source(3, (1,)), lambda x: x, fixed=(0, 1)),
+            "fixed must be columns of factors",
+        ),
         (lambda: majority_vote([[0, 0]]), "votes must be"),
         (lambda: unsupervised_ranking([np.eye(3)]), "codes must be of at least 2 models, got 1"),
         (lambda: unsupervised_ranking([np.eye(3), np.eye(4)]), "codes must be finite"),

@@ -18,8 +18,8 @@ def files(tmp_path_factory):
     arrays = {
         "images": {"x": bars, "y": np.arange(60) % 2},
         "grey": {"x": grey[..., None]},
-        "factors": {"x": bars, "factors": np.stack([bars[:, 0, 0], random.rand(60)], axis=1).astype(np.float32)},
         "colours": {"x": random.randint(0, 256, (60, 8, 8, 3)).astype(np.uint8)},
+        "factors": {"x": x[..., None], "factors": random.uniform(size=(60, 2)).astype(np.float32)},
         "rank_3": {"x": grey},
         "vectors": {"x": grey[:, 0]},
         "negative": {"x": 2 * grey[..., None] - 1},

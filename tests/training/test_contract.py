@@ -94,6 +94,13 @@ def lapgan_of(*, classes=None, **options) -> Callable[[], Objective]:
     return lambda: lapgan(laplacian_pyramid_gan([refining, coarsest]), **options)
 
 
+def latent_directions() -> Objective:
+    model = implicit()
+    variables = model.init(KEY, Batch(jnp.zeros((1, *SHAPE))))
+    reconstructor = gx.MLPEncoder((*SHAPE[:2], 2 * SHAPE[2]), (4,), (8,), dropout=0.2)
+    return gx.objectives.latent_directions(model, variables, reconstructor, 3)
+
+
 def gmmn_of(**options) -> Callable[[], Objective]:
     return lambda: gx.objectives.gmmn(implicit(noise="uniform"), gx.gaussian_kernel([1.0, 2.0]), **options)
 
@@ -196,6 +203,7 @@ TABLE = {
     "factor vae": Row(factor_vae),
     "dip vae": Row(lambda: gx.dip_vae(model_of(gx.diagonal_gaussian, gx.bernoulli))),
     "dip vae, of means": Row(lambda: gx.dip_vae(model_of(gx.diagonal_gaussian, gx.bernoulli), kind="i")),
+    "latent directions": Row(latent_directions),
     "moment matching": Row(lambda: gx.objectives.moment_matching(implicit())),
     "autoencoder": Row(plain_autoencoder),
     "classifier": Row(lambda: classifier(ConvolutionalClassifier(SHAPE, CLASSES, (4,), 8, dropout=0.2))),

@@ -25,10 +25,10 @@ def runs(tmp_path):
             (folder / "result.json").write_text(json.dumps({"test": {"step": 1, **figures}}))
         return folder
 
-    run("members/seed_0", {"mig": 0.1, "bound": -30.0}, seed=0)
-    run("members/seed_1", {"mig": 0.3, "bound": -32.0}, seed=1)
+    run("members/seed_0", {"mutual_information_gap": 0.1, "bound": -30.0}, seed=0)
+    run("members/seed_1", {"mutual_information_gap": 0.3, "bound": -32.0}, seed=1)
     (tmp_path / "members" / "members.json").write_text("{}")
-    run("strong", {"mig": 0.5, "bound": -40.0}, strength=16.0)
+    run("strong", {"mutual_information_gap": 0.5, "bound": -40.0}, strength=16.0)
     run("factor", {"bound": -50.0}, objective="factor_vae")
     run("unfinished", None)
     return tmp_path
@@ -42,8 +42,8 @@ def test_runs_of_one_objective_and_strength_are_one_box(runs):
         "FactorVAE, 30": ["factor"],
     }
     figures = {name: study.figures_of(paths) for name, paths in boxes.items()}
-    assert figures["beta-VAE, 4"]["mig"] == [0.1, 0.3]
-    assert math.isnan(figures["FactorVAE, 30"]["mig"][0])
+    assert figures["beta-VAE, 4"]["mutual_information_gap"] == [0.1, 0.3]
+    assert math.isnan(figures["FactorVAE, 30"]["mutual_information_gap"][0])
 
 
 def test_the_picture_and_the_table_show_each_figure_that_a_run_has(runs, tmp_path, capsys):
