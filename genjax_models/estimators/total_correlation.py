@@ -13,7 +13,7 @@ a discriminator tells draws of q(z) from `permuted` draws (FactorVAE); `covarian
 (DIP-VAE).
 """
 
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import distrax
 import jax
@@ -162,7 +162,7 @@ def gaussian_parameters(posterior: distrax.Distribution) -> tuple[Array, Array]:
     Raises:
       ValueError: q is another distribution.
     """
-    each = getattr(posterior, "distribution", None)
+    each: Any = getattr(posterior, "distribution", None)
     if not (isinstance(posterior, distrax.Independent) and isinstance(each, distrax.Normal)):
         raise ValueError(
             f"a penalty on q(z) needs a q(z | x) of independent Gaussian numbers, got {posterior.name}. Use"
