@@ -51,7 +51,7 @@ _FIGURES = {
     "total_correlation_of_means": "TC of means (nats)",
     "udr": "UDR",
 }
-_COLUMNS = 4  # panels in a row
+_COLUMNS = 5  # panels in a row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,9 +139,10 @@ def rankings(boxes: Mapping[str, Sequence[Path]]) -> dict[str, list[float]]:
 
 def table(boxes: Mapping[str, Figures]) -> str:
     """Returns Markdown: a row per figure and a column per box, the median with the least and the greatest."""
-    seeds = {name: len(next(iter(figures.values()))) for name, figures in boxes.items()}
+    counts = {name: len(next(iter(figures.values()))) for name, figures in boxes.items()}
+    titles = [f"{name} ({count} run{'s' * (count > 1)})" for name, count in counts.items()]
     lines = [
-        f"| | {' | '.join(f'{name} ({count} runs)' for name, count in seeds.items())} |",
+        f"| | {' | '.join(titles)} |",
         "| --- " * (len(boxes) + 1) + "|",
     ]
     for figure, words in _FIGURES.items():
@@ -159,7 +160,7 @@ def picture(boxes: Mapping[str, Figures]) -> Figure:
 
     present = [name for name in _FIGURES if any(_known(figures.get(name, ())) for figures in boxes.values())]
     rows = -(-len(present) // _COLUMNS)
-    figure = Figure(figsize=(3.1 * _COLUMNS, 2.1 * rows + 0.6), layout="constrained")
+    figure = Figure(figsize=(2.7 * _COLUMNS, 2.1 * rows + 0.6), layout="constrained")
     panels = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
     for axes in panels[len(present) :]:
         axes.set_visible(False)

@@ -52,7 +52,7 @@ def test_the_picture_and_the_table_show_each_figure_that_a_run_has(runs, tmp_pat
     assert study.main(["--runs", *paths, "--no-ranking", "--out", str(out)]) == 0
     assert out.read_bytes().startswith(b"\x89PNG")
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "| | beta-VAE, 4 (2 runs) | beta-VAE, 16 (1 runs) | FactorVAE, 30 (1 runs) |"
+    assert lines[0] == "| | beta-VAE, 4 (2 runs) | beta-VAE, 16 (1 run) | FactorVAE, 30 (1 run) |"
     assert "| MIG | 0.20 (0.10 to 0.30) | 0.50 |  |" in lines
     assert not any("SAP" in line for line in lines)
 
