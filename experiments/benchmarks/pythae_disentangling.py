@@ -13,7 +13,7 @@ pythae 0.1.2, 2026-11-28; least and greatest of three turns):
 
                                genjax_models     pythae
     beta-TCVAE, batch 64       5.2 to 5.5 ms     7.3 to 7.9 ms     1.3 to 1.5 x
-    FactorVAE, batch 2 x 64    71 to 76 ms       76 to 81 ms       1.06 x
+    FactorVAE, batch 2 x 64    71 to 76 ms       76 to 81 ms       1.05 to 1.07 x
 
 A step of the FactorVAE is mostly matrix products of the discriminator, 4 GFLOP on both sides. One seed of beta-TCVAE
 after 1,000 updates: bound -32.99 (pythae: -34.78), MIG 0.005 (0.005): neither has found the factors by then.
