@@ -37,6 +37,12 @@ from .estimators.kernels import (
 )
 from .estimators.mmd import mmd_squared_biased, mmd_squared_linear, mmd_squared_unbiased, witness_function
 from .estimators.moments import central_moments, moment_difference, raw_moments
+from .estimators.total_correlation import (
+    aggregate_log_densities,
+    covariance_penalty,
+    gaussian_total_correlation,
+    permuted,
+)
 from .estimators.two_sample_test import held_out_two_sample_test, power_optimal_bandwidth, two_sample_test
 from .evaluation.annealed import annealed_log_likelihood, annealed_sandwich
 from .evaluation.bounds import held_out_bound
@@ -97,6 +103,9 @@ from .networks import (
 )
 from .objectives import (
     autoencoder,
+    beta_tcvae,
+    dip_vae,
+    factor_vae,
     gan,
     gmmn,
     gmmn_autoencoder,
@@ -143,12 +152,14 @@ __all__ = [
     "Training",
     "TransposedConvolution",
     "adversarial_pair",
+    "aggregate_log_densities",
     "annealed_importance_sampling",
     "annealed_log_likelihood",
     "annealed_sandwich",
     "autoencoder",
     "autoencoder_model",
     "bernoulli",
+    "beta_tcvae",
     "beta_vae_score",
     "bound_gaps",
     "central_moments",
@@ -158,12 +169,14 @@ __all__ = [
     "closed_form_directions",
     "compare_representations",
     "coupling_flow",
+    "covariance_penalty",
     "data",
     "data_copying",
     "data_mesh",
     "data_parallel",
     "dci",
     "diagonal_gaussian",
+    "dip_vae",
     "discretised_logistic",
     "discriminator_loss",
     "effective_sample_size",
@@ -171,6 +184,7 @@ __all__ = [
     "errors",
     "estimators",
     "evaluation",
+    "factor_vae",
     "factor_vae_score",
     "figures",
     "fit",
@@ -181,6 +195,7 @@ __all__ = [
     "gaussian",
     "gaussian_kernel",
     "gaussian_mixture",
+    "gaussian_total_correlation",
     "generator_model",
     "gmmn",
     "gmmn_autoencoder",
@@ -235,6 +250,7 @@ __all__ = [
     "objectives",
     "pareto_k_hat",
     "parzen_window",
+    "permuted",
     "players_for_sampling",
     "pmapped",
     "polynomial_kernel",

@@ -109,13 +109,22 @@ def theirs(setting: Setting, data: Prepared, seed: int, *, compiled: bool = Fals
 
 def pythae_model(setting: Setting):
     """Returns pythae's `VAE` or `IWAE` with the networks of `experiments.iwae`."""
-    import torch
     from pythae.models import IWAE, VAE, IWAEConfig, VAEConfig
+
+    pixels = int(np.prod(SHAPE))
+    networks = pythae_networks(pixels, IWAE_LATENT, IWAE_HIDDEN)
+    common = {"input_dim": (pixels,), "latent_dim": IWAE_LATENT, "reconstruction_loss": "bce"}
+    if setting.objective == "vae":
+        return VAE(VAEConfig(**common), *networks)
+    return IWAE(IWAEConfig(**common, number_samples=setting.num_samples), *networks)
+
+
+def pythae_networks(pixels: int, latent: int, hidden: int):
+    """Returns an encoder and a decoder for pythae, with the layers `LAYERS` of `log_variance_model`."""
+    import torch
     from pythae.models.base.base_utils import ModelOutput
     from pythae.models.nn import BaseDecoder, BaseEncoder
     from torch import nn
-
-    pixels, latent, hidden = int(np.prod(SHAPE)), IWAE_LATENT, IWAE_HIDDEN
 
     def two_layers(width: int) -> nn.Module:
         return nn.Sequential(nn.Linear(width, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh())
@@ -145,10 +154,7 @@ def pythae_model(setting: Setting):
         def forward(self, z):
             return ModelOutput(reconstruction=self.emit(z))
 
-    common = {"input_dim": (pixels,), "latent_dim": latent, "reconstruction_loss": "bce"}
-    if setting.objective == "vae":
-        return VAE(VAEConfig(**common), Encoder(), Decoder())
-    return IWAE(IWAEConfig(**common, number_samples=setting.num_samples), Encoder(), Decoder())
+    return Encoder(), Decoder()
 
 
 def log_variance_model(

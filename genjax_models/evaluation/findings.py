@@ -37,6 +37,7 @@ class Facts(NamedTuple):
       num_samples: number of samples behind `weights`.
       mutual_information: I(x; z) over n test examples, in nats.
       samples: figures of samples by name, for the table of results.
+      further: further figures of the test split by name, such as those of known factors.
       factors: figures of codes against known factors.
     """
 
@@ -52,6 +53,7 @@ class Facts(NamedTuple):
     num_samples: int = 0
     mutual_information: Estimate | None = None
     samples: Mapping[str, SampleFigure] = {}
+    further: Mapping[str, Estimate] = {}
     factors: FactorFigures | None = None
 
 

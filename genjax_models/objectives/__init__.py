@@ -1,6 +1,9 @@
 """Objectives: how a model is learned. Players, losses and sample; one file per system."""
 
 from genjax_models.objectives.autoencoder import autoencoder
+from genjax_models.objectives.beta_tcvae import beta_tcvae
+from genjax_models.objectives.dip_vae import dip_vae
+from genjax_models.objectives.factor_vae import factor_vae
 from genjax_models.objectives.gan import gan
 from genjax_models.objectives.gmmn import gmmn
 from genjax_models.objectives.gmmn_autoencoder import gmmn_autoencoder
@@ -17,6 +20,9 @@ from genjax_models.objectives.vae import vae
 
 __all__ = [
     "autoencoder",
+    "beta_tcvae",
+    "dip_vae",
+    "factor_vae",
     "gan",
     "gmmn",
     "gmmn_autoencoder",

@@ -107,8 +107,10 @@ def _evaluate(run: Run, data: Prepared, players: Players, step: int) -> tuple[Ro
 
 
 def _latent_row(facts: Facts) -> Row:
-    """Returns the active units, in total and per layer, I(x; z), and figures against known factors."""
+    """Returns further figures, the active units, in total and per layer, I(x; z), and figures against known factors."""
     row = {}
+    for name, (value, error, *_) in facts.further.items():
+        row |= {name: value} if math.isnan(error) else {name: value, f"{name}_se": error}
     if facts.active is not None:
         layers = facts.active if isinstance(facts.active, tuple) else (facts.active,)
         counts = [int(np.sum(active)) for active in layers]

@@ -3,11 +3,18 @@
 from genjax_models.runs.protocol import Metric
 
 _WORDS = {
+    "beta_vae_score": "beta-VAE score",
+    "dci_completeness": "DCI completeness",
+    "dci_disentanglement": "DCI disentanglement",
+    "dci_informativeness": "DCI informativeness",
+    "factor_vae_score": "FactorVAE score",
     "kl": "KL",
     "mutual_information_gap": "MIG",
     "pareto_k_hat": "Pareto k-hat (cannot see a mode that the encoder misses)",
+    "sap": "SAP",
 }
 _UNITS = {
+    **dict.fromkeys(("beta_vae_score", "dci_", "factor_vae_score", "modularity", "sap"), ""),
     "effective_sample_size": "samples",
     "pareto_k_hat": "",
     "active_units": "latent dimensions",
@@ -19,12 +26,15 @@ _UNITS = {
 }
 
 _BETTER = {
+    "beta_vae_score": "higher",
     "bound": "higher",
     "class_accuracy": "higher",
     "coverage": "higher",
+    "dci_": "higher",
     "density": "near 1",
     "diversity": "near 1",
     "effective_sample_size": "higher",
+    "factor_vae_score": "higher",
     "frechet_distance": "lower",
     "high_quality": "higher",
     "kernel_distance": "lower, near 0",
@@ -32,6 +42,7 @@ _BETTER = {
     "mmd_permutation_p_value": "not small",
     "mmd_squared": "lower, near 0",
     "mode_divergence": "lower",
+    "modularity": "higher",
     "modes_covered": "higher",
     "modes_missed": "lower",
     "nearer_to_training_images": "near 1/2, 1 is copying",
@@ -44,6 +55,7 @@ _BETTER = {
     "r2_of": "higher",
     "recall": "higher",
     "reconstruction": "higher",
+    "sap": "higher",
     "squared_error": "lower",
     "two_sample_accuracy": "near 1/2",
     "two_sample_p_value": "not small",

@@ -16,7 +16,7 @@ from genjax_models.figures.pictures import Picture
 from genjax_models.models import LatentVariableModel
 from genjax_models.runs.protocol import System
 from genjax_models.systems.precision import warn_if_slower
-from genjax_models.types import Array, Batch, Objective, PRNGKey, Variables
+from genjax_models.types import Array, Batch, Objective, PRNGKey, Trainer, Variables
 
 
 def latent_variable_system(
@@ -27,18 +27,20 @@ def latent_variable_system(
     closed_kl: bool = True,
     evaluate: Callable | None = None,
     test_metrics: Callable | None = None,
+    trainer: Trainer | None = None,
 ) -> System:
-    """Wires a one-player objective on a model with one stochastic layer.
+    """Wires an objective on a model with one stochastic layer.
 
     Args:
       config: with the groups data, likelihood, training and optimizer.
-      objective: has one player.
-      model: of that player.
+      objective: its first player is the model's; a game has others.
+      model: of the first player.
       closed_kl: whether the KL of the bound is closed, or estimated by samples.
       evaluate: held-out figures. Default: bound, reconstruction and KL.
       test_metrics: costlier figures of the test split.
+      trainer: of the objective. Default: the optimizer of the config for every player.
     """
-    (player,) = objective.losses
+    player, *_ = objective.losses
     classes = config.data.classes
 
     def label_of(batch: Batch) -> Array | None:
@@ -60,7 +62,7 @@ def latent_variable_system(
         warn_if_slower(config.networks.precision)
         return config.likelihood.prepare(dataset)
 
-    trainer = gx.trainer(objective, {player: config.optimizer.build(config.training.steps)})
+    trainer = trainer or gx.trainer(objective, config.optimizer.build(config.training.steps))
     system = System(objective, trainer, prepare, evaluate or bound, draw, figures, test_metrics, model=model)
     return system._replace(likelihood=config.likelihood.family, binarise=config.likelihood.binarise)
 

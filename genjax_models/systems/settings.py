@@ -193,9 +193,10 @@ class FactorData(Data):
     """A data set with known factors of variation."""
 
     factors: tyro.conf.Suppress[tuple[str, ...]] = ()
+    examples: tyro.conf.Suppress[int] = 0
 
     def load(self, *, labels: bool = False) -> tuple[Self, Dataset]:
-        """Does as `Data.load`; `factors` of the group are the names of the factors.
+        """Does as `Data.load`; the group gets the names of the factors and the number of training examples.
 
         Raises:
           InputError: as `Data.load`; or the data have no known factors, or one that is constant in the test split.
@@ -208,7 +209,8 @@ class FactorData(Data):
                 raise InputError(
                     f"{self.name}: {factor.name} must vary in the test split, got {column[0]:g} throughout"
                 )
-        return dataclasses.replace(group, factors=tuple(factor.name for factor in dataset.factors)), dataset
+        names = tuple(factor.name for factor in dataset.factors)
+        return dataclasses.replace(group, factors=names, examples=len(dataset.train.x)), dataset
 
 
 @dataclasses.dataclass(frozen=True)

@@ -49,6 +49,13 @@ RUNS = {
         (*IMAGES, *"--channels 4 --latent 3 --normalisation spectral --penalty r1 --dropout 0.2".split()),
         "samples learning curves neighbours",
     ),
+    "disentanglement": (
+        (
+            *("--data", "factors.npz", *IMAGES[2:]),
+            *"--objective factor_vae --discriminator 8 --network mlp --hidden 8 --latent 2 --learning-rate 0.1".split(),
+        ),
+        "samples learning curves reconstructions manifold latent_space kl_by_dimension readings latent_walk",
+    ),
     "gan_mixture": (
         tuple("--hidden 16 --batch-size 40 --loss wasserstein --penalty wasserstein --discriminator-moves 4".split()),
         "samples curves",
@@ -162,6 +169,10 @@ CHOICES = [
     ("autoencoder", "--data grey.npz --network convolutional --channels 4 4 --precision bfloat16"),
     ("dcgan", "--data colours.npz --channels 4 --conditional".replace(" --conditional", "")),
     ("dcgan", "--data images.npz --channels 4 --conditional --loss hinge --normalisation none"),
+    *(
+        ("disentanglement", f"--data factors.npz --network mlp --hidden 8 --objective {o}")
+        for o in ("beta_vae", "beta_tcvae", "dip_vae_i", "dip_vae_ii")
+    ),
     *(("gmmn", f"--data {data}.npz --hidden 8 --distance unbiased_squared") for data in ("colours", "vectors")),
     ("gmmn_autoencoder", "--data vectors.npz --hidden 8 --autoencoder-hidden 8"),
     ("infinite_mixture", "--latent 2 --hidden 8 --num-samples 10"),
@@ -225,7 +236,7 @@ def folder(tmp_path_factory):
         yield images
 
 
-OF_OTHERS = ("gan_mixture", "infinite_mixture", "rivers")  # of points, or of known factors
+OF_OTHERS = ("disentanglement", "gan_mixture", "infinite_mixture", "rivers")  # of points, or of known factors
 OF_IMAGES = [name for name in RUNS if name not in OF_OTHERS]
 
 
@@ -266,6 +277,13 @@ REFUSED = [
     ("dcgan", "--label-smoothing 1", "label_smoothing must be in [0, 1)"),
     ("dcgan", "--discriminator-moves 3", "batch_size must be a multiple of 3"),
     ("dcgan", "--average 1", "average must be in [0, 1)"),
+    (
+        "disentanglement",
+        "--data images.npz --batch-size 9",
+        "data must have known factors, as rivers and sprites have, got ",
+    ),
+    ("disentanglement", "--strength -1", "strength must be at least 0, got -1.0"),
+    ("disentanglement", "--discriminator 0", "discriminator must be an integer of at least 1, got (0,)"),
     ("gan_mixture", "--discriminator-moves 0", "discriminator_moves must be an integer of at least 1, got 0"),
     ("gan_mixture", "--generator-learning-rate 0", "generator_learning_rate must be positive and finite, got 0.0"),
     ("gan_mixture", "--penalty-weight -1", "penalty_weight must be at least 0, got -1.0"),

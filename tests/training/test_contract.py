@@ -78,6 +78,11 @@ def plain_autoencoder() -> Objective:
     return gx.autoencoder(gx.autoencoder_model(encoder, generator, latent=2))
 
 
+def factor_vae() -> Objective:
+    discriminator = gx.MLPDiscriminator((2,), (8,), dropout=0.2)
+    return gx.factor_vae(model_of(gx.diagonal_gaussian, gx.bernoulli), discriminator)
+
+
 def implicit(shape=SHAPE, **options):
     return gx.models.implicit_model(gx.MLPGenerator(shape, (8,)), 2, **options)
 
@@ -194,6 +199,10 @@ TABLE = {
     "info vae": Row(
         lambda: gx.objectives.info_vae(model_of(gx.diagonal_gaussian, gx.bernoulli), gx.rational_quadratic_kernel(2.0))
     ),
+    "beta tcvae": Row(lambda: gx.beta_tcvae(model_of(gx.diagonal_gaussian, gx.bernoulli), dataset_size=30)),
+    "factor vae": Row(factor_vae),
+    "dip vae": Row(lambda: gx.dip_vae(model_of(gx.diagonal_gaussian, gx.bernoulli))),
+    "dip vae, of means": Row(lambda: gx.dip_vae(model_of(gx.diagonal_gaussian, gx.bernoulli), kind="i")),
     "latent directions": Row(latent_directions),
     "moment matching": Row(lambda: gx.objectives.moment_matching(implicit())),
     "autoencoder": Row(plain_autoencoder),
@@ -224,6 +233,7 @@ VARIATIONS = {
     *("vae, entropy form, three samples", "vae, discretised logistic", "vae, two stochastic layers", "gmmn, unbiased"),
     *("vae, full covariance, isotropic", "vae, convolutional", "iwae", "adversarial game, three moves, an average"),
     "gan, deep convolutional, spectral normalisation, an average",
+    *("beta tcvae", "dip vae", "dip vae, of means"),
     *("gan", "gan, deep convolutional", "lapgan", "adversarial game", "adversarial game, simultaneous"),
 }
 

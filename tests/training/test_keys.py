@@ -23,6 +23,7 @@ from genjax_models.estimators import (
     hamiltonian,
     importance,
     step_size_adaptation,
+    total_correlation,
     two_sample_test,
 )
 from genjax_models.estimators.distributions import diagonal_normal
@@ -69,15 +70,21 @@ MORE = {
     "infinite mixture, dropout": lambda: gx.infinite_mixture(with_dropout()["generated"], num_samples=3),
     "iwae, dropout": lambda: gx.iwae(with_dropout()["model"], num_samples=3),
     "info vae, dropout and batch statistics": lambda: gx.objectives.info_vae(learned_model(), gx.gaussian_kernel(1.0)),
+    "beta tcvae, dropout and batch statistics": lambda: gx.beta_tcvae(learned_model(), dataset_size=30),
+    "dip vae, dropout and batch statistics": lambda: gx.dip_vae(learned_model()),
+    "factor vae, dropout and batch statistics": lambda: gx.factor_vae(
+        learned_model(), gx.MLPDiscriminator((2,), **DROPOUT)
+    ),
 }
 
 # For batch statistics the z of the bound is computed again: two draws from one key for each stochastic layer. The
 # generator then drops the same units again, by the same key.
+OF_A_BOUND = ("vae", "iwae", "info vae", "beta tcvae", "factor vae", "dip vae")
 REPEATED = {
-    **{name: {2: 1} for name in (*TABLE, *MORE) if name.split(",")[0] in ("vae", "iwae", "info vae")},
+    **{name: {2: 1} for name in (*TABLE, *MORE) if name.split(",")[0] in OF_A_BOUND},
     **{name: {2: 2} for name in TABLE if "two stochastic layers" in name},
     "vae, dropout and batch statistics, an average": {2: 2},
-    "info vae, dropout and batch statistics": {2: 2},
+    **{name: {2: 2} for name in MORE if "dropout and batch statistics" in name},
 }
 
 
@@ -162,6 +169,7 @@ EVALUATORS = {
     step_size_adaptation.adapt_step_size: lambda key: step_size_adaptation.adapt_step_size(
         key, **PATH, num_chains=2, num_updates=3
     ),
+    total_correlation.permuted: lambda key: total_correlation.permuted(key, X),
     two_sample_test.two_sample_test: lambda key: gx.two_sample_test(
         key, X, X + 1, gx.gaussian_kernel(1.0), num_permutations=3
     ),
