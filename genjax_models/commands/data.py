@@ -62,8 +62,10 @@ def _contact_sheet(options: Look, dataset: Dataset) -> list[tuple[str, str]]:
     import numpy as np
 
     from genjax_models.figures import pictures, plots
+    from genjax_models.figures.transparency import on_white
 
-    if not pictures.drawable(dataset.shape):
+    has_alpha = dataset.kind == "images" and dataset.shape[2] == 4
+    if not (has_alpha or pictures.drawable(dataset.shape)):
         return []
     train, names = dataset.train, dataset.class_names
     classes = range(min(dataset.num_classes or 0, _SHOWN))
@@ -73,7 +75,9 @@ def _contact_sheet(options: Look, dataset: Dataset) -> list[tuple[str, str]]:
     blank = np.full((_SHOWN if titles else 0, *dataset.shape), dataset.range[1], np.float32)  # fills short rows
     shown = [np.concatenate([np.asarray(train.x[row]), blank[len(row) :]]) for row in rows if len(row)]
     out = options.out or Path(f"{Path(dataset.name.replace(':', '-')).name}-contact-sheet.png")
-    figure = plots.image_grid(np.concatenate(shown), columns=_SHOWN, range=dataset.range, titles=titles)
+    images = np.concatenate(shown)
+    images = on_white(images, dataset.range[1]) if has_alpha else images
+    figure = plots.image_grid(images, columns=_SHOWN, range=dataset.range, titles=titles)
     check_output(out, ".png")  # the default may be another file
     write_output(out, plots.png(figure))
     return [("sheet", str(out))]

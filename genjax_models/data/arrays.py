@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from genjax_models.data.dataset import Dataset, Range, check, from_splits
+from genjax_models.data.factors import Factor
 from genjax_models.data.kinds import Kind
 from genjax_models.data.labels import numbered
 from genjax_models.data.splits import Split, split_in_ten
@@ -21,6 +22,7 @@ def from_arrays(
     *,
     length: Any = None,
     factors: Any = None,
+    described: Sequence[Factor] | None = None,
     kind: Kind | None = None,
     range: Range | None = None,
     num_classes: int | None = None,
@@ -41,6 +43,7 @@ def from_arrays(
       label: classes `[n]`: integers that count from 0, or texts, which become `class_names`.
       length: true number of steps of each sequence, `[n]`.
       factors: known factors of variation, `[n, f]`.
+      described: description of each column of `factors`; by default their names are numbers.
       kind: images, vectors or sequences; needed for `[n, a, b]` that may be images or sequences.
       range: lowest and highest value; by default (0, 255) for integers up to 255, and (0, 1) for other types.
       num_classes: number of classes; by default one more than the largest label.
@@ -70,6 +73,7 @@ def from_arrays(
         range=range,
         num_classes=num_classes,
         class_names=names if class_names is None else class_names,
+        factors=described,
         kind=kind,
         provenance=f"{provenance}{note}{how}",
     )

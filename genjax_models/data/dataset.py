@@ -136,6 +136,9 @@ def from_splits(
     shapes = {split: part.x.shape[1:] for split, part in checked.items()}
     if len(set(shapes.values())) > 1:
         raise InputError(f"{name}: the splits must have examples of one shape, got {shapes}")
+    columns = {split: part.factors.shape[1] for split, part in checked.items() if part.factors is not None}
+    if len(set(columns.values())) > 1:
+        raise InputError(f"{name}: the splits must have one number of factors, got {columns}")
     if range == (0, 255) and checked["train"].x.max() <= 1:
         raise InputError(
             f"{name}: uint8 values in [0, {checked['train'].x.max()}], but the declared range is (0, 255)."
@@ -247,7 +250,8 @@ def _checked_factors(where: str, factors: np.ndarray | None, n: int) -> np.ndarr
     factors = np.asarray(factors)
     if factors.ndim != 2 or len(factors) != n or not np.issubdtype(factors.dtype, np.number):
         raise InputError(f"{where}: factors must be numbers [{n}, f], got {factors.dtype} of shape {factors.shape}")
-    factors = factors.astype(np.float32)
+    with np.errstate(over="ignore"):  # values beyond float32 become infinite, and are refused
+        factors = factors.astype(np.float32)
     finite = np.isfinite(factors).all(axis=1)
     if not finite.all():
         raise InputError(

@@ -3,20 +3,29 @@
 import numpy as np
 
 from genjax_models.data.dataset import Dataset
+from genjax_models.data.factors import Factor
 
 _SHOWN = 20  # classes
 
 
 def description(dataset: Dataset) -> list[tuple[str, str]]:
-    """Returns rows of name and text: sizes, kind, classes with their numbers of training examples, and source."""
+    """Returns rows of name and text: sizes, kind, classes with numbers of training examples, factors, and source."""
     splits = {"training": dataset.train, "validation": dataset.validation, "test": dataset.test}
     sizes = ", ".join(f"{len(split.x):,} {name}" for name, split in splits.items())
     return [
         ("data", f"{dataset.name}: {sizes} examples of shape {dataset.shape}"),
         ("kind", dataset.in_words),
         ("classes", _classes(dataset)),
+        *([("factors", "; ".join(map(_factor, dataset.factors)))] if dataset.factors else []),
         ("source", dataset.provenance),
     ]
+
+
+def _factor(factor: Factor) -> str:
+    """Returns a factor with its values, as in "grass [0, 1]" or "trees (13 values)"."""
+    low, high = factor.range
+    values = f"({factor.size} values)" if factor.size else f"[{low:.3g}, {high:.3g}]"
+    return f"{factor.name} {values}{', circular' * factor.circular}{', derived' * factor.derived}"
 
 
 def _classes(dataset: Dataset) -> str:

@@ -17,14 +17,16 @@ from genjax_models.errors import InputError
 _MAGIC = {".npy": b"\x93NUMPY", ".npz": b"PK"}
 _ALIASES = {"images": "x", "labels": "y", "label": "y"}
 _TABLES = ".txt", ".dat"
+_SPLITS = "train", "validation", "test"
 _KEYS = "x_train", "x_validation", "x_test"
-_LAYOUTS = "x [and y]; or x_train, x_test [and y_train, y_test, x_validation, y_validation]"
+_FIELDS = "x", "y", "factors"
+_LAYOUTS = "x [and y, factors]; or x_train, x_test [and y_train, y_test, x_validation, y_validation, factors_...]"
 
 
 def load_file(
     path: Path, *, range: Range | None = None, kind: Kind | None = None, keys: Mapping[str, str] | None = None
 ) -> Dataset:
-    """Returns a data set from one file: `.npy` holds x only; `.npz` holds x and optional labels y.
+    """Returns a data set from one file: `.npy` holds x only; `.npz` holds x, and optional labels y and factors.
 
     With keys `x` (or `images`) and `y` (or `labels`) one fixed shuffle makes splits of 80, 10 and 10 percent; copies of
     one example stay in one split. With `x_train`, `x_test` the splits are the file's own; a missing validation split is
@@ -45,11 +47,11 @@ def load_file(
     names = sorted(arrays)
     aliases = {_ALIASES.get(key, key): array for key, array in arrays.items()}
     arrays = _renamed(path, arrays, keys) if keys else aliases
-    allowed = {"x", "y"} if "x" in arrays else {f"{k}_{s}" for k in "xy" for s in ("train", "validation", "test")}
+    allowed = set(_FIELDS) if "x" in arrays else {f"{k}_{s}" for k in _FIELDS for s in _SPLITS}
     needed = {"x"} if "x" in arrays else {"x_train", "x_test"}
     if not needed <= set(arrays) <= allowed or len(arrays) < len(keys or names):
         raise InputError(f"{path}: the keys must be {_LAYOUTS}; got {names}. {_rename(names)}")
-    for key in set(arrays) & {"y", "y_train", "y_validation", "y_test"}:
+    for key in sorted(set(arrays) - {"x", *_KEYS}):
         _same_length(path, key, arrays)
     arrays, class_names = _numbered(arrays)
     stored = {key: arrays[key] for key in ("x", *_KEYS) if key in arrays}
@@ -58,7 +60,8 @@ def load_file(
     checked = {}
     for key in sorted(allowed & set(arrays)):  # before the shuffle, so that errors name rows of the file
         if key.startswith("x"):
-            checked[key] = check(f"{path}, {key}", Split(arrays[key], arrays.get(f"y{key[1:]}")), range, kind)
+            part = Split(arrays[key], arrays.get(f"y{key[1:]}"), factors=arrays.get(f"factors{key[1:]}"))
+            checked[key] = check(f"{path}, {key}", part, range, kind)
     splits, note = split_in_ten(str(path), checked["x"]) if "x" in checked else _given(path, checked)
     left_out = f"; {len(names) - len(arrays)} other arrays ignored" if len(arrays) < len(names) else ""
     provenance = f"the file {path}{left_out}{rounding_note(stored, range)}{note}"
@@ -76,7 +79,7 @@ def _numbered(arrays: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], tup
 
 
 def _renamed(path: Path, arrays: dict[str, np.ndarray], keys: Mapping[str, str]) -> dict[str, np.ndarray]:
-    roles = {"x", "y"} | {f"{k}_{split}" for k in "xy" for split in ("train", "validation", "test")}
+    roles = set(_FIELDS) | {f"{k}_{split}" for k in _FIELDS for split in _SPLITS}
     if not isinstance(keys, Mapping) or not set(keys) <= roles:
         raise InputError(f"{path}: `keys` must be like {{'x': 'pixels', 'y': 'digit'}}, with {_LAYOUTS}; got {keys!r}")
     absent = [key for key in keys.values() if key not in arrays]
@@ -131,7 +134,7 @@ def _convert(path: Path) -> str:
 
 
 def _same_length(path: Path, key: str, arrays) -> None:
-    x, y = arrays.get(f"x{key[1:]}"), arrays[key]
-    shape = () if x is None else np.shape(x)
-    if not shape or shape[:1] != np.shape(y)[:1]:
-        raise InputError(f"{path}: {key} has shape {np.shape(y)}, but x{key[1:]} has {shape}")
+    of_x = "_".join(["x", *key.split("_")[1:]])
+    shape = np.shape(arrays.get(of_x))
+    if not shape or shape[:1] != np.shape(arrays[key])[:1]:
+        raise InputError(f"{path}: {key} has shape {np.shape(arrays[key])}, but {of_x} has {shape}")

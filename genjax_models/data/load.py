@@ -1,22 +1,25 @@
 """`load(name)` finds a data set by name or by path."""
 
 import difflib
+import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from genjax_models.data import files, idx, image_folder, image_layout, mnist, synthetic, tables, tfds
+from genjax_models.data import chairs, files, idx, image_folder, image_layout, mnist, rivers, synthetic, tables, tfds
 from genjax_models.data.dataset import Dataset, Range
 from genjax_models.data.kinds import Kind
 from genjax_models.errors import InputError
 
 _IMAGES = {"mnist10k": mnist.mnist10k, "fashion_mnist": mnist.fashion_mnist}
 _POINTS = {name: partial(synthetic.synthetic, name) for name in synthetic.SOURCES}
-_NAMES = _IMAGES | _POINTS
+_DRAWN = {"rivers": rivers.rivers, "chairs": chairs.chairs}  # each takes the side of its images
+_NAMES = _IMAGES | _POINTS | _DRAWN
 _ACCEPTED = (
-    f"{', '.join(_IMAGES)}, a .npz, .npy, .csv or .parquet file, a folder of idx files,"
-    f" a folder of images (images:PATH or PATH), tfds:NAME[:SPLIT], or points in the plane: {', '.join(_POINTS)}"
+    f"{', '.join(_IMAGES)}, {', '.join(_DRAWN)} (or NAME:SIZE), a .npz, .npy, .csv or .parquet file,"
+    " a folder of idx files, a folder of images (images:PATH or PATH), tfds:NAME[:SPLIT],"
+    f" or points in the plane: {', '.join(_POINTS)}"
 )
 
 
@@ -35,6 +38,8 @@ def load(
       name: one of
         "mnist10k": 10,000 digits of MNIST, shipped with the package;
         "fashion_mnist": Fashion-MNIST, installed by Debian's package dataset-fashion-mnist;
+        "rivers": cartoon rivers with known factors (see `data.rivers`), 64 x 64; "rivers:32" is 32 x 32;
+        "chairs": 20 chairs from 31 azimuths and 2 elevations (see `data.chairs`), red, green, blue and alpha;
         "moons", "spiral", "ring8" or "grid25": points in the plane of known density (see `data.synthetic`);
         a path to `.npz` or `.npy` (see `data.files` for the keys);
         a path to a table of vectors, `.csv`, `.tsv` or `.parquet` (see `data.tables`);
@@ -66,7 +71,8 @@ def load(
     if prefix == "images" and rest:
         _refuse(name, of_files)
         return image_folder.load_folder(rest, range=range, **images)
-    if name in _NAMES or prefix == "tfds":
+    is_drawn = prefix in _DRAWN
+    if name in _NAMES or is_drawn or prefix == "tfds":
         if range is not None:
             raise InputError(f"data set {name!r} has its own range, so `range` must be None, got {range}")
         _refuse(name, of_files)
@@ -74,7 +80,7 @@ def load(
             _refuse_images(name, {option: value for option, value in images.items() if option != "stream"})
             return tfds.load(rest, stream=stream)
         _refuse_images(name, images)
-        return _NAMES[name]()
+        return _DRAWN[prefix](**_size(name, rest)) if is_drawn else _NAMES[name]()
     try:
         path = Path(name).expanduser()
         if path.is_dir():
@@ -107,6 +113,13 @@ def _folder(path: Path, range: Range | None, images: Mapping[str, Any]) -> Datas
     if image_layout.holds_images(path):
         return image_folder.load_folder(path, range=range, **images)
     raise InputError(f"{str(path)!r}: has neither idx files nor images; accepted are {_ACCEPTED}")
+
+
+def _size(name: str, size: str) -> dict[str, int]:
+    """Returns the side that follows the name of data that are drawn, as in "rivers:32"; {} if none does."""
+    if ":" in name and not re.fullmatch("[0-9]{1,4}", size):
+        raise InputError(f"data set {name!r}: the name may end in a side in pixels, as in 'rivers:32', got {size!r}")
+    return {"size": int(size)} if size else {}
 
 
 def _refuse(name: str, of_files: Mapping[str, Any]) -> None:

@@ -126,7 +126,9 @@ def test_a_misspelt_name_suggests_the_nearest(name, nearest):
 
 @pytest.mark.parametrize("name", ["cifar10", "images:", "/no/such/file.npz", "a\0b", "~no-such-user/x.npz", "x" * 300])
 def test_an_unknown_name_lists_the_accepted_names(name):
-    with pytest.raises(InputError, match=r"accepted are mnist10k, fashion_mnist, a \.npz, |cannot be read") as e:
+    with pytest.raises(
+        InputError, match=r"accepted are mnist10k, fashion_mnist, rivers.*, a \.npz, |cannot be read"
+    ) as e:
         load(name)
     assert "did you mean" not in str(e.value)
 
@@ -221,7 +223,7 @@ def test_a_declared_range_is_checked_and_kept(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"pixels": X}, r"the keys must be x \[and y\]; or x_train.*; got \['pixels'\]"),
+        ({"pixels": X}, r"the keys must be x \[and y, factors\]; or x_train.*; got \['pixels'\]"),
         ({"x": X, "weights": X}, r"the keys must be .*; got \['weights', 'x'\]"),
         ({"x_train": X}, r"the keys must be .*; got \['x_train'\]"),
         ({"x": X, "images": X[::-1]}, "the keys must be .*images.*x"),
