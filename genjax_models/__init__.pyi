@@ -74,6 +74,7 @@ from .models import (
     latent_variable_model,
     refining_pair,
     starting_at_data_mean,
+    supervised_model,
     with_gaussian_noise,
 )
 from .networks import (
@@ -87,7 +88,10 @@ from .networks import (
     MLPGenerator,
     RefiningGenerator,
     SpectralNormalisation,
+    SupervisedGenerator,
     TransposedConvolution,
+    Upsampled,
+    unpool,
 )
 from .objectives import (
     autoencoder,
@@ -101,6 +105,7 @@ from .objectives import (
     mixture,
     mmd_gan,
     moment_matching,
+    supervised,
     vae,
 )
 from .runs.configuration import Training
@@ -128,11 +133,13 @@ __all__ = [
     "Objective",
     "RefiningGenerator",
     "SpectralNormalisation",
+    "SupervisedGenerator",
     "System",
     "TrainState",
     "Trainer",
     "Training",
     "TransposedConvolution",
+    "Upsampled",
     "adversarial_pair",
     "annealed_importance_sampling",
     "annealed_log_likelihood",
@@ -233,11 +240,14 @@ __all__ = [
     "spherical_interpolation",
     "starting_at_data_mean",
     "sum_of_kernels",
+    "supervised",
+    "supervised_model",
     "systems",
     "trainer",
     "training",
     "two_sample_test",
     "types",
+    "unpool",
     "vae",
     "vmapped",
     "with_gaussian_noise",

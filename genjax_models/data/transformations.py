@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from genjax_models.types import Array, PRNGKey
 
-NAMES = ("rotate", "shift x", "shift y", "zoom", "stretch", "hue", "saturation", "brightness")
+NAMES = ("rotate", "move right", "move down", "zoom", "stretch", "hue", "saturation", "brightness")
 _LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 
 
@@ -16,7 +16,7 @@ class Transformations(NamedTuple):
 
     Attributes:
       rotate: angle, in degrees.
-      shift: share of the side, along both axes.
+      move: share of the side, along both axes.
       zoom: factor of the size, less 1.
       stretch: factor of the width, less 1; the height shrinks by the same factor.
       hue: angle around the grey axis, in degrees.
@@ -25,7 +25,7 @@ class Transformations(NamedTuple):
     """
 
     rotate: float = 10.0
-    shift: float = 0.05
+    move: float = 0.05
     zoom: float = 0.1
     stretch: float = 0.1
     hue: float = 20.0
@@ -61,8 +61,8 @@ def _moved(x: Array, parameters: Array, most: Transformations) -> Array:
     rows, columns = x.shape[1:3]
     v, u = jnp.meshgrid(jnp.arange(rows) - (rows - 1) / 2, jnp.arange(columns) - (columns - 1) / 2, indexing="ij")
     each = lambda a: a[:, None, None]
-    u = u - each(most.shift * columns * right)
-    v = v - each(most.shift * rows * down)
+    u = u - each(most.move * columns * right)
+    v = v - each(most.move * rows * down)
     cos, sin = each(jnp.cos(angle)), each(jnp.sin(angle))
     return _read(
         x, (sin * u + cos * v) / each(height) + (rows - 1) / 2, (cos * u - sin * v) / each(width) + (columns - 1) / 2

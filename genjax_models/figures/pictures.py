@@ -22,8 +22,8 @@ class Picture(NamedTuple):
 
 
 def drawable(shape: Shape) -> bool:
-    """Returns whether examples of this shape are images of one or three channels."""
-    return len(shape) == 3 and shape[2] in (1, 3)
+    """Returns whether examples of this shape are images: grey, colours, or colours and alpha."""
+    return len(shape) == 3 and shape[2] in plots.CHANNELS
 
 
 def samples(images: Array, step: int, content: str, range: Range) -> Picture:

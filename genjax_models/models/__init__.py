@@ -14,6 +14,7 @@ from genjax_models.models.learning import Learning, learning_mode
 from genjax_models.models.likelihoods import bernoulli, discretised_logistic, gaussian
 from genjax_models.models.mixture import MixtureModel, gaussian_mixture
 from genjax_models.models.posteriors import coupling_flow, diagonal_gaussian, full_covariance_gaussian
+from genjax_models.models.supervised import SupervisedModel, supervised_model
 
 __all__ = [
     "AdversarialPair",
@@ -25,6 +26,7 @@ __all__ = [
     "LatentVariableModel",
     "Learning",
     "MixtureModel",
+    "SupervisedModel",
     "adversarial_pair",
     "autoencoder_model",
     "bernoulli",
@@ -43,5 +45,6 @@ __all__ = [
     "positive",
     "refining_pair",
     "starting_at_data_mean",
+    "supervised_model",
     "with_gaussian_noise",
 ]

@@ -1,0 +1,161 @@
+"""Systems of generators from known factors: judged by the squared error of views that training lacks."""
+
+import functools
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import genjax_models as gx
+from genjax_models.data import Prepared
+from genjax_models.data.transformations import NAMES, Transformations, drawn, transformed
+from genjax_models.estimators.gram_sums import map_blocks
+from genjax_models.evaluation.checkerboard import checkerboard
+from genjax_models.evaluation.estimates import Estimate, estimate
+from genjax_models.evaluation.findings import Facts
+from genjax_models.evaluation.samples import SampleFigure
+from genjax_models.figures import known_factors
+from genjax_models.figures.pictures import Picture
+from genjax_models.models.supervised import SupervisedModel
+from genjax_models.networks.supervised import SupervisedGenerator
+from genjax_models.objectives.supervised import COLOURS, squared_errors, supervised
+from genjax_models.runs.protocol import System
+from genjax_models.types import Array, Batch, Variables
+
+SPLITS = "train", "interpolation", "transfer"
+_BLOCK = 50  # pictures generated at once
+_SHOWN, _ROWS = 10, 4  # pictures in a row, and rows of mixtures
+_WALK = 1.5  # largest change of the walk, in largest changes of training
+
+
+def supervised_system(config: Any, generator: SupervisedGenerator) -> System:
+    """Wires a generator of cut-out pictures from style, factors and the parameters of random changes.
+
+    Args:
+      config: with the groups data (`CutOuts`), changes, training and optimizer, and fields mask_weight and average.
+      generator: its last factors are the parameters of `data.transformations`.
+    """
+    changes = Transformations(**vars(config.changes))
+
+    @functools.cache
+    def splits() -> Mapping[str, Batch]:
+        return _still(gx.prepare(config.data.load()[1], range=(0, 1)))
+
+    def draw_factors(key, n):
+        factors = jnp.asarray(splits()["interpolation"].factors)
+        return factors[jax.random.randint(key, (n,), 0, len(factors))]
+
+    model = gx.supervised_model(generator, generator.styles, generator.factors, draw_factors=draw_factors)
+    objective = supervised(model, mask_weight=config.mask_weight)
+    average = {"generator": config.average} if config.average else {}
+    trainer = gx.trainer(objective, {"generator": config.optimizer.build(config.training.steps)}, average=average)
+
+    def prepare(dataset):
+        prepared = gx.prepare(dataset, range=(0, 1))
+        still = _still(prepared)
+
+        def each_step(key, batch):
+            parameters = drawn(key, len(batch.x))  # binarise "none" draws nothing from this key
+            batch = _unchanged(prepared.each_step(key, batch), parameters)
+            return batch._replace(x=transformed(batch.x, parameters, changes))
+
+        return prepared._replace(validation=still["interpolation"], test=still["transfer"], each_step=each_step)
+
+    def evaluate(players, key, batch):
+        errors = squared_errors(batch.x, generated(model, players["generator"], batch))
+        pixels = batch.x[0, ..., 0].size
+        of_mask = {"mask_error": errors["mask_error"] / pixels}
+        return {"squared_error": errors["image_error"] / (COLOURS * pixels), **of_mask}
+
+    def draw(players, key, n, label=None):
+        return straight(objective.sample(players, key, n, label=label))
+
+    def figures(players, data):
+        return _figures(config, model, players["generator"], splits(), evaluate)
+
+    return System(objective, trainer, prepare, evaluate, draw, figures, model=model)
+
+
+def premultiplied(x: Array) -> Array:
+    """Returns alpha * colour and alpha `[..., 4]`, of straight colour and alpha `[..., 4]` in [0, 1]."""
+    return jnp.concatenate([x[..., :COLOURS] * x[..., COLOURS:], x[..., COLOURS:]], axis=-1)
+
+
+def straight(x: Array) -> Array:
+    """Returns straight colour and alpha `[..., 4]`, of `premultiplied` pictures. Where alpha is 0, colours are white.
+
+    On white, the pictures look as 1 - alpha + alpha * colour.
+    """
+    alpha = x[..., COLOURS:]
+    colour = jnp.where(alpha > 0, x[..., :COLOURS] / jnp.where(alpha > 0, alpha, 1.0), 1.0)
+    return jnp.concatenate([jnp.clip(colour, 0, 1), alpha], axis=-1)
+
+
+def generated(model: SupervisedModel, variables: Variables, batch: Batch) -> Array:
+    """Returns the pictures of a batch's styles and factors, `[n, *shape]`."""
+    make = lambda rows: model.generate(variables, model.one_hot(rows[0]), rows[1])
+    return map_blocks(make, (batch.label, batch.factors), _BLOCK)
+
+
+def _unchanged(batch: Batch, parameters: Array) -> Batch:
+    """Returns the batch as targets: premultiplied, and the factors followed by the parameters of changes."""
+    return batch._replace(x=premultiplied(batch.x), factors=jnp.concatenate([batch.factors, parameters], axis=1))
+
+
+def _still(prepared: Prepared) -> dict[str, Batch]:
+    """Returns the three splits without changes."""
+    train = prepared.each_step(jax.random.key(0), prepared.train)
+    batches = zip(SPLITS, (train, prepared.validation, prepared.test), strict=True)
+    return {name: _unchanged(batch, jnp.zeros((len(batch.x), len(NAMES)))) for name, batch in batches}
+
+
+def _figures(
+    config: Any, model: SupervisedModel, variables: Variables, splits: Mapping[str, Batch], evaluate: Callable
+) -> tuple[Facts, list[Picture]]:
+    """Errors of the splits and of the mean picture; views, morphing, sums of styles, factors and checkerboards."""
+    figures, errors, shown = {}, {}, {}
+    mean = jnp.mean(splits["train"].x, axis=0)
+    for name, batch in splits.items():
+        error = estimate(jax.jit(evaluate)({"generator": variables}, jax.random.key(0), batch)["squared_error"])
+        of_mean = estimate(squared_errors(batch.x, mean)["image_error"] / (COLOURS * mean[..., 0].size))
+        figures |= {f"squared_error_of_{name}": error, f"squared_error_of_the_mean_picture_of_{name}": of_mean}
+        errors[name] = error.value
+        some = jax.tree.map(lambda a: a[np.linspace(0, len(a) - 1, _SHOWN).astype(int)], batch)
+        shown[name] = straight(some.x), straight(generated(model, variables, some))
+    kernels = {name: parameters.get("kernel") for name, parameters in variables["params"].items()}
+    kernels = {name: kernel for name, kernel in kernels.items() if kernel is not None and kernel.ndim == 4}
+    boards = {name: checkerboard(kernel, config.upsampling) for name, kernel in kernels.items()}
+    amplitudes = {name: float(board.amplitude) for name, board in boards.items()}
+    figures |= {f"checkerboard_of_{name}": Estimate(amplitude, math.nan, 1) for name, amplitude in amplitudes.items()}
+    pictures = [
+        known_factors.views(shown, errors),
+        *_mixtures(model, variables, splits["train"].factors[0]),
+        known_factors.checkerboards({name: board.output[..., 0] for name, board in boards.items()}, amplitudes),
+    ]
+    return Facts(samples={name: SampleFigure(figure) for name, figure in figures.items()}), pictures
+
+
+def _mixtures(model: SupervisedModel, variables: Variables, view: Array) -> list[Picture]:
+    """Morphing, sums of styles, and changes of one factor, all seen from `view` `[factors]`."""
+
+    @jax.jit
+    def rows(style, factors):  # [rows, columns, styles], [rows, columns, factors]
+        return straight(model.generate(variables, style, factors))
+
+    styles, known = jnp.eye(model.styles), len(view) - len(NAMES)
+    pick = lambda numbers: styles[jnp.asarray(numbers) % model.styles][:, None]
+    first, second, third = (pick(range(start, start + 5 * _ROWS, 5)) for start in (0, 7, 14))
+    weight = jnp.linspace(0, 1, _SHOWN)[:, None]
+    morphs = (1 - weight) * first + weight * second
+    sums = jnp.concatenate([first, second, third, first - second + third], axis=1)
+    seen = lambda style: jnp.broadcast_to(view, (*style.shape[:2], len(view)))
+    changes = jnp.eye(len(view))[known:, None] * jnp.linspace(-_WALK, _WALK, _SHOWN)[:, None]
+    walked = rows(jnp.broadcast_to(styles[0], (*changes.shape[:2], model.styles)), view + changes)
+    return [
+        known_factors.morphing(rows(morphs, seen(morphs))),
+        known_factors.sums_of_styles(rows(sums, seen(sums))),
+        known_factors.walk_over_factors(dict(zip(NAMES, walked, strict=True)), _WALK),
+    ]
