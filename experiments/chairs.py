@@ -43,7 +43,7 @@ class Config(Settings):
     """Decay of a moving average of the generator, which is judged; 0 keeps none."""
     data: CutOuts = CutOuts()
     changes: Changes = Changes()
-    training: Training = Training(steps=30_000, batch_size=32, evaluate_every=2_000)
+    training: Training = Training(steps=33_000, batch_size=16, evaluate_every=3_000)
     optimizer: Optimizer = Optimizer(learning_rate=1e-3, schedule="cosine", warmup=200)
 
     def __post_init__(self):

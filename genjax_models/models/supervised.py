@@ -37,7 +37,11 @@ class SupervisedModel(NamedTuple):
         Raises:
           ValueError: a number outside 0 to styles - 1. Numbers that jax traces are not checked.
         """
-        if not isinstance(label, Tracer) and jnp.size(label) and not 0 <= jnp.min(label) <= jnp.max(label) < self.styles:
+        if (
+            not isinstance(label, Tracer)
+            and jnp.size(label)
+            and not 0 <= jnp.min(label) <= jnp.max(label) < self.styles
+        ):
             raise ValueError(f"a style must be 0 to {self.styles - 1}, got {jnp.min(label)} to {jnp.max(label)}")
         return jax.nn.one_hot(label, self.styles)
 

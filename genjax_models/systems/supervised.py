@@ -42,7 +42,8 @@ def supervised_system(config: Any, generator: SupervisedGenerator) -> System:
 
     @functools.cache
     def splits() -> Mapping[str, Batch]:
-        return _still(gx.prepare(config.data.load()[1], range=(0, 1)))
+        with jax.ensure_compile_time_eval():  # the first call may be under jit, and the result is kept
+            return _still(gx.prepare(config.data.load()[1], range=(0, 1)))
 
     def draw_factors(key, n):
         factors = jnp.asarray(splits()["interpolation"].factors)
