@@ -2,9 +2,9 @@
 
 python -m experiments.chairs
 
-With z given, a generator is easily learned. Styles are 20 chairs; the view is azimuth and elevation. Validation is every
-fifth azimuth (interpolation). Test is elevation 30 of every fourth chair (transfer): seen of other chairs only. Training
-pictures change at random, and the parameters of the changes are factors too.
+With z given, a generator is easily learned. The style is one of 20 chairs; the view is azimuth and elevation.
+Validation is every fifth azimuth (interpolation). Test is elevation 30 of every fourth chair (transfer), which training
+shows of other chairs only. Training pictures change at random; the parameters of the changes are factors too.
 """
 
 from __future__ import annotations

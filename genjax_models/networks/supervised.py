@@ -1,9 +1,10 @@
-"""The generator of pictures from known factors: which object, and how it is seen (Dosovitskiy et al., 2015; 20.10.2)."""
+"""The generator of pictures from known factors: style and view (20.10.2; Dosovitskiy et al., 2015)."""
 
 from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from genjax_models.networks.dcgan import smallest_level
 from genjax_models.networks.mlp import MLP
@@ -49,7 +50,7 @@ class SupervisedGenerator(nn.Module):
         height, width = smallest_level(self.shape, len(self.channels))
         lead = style.shape[:-1]
         stream = lambda x, name: MLP((self.hidden, self.hidden), _leaky_relu, name=name)(as_rows(x))
-        both = jax.numpy.concatenate([stream(style, "style"), stream(factors, "view")], axis=-1)
+        both = jnp.concatenate([stream(style, "style"), stream(factors, "view")], axis=-1)
         h = MLP((self.joint, self.joint), _leaky_relu, name="joint")(both)
         h = _leaky_relu(nn.Dense(height * width * self.channels[0], name="smallest")(h))
         h = h.reshape(-1, height, width, self.channels[0])

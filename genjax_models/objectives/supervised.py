@@ -41,7 +41,7 @@ def supervised(model: SupervisedModel, *, mask_weight: float | Array = 0.1) -> O
 
 
 def squared_errors(x: Array, made: Array) -> dict[str, Array]:
-    """Returns "image_error" and, of four channels, "mask_error" per example `[batch]`: sums over pixels and channels."""
+    """Returns sums over pixels and channels `[batch]`: "image_error" and, of four channels, "mask_error"."""
     error = jnp.sum((x - made) ** 2, axis=(1, 2))  # of each channel
     image = jnp.sum(error[:, :COLOURS], axis=1)
     return {"image_error": image} | ({"mask_error": error[:, COLOURS]} if x.shape[-1] > COLOURS else {})

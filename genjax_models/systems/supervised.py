@@ -66,7 +66,9 @@ def supervised_system(config: Any, generator: SupervisedGenerator) -> System:
         return prepared._replace(validation=still["interpolation"], test=still["transfer"], each_step=each_step)
 
     def evaluate(players, key, batch):
-        errors = squared_errors(batch.x, generated(model, players["generator"], batch))
+        errors = squared_errors(
+            batch.x, generated(model, players["generator"], model.one_hot(batch.label), batch.factors)
+        )
         pixels = batch.x[0, ..., 0].size
         of_mask = {"mask_error": errors["mask_error"] / pixels}
         return {"squared_error": errors["image_error"] / (COLOURS * pixels), **of_mask}
@@ -95,10 +97,9 @@ def straight(x: Array) -> Array:
     return jnp.concatenate([jnp.clip(colour, 0, 1), alpha], axis=-1)
 
 
-def generated(model: SupervisedModel, variables: Variables, batch: Batch) -> Array:
-    """Returns the pictures of a batch's styles and factors, `[n, *shape]`."""
-    make = lambda rows: model.generate(variables, model.one_hot(rows[0]), rows[1])
-    return map_blocks(make, (batch.label, batch.factors), _BLOCK)
+def generated(model: SupervisedModel, variables: Variables, style: Array, factors: Array) -> Array:
+    """Returns the pictures of styles `[n, styles]` and factors `[n, f]`, a block at a time."""
+    return map_blocks(lambda rows: model.generate(variables, *rows), (style, factors), _BLOCK)
 
 
 def _unchanged(batch: Batch, parameters: Array) -> Batch:
@@ -117,46 +118,67 @@ def _figures(
     config: Any, model: SupervisedModel, variables: Variables, splits: Mapping[str, Batch], evaluate: Callable
 ) -> tuple[Facts, list[Picture]]:
     """Errors of the splits and of the mean picture; views, morphing, sums of styles, factors and checkerboards."""
-    figures, errors, shown = {}, {}, {}
+    everything = jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *splits.values())
+    errors = jax.jit(evaluate)({"generator": variables}, jax.random.key(0), everything)["squared_error"]
     mean = jnp.mean(splits["train"].x, axis=0)
-    for name, batch in splits.items():
-        error = estimate(jax.jit(evaluate)({"generator": variables}, jax.random.key(0), batch)["squared_error"])
-        of_mean = estimate(squared_errors(batch.x, mean)["image_error"] / (COLOURS * mean[..., 0].size))
-        figures |= {f"squared_error_of_{name}": error, f"squared_error_of_the_mean_picture_of_{name}": of_mean}
-        errors[name] = error.value
-        some = jax.tree.map(lambda a: a[np.linspace(0, len(a) - 1, _SHOWN).astype(int)], batch)
-        shown[name] = straight(some.x), straight(generated(model, variables, some))
+    of_mean = squared_errors(everything.x, mean)["image_error"] / (COLOURS * mean[..., 0].size)
+    ends = np.cumsum([len(batch.x) for batch in splits.values()])[:-1]
+    figures = {}
+    for name, own, others in zip(splits, np.split(errors, ends), np.split(of_mean, ends), strict=True):
+        figures[f"squared_error_of_{name}"] = estimate(own)
+        figures[f"squared_error_of_the_mean_picture_of_{name}"] = estimate(others)
     kernels = {name: parameters.get("kernel") for name, parameters in variables["params"].items()}
     kernels = {name: kernel for name, kernel in kernels.items() if kernel is not None and kernel.ndim == 4}
     boards = {name: checkerboard(kernel, config.upsampling) for name, kernel in kernels.items()}
     amplitudes = {name: float(board.amplitude) for name, board in boards.items()}
     figures |= {f"checkerboard_of_{name}": Estimate(amplitude, math.nan, 1) for name, amplitude in amplitudes.items()}
+    some = {name: jax.tree.map(lambda a: a[_evenly(len(a))], batch) for name, batch in splits.items()}
+    made = _generated_at_once(model, variables, _asked(model, some))
+    shown = {name: (straight(batch.x), made[name]) for name, batch in some.items()}
     pictures = [
-        known_factors.views(shown, errors),
-        *_mixtures(model, variables, splits["train"].factors[0]),
+        known_factors.views(shown, {name: figures[f"squared_error_of_{name}"].value for name in splits}),
+        known_factors.morphing(made["morphing"]),
+        known_factors.sums_of_styles(made["sums"]),
+        known_factors.walk_over_factors(dict(zip(NAMES, made["walk"], strict=True)), _WALK),
         known_factors.checkerboards({name: board.output[..., 0] for name, board in boards.items()}, amplitudes),
     ]
     return Facts(samples={name: SampleFigure(figure) for name, figure in figures.items()}), pictures
 
 
-def _mixtures(model: SupervisedModel, variables: Variables, view: Array) -> list[Picture]:
-    """Morphing, sums of styles, and changes of one factor, all seen from `view` `[factors]`."""
+def _evenly(n: int) -> np.ndarray:
+    return np.linspace(0, n - 1, _SHOWN).astype(int)
 
-    @jax.jit
-    def rows(style, factors):  # [rows, columns, styles], [rows, columns, factors]
-        return straight(model.generate(variables, style, factors))
 
-    styles, known = jnp.eye(model.styles), len(view) - len(NAMES)
-    pick = lambda numbers: styles[jnp.asarray(numbers) % model.styles][:, None]
-    first, second, third = (pick(range(start, start + 5 * _ROWS, 5)) for start in (0, 7, 14))
+def _asked(model: SupervisedModel, some: Mapping[str, Batch]) -> dict[str, tuple[Array, Array]]:
+    """Returns style `[..., styles]` and factors `[..., f]` of all pictures: views, mixtures, sums, and a walk."""
+    styles, view = jnp.eye(model.styles), some["train"].factors[0]
+    number = 5 * jnp.arange(_ROWS)[:, None]
+    first, second, third = (styles[(number + start) % model.styles] for start in (0, 7, 14))
     weight = jnp.linspace(0, 1, _SHOWN)[:, None]
-    morphs = (1 - weight) * first + weight * second
-    sums = jnp.concatenate([first, second, third, first - second + third], axis=1)
-    seen = lambda style: jnp.broadcast_to(view, (*style.shape[:2], len(view)))
-    changes = jnp.eye(len(view))[known:, None] * jnp.linspace(-_WALK, _WALK, _SHOWN)[:, None]
-    walked = rows(jnp.broadcast_to(styles[0], (*changes.shape[:2], model.styles)), view + changes)
-    return [
-        known_factors.morphing(rows(morphs, seen(morphs))),
-        known_factors.sums_of_styles(rows(sums, seen(sums))),
-        known_factors.walk_over_factors(dict(zip(NAMES, walked, strict=True)), _WALK),
+    change = jnp.eye(len(view))[-len(NAMES) :, None] * jnp.linspace(-_WALK, _WALK, _SHOWN)[:, None]
+    mixtures = {
+        "morphing": ((1 - weight) * first + weight * second, view),
+        "sums": (jnp.concatenate([first, second, third, first - second + third], axis=1), view),
+        "walk": (styles[0], view + change),
+    }
+    views = {name: (model.one_hot(batch.label), batch.factors) for name, batch in some.items()}
+    return {name: _alike(*pair) for name, pair in {**views, **mixtures}.items()}
+
+
+def _alike(style: Array, factors: Array) -> tuple[Array, Array]:
+    """Returns both with the same leading axes."""
+    lead = jnp.broadcast_shapes(style.shape[:-1], factors.shape[:-1])
+    return tuple(jnp.broadcast_to(a, (*lead, a.shape[-1])) for a in (style, factors))
+
+
+def _generated_at_once(
+    model: SupervisedModel, variables: Variables, asked: Mapping[str, tuple[Array, Array]]
+) -> dict[str, Array]:
+    """Returns all pictures that are asked for, `[..., height, width, 4]` of straight colours, by one program."""
+    rows = [
+        jnp.concatenate([a.reshape(-1, a.shape[-1]) for a in arrays]) for arrays in zip(*asked.values(), strict=True)
     ]
+    made = straight(jax.jit(lambda *rows: generated(model, variables, *rows))(*rows))
+    leads = {name: style.shape[:-1] for name, (style, _) in asked.items()}
+    parts = np.split(made, np.cumsum([math.prod(lead) for lead in leads.values()])[:-1])
+    return {name: part.reshape(*lead, *made.shape[1:]) for (name, lead), part in zip(leads.items(), parts, strict=True)}

@@ -37,6 +37,12 @@ RUNS = {
         ),
         "samples learning curves reconstructions latent_space",
     ),
+    "chairs": (
+        tuple(
+            "--data cutouts.npz --batch-size 10 --channels 4 4 --hidden 8 --joint 8 --kernel 3 --average 0.5".split()
+        ),
+        "samples learning curves views morphing arithmetic factors checkerboard",
+    ),
     "classifier": (
         (*IMAGES, *"--channels 4 --width 8 --dropout 0.1 --shift 1 --flip".split()),
         "samples learning curves latent_space",
@@ -151,6 +157,7 @@ def test_a_run_leaves_its_files_and_is_brought_back_as_it_was(name, files, tmp_p
 CHOICES = [
     *(("autoencoder", f"--data {data}.npz") for data in ("images", "grey", "vectors")),
     ("autoencoder", "--data grey.npz --network convolutional --channels 4 4 --precision bfloat16"),
+    ("chairs", "--data cutouts.npz --channels 4 --kernel 4 --upsampling transposed --average 0 --rotate 0"),
     ("dcgan", "--data colours.npz --channels 4 --conditional".replace(" --conditional", "")),
     ("dcgan", "--data images.npz --channels 4 --conditional --loss hinge --normalisation none"),
     *(("gmmn", f"--data {data}.npz --hidden 8 --distance unbiased_squared") for data in ("colours", "vectors")),
@@ -216,7 +223,7 @@ def folder(tmp_path_factory):
         yield images
 
 
-OF_IMAGES = [name for name in RUNS if name not in ("gan_mixture", "infinite_mixture")]
+OF_IMAGES = [name for name in RUNS if name not in ("chairs", "gan_mixture", "infinite_mixture")]
 
 
 @pytest.mark.parametrize("name", OF_IMAGES)
@@ -245,6 +252,15 @@ REFUSED = [
     *((name, "--seed -1", "seed must be an integer in [0, 2^32), got -1") for name in RUNS),
     *((name, "--batch-size 999999", "batch_size must be at most") for name in RUNS if "mixture" not in name),
     ("autoencoder", "--network convolutional --data vectors.npz --batch-size 9", "network convolutional needs images"),
+    (
+        "chairs",
+        "--data images.npz",
+        "data must be images of 4 channels (red, green, blue, alpha), got examples of shape (8",
+    ),
+    ("chairs", "--data grey.npz", "needs a label per example, and"),
+    ("chairs", "--channels 4 4 4 4 4 4 4", "height and width can be halved 7 times, got 64 x 64 from chairs"),
+    ("chairs", "--zoom -0.1", "zoom must be at least 0, got -0.1"),
+    ("chairs", "--average 1", "average must be in [0, 1), got 1.0"),
     ("classifier", "--data grey.npz", "needs a label per example, and"),
     ("classifier", "--data vectors.npz", ""),
     ("classifier", "--dropout 1", "dropout must be in [0, 1), got 1.0"),
