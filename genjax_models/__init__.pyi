@@ -58,6 +58,7 @@ from .evaluation.reconstruction import held_out_error
 from .evaluation.representations import compare_representations, probe
 from .evaluation.samples import sample_metrics, sample_quality
 from .models import (
+    Condition,
     adversarial_pair,
     autoencoder_model,
     bernoulli,
@@ -89,6 +90,7 @@ from .networks import (
     RefiningGenerator,
     SpectralNormalisation,
     SupervisedGenerator,
+    TranslatingGenerator,
     TransposedConvolution,
     Upsampled,
     unpool,
@@ -119,6 +121,7 @@ from .types import Aux, Batch, Objective, Trainer, TrainState
 __all__ = [
     "Aux",
     "Batch",
+    "Condition",
     "Convolution",
     "ConvolutionalEncoder",
     "ConvolutionalGenerator",
@@ -138,6 +141,7 @@ __all__ = [
     "TrainState",
     "Trainer",
     "Training",
+    "TranslatingGenerator",
     "TransposedConvolution",
     "Upsampled",
     "adversarial_pair",

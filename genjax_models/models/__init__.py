@@ -2,6 +2,7 @@
 
 from genjax_models.models.adversarial import AdversarialPair, adversarial_pair
 from genjax_models.models.autoencoder import AutoencoderModel, autoencoder_model
+from genjax_models.models.condition import Condition
 from genjax_models.models.data_mean import starting_at_data_mean
 from genjax_models.models.families import Family, positive
 from genjax_models.models.gaussian_noise import with_gaussian_noise
@@ -19,6 +20,7 @@ from genjax_models.models.supervised import SupervisedModel, supervised_model
 __all__ = [
     "AdversarialPair",
     "AutoencoderModel",
+    "Condition",
     "Family",
     "GeneratorModel",
     "ImplicitModel",

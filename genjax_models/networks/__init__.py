@@ -10,6 +10,7 @@ from genjax_models.networks.pair import EncoderGenerator, Layers
 from genjax_models.networks.refining import RefiningGenerator
 from genjax_models.networks.spectral_normalisation import SpectralNormalisation
 from genjax_models.networks.supervised import SupervisedGenerator
+from genjax_models.networks.translation import TranslatingGenerator
 from genjax_models.networks.upsampling import Upsampled, unpool
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "RefiningGenerator",
     "SpectralNormalisation",
     "SupervisedGenerator",
+    "TranslatingGenerator",
     "TransposedConvolution",
     "Upsampled",
     "unpool",
