@@ -13,7 +13,7 @@ from . import (
     training,
     types,
 )
-from .data import from_arrays, from_splits, load, prepare
+from .data import Factor, Source, from_arrays, from_splits, load, load_source, prepare
 from .data.features import load_classifier, load_features
 from .estimators.adversarial import (
     discriminator_loss,
@@ -128,6 +128,7 @@ __all__ = [
     "DCGANDiscriminator",
     "DCGANGenerator",
     "Experiment",
+    "Factor",
     "Features",
     "MLPDiscriminator",
     "MLPEncoder",
@@ -135,6 +136,7 @@ __all__ = [
     "Metric",
     "Objective",
     "RefiningGenerator",
+    "Source",
     "SpectralNormalisation",
     "SupervisedGenerator",
     "System",
@@ -204,6 +206,7 @@ __all__ = [
     "load_classifier",
     "load_features",
     "load_run",
+    "load_source",
     "loop_over_chunk",
     "loop_over_data",
     "manifold_coverage",

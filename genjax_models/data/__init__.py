@@ -3,8 +3,19 @@
 from genjax_models.data.arrays import from_arrays
 from genjax_models.data.dataset import Dataset, from_splits
 from genjax_models.data.factors import Factor, Source
-from genjax_models.data.load import load
+from genjax_models.data.load import load, load_source
 from genjax_models.data.prepare import Prepared, prepare
 from genjax_models.data.splits import Split
 
-__all__ = ["Dataset", "Factor", "Prepared", "Source", "Split", "from_arrays", "from_splits", "load", "prepare"]
+__all__ = [
+    "Dataset",
+    "Factor",
+    "Prepared",
+    "Source",
+    "Split",
+    "from_arrays",
+    "from_splits",
+    "load",
+    "load_source",
+    "prepare",
+]

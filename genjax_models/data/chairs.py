@@ -25,10 +25,10 @@ FACTORS = (
 
 
 class Views(NamedTuple):
-    """All stored renders, in three groups that share none.
+    """All renders, in three groups that share none.
 
     Attributes:
-      train: 875 renders.
+      train: 875 renders of `chairs`.
       interpolation: 210 renders: of the others, every fifth azimuth (numbers 2, 7, ..., 27 of 0 to 30). Training has
         both neighbours of each.
       transfer: 155 renders: elevation 30 of every fourth style (0, 4, ..., 16), seen of other styles only.
@@ -68,7 +68,18 @@ def views(size: int = _STORED) -> Views:
     style, elevation, azimuth = (a.ravel() for a in np.indices(arrays["x"].shape[:3]))
     x = averaged(arrays["x"].reshape(-1, *arrays["x"].shape[3:]), _STORED // size)
     split = Split(x, style, factors=view(arrays["azimuth"][azimuth], arrays["elevation"][elevation]))
-    transfer = (arrays["elevation"][elevation] == 30) & (style % 4 == 0)
+    return grouped(split, azimuth, arrays["elevation"][elevation])
+
+
+def grouped(split: Split, azimuth: np.ndarray, elevation: np.ndarray) -> Views:
+    """Returns the groups of renders, whose labels are styles.
+
+    Args:
+      split: all renders.
+      azimuth: number of each azimuth, `[n]`.
+      elevation: degrees, `[n]`.
+    """
+    transfer = (elevation == 30) & (split.label % 4 == 0)
     interpolation = ~transfer & (azimuth % 5 == 2)
     return Views(*(split.take(np.flatnonzero(rows)) for rows in (~transfer & ~interpolation, interpolation, transfer)))
 
@@ -90,11 +101,11 @@ def averaged(x: np.ndarray, by: int) -> np.ndarray:
     """
     if by == 1:
         return x
-    n, height, width, _ = x.shape
-    squares = x.reshape(n, height // by, by, width // by, by, 4).astype(np.float32)
-    colour, alpha = squares[..., :3], squares[..., 3:]
-    weight = alpha.sum(axis=(2, 4))
-    mean = (colour * alpha).sum(axis=(2, 4)) / np.maximum(weight, 1)
+    colour, weight = np.zeros(1, np.float32), np.zeros(1, np.float32)
+    for i, j in np.ndindex(by, by):
+        part = x[:, i::by, j::by].astype(np.float32)
+        colour, weight = colour + part[..., :3] * part[..., 3:], weight + part[..., 3:]
+    mean = colour / np.maximum(weight, 1)
     mean_alpha = np.rint(weight / by**2)
     return np.concatenate([np.where(mean_alpha > 0, np.rint(mean), 255), mean_alpha], axis=-1).astype(np.uint8)
 

@@ -33,11 +33,13 @@ class Source(NamedTuple):
       factors: the columns of the factors.
       sample(generator, n) -> factors `[n, f]`, float32; `generator` is a `numpy.random.RandomState`.
       draw(factors) -> examples, uint8 `[n, height, width, channels]`.
+      range: lowest and highest value of the examples.
     """
 
     factors: tuple[Factor, ...]
     sample: Callable[[np.random.RandomState, int], np.ndarray]
     draw: Callable[[np.ndarray], np.ndarray]
+    range: tuple[float, float] = (0, 255)
 
 
 def checked_factors(
@@ -58,3 +60,23 @@ def checked_factors(
     if len(factors) != values.shape[1]:
         raise InputError(f"{name}: {len(factors)} factors are described, but the splits have {values.shape[1]} columns")
     return tuple(factors)
+
+
+def checked_rows(name: str, factors: Sequence[Factor], values: np.ndarray) -> np.ndarray:
+    """Returns the factors from which a source draws, float32 `[n, f]`. Continuous ones may leave their range.
+
+    Raises:
+      InputError: another number of columns, a value that is not finite, or no value of a discrete factor.
+    """
+    values = np.asarray(values, np.float32)
+    if values.ndim != 2 or values.shape[1] != len(factors):
+        raise InputError(f"{name}: factors must be [n, {len(factors)}], got shape {values.shape}")
+    for column, factor in zip(values.T, factors, strict=True):
+        wrong = ~np.isfinite(column)
+        if factor.size:
+            wrong |= (column != np.rint(column)) | (column < 0) | (column >= factor.size)
+        if wrong.any():
+            expected = f"an integer from 0 to {factor.size - 1}" if factor.size else "finite"
+            row = int(np.argmax(wrong))
+            raise InputError(f"{name}: {factor.name} must be {expected}, got {column[row]:g} in row {row}")
+    return values

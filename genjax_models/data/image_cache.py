@@ -137,10 +137,10 @@ def in_parallel(function: Callable, items: Sequence, what: str) -> Generator:
     with tqdm(total=len(items), desc=title, unit="image", dynamic_ncols=True, leave=False, disable=not shown) as bar:
         try:
             for start in range(0, len(items), _AT_ONCE):  # so that few results wait in memory
-                for result in pool.map(function, items[start : start + _AT_ONCE]):
+                for done, result in enumerate(pool.map(function, items[start : start + _AT_ONCE]), start + 1):
                     bar.update()
                     if not shown and due():
-                        print(f"{title}: {start:,} of {len(items):,}", file=sys.stderr)
+                        print(f"{title}: {done:,} of {len(items):,}", file=sys.stderr)
                     yield result
         finally:
             pool.shutdown(cancel_futures=True)  # an error ends the other threads at once

@@ -7,19 +7,40 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from genjax_models.data import chairs, files, idx, image_folder, image_layout, mnist, rivers, synthetic, tables, tfds
+from genjax_models.data import (
+    chairs,
+    faces,
+    files,
+    furniture,
+    idx,
+    image_folder,
+    image_layout,
+    mnist,
+    rivers,
+    sprites,
+    synthetic,
+    tables,
+    tfds,
+)
 from genjax_models.data.dataset import Dataset, Range
+from genjax_models.data.factors import Source
 from genjax_models.data.kinds import Kind
 from genjax_models.errors import InputError
 
 _IMAGES = {"mnist10k": mnist.mnist10k, "fashion_mnist": mnist.fashion_mnist}
 _POINTS = {name: partial(synthetic.synthetic, name) for name in synthetic.SOURCES}
-_DRAWN = {"rivers": rivers.rivers, "chairs": chairs.chairs}  # each takes the side of its images
+_DRAWN = {  # each takes the size of its images
+    "rivers": rivers.rivers,
+    "chairs": chairs.chairs,
+    "sprites": sprites.sprites,
+    "faces": faces.faces,
+}
+_SOURCES = {"rivers": rivers.source, "sprites": sprites.source, "faces": faces.source}
 _NAMES = _IMAGES | _POINTS | _DRAWN
 _ACCEPTED = (
-    f"{', '.join(_IMAGES)}, {', '.join(_DRAWN)} (or NAME:SIZE), a .npz, .npy, .csv or .parquet file,"
-    " a folder of idx files, a folder of images (images:PATH or PATH), tfds:NAME[:SPLIT],"
-    f" or points in the plane: {', '.join(_POINTS)}"
+    f"{', '.join(_IMAGES)}, {', '.join(_DRAWN)} (or NAME:SIZE), furniture:DIR,"
+    " a .npz, .npy, .csv or .parquet file, a folder of idx files, a folder of images (images:PATH or PATH),"
+    f" tfds:NAME[:SPLIT], or points in the plane: {', '.join(_POINTS)}"
 )
 
 
@@ -40,6 +61,9 @@ def load(
         "fashion_mnist": Fashion-MNIST, installed by Debian's package dataset-fashion-mnist;
         "rivers": cartoon rivers with known factors (see `data.rivers`), 64 x 64; "rivers:32" is 32 x 32;
         "chairs": 20 chairs from 31 azimuths and 2 elevations (see `data.chairs`), red, green, blue and alpha;
+        "sprites": 50,000 binary sprites of five known factors (see `data.sprites`), 64 x 64;
+        "faces": renders of one head, rotation x expression, 28 x 20 (see `data.faces`); needs the extra `faces`;
+        "furniture:DIR": renders of the seats in DIR, by default of Debian's sweethome3d-furniture (`data.furniture`);
         "moons", "spiral", "ring8" or "grid25": points in the plane of known density (see `data.synthetic`);
         a path to `.npz` or `.npy` (see `data.files` for the keys);
         a path to a table of vectors, `.csv`, `.tsv` or `.parquet` (see `data.tables`);
@@ -71,8 +95,8 @@ def load(
     if prefix == "images" and rest:
         _refuse(name, of_files)
         return image_folder.load_folder(rest, range=range, **images)
-    is_drawn = prefix in _DRAWN
-    if name in _NAMES or is_drawn or prefix == "tfds":
+    is_drawn, is_furniture = prefix in _DRAWN, prefix == "furniture"
+    if name in _NAMES or is_drawn or is_furniture or prefix == "tfds":
         if range is not None:
             raise InputError(f"data set {name!r} has its own range, so `range` must be None, got {range}")
         _refuse(name, of_files)
@@ -80,6 +104,8 @@ def load(
             _refuse_images(name, {option: value for option, value in images.items() if option != "stream"})
             return tfds.load(rest, stream=stream)
         _refuse_images(name, images)
+        if is_furniture:
+            return furniture.furniture(rest or furniture.DEBIAN)
         return _DRAWN[prefix](**_size(name, rest)) if is_drawn else _NAMES[name]()
     try:
         path = Path(name).expanduser()
@@ -94,6 +120,18 @@ def load(
     nearest = difflib.get_close_matches(name.casefold(), _NAMES, n=1)
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
     raise InputError(f"no data set {name!r}{hint}; accepted are {_ACCEPTED}")
+
+
+def load_source(name: str) -> Source:
+    """Returns the source of "rivers", "sprites" or "faces", or of "NAME:SIZE": it draws any example from its factors.
+
+    Raises:
+      InputError: no such source, or its images cannot have this side.
+    """
+    prefix, _, size = str(name).partition(":")
+    if prefix not in _SOURCES:
+        raise InputError(f"no source of examples {name!r}; accepted are {', '.join(_SOURCES)} (or NAME:SIZE)")
+    return _SOURCES[prefix](**_size(str(name), size))
 
 
 def _file(path: Path, range: Range | None, kind: Kind | None, keys: Mapping[str, str] | None) -> Dataset:

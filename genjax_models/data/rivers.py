@@ -10,7 +10,7 @@ import numpy as np
 
 from genjax_models.data.dataset import Dataset, from_splits
 from genjax_models.data.drawn import drawn_once, side
-from genjax_models.data.factors import Factor, Source
+from genjax_models.data.factors import Factor, Source, checked_rows
 from genjax_models.data.splits import Split
 
 SIZES = (8_000, 1_000, 1_000)
@@ -93,7 +93,7 @@ def _sample(generator: np.random.RandomState, n: int) -> np.ndarray:
 
 
 def _draw(factors: np.ndarray, size: int) -> np.ndarray:
-    factors = np.asarray(factors, np.float32)
+    factors = checked_rows("rivers", (*FACTORS, *_TURNS, *_PLACES), factors)
     parts = [_painted(factors[i : i + _CHUNK], size) for i in range(0, len(factors), _CHUNK)]
     return np.concatenate(parts) if parts else np.empty((0, size, size, 3), np.uint8)
 

@@ -6,12 +6,13 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from genjax_models.data import image, image_cache, records
 from genjax_models.data.dataset import Dataset, from_splits
+from genjax_models.data.factors import Factor
 from genjax_models.data.image_cache import in_parallel
 from genjax_models.data.records import Records
 from genjax_models.data.splits import Split, hold_out_tenth, split_in_ten
@@ -19,10 +20,32 @@ from genjax_models.data.tfds_folders import check_classes, check_format, locate
 from genjax_models.errors import InputError
 
 _MODES = {1: "L", 3: "RGB"}
+_BINARY = ("dsprites",)  # stored as bytes 0 and 1
+_CIRCULAR = ("label_orientation", "label_azimuth", "label_floor_hue", "label_wall_hue", "label_object_hue")
+_FACTORS = {
+    "dsprites": ("label_shape", "label_scale", "label_orientation", "label_x_position", "label_y_position"),
+    "shapes3d": (
+        "label_floor_hue",
+        "label_wall_hue",
+        "label_object_hue",
+        "label_scale",
+        "label_shape",
+        "label_orientation",
+    ),
+    "smallnorb": ("label_category", "instance", "label_elevation", "label_azimuth", "label_lighting"),
+}
+
+
+class Keys(NamedTuple):
+    """The features of an example that are read: the image, the label if there is one, and the known factors."""
+
+    image: str
+    label: str | None
+    factors: tuple[str, ...]
 
 
 def load(spec: str, *, stream: bool = False) -> Dataset:
-    """Returns the images of a prepared data set, and its labels if it has any.
+    """Returns the images of a prepared data set, and its labels and known factors if it has any.
 
     With `NAME:SPLIT`, as in `mnist:train[:1000]`, one fixed shuffle makes splits of 80, 10 and 10 percent; copies of
     one image stay in one split.
@@ -33,7 +56,7 @@ def load(spec: str, *, stream: bool = False) -> Dataset:
     provenance.
 
     The image is the first of the supervised keys, or the only image. The label is the second of the supervised keys,
-    or the only class label.
+    or the only class label. dsprites, shapes3d and smallnorb have factors: the numbers of their values.
 
     Args:
       spec: `NAME[:SPLIT]`; `NAME` is `name`, `name/config`, either followed by `:version`, or the path of a folder
@@ -51,12 +74,14 @@ def load(spec: str, *, stream: bool = False) -> Dataset:
     check_format(where, path)
     builder = _builder(where, path)
     keys = _keys(where, builder.info)
-    read = lambda split: _read(where, builder, split, *keys, stream=stream)
+    read = lambda split: _read(where, builder, split, keys, stream=stream)
     splits, note = _official(where, builder.info.splits, read) if split is None else split_in_ten(where, read(split))
     return from_splits(
         *splits,
         name=where,
-        **_classes_of(builder, keys[1]),
+        range=(0, 1) if builder.info.name in _BINARY else None,
+        **_classes_of(builder, keys.label),
+        factors=[_factor(builder, key) for key in keys.factors] or None,
         provenance=f"{builder.info.full_name} of TensorFlow Datasets, prepared in {path}{note}",
         overlap="report",
     )
@@ -69,6 +94,12 @@ def _classes_of(builder, label_key: str | None) -> dict[str, Any]:
     feature = cast(Any, builder.info.features)[label_key]
     names = feature.names if feature.num_classes else []
     return {"num_classes": feature.num_classes, "class_names": names if len(set(names)) == len(names) > 0 else None}
+
+
+def _factor(builder, key: str) -> Factor:
+    size = cast(Any, builder.info.features)[key].num_classes
+    is_circular = key in _CIRCULAR and not (builder.info.name == "shapes3d" and key == "label_orientation")
+    return Factor(key.removeprefix("label_").replace("_", " "), size, (0.0, size - 1.0), circular=is_circular)
 
 
 def _builder(where: str, path: Path):
@@ -95,8 +126,8 @@ def _feature_classes() -> set[str]:
     return {f"{one.__module__}.{one.__name__}" for one in own} | {alias for one in own for alias in one.ALIASES}
 
 
-def _keys(where: str, info) -> tuple[str, str | None]:
-    """Returns the names of the image and of the label; None without a label."""
+def _keys(where: str, info) -> Keys:
+    """Returns the names of the features to read."""
     import tensorflow_datasets as tfds
 
     features = dict(info.features) if isinstance(info.features, tfds.features.FeaturesDict) else {}
@@ -113,7 +144,8 @@ def _keys(where: str, info) -> tuple[str, str | None]:
             f"{where}: the image {chosen_images[0]!r} must be uint8 of 1 or 3 channels, got"
             f" {np.dtype(feature.np_dtype)} of shape {feature.shape}"
         )
-    return chosen_images[0], chosen_labels[0] if len(chosen_labels) == 1 else None
+    label = chosen_labels[0] if len(chosen_labels) == 1 else None
+    return Keys(chosen_images[0], label, tuple(key for key in _FACTORS.get(info.name, ()) if key in labels))
 
 
 def _official(where: str, splits, read) -> tuple[list[Split], str]:
@@ -145,14 +177,15 @@ def _source(where: str, builder, split: str, image_key: str) -> Sequence:
     return source
 
 
-def _read(where: str, builder, split: str, image_key: str, label_key: str | None, *, stream: bool) -> Split:
-    source = _source(where, builder, split, image_key)
-    mode = _MODES[builder.info.features[image_key].shape[-1]]
+def _read(where: str, builder, split: str, keys: Keys, *, stream: bool) -> Split:
+    source = _source(where, builder, split, keys.image)
+    mode = _MODES[builder.info.features[keys.image].shape[-1]]
+    names = tuple(dict.fromkeys([*([keys.label] if keys.label else []), *keys.factors]))  # a label may be a factor
 
-    def example(row: int) -> tuple[np.ndarray, int | None]:
+    def example(row: int) -> tuple[np.ndarray, list[int]]:
         try:
             record = source[row]
-            x = image.decode_as(io.BytesIO(record[image_key]), mode, max_pixels=image.MAX_PIXELS)
+            x = image.decode_as(io.BytesIO(record[keys.image]), mode, max_pixels=image.MAX_PIXELS)
         except image.TooLargeError as error:
             raise InputError(
                 f"{where}: split {split!r}, row {row}: images must have at most {image.MAX_PIXELS} pixels, got {error}"
@@ -162,41 +195,45 @@ def _read(where: str, builder, split: str, image_key: str, label_key: str | None
             raise InputError(
                 f"{where}: split {split!r}, row {row} cannot be read ({_line(error)}), in {file}"
             ) from error
-        return x, record[label_key] if label_key else None
+        return x, [record[name] for name in names]
 
-    labels, shape = cast(Any, []), None
+    shape, columns = None, cast(Any, {name: [] for name in names})
 
     def images() -> Iterator[np.ndarray]:
         nonlocal shape
         with closing(in_parallel(example, range(len(source)), "reading")) as results:
-            for row, (x, label) in enumerate(results):
+            for row, (x, numbers) in enumerate(results):
                 shape = shape or x.shape
                 if x.shape != shape:
                     raise InputError(
                         f"{where}: split {split!r}: images must have one size, got {x.shape} in row {row} and"
                         f" {shape} in row 0"
                     )
-                labels.append(label)
+                for name, number in zip(names, numbers, strict=True):
+                    columns[name].append(number)
                 yield x
 
     with warnings.catch_warnings(action="ignore"):
         if stream:
-            key = _key(where, builder.info.splits[split].file_instructions, (mode, image_key, label_key))
-            x, labels = _on_disk(key, images(), labels if label_key else None)
+            key = _key(where, builder.info.splits[split].file_instructions, (mode, *keys))
+            x, columns = _on_disk(key, images(), columns)
         else:
             x = np.stack(list(images()))
-    return Split(x, np.array(labels, np.int64) if label_key else None)  # checked before they become int32
+    numbers = {name: np.array(column, np.int64) for name, column in columns.items()}
+    factors = np.stack([numbers[name] for name in keys.factors], axis=1) if keys.factors else None
+    return Split(x, numbers.get(keys.label or ""), factors=factors)  # checked before they become int32
 
 
-def _on_disk(key: str, images: Iterator[np.ndarray], labels: list[int] | None) -> tuple[Records, Any]:
-    """Returns the records of the images and their labels, from the cache if they were decoded before.
+def _on_disk(key: str, images: Iterator[np.ndarray], columns: dict[str, list[int]]) -> tuple[Records, Any]:
+    """Returns the records of the images and the numbers beside them, from the cache if they were decoded before.
 
-    Otherwise `images` are decoded now, and fill `labels`.
+    Otherwise `images` are decoded now, and fill `columns`.
     """
     file = image_cache.cleaned(image_cache.default_folder()) / f"{key}.records"
+    stored = {f"value {name}": column for name, column in columns.items()}  # no name of a column of `records`
     if (cached := records.kept(file)) is not None:
-        return cached[0], cached[1].get("labels")
-    return records.keep(file, images, {} if labels is None else {"labels": labels}), labels
+        return cached[0], {name: cached[1][f"value {name}"] for name in columns}
+    return records.keep(file, images, stored), columns
 
 
 def _key(where: str, instructions, *how) -> str:

@@ -130,6 +130,17 @@ class Data:
         if len(self.shape) != 3:
             raise InputError(f"data must be images, got examples of shape {self.shape} from {self.name}")
 
+    def needs_rgb(self) -> None:
+        """Refuses data other than images of red, green and blue.
+
+        Raises:
+          InputError: names the number of channels; with alpha it says how to put images on white.
+        """
+        self.needs_images()
+        if self.shape[2] != 3:
+            remedy = ". data.alpha.opaque(dataset) puts them on white" if self.shape[2] == 4 else ""
+            raise InputError(f"data must be red, green and blue, got {self.shape[2]} channels from {self.name}{remedy}")
+
     def needs_halvings(self, count: int, reason: str) -> None:
         """Refuses images whose height or width cannot be halved `count` times; `reason` names the field that needs it.
 

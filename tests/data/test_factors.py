@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from genjax_models.data import Factor, Split, from_arrays, from_splits, load, prepare, records
+from genjax_models.data import Factor, Split, from_arrays, from_splits, load, load_source, prepare, records
 from genjax_models.data.streaming import Stream
 from genjax_models.errors import InputError
 
@@ -99,3 +99,25 @@ def test_descriptions_must_fit_the_columns():
     parts = [Split(X[i : i + 10], factors=None if i else FACTORS[:10]) for i in (0, 10, 20)]
     with pytest.raises(InputError, match="only the train split has factors; all must have it, or none"):
         from_splits(*parts)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("sprites", lambda v: v[:, :4], r"sprites: factors must be \[n, 5\], got shape \(3, 4\)"),
+        (
+            "sprites",
+            lambda v: v + np.eye(5)[0] * 3,
+            "sprites: shape must be an integer from 0 to 2, got [345] in row 0",
+        ),
+        ("sprites", lambda v: v + 0.5, r"sprites: shape must be an integer from 0 to 2, got [012]\.5 in row 0"),
+        ("rivers:16", lambda v: v[0], r"rivers: factors must be \[n, 57\], got shape \(57,\)"),
+        ("rivers:16", lambda v: v * np.where(np.arange(57) == 2, np.nan, 1), "rivers: heading must be finite, got nan"),
+    ],
+)
+def test_a_source_refuses_factors_that_do_not_fit(name, change, message):
+    script = load_source(name)
+    values = script.sample(np.random.RandomState(0), 3)
+    assert len(script.draw(values)) == 3
+    with pytest.raises(InputError, match=message):
+        script.draw(change(values))

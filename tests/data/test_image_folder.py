@@ -764,7 +764,7 @@ def test_in_a_log_progress_is_lines_and_only_where_it_takes_long(tmp_path, monke
     monkeypatch.setattr(image_cache.terminal, "Every", lambda seconds: lambda: True)
     load_folder(folder_of(tmp_path / "a", numbered(X ^ 1)))
     lines = capfd.readouterr().err.splitlines()
-    assert set(lines) == {f"{what} images: 0 of {N}" for what in ("reading", "decoding")}
+    assert set(lines) == {f"{what} images: {i + 1} of {N}" for what in ("reading", "decoding") for i in range(N)}
 
 
 def test_warnings_of_pillow_are_no_errors_and_the_filters_stay(tmp_path):

@@ -34,6 +34,7 @@ def prepared(data_dir, name, *, sizes=SIZES, x=X, version="1.0.0", config=None, 
     image = options.get("image", tfds.features.Image(shape=x[0].shape))
     features = options.get("features", {"image": image, "label": tfds.features.ClassLabel(num_classes=7)})
     keys = options.get("supervised", ("image", "label"))
+    value = options.get("value", lambda key, i: i % 7)
     ends = dict(zip(sizes, np.cumsum(list(sizes.values())), strict=True))
 
     def info(self):
@@ -43,7 +44,7 @@ def prepared(data_dir, name, *, sizes=SIZES, x=X, version="1.0.0", config=None, 
     def examples(self, raw, split):
         for i in range(ends[split] - sizes[split], ends[split]):
             (raw / f"{i}.png").write_bytes(png(x[i]))
-            yield i, {key: raw / f"{i}.png" if "image" in key else i % 7 for key in features}
+            yield i, {key: raw / f"{i}.png" if "image" in key else value(key, i) for key in features}
 
     def split_generators(self, manager):
         raw = data_dir.parent / f"raw {name}"
@@ -316,6 +317,64 @@ def test_fault_63_only_the_feature_classes_of_tfds_are_accepted(spelling, data_d
 
 
 IMAGE, LABEL = tfds.features.Image, tfds.features.ClassLabel(num_classes=7)
+
+
+def test_dsprites_have_factors_in_memory_and_on_disk(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    sizes = {
+        "label_shape": 3,
+        "label_scale": 6,
+        "label_orientation": 40,
+        "label_x_position": 32,
+        "label_y_position": 32,
+    }
+    features = {"image": IMAGE(shape=(8, 6, 1))}
+    features |= {key: tfds.features.ClassLabel(num_classes=size) for key, size in sizes.items()}
+    features |= {"value_shape": tfds.features.Scalar(np.float32)}
+    value = lambda key, i: i * (1 + list(features).index(key)) % sizes.get(key, 100)
+    options = {"features": features, "supervised": None, "value": value, "sizes": {"train": 40}}
+    x = X[..., :1] % 2
+    folder = prepared(tmp_path / "data", "dsprites", x=x, **options)
+    numbered = {image.tobytes(): [value(key, i) for key in sizes] for i, image in enumerate(x)}
+    for stream in (False, True, True):  # decoded, then read from the cache
+        dataset = load(f"tfds:{folder}", stream=stream)
+        assert dataset.is_binary
+        assert [(factor.name, factor.size, factor.circular) for factor in dataset.factors] == [
+            ("shape", 3, False),
+            ("scale", 6, False),
+            ("orientation", 40, True),
+            ("x position", 32, False),
+            ("y position", 32, False),
+        ]
+        for split in splits(dataset):
+            assert [numbered[np.asarray(image).tobytes()] for image in np.asarray(split.x)] == split.factors.tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "supervised", "names", "circular"),
+    [
+        ("smallnorb", ("image", "label_category"), "category instance elevation azimuth lighting", "azimuth"),
+        (
+            "shapes3d",
+            None,
+            "floor hue, wall hue, object hue, scale, shape, orientation",
+            "floor hue wall hue object hue",
+        ),
+    ],
+)
+def test_other_data_of_known_factors_are_read_by_name(name, supervised, names, circular, tmp_path):
+    names = names.split(", ") if "," in names else names.split()
+    keys = [name if name == "instance" else f"label_{name.replace(' ', '_')}" for name in names]
+    features = {"image": IMAGE(), **({"image2": IMAGE()} if supervised else {}), **dict.fromkeys(keys, LABEL)}
+    value = lambda key, i: i * (1 + list(features).index(key)) % 7
+    folder = prepared(tmp_path / "data", name, features=features, supervised=supervised, value=value)
+    dataset = load(f"tfds:{folder}")
+    assert [factor.name for factor in dataset.factors] == names
+    assert all((factor.name in circular) == factor.circular for factor in dataset.factors)
+    rows = {image.tobytes(): i for i, image in enumerate(X)}
+    exact = [[value(key, rows[image.tobytes()]) for key in keys] for image in dataset.test.x]
+    assert dataset.test.factors.tolist() == exact
+    assert (dataset.num_classes is not None) == (supervised is not None)
 
 
 @pytest.mark.parametrize(
