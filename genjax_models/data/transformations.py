@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from genjax_models.types import Array, PRNGKey
 
 NAMES = ("rotate", "move right", "move down", "zoom", "stretch", "hue", "saturation", "brightness")
-_LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
+LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 
 
 class Transformations(NamedTuple):
@@ -85,14 +85,26 @@ def _read(x: Array, row: Array, column: Array) -> Array:
     return y
 
 
+def hues(x: Array, degrees: Array) -> Array:
+    """Returns pictures of red, green and blue `[n, h, w, 3]` in [0, 1], each turned around the grey axis.
+
+    The luminance stays, except where a colour leaves [0, 1] and is clipped. Grey stays grey.
+    """
+    return jnp.clip(jnp.einsum("nij,nhwj->nhwi", _turned(jnp.deg2rad(degrees)[:, None, None], 1.0), x), 0, 1)
+
+
 def _coloured(x: Array, parameters: Array, most: Transformations) -> Array:
     hue, saturation, brightness = parameters[:, 5:, None, None].transpose(1, 0, 2, 3)
-    angle = jnp.deg2rad(most.hue) * hue
     factor = jnp.exp(jnp.log1p(most.saturation) * saturation)
     light = jnp.exp(jnp.log1p(most.brightness) * brightness)
-    grey = jnp.tile(jnp.array(_LUMINANCE), (3, 1))  # the projection on the grey axis that keeps the luminance
-    across = jnp.array([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / jnp.sqrt(3.0)  # turns by 90 degrees
-    turned = jnp.cos(angle) * (jnp.eye(3) - 1 / 3) + jnp.sin(angle) * across + 1 / 3
-    matrix = light * (grey + factor * (turned - grey @ turned))
+    matrix = light * _turned(jnp.deg2rad(most.hue) * hue, factor)
     colour = jnp.einsum("nij,nhwj->nhwi", matrix, x[..., :3])
     return jnp.concatenate([jnp.clip(colour, 0, x[..., 3:]), x[..., 3:]], axis=-1)
+
+
+def _turned(angle: Array, saturation: Array | float) -> Array:
+    """Returns the matrices `[n, 3, 3]` that turn colours by angles in radians and keep their luminance."""
+    grey = jnp.tile(jnp.array(LUMINANCE), (3, 1))  # the projection on the grey axis that keeps the luminance
+    across = jnp.array([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / jnp.sqrt(3.0)  # turns by 90 degrees
+    rotation = jnp.cos(angle) * (jnp.eye(3) - 1 / 3) + jnp.sin(angle) * across + 1 / 3
+    return grey + saturation * (rotation - grey @ rotation)

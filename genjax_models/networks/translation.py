@@ -1,5 +1,6 @@
 """The generator of images from an image and z, which is all that the image does not tell (1.1)."""
 
+import math
 from collections.abc import Sequence
 
 import flax.linen as nn
@@ -67,7 +68,7 @@ class TranslatingGenerator(nn.Module):
 
     def _with_z(self, h: Array, z: Array) -> Array:
         """Returns images `[rows, h, w, c]` followed by z as constant planes."""
-        z = z.reshape(-1, 1, 1, z.shape[-1])
+        z = z.reshape(math.prod(z.shape[:-1]), 1, 1, z.shape[-1])  # z may have no dimensions
         return jnp.concatenate([h, jnp.broadcast_to(z, (*h.shape[:3], z.shape[-1]))], axis=-1)
 
 

@@ -40,9 +40,10 @@ class LoadedRun(NamedTuple):
 
     @property
     def variables(self) -> Variables:
-        """The variables of the model: the generator's in a game, or the only player's."""
-        if "generator" in self.players:
-            return self.players["generator"]
+        """The variables of the model: the player "generator" or "vae", or the only player."""
+        for player in ("generator", "vae"):
+            if player in self.players:
+                return self.players[player]
         (variables,) = self.players.values()
         return variables
 

@@ -43,6 +43,30 @@ class CutOuts(Data):
 
 
 @dataclasses.dataclass(frozen=True)
+class Coloured(Data):
+    """A data set of colour images; images with an alpha channel are put on white."""
+
+    name: Annotated[str, flag(name="data")] = "chairs"
+    """chairs, rivers, a .npz file of colour images, or a folder of images."""
+    shape: tyro.conf.Suppress[tuple[int, ...]] = (64, 64, 3)
+
+    def load(self, *, labels: bool = False) -> tuple[Self, Dataset]:
+        """Does as `Data.load`, and puts images on white.
+
+        Raises:
+          InputError: the data are no colour images.
+        """
+        from genjax_models.data.alpha import opaque
+
+        group, dataset = super().load(labels=labels)
+        if group.shape[2:] == (4,):
+            dataset = opaque(dataset)
+            group = dataclasses.replace(group, shape=dataset.shape)
+        group.needs_rgb()
+        return group, dataset
+
+
+@dataclasses.dataclass(frozen=True)
 class Changes:
     """Random changes of training pictures. Their parameters are further factors, which the generator is given."""
 

@@ -47,6 +47,10 @@ RUNS = {
         (*IMAGES, *"--channels 4 --width 8 --dropout 0.1 --shift 1 --flip".split()),
         "samples learning curves latent_space",
     ),
+    "colourise": (
+        tuple("--data colours.npz --batch-size 10 --channels 4 --hidden 8 --latent 2 --warmup 0".split()),
+        "samples learning curves colourings",
+    ),
     "conditional_gan": (
         (*IMAGES, *"--channels 4 --latent 3 --average 0.9".split()),
         "samples learning curves neighbours",
@@ -158,6 +162,7 @@ CHOICES = [
     *(("autoencoder", f"--data {data}.npz") for data in ("images", "grey", "vectors")),
     ("autoencoder", "--data grey.npz --network convolutional --channels 4 4 --precision bfloat16"),
     ("chairs", "--data cutouts.npz --channels 4 --kernel 4 --upsampling transposed --average 0 --rotate 0"),
+    ("colourise", "--data cutouts.npz --channels 4 --hue 0"),
     ("dcgan", "--data colours.npz --channels 4 --conditional".replace(" --conditional", "")),
     ("dcgan", "--data images.npz --channels 4 --conditional --loss hinge --normalisation none"),
     *(("gmmn", f"--data {data}.npz --hidden 8 --distance unbiased_squared") for data in ("colours", "vectors")),
@@ -223,7 +228,7 @@ def folder(tmp_path_factory):
         yield images
 
 
-OF_IMAGES = [name for name in RUNS if name not in ("chairs", "gan_mixture", "infinite_mixture")]
+OF_IMAGES = [name for name in RUNS if name not in ("chairs", "colourise", "gan_mixture", "infinite_mixture")]
 
 
 @pytest.mark.parametrize("name", OF_IMAGES)
@@ -261,6 +266,9 @@ REFUSED = [
     ("chairs", "--channels 4 4 4 4 4 4 4", "height and width can be halved 7 times, got 64 x 64 from chairs"),
     ("chairs", "--zoom -0.1", "zoom must be at least 0, got -0.1"),
     ("chairs", "--average 1", "average must be in [0, 1), got 1.0"),
+    ("colourise", "--data grey.npz", "data must be red, green and blue, got 1 channels from"),
+    ("colourise", "--hue -1", "hue must be at least 0, got -1.0"),
+    ("colourise", "--channels", "channels must name at least one level, got none"),
     ("classifier", "--data grey.npz", "needs a label per example, and"),
     ("classifier", "--data vectors.npz", ""),
     ("classifier", "--dropout 1", "dropout must be in [0, 1), got 1.0"),
