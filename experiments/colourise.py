@@ -15,7 +15,7 @@ import sys
 
 from genjax_models.commands.train import main
 from genjax_models.errors import InputError
-from genjax_models.runs.configuration import Training, at_least, whole
+from genjax_models.runs.configuration import Training, at_least, positive, whole
 from genjax_models.runs.protocol import Experiment, Metric, System
 from genjax_models.systems.factors import Coloured
 from genjax_models.systems.groups import Optimizer
@@ -30,18 +30,21 @@ class Config(Settings):
     """Dimensions of z."""
     hue: float = 180.0
     """Largest random rotation of a picture's hue, in degrees; 0 keeps the hues."""
-    channels: tuple[int, ...] = (32, 64, 64)
+    scale: float = 0.05
+    """Standard deviation of p(y | x, z): differences of colours below it are noise."""
+    channels: tuple[int, ...] = (16, 32, 64)
     """Channels of the levels, from the largest picture to the smallest."""
     hidden: tuple[int, ...] = (128,)
     """Widths of the encoder's dense layers."""
     data: Coloured = Coloured()
-    training: Training = Training(steps=6_000, batch_size=32, evaluate_every=1_000)
+    training: Training = Training(steps=6_000, batch_size=16, evaluate_every=1_000)
     optimizer: Optimizer = Optimizer(learning_rate=1e-3, schedule="cosine", warmup=200, clip=1e4)
 
     def __post_init__(self):
         super().__post_init__()
         whole(1, latent=self.latent, channels=self.channels, hidden=self.hidden)
         at_least(0, hue=self.hue)
+        positive(scale=self.scale)
         if not self.channels:
             raise InputError("channels must name at least one level, got none")
 

@@ -34,7 +34,7 @@ def grey(x: Array) -> Array:
 def conditional_vae(config: Any) -> LatentVariableModel:
     """Returns the model p(y | x, z) of colours y for grey pictures x, with the encoder q(z | x, y)."""
     shape = config.data.shape
-    q, p = gx.diagonal_gaussian(config.latent), gx.gaussian(shape, "global")
+    q, p = gx.diagonal_gaussian(config.latent), gx.gaussian(shape, config.scale)
     encoder = gx.ConvolutionalEncoder(shape, q.outputs, config.channels, config.hidden)
     generator = TranslatingGenerator(p.outputs, config.channels)
     return gx.latent_variable_model(encoder, q, generator, p, condition=gx.Condition(_of_batch, (*shape[:2], 1)))
@@ -70,7 +70,7 @@ def colourise_system(config: Any) -> System:
     """Wires a conditional VAE and a regression on pictures whose hues turn at random.
 
     Args:
-      config: with the groups data (`Coloured`), training and optimizer; fields latent, channels, hidden and hue.
+      config: with the groups data (`Coloured`), training and optimizer; fields latent, scale, channels, hidden, hue.
     """
     model = conditional_vae(config)
     network = TranslatingGenerator(config.data.shape, config.channels)
