@@ -24,10 +24,10 @@ _SHOWN = 10  # images in a row of the contact sheet, and its largest number of r
 
 @dataclasses.dataclass(frozen=True)
 class Look(Data):
-    """Say what a data set is: kind, sizes, ranges, classes, copies and files left out. Draw some of its images."""
+    """Say what a data set is: kind, sizes, ranges, classes, factors, copies, files left out. Draw some images."""
 
     name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA")] = dataclasses.field(kw_only=False)
-    """A name such as mnist10k, a file, a folder, or tfds:NAME[:SPLIT]."""
+    """A name such as mnist10k or chairs, a file, a folder, or tfds:NAME[:SPLIT]."""
     out: Path | None = None
     """PNG file of the contact sheet. Default: NAME-contact-sheet.png here."""
 

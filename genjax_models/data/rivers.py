@@ -37,10 +37,10 @@ _STEP = 1.55 / TURNS  # in heights of the image
 _CHUNK = 50  # images that are drawn at once
 _WINDOW = 0.085  # half the side of the window in which a tree is drawn, in widths of the image
 
-_DRY, _GREEN = np.float32([[0.80, 0.72, 0.30], [0.12, 0.46, 0.16]])
-_DARK, _TURQUOISE = np.float32([[0.10, 0.22, 0.52], [0.25, 0.68, 0.80]])
-_SAND, _GLITTER = np.float32([[0.86, 0.78, 0.58], [0.85, 0.95, 1.0]])
-_SHADOW, _CROWN, _LIGHT = np.float32([[0.10, 0.16, 0.08], [0.06, 0.32, 0.14], [0.24, 0.54, 0.24]])
+_DRY, _GREEN = np.array([[0.80, 0.72, 0.30], [0.12, 0.46, 0.16]], np.float32)
+_DARK, _TURQUOISE = np.array([[0.10, 0.22, 0.52], [0.25, 0.68, 0.80]], np.float32)
+_SAND, _GLITTER = np.array([[0.86, 0.78, 0.58], [0.85, 0.95, 1.0]], np.float32)
+_SHADOW, _CROWN, _LIGHT = np.array([[0.10, 0.16, 0.08], [0.06, 0.32, 0.14], [0.24, 0.54, 0.24]], np.float32)
 
 
 def rivers(size: int = SIZE) -> Dataset:

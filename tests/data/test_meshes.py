@@ -59,6 +59,15 @@ def test_elevation_shows_the_top_and_azimuth_the_side_at_the_right():
     assert green > blue
 
 
+def test_normals_are_mixed_in_space_and_not_on_the_screen():
+    corners = np.array([[(-1, -1, 1.5), (1, -1, 1.5), (0, 1, -3)]], float)  # half way to the far corner at the origin
+    normals = np.array([[(0, 0, 1), (0, 0, 1), (0, 1, 0)]], float)
+    x = render(Mesh(corners, normals, np.full((1, 3), 0.5)), 0, 0, 33, 1, distance=3.0)
+    root = np.sqrt(0.5)
+    exact = 0.45 + 0.25 * root + 0.35 * root * (0.8 + 0.6) / np.sqrt(0.3**2 + 0.8**2 + 0.6**2)
+    assert x[16, 16].tolist() == [round(127.5 * exact)] * 3 + [255]
+
+
 def test_the_picture_of_a_fixed_mesh_stays():
     random = np.random.RandomState(0)
     mesh = centred(mesh_of("m", random.normal(size=(40, 3, 3)), None, random.uniform(size=(40, 3))))
