@@ -82,6 +82,15 @@ def latent_space(codes: Array, labels: Array | None, activity: Array, caption: s
     return Picture("latent_space", "Latent space", caption, plots.png(figure))
 
 
+def latent_space_by_factor(codes: Array, factors: Array, names: Sequence[str], activity: Array) -> Picture:
+    """Returns codes `[n, latent]` in the two dimensions of largest `activity`, a panel per factor `[n, f]`."""
+    first, second = sorted(int(i) for i in np.argsort(-np.asarray(activity))[:2])
+    plane = np.asarray(codes)[:, (first, second)]
+    figure = latent_plots.latent_space_by_factor(plane, factors, names, dimensions=(first, second))
+    caption = "Posterior means of the test set in the two most active dimensions, coloured by each known factor."
+    return Picture("factors", "Known factors in latent space", caption, plots.png(figure))
+
+
 def kl_by_dimension(usage: LatentUsage) -> Picture:
     """Returns the KL by latent dimension, for a q that factorises."""
     figure = latent_plots.kl_by_dimension(usage.kl_by_dimension, usage.active)
