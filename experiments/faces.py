@@ -25,8 +25,8 @@ class Config(vae.Config):
     """Train a variational autoencoder with a two-dimensional z on faces."""
 
     data: Data = Data("faces")
-    likelihood: Likelihood = Likelihood("gaussian", "global")
-    training: Training = Training(steps=20_000, evaluate_every=2_000)
+    likelihood: Likelihood = Likelihood("gaussian", 0.1)
+    training: Training = Training(steps=10_000, evaluate_every=1_000)
 
 
 def build(config: Config) -> System:

@@ -45,7 +45,6 @@ def latent_space_by_factor(
         axes = figure.add_subplot(1, len(names), i + 1)
         points = axes.scatter(codes[:, 0], codes[:, 1], c=factors[:, i], cmap="viridis", s=9, linewidths=0)
         figure.colorbar(points, ax=axes, label=name)
-        axes.set_aspect("equal")
         axes.set_xlabel(f"z[{dimensions[0]}]")
         axes.set_ylabel(f"z[{dimensions[1]}]")
         axes.grid(alpha=0.25)

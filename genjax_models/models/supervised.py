@@ -77,10 +77,14 @@ def supervised_model(
             raise ValueError(f"the generator must make examples of shape {batch.x.shape[1:]}, got {made.shape[1:]}")
         return dict(variables)
 
+    def generate(variables: Variables, style: Array, factors: Array) -> Array:
+        made: Array = generator.apply(variables, style, factors)
+        return jnp.clip(made, 0, 1)
+
     return SupervisedModel(
         styles=styles,
         init=init,
-        generate=lambda variables, style, factors: jnp.clip(generator.apply(variables, style, factors), 0, 1),
+        generate=generate,
         generate_in_learning=lambda variables, key, *inputs: apply_in_learning(generator, variables, key, *inputs),
         draw_factors=draw_factors or (lambda key, n: jax.random.uniform(key, (n, factors), minval=-1.0)),
     )

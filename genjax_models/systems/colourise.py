@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 import genjax_models as gx
 from genjax_models.data.transformations import LUMINANCE, hues
@@ -75,7 +76,7 @@ def colourise_system(config: Any) -> System:
     model = conditional_vae(config)
     network = TranslatingGenerator(config.data.shape, config.channels)
     objective = with_regression(gx.vae(model), network)
-    optimizer = config.optimizer.build(config.training.steps)
+    optimizer: optax.GradientTransformation = config.optimizer.build(config.training.steps)
     trainer = gx.trainer(objective, dict.fromkeys(objective.losses, optimizer))
 
     def prepare(dataset):

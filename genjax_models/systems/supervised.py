@@ -104,7 +104,8 @@ def generated(model: SupervisedModel, variables: Variables, style: Array, factor
 
 def _unchanged(batch: Batch, parameters: Array) -> Batch:
     """Returns the batch as targets: premultiplied, and the factors followed by the parameters of changes."""
-    return batch._replace(x=premultiplied(batch.x), factors=jnp.concatenate([batch.factors, parameters], axis=1))
+    factors = jnp.concatenate([jnp.asarray(batch.factors), parameters], axis=1)
+    return batch._replace(x=premultiplied(batch.x), factors=factors)
 
 
 def _still(prepared: Prepared) -> dict[str, Batch]:
@@ -151,7 +152,7 @@ def _evenly(n: int) -> np.ndarray:
 
 def _asked(model: SupervisedModel, some: Mapping[str, Batch]) -> dict[str, tuple[Array, Array]]:
     """Returns style `[..., styles]` and factors `[..., f]` of all pictures: views, mixtures, sums, and a walk."""
-    styles, view = jnp.eye(model.styles), some["train"].factors[0]
+    styles, view = jnp.eye(model.styles), jnp.asarray(some["train"].factors)[0]
     number = 5 * jnp.arange(_ROWS)[:, None]
     first, second, third = (styles[(number + start) % model.styles] for start in (0, 7, 14))
     weight = jnp.linspace(0, 1, _SHOWN)[:, None]
@@ -168,7 +169,8 @@ def _asked(model: SupervisedModel, some: Mapping[str, Batch]) -> dict[str, tuple
 def _alike(style: Array, factors: Array) -> tuple[Array, Array]:
     """Returns both with the same leading axes."""
     lead = jnp.broadcast_shapes(style.shape[:-1], factors.shape[:-1])
-    return tuple(jnp.broadcast_to(a, (*lead, a.shape[-1])) for a in (style, factors))
+    style, factors = (jnp.broadcast_to(a, (*lead, a.shape[-1])) for a in (style, factors))
+    return style, factors
 
 
 def _generated_at_once(
