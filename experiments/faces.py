@@ -6,7 +6,7 @@ The data are renders of one head (load("faces")): rotation x expression, 28 x 20
 is g(z) on a grid of z; the picture "factors" shows which rotation and which expression lie where. The networks are the
 same as in experiments.vae.
 
-Seen after 6,000 steps with --hidden 200 100: rotation runs along one axis and expression along the other. With KL weight
+Seen after 6,000 steps (--hidden 200 100): rotation runs along one axis, expression along the other. With KL weight
 1 the codes lie on a bent line, far from most of the prior, and most of the grid is noise.
 """
 
@@ -28,7 +28,7 @@ class Config(vae.Config):
     """Train a variational autoencoder with a two-dimensional z on faces."""
 
     kl_weight: float = 8.0
-    """Weight of the KL in the loss; at 1 the codes leave most of the prior empty."""
+    """Weight of the KL in the loss; at 1, codes leave most of the prior empty."""
     data: Data = Data("faces")
     likelihood: Likelihood = Likelihood("gaussian", 0.1)
     training: Training = Training(steps=10_000, evaluate_every=1_000)

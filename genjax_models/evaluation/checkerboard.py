@@ -9,11 +9,12 @@ from genjax_models.types import Array
 
 
 class Checkerboard(NamedTuple):
-    """Attributes.
+    """The response of a layer to a constant image.
 
-    amplitude: standard deviation over the four pixels of a block, relative to their root mean square; 0 to 1. Mean of
-      squares over channels, far from the edges.
-    output: the output for an input of ones, `[height, width, channels]`.
+    Attributes:
+      amplitude: standard deviation over the four pixels of a block, relative to their root mean square, in [0, 1].
+        Squares are means over channels.
+      output: the output for an input of ones, far from the edges, `[height, width, channels]`.
     """
 
     amplitude: Array
