@@ -70,6 +70,7 @@ from .evaluation.representations import compare_representations, probe
 from .evaluation.samples import sample_metrics, sample_quality
 from .evaluation.unsupervised_ranking import unsupervised_ranking
 from .models import (
+    Condition,
     adversarial_pair,
     autoencoder_model,
     bernoulli,
@@ -86,6 +87,7 @@ from .models import (
     latent_variable_model,
     refining_pair,
     starting_at_data_mean,
+    supervised_model,
     with_gaussian_noise,
 )
 from .networks import (
@@ -99,7 +101,11 @@ from .networks import (
     MLPGenerator,
     RefiningGenerator,
     SpectralNormalisation,
+    SupervisedGenerator,
+    TranslatingGenerator,
     TransposedConvolution,
+    Upsampled,
+    unpool,
 )
 from .objectives import (
     autoencoder,
@@ -117,6 +123,7 @@ from .objectives import (
     mixture,
     mmd_gan,
     moment_matching,
+    supervised,
     vae,
 )
 from .runs.configuration import Training
@@ -130,6 +137,7 @@ from .types import Aux, Batch, Objective, Trainer, TrainState
 __all__ = [
     "Aux",
     "Batch",
+    "Condition",
     "Convolution",
     "ConvolutionalEncoder",
     "ConvolutionalGenerator",
@@ -146,11 +154,14 @@ __all__ = [
     "RefiningGenerator",
     "Source",
     "SpectralNormalisation",
+    "SupervisedGenerator",
     "System",
     "TrainState",
     "Trainer",
     "Training",
+    "TranslatingGenerator",
     "TransposedConvolution",
+    "Upsampled",
     "adversarial_pair",
     "aggregate_log_densities",
     "annealed_importance_sampling",
@@ -272,11 +283,14 @@ __all__ = [
     "squared_correlations",
     "starting_at_data_mean",
     "sum_of_kernels",
+    "supervised",
+    "supervised_model",
     "systems",
     "trainer",
     "training",
     "two_sample_test",
     "types",
+    "unpool",
     "unsupervised_ranking",
     "vae",
     "vmapped",

@@ -36,6 +36,22 @@ def latent_space(codes: Array, labels: Array | None, *, names: tuple[int, int] =
     return figure
 
 
+def latent_space_by_factor(
+    codes: Array, factors: Array, names: Sequence[str], *, dimensions: tuple[int, int] = (0, 1)
+) -> Figure:
+    """Returns codes `[n, 2]` in a panel per factor, coloured by the factors `[n, f]`."""
+    codes, factors = np.asarray(codes), np.asarray(factors)
+    figure = Figure(figsize=(4.2 * len(names), 3.6), layout="constrained")
+    for i, name in enumerate(names):
+        axes = figure.add_subplot(1, len(names), i + 1)
+        points = axes.scatter(codes[:, 0], codes[:, 1], c=factors[:, i], cmap="viridis", s=9, linewidths=0)
+        figure.colorbar(points, ax=axes, label=name)
+        axes.set_xlabel(f"z[{dimensions[0]}]")
+        axes.set_ylabel(f"z[{dimensions[1]}]")
+        axes.grid(alpha=0.25)
+    return figure
+
+
 def kl_by_dimension(kl: Array, active: Array) -> Figure:
     """Returns bars of the KL `[latent]` in nats, largest first; inactive dimensions are pale."""
     kl, active = np.asarray(kl), np.asarray(active)

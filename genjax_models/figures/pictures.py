@@ -23,8 +23,8 @@ class Picture(NamedTuple):
 
 
 def drawable(shape: Shape) -> bool:
-    """Returns whether examples of this shape are images of one or three channels."""
-    return len(shape) == 3 and shape[2] in (1, 3)
+    """Returns whether examples of this shape are images: grey, colours, or colours and alpha."""
+    return len(shape) == 3 and shape[2] in plots.CHANNELS
 
 
 def samples(images: Array, step: int, content: str, range: Range) -> Picture:
@@ -81,6 +81,15 @@ def latent_space(codes: Array, labels: Array | None, activity: Array, caption: s
     first, second = sorted(int(i) for i in np.argsort(-np.asarray(activity))[:2])
     figure = latent_plots.latent_space(np.asarray(codes)[:, (first, second)], labels, names=(first, second))
     return Picture("latent_space", "Latent space", caption, plots.png(figure))
+
+
+def latent_space_by_factor(codes: Array, factors: Array, names: Sequence[str], activity: Array) -> Picture:
+    """Returns codes `[n, latent]` in the two dimensions of largest `activity`, a panel per factor `[n, f]`."""
+    first, second = sorted(int(i) for i in np.argsort(-np.asarray(activity))[:2])
+    plane = np.asarray(codes)[:, (first, second)]
+    figure = latent_plots.latent_space_by_factor(plane, factors, names, dimensions=(first, second))
+    caption = "Posterior means of the test set in the two most active dimensions, coloured by each known factor."
+    return Picture("factors", "Known factors in latent space", caption, plots.png(figure))
 
 
 def kl_by_dimension(usage: LatentUsage) -> Picture:

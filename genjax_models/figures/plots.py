@@ -9,7 +9,10 @@ from matplotlib.figure import Figure
 from scipy.special import ndtri
 
 from genjax_models.figures.style import new_axes
+from genjax_models.figures.transparency import on_white
 from genjax_models.types import Array
+
+CHANNELS = (1, 3, 4)  # of images that can be drawn: grey, colours, colours and alpha
 
 
 def png(figure: Figure, dpi: int = 120) -> bytes:
@@ -22,7 +25,10 @@ def png(figure: Figure, dpi: int = 120) -> bytes:
 def image_grid(
     images: Array, *, columns: int | None = None, range: tuple[float, float] = (0, 1), titles: Sequence[str] = ()
 ) -> Figure:
-    """Returns a grid of images `[n, height, width, 1 or 3]`; `titles` are labels to the left of its rows."""
+    """Returns a grid of images `[n, height, width, 1, 3 or 4]`; `titles` are labels to the left of its rows.
+
+    Images of straight (not premultiplied) colours and alpha are drawn on white.
+    """
     images = np.asarray(images)
     columns = columns or math.ceil(math.sqrt(len(images)))
     rows = math.ceil(len(images) / columns)
@@ -66,9 +72,11 @@ def manifold_grid(side: int) -> np.ndarray:
 
 def _mosaic(images: np.ndarray, rows: int, columns: int, range: tuple[float, float], gap: int = 1) -> np.ndarray:
     height, width, channels = images.shape[1:]
-    if channels not in (1, 3):
-        raise ValueError(f"images must have 1 or 3 channels, got {channels}")
+    if channels not in CHANNELS:
+        raise ValueError(f"images must have 1, 3 or 4 channels, got {channels}")
     unit = np.clip((images - range[0]) / (range[1] - range[0]), 0, 1)
+    if channels == 4:
+        unit, channels = on_white(unit), 3
     mosaic = np.ones((rows * (height + gap), columns * (width + gap), channels), np.float32)
     for i, image in enumerate(unit):
         top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)

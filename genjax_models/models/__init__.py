@@ -2,6 +2,7 @@
 
 from genjax_models.models.adversarial import AdversarialPair, adversarial_pair
 from genjax_models.models.autoencoder import AutoencoderModel, autoencoder_model
+from genjax_models.models.condition import Condition
 from genjax_models.models.data_mean import starting_at_data_mean
 from genjax_models.models.families import Family, positive
 from genjax_models.models.gaussian_noise import with_gaussian_noise
@@ -14,10 +15,12 @@ from genjax_models.models.learning import Learning, learning_mode
 from genjax_models.models.likelihoods import bernoulli, discretised_logistic, gaussian
 from genjax_models.models.mixture import MixtureModel, gaussian_mixture
 from genjax_models.models.posteriors import coupling_flow, diagonal_gaussian, full_covariance_gaussian
+from genjax_models.models.supervised import SupervisedModel, supervised_model
 
 __all__ = [
     "AdversarialPair",
     "AutoencoderModel",
+    "Condition",
     "Family",
     "GeneratorModel",
     "ImplicitModel",
@@ -25,6 +28,7 @@ __all__ = [
     "LatentVariableModel",
     "Learning",
     "MixtureModel",
+    "SupervisedModel",
     "adversarial_pair",
     "autoencoder_model",
     "bernoulli",
@@ -43,5 +47,6 @@ __all__ = [
     "positive",
     "refining_pair",
     "starting_at_data_mean",
+    "supervised_model",
     "with_gaussian_noise",
 ]

@@ -5,12 +5,11 @@ from typing import NamedTuple
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
+from genjax_models.models.condition import Condition, condition_of, first_inputs, inputs_of
 from genjax_models.models.gaussian_noise import with_gaussian_noise
 from genjax_models.models.generator import GeneratorModel
 from genjax_models.models.implicit import Noise, implicit_model
-from genjax_models.models.latent_variable import condition
 from genjax_models.models.learning import apply_in_learning
 from genjax_models.types import Array, Batch, Players, PRNGKey, Tracer
 
@@ -30,6 +29,8 @@ class AdversarialPair(NamedTuple):
       sample: (players, key, n, *, label=None) -> x `[n, ...]`.
       density: p(x), a function of the generator's variables; None without noise on the output.
       range: lowest and highest value of the generator's last layer; None if unbounded.
+      labelled: batch -> the batch whose `label` is the value of the pair's condition, which `generate` and
+        `discriminate` read. An objective calls it before it puts fakes in the place of x.
     """
 
     init: Callable[[PRNGKey, Batch], Players]
@@ -38,6 +39,7 @@ class AdversarialPair(NamedTuple):
     sample: Callable[..., Array]
     density: GeneratorModel | None = None
     range: tuple[float, float] | None = None
+    labelled: Callable[[Batch], Batch] = lambda batch: batch
 
 
 def adversarial_pair(
@@ -48,6 +50,7 @@ def adversarial_pair(
     noise: Noise = "normal",
     output_noise: float | Array = 0.0,
     classes: int | None = None,
+    condition: Condition | None = None,
 ) -> AdversarialPair:
     """Wires two networks, which may have dropout and batch normalisation by the convention of `models.learning`.
 
@@ -60,15 +63,17 @@ def adversarial_pair(
         sees g(z) itself. With sigma above 0 the pair has a `density` (`with_gaussian_noise`).
       classes: number of classes, if both networks see the class as `[batch, classes]`, one-hot (Mirza and Osindero,
         2014).
+      condition: any other function of the batch that both networks see (Isola et al., 2017, on images).
 
     Returns:
       A pair. If it is conditional, its functions raise ValueError without a label. `init` raises ValueError if the
       generator makes examples of another shape than the data's.
 
     Raises:
-      ValueError: an unknown noise, or an output noise outside [0, inf).
+      ValueError: an unknown noise, an output noise outside [0, inf), or both `classes` and a `condition`.
     """
-    model = implicit_model(generator, latent, noise=noise, classes=classes)
+    given = condition_of(classes, condition)
+    model = implicit_model(generator, latent, noise=noise, classes=classes, condition=condition)
     without_noise = not isinstance(output_noise, Tracer) and output_noise == 0
     density = None if without_noise else with_gaussian_noise(model, output_noise, noise=noise)
 
@@ -77,10 +82,9 @@ def adversarial_pair(
 
     def init(key: PRNGKey, batch: Batch) -> Players:
         discriminator_key, generator_key = jax.random.split(key)
-        label = condition(classes, jnp.zeros(1, jnp.int32))
         variables = model.init(generator_key, batch)
         return {
-            "discriminator": dict(discriminator.init(discriminator_key, batch.x[:1], *label)),
+            "discriminator": dict(discriminator.init(discriminator_key, batch.x[:1], *first_inputs(given))),
             "generator": variables,
         }
 
@@ -90,7 +94,7 @@ def adversarial_pair(
         return noisy(data_key, x), {**players, "generator": variables}
 
     def discriminate(players: Players, key: PRNGKey, batch: Batch) -> tuple[Array, Players]:
-        inputs = batch.x, *condition(classes, batch.label)
+        inputs = batch.x, *inputs_of(given, batch.label)
         logits, variables = apply_in_learning(discriminator, players["discriminator"], key, *inputs)
         return logits, {**players, "discriminator": variables}
 
@@ -98,4 +102,7 @@ def adversarial_pair(
         latent_key, data_key = jax.random.split(key)
         return noisy(data_key, model.sample(players["generator"], latent_key, n, label=label))
 
-    return AdversarialPair(init, generate, discriminate, sample, density, model.range)
+    def labelled(batch: Batch) -> Batch:
+        return batch._replace(label=given.of(batch)) if given else batch
+
+    return AdversarialPair(init, generate, discriminate, sample, density, model.range, labelled)

@@ -16,8 +16,9 @@ import jax.numpy as jnp
 
 from genjax_models.estimators.checks import check_floating
 from genjax_models.estimators.distributions import Chain
+from genjax_models.models.condition import Condition, condition_of, first_inputs, inputs_of
 from genjax_models.models.families import Family
-from genjax_models.models.latent_variable import Latent, LatentVariableModel, condition, standard_normal
+from genjax_models.models.latent_variable import Latent, LatentVariableModel, standard_normal
 from genjax_models.models.learning import Learning, apply_in_learning, draws_dropout, dropout_key, has_state
 from genjax_models.networks.outputs import Emitted
 from genjax_models.networks.pair import Layers
@@ -33,6 +34,7 @@ def hierarchical_model(
     likelihoods: Sequence[Family],
     *,
     classes: int | None = None,
+    condition: Condition | None = None,
 ) -> LatentVariableModel:
     """Wires L encoders and L generators, listed from the data up, under a standard normal prior of z_L.
 
@@ -45,17 +47,20 @@ def hierarchical_model(
       generators: `generators[l]` reads z_{l+1} and emits `likelihoods[l].outputs`.
       likelihoods: families of p(z_l | z_{l+1}); the first is of p(x | z_1).
       classes: number of classes of a conditional model; every network sees the class.
+      condition: any other function of the batch that every network sees.
 
     Raises:
-      ValueError: the numbers of parts differ, or p and q disagree on the size of a layer.
+      ValueError: both `classes` and a `condition`, numbers of parts that differ, or p and q that disagree on the size
+        of a layer.
     """
     sizes = _checked_sizes(encoders, posteriors, generators, likelihoods)
     layers = Layers(tuple(encoders), tuple(generators))
-    chains = _Chains(layers, tuple(posteriors), tuple(likelihoods), classes)
+    given = condition_of(classes, condition)
+    chains = _Chains(layers, tuple(posteriors), tuple(likelihoods), given)
 
     def init(key: PRNGKey, batch: Batch) -> Variables:
         z = tuple(jnp.zeros((1, *size)) for size in sizes)
-        return layers.init(key, batch.x[:1], z, *condition(classes, jnp.zeros(1, jnp.int32)))
+        return layers.init(key, batch.x[:1], z, *first_inputs(given))
 
     return LatentVariableModel(
         init,
@@ -74,7 +79,7 @@ class _Chains(NamedTuple):
     layers: Layers
     posteriors: tuple[Family, ...]
     likelihoods: tuple[Family, ...]
-    classes: int | None
+    given: Condition | None
 
     def posterior(self, emit: Emit, x: Array) -> Chain:
         """Returns q(z | x)."""
@@ -96,16 +101,17 @@ class _Chains(NamedTuple):
         """Returns the networks as they are judged."""
 
         def emit(method: str, layer: int, h: Array) -> Emitted:
-            return self.layers.apply(variables, layer, h, *condition(self.classes, label), method=method)
+            return self.layers.apply(variables, layer, h, *inputs_of(self.given, label), method=method)
 
         return emit
 
     def learning(self, variables: Variables, key: PRNGKey, batch: Batch) -> Learning:
         """Returns the model in learning mode."""
         key = dropout_key(key)
+        label = inputs_of(self.given, self.given.of(batch) if self.given else None)
 
         def learn(before: Variables, method: str, layer: int, h: Array) -> tuple[Emitted, Variables]:
-            inputs = layer, h, *condition(self.classes, batch.label)
+            inputs = layer, h, *label
             return apply_in_learning(self.layers, before, key, *inputs, method=method)
 
         def emit(method: str, layer: int, h: Array) -> Emitted:
@@ -121,7 +127,7 @@ class _Chains(NamedTuple):
 
         def encoder_drops(layer: int) -> bool:
             below = jnp.zeros((len(batch.x), *self.posteriors[layer - 1].event_shape))
-            inputs = layer, below, *condition(self.classes, batch.label)
+            inputs = layer, below, *label
             return draws_dropout(self.layers, variables, key, *inputs, method="encode")
 
         return Learning(

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from genjax_models.estimators.checks import check_count
-from genjax_models.models.latent_variable import condition
+from genjax_models.models.condition import Condition, condition_of, drawn_for, first_inputs, inputs_of
 from genjax_models.models.learning import apply_in_learning, dropout_key
 from genjax_models.types import Array, Batch, PRNGKey, Variables
 
@@ -24,17 +24,19 @@ _NOISE = {"normal": jax.random.normal, "uniform": partial(jax.random.uniform, mi
 class ImplicitModel(NamedTuple):
     """Pure functions of the model's variables.
 
-    A model with `classes` needs a `label` `[n]` in `generate`, `generate_in_learning` and `draw`.
+    A conditional model needs a `label` in `generate`, `generate_in_learning` and `draw`: classes `[n]`, or the value of
+    its condition `[n, ...]`.
 
     Attributes:
       latent: dimensions of z.
-      classes: number of classes of a conditional model, or None.
+      classes: number of classes of a model that is conditional on a class, or None.
       init: (key, batch) -> variables.
       noise: (key, n) -> z `[n, latent]`.
       generate: (variables, z, label=None) -> g(z) `[n, *shape]`, for judging.
       generate_in_learning: (variables, key, z, label=None) -> g(z) in learning mode (`models.learning`), and the
         variables as they moved.
       range: lowest and highest value of the last layer (`output_range`); None if unbounded.
+      condition: what the network sees besides z; None if nothing.
     """
 
     latent: int
@@ -44,19 +46,24 @@ class ImplicitModel(NamedTuple):
     generate: Callable[..., Array]
     generate_in_learning: Callable[..., tuple[Array, Variables]]
     range: tuple[float, float] | None = None
+    condition: Condition | None = None
 
     def draw(self, variables: Variables, key: PRNGKey, n: int, label: Array | None = None) -> tuple[Array, Variables]:
         """Returns n draws in learning mode, `[n, *shape]`, and the variables as they moved."""
         return self.generate_in_learning(variables, key, self.noise(key, n), label)
 
     def sample(self, variables: Variables, key: PRNGKey, n: int, *, label: Array | None = None) -> Array:
-        """Returns n draws, `[n, *shape]`; the label, of a conditional model, is `[n]` or one for all draws."""
-        label = None if label is None else jnp.broadcast_to(label, (n,))
-        return self.generate(variables, self.noise(key, n), label)
+        """Returns n draws, `[n, *shape]`; the label, of a conditional model, is `[n, ...]` or one for all draws."""
+        return self.generate(variables, self.noise(key, n), drawn_for(self.condition, label, n))
 
 
 def implicit_model(
-    generator: nn.Module, latent: int, *, noise: Noise = "normal", classes: int | None = None
+    generator: nn.Module,
+    latent: int,
+    *,
+    noise: Noise = "normal",
+    classes: int | None = None,
+    condition: Condition | None = None,
 ) -> ImplicitModel:
     """Wires a network z `[n, latent]` -> x `[n, *shape]`.
 
@@ -66,20 +73,21 @@ def implicit_model(
       latent: dimensions of z.
       noise: z ~ N(0, I), or uniform in [-1, 1]^latent.
       classes: number of classes, if the network sees the class as `[n, classes]`, one-hot.
+      condition: any other function of the batch that the network sees.
 
     Returns:
       A model. If it is conditional, its functions raise ValueError without a label. `init` raises ValueError if the
       generator makes examples of another shape than the data's.
 
     Raises:
-      ValueError: an unknown noise.
+      ValueError: an unknown noise, or both `classes` and a `condition`.
     """
+    given = condition_of(classes, condition)
     if noise not in get_args(Noise):
         raise ValueError(f"noise must be one of {get_args(Noise)}, got {noise!r}")
 
     def init(key: PRNGKey, batch: Batch) -> Variables:
-        label = condition(classes, jnp.zeros(1, jnp.int32))
-        made, variables = generator.init_with_output(key, jnp.zeros((1, latent)), *label)
+        made, variables = generator.init_with_output(key, jnp.zeros((1, latent)), *first_inputs(given))
         if jnp.shape(made) != (1, *batch.x.shape[1:]):
             shape = jax.tree.map(lambda a: a.shape[1:], made)
             raise ValueError(f"the generator must make examples of shape {batch.x.shape[1:]}, got {shape}")
@@ -90,14 +98,15 @@ def implicit_model(
         return _NOISE[noise](key, (n, latent))
 
     def generate(variables: Variables, z: Array, label: Array | None = None) -> Array:
-        return generator.apply(variables, z, *condition(classes, label))
+        return generator.apply(variables, z, *inputs_of(given, label))
 
     def generate_in_learning(
         variables: Variables, key: PRNGKey, z: Array, label: Array | None = None
     ) -> tuple[Array, Variables]:
-        return apply_in_learning(generator, variables, dropout_key(key), z, *condition(classes, label))
+        return apply_in_learning(generator, variables, dropout_key(key), z, *inputs_of(given, label))
 
-    return ImplicitModel(latent, classes, init, draw_noise, generate, generate_in_learning, output_range(generator))
+    values = output_range(generator)
+    return ImplicitModel(latent, classes, init, draw_noise, generate, generate_in_learning, values, given)
 
 
 def output_range(generator: nn.Module) -> tuple[float, float] | None:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from genjax_models.estimators.laplacian_pyramid import high_pass, low_pass, upsample
 from genjax_models.models.adversarial import AdversarialPair
-from genjax_models.models.latent_variable import condition
+from genjax_models.models.condition import condition_of, first_inputs, inputs_of
 from genjax_models.models.learning import apply_in_learning, dropout_key
 from genjax_models.types import Array, Batch, Players, PRNGKey, Variables
 
@@ -91,6 +91,8 @@ def refining_pair(generator: nn.Module, discriminator: nn.Module, *, classes: in
       ValueError: from `init`, a generator that makes images of another shape than the data's.
     """
 
+    given = condition_of(classes)
+
     def with_noise(key: PRNGKey, low: Array) -> Array:
         return jnp.concatenate([low, jax.random.normal(key, (*low.shape[:-1], 1))], axis=-1)
 
@@ -99,7 +101,7 @@ def refining_pair(generator: nn.Module, discriminator: nn.Module, *, classes: in
 
     def init(key: PRNGKey, batch: Batch) -> Players:
         discriminator_key, generator_key = jax.random.split(key)
-        x, label = batch.x[:1], condition(classes, jnp.zeros(1, jnp.int32))
+        x, label = batch.x[:1], first_inputs(given)
         blank = jnp.zeros((*x.shape[:-1], x.shape[-1] + 1))
         made, variables = generator.init_with_output(generator_key, blank, *label)
         if jnp.shape(made) != x.shape:
@@ -110,18 +112,18 @@ def refining_pair(generator: nn.Module, discriminator: nn.Module, *, classes: in
 
     def generate(players: Players, key: PRNGKey, batch: Batch) -> tuple[Array, Players]:
         low = low_pass(batch.x)
-        inputs = with_noise(key, low), *condition(classes, batch.label)
+        inputs = with_noise(key, low), *inputs_of(given, batch.label)
         made, variables = apply_in_learning(generator, players["generator"], dropout_key(key), *inputs)
         return low + high_pass(made), {**players, "generator": variables}
 
     def discriminate(players: Players, key: PRNGKey, batch: Batch) -> tuple[Array, Players]:
-        inputs = with_low_pass(batch.x), *condition(classes, batch.label)
+        inputs = with_low_pass(batch.x), *inputs_of(given, batch.label)
         logits, variables = apply_in_learning(discriminator, players["discriminator"], key, *inputs)
         return logits, {**players, "discriminator": variables}
 
     def sample(players: Players, key: PRNGKey, n: int, *, coarse: Array, label: Array | None = None) -> Array:
         low, label = upsample(coarse), None if label is None else jnp.broadcast_to(label, (n,))
-        made = generator.apply(players["generator"], with_noise(key, low), *condition(classes, label))
+        made = generator.apply(players["generator"], with_noise(key, low), *inputs_of(given, label))
         return low + high_pass(made)
 
     return AdversarialPair(init, generate, discriminate, sample)

@@ -1,4 +1,4 @@
-"""The latent-variable model p(x, z) = p(z) p(x | z) with an encoder q(z | x), optionally conditional on a class."""
+"""The latent-variable model p(x, z) = p(z) p(x | z) with an encoder q(z | x), optionally conditional."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from genjax_models.estimators.checks import check_count, check_prepared
 from genjax_models.estimators.distributions import diagonal_normal
+from genjax_models.models.condition import Condition, condition_of, first_inputs, inputs_of
 from genjax_models.models.families import Family
 from genjax_models.models.learning import Learning, apply_in_learning, dropout_key, has_state
 from genjax_models.networks.pair import EncoderGenerator
@@ -21,7 +22,8 @@ Latent = Any  # z, a pytree of arrays: one array, or one per stochastic layer
 class LatentVariableModel(NamedTuple):
     """Pure functions of the model's variables.
 
-    A conditional model needs a `label` `[batch]` in all functions; other models ignore it.
+    A conditional model needs a `label` `[batch]` in all functions; other models ignore it. With a `condition` (factors,
+    an image) the label is its value, `[batch, ...]`.
 
     Attributes:
       init: (key, batch) -> variables.
@@ -69,7 +71,13 @@ class LatentVariableModel(NamedTuple):
 
 
 def latent_variable_model(
-    encoder: nn.Module, posterior: Family, generator: nn.Module, likelihood: Family, *, classes: int | None = None
+    encoder: nn.Module,
+    posterior: Family,
+    generator: nn.Module,
+    likelihood: Family,
+    *,
+    classes: int | None = None,
+    condition: Condition | None = None,
 ) -> LatentVariableModel:
     """Wires two networks and the families whose parameters they emit, under a standard normal prior.
 
@@ -82,28 +90,33 @@ def latent_variable_model(
       likelihood: family of p(x | z).
       classes: number of classes of a conditional VAE (Sohn, Lee and Yan, 2015): q(z | x, label) and p(x | z, label).
         The networks see the class as `[..., classes]`, one-hot.
+      condition: any other function of the batch that both networks see: q(z | x, c) and p(x | z, c).
 
     Returns:
       A model whose variables have the params of an "encoder" and a "generator".
+
+    Raises:
+      ValueError: both `classes` and a `condition` are given.
     """
+    given = condition_of(classes, condition)
     (latent,) = posterior.event_shape
     pair = EncoderGenerator(encoder, generator)
 
     def init(key: PRNGKey, batch: Batch) -> Variables:
-        return pair.init(key, batch.x[:1], jnp.zeros((1, latent)), *condition(classes, jnp.zeros(1, jnp.int32)))
+        return pair.init(key, batch.x[:1], jnp.zeros((1, latent)), *first_inputs(given))
 
     def encode(variables: Variables, x: Array, label: Array | None = None) -> distrax.Distribution:
         check_prepared("x", x, likelihood.support)
-        return posterior.distribution(pair.apply(variables, x, *condition(classes, label), method="encode"))
+        return posterior.distribution(pair.apply(variables, x, *inputs_of(given, label), method="encode"))
 
     def generate(variables: Variables, z: Array, label: Array | None = None) -> distrax.Distribution:
-        return likelihood.distribution(pair.apply(variables, z, *condition(classes, label), method="generate"))
+        return likelihood.distribution(pair.apply(variables, z, *inputs_of(given, label), method="generate"))
 
     def prior(variables: Variables, label: Array | None = None) -> distrax.Distribution:
         return standard_normal(latent)
 
     def learning(variables: Variables, key: PRNGKey, batch: Batch) -> Learning:
-        label, key = condition(classes, batch.label), dropout_key(key)
+        label, key = inputs_of(given, given.of(batch) if given else None), dropout_key(key)
         emitted, encoded = apply_in_learning(pair, variables, key, batch.x, *label, method="encode")
 
         def generate_in_learning(before: Variables, z: Array) -> tuple[Any, Variables]:
@@ -123,16 +136,3 @@ def latent_variable_model(
 def standard_normal(latent: int) -> distrax.Independent:
     """Returns N(0, I) over vectors of `latent` numbers."""
     return diagonal_normal(jnp.zeros(latent), jnp.ones(latent))
-
-
-def condition(classes: int | None, label: Array | None) -> tuple[Array, ...]:
-    """Returns the inputs that follow x or z in a network: the label `[...]` as one-hot `[..., classes]`, or none.
-
-    Raises:
-      ValueError: a conditional model without a label.
-    """
-    if classes is None:
-        return ()
-    if label is None:
-        raise ValueError(f"a model conditional on one of {classes} classes needs a label per example")
-    return (jax.nn.one_hot(label, classes),)

@@ -9,6 +9,9 @@ from genjax_models.networks.outputs import Output
 from genjax_models.networks.pair import EncoderGenerator, Layers
 from genjax_models.networks.refining import RefiningGenerator
 from genjax_models.networks.spectral_normalisation import SpectralNormalisation
+from genjax_models.networks.supervised import SupervisedGenerator
+from genjax_models.networks.translation import TranslatingGenerator
+from genjax_models.networks.upsampling import Upsampled, unpool
 
 __all__ = [
     "Convolution",
@@ -24,5 +27,9 @@ __all__ = [
     "Output",
     "RefiningGenerator",
     "SpectralNormalisation",
+    "SupervisedGenerator",
+    "TranslatingGenerator",
     "TransposedConvolution",
+    "Upsampled",
+    "unpool",
 ]

@@ -14,7 +14,7 @@ import jax
 from genjax_models.networks.convolution import Convolution, TransposedConvolution
 from genjax_models.networks.mlp import MLP, Activation
 from genjax_models.networks.outputs import Emits, Emitted, dense_output, emit, named
-from genjax_models.networks.shapes import lead_of, with_condition
+from genjax_models.networks.shapes import lead_of, with_condition, with_condition_on_images
 from genjax_models.types import Array, Shape
 
 _KERNEL = (4, 4)
@@ -42,10 +42,11 @@ class ConvolutionalEncoder(nn.Module):
     def __call__(self, x: Array, condition: Array | None = None) -> Emitted:
         """Maps x `[..., height, width, channels]` to `[..., *output]` per output.
 
-        A condition `[..., c]` is added to the image as c constant planes.
+        A condition `[..., c]` is added to the image as c constant planes, and a condition `[..., height, width, c]` as
+        c channels.
         """
         lead = lead_of(x, _image(self.shape))
-        x = with_condition(x, None if condition is None else condition[..., None, None, :])
+        x = with_condition_on_images(x, condition)
         h = x.reshape(-1, *x.shape[-3:])
         for level, channels in enumerate(self.channels):
             h = self.activation(Convolution(channels, _KERNEL, _STRIDES, name=f"Conv_{level}")(h))

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from genjax_models.networks.convolution import Convolution, TransposedConvolution
-from genjax_models.networks.shapes import as_rows, lead_of, with_condition
+from genjax_models.networks.shapes import as_rows, lead_of, with_condition, with_condition_on_images
 from genjax_models.networks.spectral_normalisation import SpectralNormalisation
 from genjax_models.types import Array, Shape
 
@@ -83,7 +83,8 @@ class DCGANDiscriminator(nn.Module):
     def __call__(self, x: Array, condition: Array | None = None) -> Array:
         """Returns the logits `[...]` of x `[..., *shape]`.
 
-        A condition `[..., c]` is added to the image as c constant planes.
+        A condition `[..., c]` is added to the image as c constant planes, and a condition `[..., height, width, c]` as
+        c channels.
 
         Raises:
           ValueError: the levels cannot halve an image of this shape, or the normalisation is unknown.
@@ -92,7 +93,7 @@ class DCGANDiscriminator(nn.Module):
             raise ValueError(f"normalisation must be one of {accepted}, got {self.normalisation!r}")
         smallest_level(self.shape, len(self.channels))
         lead = lead_of(x, self.shape)
-        x = with_condition(x, None if condition is None else condition[..., None, None, :])
+        x = with_condition_on_images(x, condition)
         h = x.reshape(-1, *x.shape[-3:])
         for level, channels in enumerate(self.channels):
             normalised = self.normalisation == "batch" and level > 0

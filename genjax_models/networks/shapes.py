@@ -34,6 +34,18 @@ def with_condition(h: Array, condition: Array | None) -> Array:
     return jnp.concatenate([h, jnp.broadcast_to(condition, (*h.shape[:-1], condition.shape[-1]))], axis=-1)
 
 
+def with_condition_on_images(x: Array, condition: Array | None) -> Array:
+    """Returns images x `[..., h, w, channels]` followed by the condition as further channels.
+
+    The condition is an image of this height and width `[..., h, w, c]`, or a vector `[..., c]`, which becomes constant
+    planes.
+    """
+    if condition is None:
+        return x
+    is_image = condition.ndim > 2 and condition.shape[-3:-1] == x.shape[-3:-1]
+    return with_condition(x, condition if is_image else condition[..., None, None, :])
+
+
 def as_rows(x: Array) -> Array:
     """Reshapes `[..., n]` to `[rows, n]`.
 

@@ -16,6 +16,7 @@ from genjax_models.objectives.matching import matching
 from genjax_models.objectives.mixture import mixture
 from genjax_models.objectives.mmd_gan import mmd_gan
 from genjax_models.objectives.moment_matching import moment_matching
+from genjax_models.objectives.supervised import supervised
 from genjax_models.objectives.vae import vae
 
 __all__ = [
@@ -35,5 +36,6 @@ __all__ = [
     "mixture",
     "mmd_gan",
     "moment_matching",
+    "supervised",
     "vae",
 ]

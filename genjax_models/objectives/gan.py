@@ -46,7 +46,8 @@ def gan(
     """Returns the game of Eq. (20.80): the discriminator moves first, then the generator, with fresh noise.
 
     Real and fake examples pass the discriminator as two batches, so that batch normalisation sees them separately. In a
-    conditional pair both have the same labels. Both networks learn in learning mode. The adversary is "discriminator".
+    conditional pair both have the same condition: the real example's. Both networks learn in learning mode. The
+    adversary is "discriminator".
 
     Args:
       pair: generator and discriminator.
@@ -68,6 +69,7 @@ def gan(
     losses = _checked_losses(loss, penalty, label_smoothing)
 
     def discriminator(variables, key, batch, step):
+        batch = pair.labelled(batch)
         noise_key, real_key, fake_key, penalty_key = jax.random.split(key, 4)
         fake, variables = pair.generate(variables, noise_key, batch)
         real_logits, variables = pair.discriminate(variables, real_key, batch)
@@ -81,6 +83,7 @@ def gan(
         return value, Aux(metrics, variables)
 
     def generator(variables, key, batch, step):
+        batch = pair.labelled(batch)
         noise_key, fake_key = jax.random.split(key)
         fake, variables = pair.generate(variables, noise_key, batch)
         fake_logits, variables = pair.discriminate(variables, fake_key, batch._replace(x=fake))

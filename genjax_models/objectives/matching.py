@@ -26,10 +26,9 @@ def matching(model: ImplicitModel, distance: SampleDistance, *, axis: str | None
     Raises:
       ValueError: a conditional model, since the distance ignores labels.
     """
-    if model.classes is not None:
-        raise ValueError(
-            f"samples are compared without labels, and the model is conditional on {model.classes} classes"
-        )
+    if model.condition is not None:
+        what = f"{model.classes} classes" if model.classes else "another part of the batch"
+        raise ValueError(f"samples are compared without labels, and the model is conditional on {what}")
 
     whole = partial(jax.lax.all_gather, axis_name=axis, tiled=True) if axis else lambda share: share
 

@@ -41,6 +41,7 @@ def mmd_gan(pair: AdversarialPair, kernel: Kernel, *, penalty_weight: float | Ar
         return real_features, fake_features, fake, variables
 
     def discriminator(variables, key, batch, step):
+        batch = pair.labelled(batch)
         compare_key, penalty_key = jax.random.split(key)
         real_features, fake_features, fake, variables = compare(variables, compare_key, batch)
         squared = mmd_squared_unbiased(real_features, fake_features, kernel)
@@ -49,6 +50,7 @@ def mmd_gan(pair: AdversarialPair, kernel: Kernel, *, penalty_weight: float | Ar
         return penalty_weight * penalty - squared, Aux(metrics, variables)
 
     def generator(variables, key, batch, step):
+        batch = pair.labelled(batch)
         real_features, fake_features, _, variables = compare(variables, key, batch)
         squared = mmd_squared_unbiased(real_features, fake_features, kernel)
         return squared, Aux({"mmd_squared_unbiased": squared}, variables)

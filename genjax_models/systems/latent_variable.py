@@ -67,6 +67,25 @@ def latent_variable_system(
     return system._replace(likelihood=config.likelihood.family, binarise=config.likelihood.binarise)
 
 
+def with_factors_of_codes(config: Any, system: System) -> System:
+    """Returns the system with a further picture: posterior means of the test split, coloured by each known factor.
+
+    Data without factors, and models of one latent dimension, have no such picture.
+    """
+
+    def figures(players, data):
+        facts, shown = system.figures(players, data)
+        dataset, (player,) = config.data.load()[1], system.objective.losses
+        if dataset.factors is None or config.latent < 2:
+            return facts, shown
+        label = data.test.label if config.data.classes else None
+        (usage,) = usage_by_layer(system.model, players[player], jax.random.key(0), data.test.x, label)
+        names = [factor.name for factor in dataset.factors]
+        return facts, [*shown, pictures.latent_space_by_factor(usage.means, data.test.factors, names, usage.activity)]
+
+    return system._replace(figures=figures)
+
+
 def _figures(
     config: Any, model: LatentVariableModel, variables: Variables, data: Prepared, label: Array | None
 ) -> tuple[Facts, list[Picture]]:

@@ -21,6 +21,11 @@ def files(tmp_path_factory):
         "colours": {"x": random.randint(0, 256, (60, 8, 8, 3)).astype(np.uint8)},
         "factors": {"x": x[..., None], "factors": random.uniform(size=(60, 2)).astype(np.float32)},
         "constant_factor": {"x": x[..., None], "factors": np.ones((60, 2), np.float32)},
+        "cutouts": {
+            "x": random.randint(0, 256, (60, 8, 8, 4)).astype(np.uint8),
+            "y": np.arange(60) % 3,
+            "factors": random.uniform(-1, 1, (60, 2)).astype(np.float32),
+        },
         "rank_3": {"x": grey},
         "vectors": {"x": grey[:, 0]},
         "negative": {"x": 2 * grey[..., None] - 1},

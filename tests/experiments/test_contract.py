@@ -37,9 +37,19 @@ RUNS = {
         ),
         "samples learning curves reconstructions latent_space",
     ),
+    "chairs": (
+        tuple(
+            "--data cutouts.npz --batch-size 10 --channels 4 4 --hidden 8 --joint 8 --kernel 3 --average 0.5".split()
+        ),
+        "samples learning curves views morphing arithmetic factors checkerboard",
+    ),
     "classifier": (
         (*IMAGES, *"--channels 4 --width 8 --dropout 0.1 --shift 1 --flip".split()),
         "samples learning curves latent_space",
+    ),
+    "colourise": (
+        tuple("--data colours.npz --batch-size 10 --channels 4 --hidden 8 --latent 2 --warmup 0".split()),
+        "samples learning curves colourings",
     ),
     "conditional_gan": (
         (*IMAGES, *"--channels 4 --latent 3 --average 0.9".split()),
@@ -55,6 +65,10 @@ RUNS = {
             *"--objective factor_vae --discriminator 8 --network mlp --hidden 8 --latent 2 --learning-rate 0.1".split(),
         ),
         "samples learning curves reconstructions manifold latent_space kl_by_dimension readings latent_walk",
+    ),
+    "faces": (
+        tuple("--data cutouts.npz --batch-size 10 --hidden 8 --warmup 0 --evaluate-every 2".split()),
+        "samples learning curves reconstructions manifold latent_space kl_by_dimension factors",
     ),
     "gan_mixture": (
         tuple("--hidden 16 --batch-size 40 --loss wasserstein --penalty wasserstein --discriminator-moves 4".split()),
@@ -167,6 +181,8 @@ def test_a_run_leaves_its_files_and_is_brought_back_as_it_was(name, files, tmp_p
 CHOICES = [
     *(("autoencoder", f"--data {data}.npz") for data in ("images", "grey", "vectors")),
     ("autoencoder", "--data grey.npz --network convolutional --channels 4 4 --precision bfloat16"),
+    ("chairs", "--data cutouts.npz --channels 4 --kernel 4 --upsampling transposed --average 0 --rotate 0"),
+    ("colourise", "--data cutouts.npz --channels 4 --hue 0"),
     ("dcgan", "--data colours.npz --channels 4 --conditional".replace(" --conditional", "")),
     ("dcgan", "--data images.npz --channels 4 --conditional --loss hinge --normalisation none"),
     *(
@@ -236,8 +252,8 @@ def folder(tmp_path_factory):
         yield images
 
 
-OF_OTHERS = ("disentanglement", "gan_mixture", "infinite_mixture", "rivers")  # of points, or of known factors
-OF_IMAGES = [name for name in RUNS if name not in OF_OTHERS]
+OF_OTHERS = ("chairs", "colourise", "disentanglement", "gan_mixture", "infinite_mixture", "rivers")
+OF_IMAGES = [name for name in RUNS if name not in OF_OTHERS]  # not of points, of known factors, or of cut-outs
 
 
 @pytest.mark.parametrize("name", OF_IMAGES)
@@ -264,8 +280,24 @@ def test_a_dry_run_prints_its_players_and_writes_nothing(name, files, tmp_path, 
 
 REFUSED = [
     *((name, "--seed -1", "seed must be an integer in [0, 2^32), got -1") for name in RUNS),
-    *((name, "--batch-size 999999", "batch_size must be at most") for name in OF_IMAGES),
+    *(
+        (name, "--batch-size 999999", "batch_size must be at most")
+        for name in RUNS
+        if "mixture" not in name and name not in ("disentanglement", "faces", "rivers")
+    ),
     ("autoencoder", "--network convolutional --data vectors.npz --batch-size 9", "network convolutional needs images"),
+    (
+        "chairs",
+        "--data images.npz",
+        "data must be images of 4 channels (red, green, blue, alpha), got examples of shape (8",
+    ),
+    ("chairs", "--data grey.npz", "needs a label per example, and"),
+    ("chairs", "--channels 4 4 4 4 4 4 4", "height and width can be halved 7 times, got 64 x 64 from chairs"),
+    ("chairs", "--zoom -0.1", "zoom must be at least 0, got -0.1"),
+    ("chairs", "--average 1", "average must be in [0, 1), got 1.0"),
+    ("colourise", "--data grey.npz", "data must be red, green and blue, got 1 channels from"),
+    ("colourise", "--hue -1", "hue must be at least 0, got -1.0"),
+    ("colourise", "--channels", "channels must name at least one level, got none"),
     ("classifier", "--data grey.npz", "needs a label per example, and"),
     ("classifier", "--data vectors.npz", ""),
     ("classifier", "--dropout 1", "dropout must be in [0, 1), got 1.0"),

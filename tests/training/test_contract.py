@@ -83,6 +83,11 @@ def factor_vae() -> Objective:
     return gx.factor_vae(model_of(gx.diagonal_gaussian, gx.bernoulli), discriminator)
 
 
+def supervised() -> Objective:
+    generator = gx.SupervisedGenerator(SHAPE, CLASSES, 2, hidden=8, joint=8, channels=(4,), kernel=3)
+    return gx.supervised(gx.supervised_model(generator, CLASSES, 2))
+
+
 def implicit(shape=SHAPE, **options):
     return gx.models.implicit_model(gx.MLPGenerator(shape, (8,)), 2, **options)
 
@@ -206,6 +211,7 @@ TABLE = {
     "latent directions": Row(latent_directions),
     "moment matching": Row(lambda: gx.objectives.moment_matching(implicit())),
     "autoencoder": Row(plain_autoencoder),
+    "supervised, an average": Row(supervised, {"average": {"generator": 0.9}}),
     "classifier": Row(lambda: classifier(ConvolutionalClassifier(SHAPE, CLASSES, (4,), 8, dropout=0.2))),
     "adversarial game": Row(lambda: adversarial(size=16)),
     "adversarial game, three moves, an average": Row(
@@ -218,7 +224,8 @@ TABLE = {
 
 def data_for(name: str, n: int) -> Batch:
     x = jax.random.bernoulli(jax.random.key(1), 0.3, (n, *SHAPE)).astype(jnp.float32)
-    return Batch(x.reshape(n, -1) if "adversarial" in name else x, jnp.arange(n) % CLASSES)
+    factors = jax.random.normal(jax.random.key(2), (n, 2)) if "supervised" in name else None
+    return Batch(x.reshape(n, -1) if "adversarial" in name else x, jnp.arange(n) % CLASSES, factors=factors)
 
 
 def train_of(name: str, optimizer=None):

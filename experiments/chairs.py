@@ -1,0 +1,84 @@
+"""A generator of chairs from style and view, without an encoder or an adversary (20.10.2; Dosovitskiy et al., 2015).
+
+python -m experiments.chairs
+
+With z given, a generator is easily learned. The style is one of 20 chairs; the view is azimuth and elevation.
+Validation is every fifth azimuth (interpolation). Test is elevation 30 of every fourth chair (transfer), which training
+shows of other chairs only. Training pictures change at random; the parameters of the changes are factors too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import ClassVar, Literal
+
+import genjax_models as gx
+from genjax_models.commands.train import main
+from genjax_models.runs.configuration import Training, at_least, rate, whole
+from genjax_models.runs.protocol import Experiment, Metric, System
+from genjax_models.systems.factors import Changes, CutOuts
+from genjax_models.systems.groups import Optimizer
+from genjax_models.systems.settings import Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Settings):
+    """Train a generator of pictures whose style and view are known."""
+
+    conditional: ClassVar[bool] = True  # the style is a label
+    upsampling: Literal["unpool", "transposed", "nearest"] = "unpool"
+    """How a level doubles before its convolution: zeros between pixels, a transposed convolution, repeated pixels."""
+    channels: tuple[int, ...] = (128, 64, 32)
+    """Channels of the levels, from the smallest picture to the largest."""
+    hidden: int = 512
+    """Width of the layers of style and of view."""
+    joint: int = 1024
+    """Width of the layers of both."""
+    kernel: int = 5
+    """Height and width of the kernels."""
+    mask_weight: float = 0.1
+    """Weight of the mask's error."""
+    average: float = 0.999
+    """Decay of a moving average of the generator, which is judged; 0 keeps none."""
+    data: CutOuts = CutOuts()
+    changes: Changes = Changes()
+    training: Training = Training(steps=33_000, batch_size=16, evaluate_every=3_000)
+    optimizer: Optimizer = Optimizer(learning_rate=1e-3, schedule="cosine", warmup=200)
+
+    def __post_init__(self):
+        super().__post_init__()
+        whole(1, channels=self.channels, hidden=self.hidden, joint=self.joint, kernel=self.kernel)
+        at_least(0, mask_weight=self.mask_weight)
+        rate(average=self.average)
+
+
+def build(config: Config) -> System:
+    """Returns the generator of Dosovitskiy et al. (2015), with the losses of image and mask."""
+    from genjax_models.data.transformations import NAMES
+    from genjax_models.systems.supervised import supervised_system
+
+    config.data.needs_halvings(len(config.channels), f"channels {config.channels}")
+    generator = gx.SupervisedGenerator(
+        config.data.shape,
+        config.data.classes,
+        config.data.factors + len(NAMES),
+        hidden=config.hidden,
+        joint=config.joint,
+        channels=config.channels,
+        kernel=config.kernel,
+        upsampling=config.upsampling,
+    )
+    return supervised_system(config, generator)
+
+
+EXPERIMENT = Experiment(
+    title="Chairs from style and view",
+    config=Config,
+    build=build,
+    metric=Metric("squared_error", "per RGB number"),
+    caption="generated chairs, each of a random style, seen from a view of the validation split",
+)
+
+if __name__ == "__main__":
+    sys.exit(main(EXPERIMENT))

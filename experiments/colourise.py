@@ -1,0 +1,69 @@
+"""Colours for grey pictures, g: x, z -> y (1.1): x is grey, y has colours, and z is all that x does not tell.
+
+python -m experiments.colourise
+python -m experiments.colourise --data rivers --hue 0
+
+The hue of each picture of a chair turns at random. Its luminance stays, so the grey picture does not tell the hue. The
+white ground and grey parts stay grey. A river's grey picture tells its colours. A conditional VAE (Sohn, Lee and Yan,
+2015) draws colours; a regression on the same pictures learns the mean of all colours.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+
+from genjax_models.commands.train import main
+from genjax_models.errors import InputError
+from genjax_models.runs.configuration import Training, at_least, positive, whole
+from genjax_models.runs.protocol import Experiment, Metric, System
+from genjax_models.systems.factors import Coloured
+from genjax_models.systems.groups import Optimizer
+from genjax_models.systems.settings import Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Settings):
+    """Train a conditional VAE that colours grey pictures, and a regression."""
+
+    latent: int = 8
+    """Dimensions of z."""
+    hue: float = 180.0
+    """Largest random rotation of a picture's hue, in degrees; 0 keeps the hues."""
+    scale: float = 0.05
+    """Standard deviation of p(y | x, z): differences of colours below it are noise."""
+    channels: tuple[int, ...] = (16, 32, 64)
+    """Channels of the levels, from the largest picture to the smallest."""
+    hidden: tuple[int, ...] = (128,)
+    """Widths of the encoder's dense layers."""
+    data: Coloured = Coloured()
+    training: Training = Training(steps=6_000, batch_size=16, evaluate_every=1_000)
+    optimizer: Optimizer = Optimizer(learning_rate=1e-3, schedule="cosine", warmup=200, clip=1e4)
+
+    def __post_init__(self):
+        super().__post_init__()
+        whole(1, latent=self.latent, channels=self.channels, hidden=self.hidden)
+        at_least(0, hue=self.hue)
+        positive(scale=self.scale)
+        if not self.channels:
+            raise InputError("channels must name at least one level, got none")
+
+
+def build(config: Config) -> System:
+    """Returns the conditional VAE, with the regression as a second player."""
+    from genjax_models.systems.colourise import colourise_system
+
+    config.data.needs_halvings(len(config.channels), f"channels {config.channels}")
+    return colourise_system(config)
+
+
+EXPERIMENT = Experiment(
+    title="Colours for grey pictures",
+    config=Config,
+    build=build,
+    metric=Metric("bound", "nats", higher_is_better=True),
+    caption="E[y | x, z] for z from the prior: eight draws of z per grey validation picture x",
+)
+
+if __name__ == "__main__":
+    sys.exit(main(EXPERIMENT))
