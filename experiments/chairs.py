@@ -26,6 +26,7 @@ from genjax_models.systems.settings import Settings
 class Config(Settings):
     """Train a generator of pictures whose style and view are known."""
 
+    convolutional: ClassVar[bool] = True
     conditional: ClassVar[bool] = True  # the style is a label
     upsampling: Literal["unpool", "transposed", "nearest"] = "unpool"
     """How a level doubles before its convolution: zeros between pixels, a transposed convolution, repeated pixels."""

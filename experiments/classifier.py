@@ -33,7 +33,6 @@ class Config(Settings):
     """Train a classifier of images, whose features serve to judge samples."""
 
     convolutional: ClassVar[bool] = True
-
     conditional: ClassVar[bool] = True  # the classifier needs a label per example
     channels: tuple[int, ...] = (32, 64, 64)
     """Channels of the convolutions, from the largest image to the smallest."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from typing import ClassVar
 
 from genjax_models.commands.train import main
 from genjax_models.errors import InputError
@@ -26,6 +27,7 @@ from genjax_models.systems.settings import Settings
 class Config(Settings):
     """Train a conditional VAE that colours grey pictures, and a regression."""
 
+    convolutional: ClassVar[bool] = True
     latent: int = 8
     """Dimensions of z."""
     hue: float = 180.0

@@ -42,7 +42,6 @@ class Config(Settings):
     """Train a deep convolutional generative adversarial network on images."""
 
     convolutional: ClassVar[bool] = True
-
     conditional: bool = False
     """Give both networks the class of each example (Mirza and Osindero, 2014)."""
     latent: int = 100

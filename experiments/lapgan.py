@@ -36,7 +36,6 @@ class Config(Settings):
     """Train a generator and a discriminator per level of a Laplacian pyramid, all in one step."""
 
     convolutional: ClassVar[bool] = True
-
     levels: int = 3
     """Number of images in the pyramid; each halves height and width: 32, 16 and 8 pixels."""
     conditional: bool = False
