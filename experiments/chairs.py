@@ -1,6 +1,15 @@
 """A generator of chairs from style and view, without an encoder or an adversary (20.10.2; Dosovitskiy et al., 2015).
 
-python -m experiments.chairs
+python -m experiments.chairs --steps 20000
+
+squared error per number of premultiplied colour, seed 0, of the checkpoint with the least error of interpolation:
+
+                         train            interpolation    transfer
+generator                0.00094          0.00125          0.00292 +- 0.00014
+mean training picture    0.0136           0.0135           0.0164
+
+20,000 steps of 16 in 54 minutes next to much other work (0.07 s a step on two free cores), AMD EPYC (jax 0.10.2, CPU),
+2026-11-28. Only transfer is an untouched test: interpolation chose the checkpoint.
 
 With z given, a generator is easily learned. The style is one of 20 chairs; the view is azimuth and elevation.
 Validation is every fifth azimuth (interpolation). Test is elevation 30 of every fourth chair (transfer), which training
