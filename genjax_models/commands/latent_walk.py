@@ -57,7 +57,7 @@ class Walk:
     strength: float = 2.0
     """Factor of the differences of class means."""
     along: str | None = None
-    """Walk along dimensions, closed-form or principal directions, or those of a file DIRECTIONS.npy."""
+    """Walk along dimensions, closed-form or principal directions, or directions of a file DIRECTIONS.npy."""
     reach: float = 3.0
     """Length of a walk along a direction, to both sides of 0, in standard deviations of z."""
     label: int | None = None

@@ -74,7 +74,7 @@ def mutual_information_gap(
 
         1 / K sum_k (I(z_(1); v_k) - I(z_(2); v_k)) / H(v_k)
 
-    The second best of one active dimension is 0. Arguments and errors are those of `mutual_information_matrix`;
+    The second best of one active dimension is 0. For arguments and errors see `mutual_information_matrix`;
     `resamples` are the draws of the bootstrap.
     """
     known = known_factors(codes, factors, active=active, discrete=discrete)
@@ -107,7 +107,7 @@ def modularity(
 
         1 / d sum_i 1 - sum_{k != k*} m_ik^2 / (m_ik*^2 (K - 1)),    m_ik = I(z_i; v_k), m_ik* the largest of row i
 
-    A code that knows nothing counts as 0. Arguments and errors are those of `mutual_information_gap`, and ValueError
+    A code that knows nothing counts as 0. For arguments and errors see `mutual_information_gap`, and ValueError
     for one factor.
     """
     known = known_factors(codes, factors, active=active, discrete=discrete)

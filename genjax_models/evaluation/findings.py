@@ -37,7 +37,7 @@ class Facts(NamedTuple):
       num_samples: number of samples behind `weights`.
       mutual_information: I(x; z) over n test examples, in nats.
       samples: figures of samples by name, for the table of results.
-      further: further figures of the test split by name, such as those of known factors.
+      further: further figures of the test split by name, such as figures of known factors.
       factors: figures of codes against known factors.
     """
 

@@ -238,7 +238,7 @@ def phases_by_onednn(x: Array, kernel: Array, axes: Axes) -> Array:
 
 
 def without_onednn(x: Array, kernel: Array, axes: Axes) -> Array:
-    """Returns the convolution in the form that is fastest among those of XLA's choice and products."""
+    """Returns the convolution in the fastest form without oneDNN."""
     return fastest_without_onednn(x.shape, kernel.shape, axes)(x, kernel, axes)
 
 

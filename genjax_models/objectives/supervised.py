@@ -16,7 +16,7 @@ def supervised(model: SupervisedModel, *, mask_weight: float | Array = 0.1) -> O
     error of a colour that nobody sees costs nothing (Dosovitskiy et al., 2015, Eq. 1, with lambda = 1 / mask_weight).
 
     Args:
-      model: its styles are the labels of a batch; its factors are those of the batch.
+      model: its styles are the labels of a batch, and its factors the factors of the batch.
       mask_weight: weight of the mask's error.
 
     Returns:
