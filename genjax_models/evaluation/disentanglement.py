@@ -107,8 +107,8 @@ def modularity(
 
         1 / d sum_i 1 - sum_{k != k*} m_ik^2 / (m_ik*^2 (K - 1)),    m_ik = I(z_i; v_k), m_ik* the largest of row i
 
-    A code that knows nothing counts as 0. For arguments and errors see `mutual_information_gap`, and ValueError
-    for one factor.
+    A code that knows nothing counts as 0. For arguments and errors see `mutual_information_gap`; one factor raises
+    ValueError.
     """
     known = known_factors(codes, factors, active=active, discrete=discrete)
     if known.factors.shape[1] < 2:
