@@ -3,6 +3,17 @@
 python -m experiments.colourise
 python -m experiments.colourise --data rivers --hue 0
 
+Chairs at 64 x 64, seed 0, test pictures of views that training lacks:
+
+                                          truth    draws      regression
+colour range where the hue is unknown     0.238    0.362      0.011
+spread over z where the hue is unknown    0.110    0.167
+spread over z where the colour is known   0.000    0.041
+
+The spread is 4 times as large where the colour cannot be inferred. Some draws tint the white ground and show a
+checkerboard: codes of the prior are not all codes of pictures. The regression is grey. 6,000 steps in 13 minutes next
+to other work, 2 cores of AMD EPYC (jax 0.10.2, CPU), 2026-11-28.
+
 The hue of each picture of a chair turns at random. Its luminance stays, so the grey picture does not tell the hue. The
 white ground and grey parts stay grey. A river's grey picture tells its colours. A conditional VAE (Sohn, Lee and Yan,
 2015) draws colours; a regression on the same pictures learns the mean of all colours.
