@@ -6,8 +6,11 @@ The data are renders of one head (load("faces")): rotation x expression, 28 x 20
 is g(z) on a grid of z; the picture "factors" shows which rotation and which expression lie where. The networks are the
 same as in experiments.vae.
 
-Seen after 6,000 steps (--hidden 200 100): rotation runs along one axis, expression along the other. With KL weight
-1 the codes lie on a bent line, far from most of the prior, and most of the grid is noise.
+held-out bound: 759.6 +- 0.6 nats per image   (200 test images; seed 0)
+
+Rotation runs from left to right, expression from the middle outwards. With KL weight 1 the codes lie on a bent line,
+far from most of the prior, and most of the grid is noise. 10,000 steps in 4 minutes next to other work, 2 cores of AMD
+EPYC (jax 0.10.2, CPU), 2026-11-28.
 """
 
 from __future__ import annotations
