@@ -9,8 +9,8 @@ same as in experiments.vae.
 held-out bound: 759.6 +- 0.6 nats per image   (200 test images; seed 0)
 
 Rotation runs from left to right, expression from the middle outwards. With KL weight 1 the codes lie on a bent line,
-far from most of the prior, and most of the grid is noise. 10,000 steps in 2.5 minutes next to other work, 2 cores of AMD
-EPYC (jax 0.10.2, CPU), 2026-11-28.
+far from most of the prior, and most of the grid is noise. 10,000 steps in 2.5 minutes next to other work, 2 cores
+of AMD EPYC (jax 0.10.2, CPU), 2026-11-28.
 """
 
 from __future__ import annotations
