@@ -23,6 +23,7 @@ from .estimators.adversarial import (
 )
 from .estimators.annealing import annealed_importance_sampling
 from .estimators.elbo import elbo
+from .estimators.filtering import Step, elbo_by_step, filtering_bound
 from .estimators.importance import importance_weights, iwae_bound
 from .estimators.importance_diagnostics import effective_sample_size, pareto_k_hat
 from .estimators.kernels import (
@@ -154,6 +155,7 @@ __all__ = [
     "RefiningGenerator",
     "Source",
     "SpectralNormalisation",
+    "Step",
     "SupervisedGenerator",
     "System",
     "TrainState",
@@ -192,12 +194,14 @@ __all__ = [
     "discriminator_loss",
     "effective_sample_size",
     "elbo",
+    "elbo_by_step",
     "errors",
     "estimators",
     "evaluation",
     "factor_vae",
     "factor_vae_score",
     "figures",
+    "filtering_bound",
     "fit",
     "from_arrays",
     "from_splits",
