@@ -22,6 +22,7 @@ from .estimators.adversarial import (
     non_saturating_generator_loss,
 )
 from .estimators.annealing import annealed_importance_sampling
+from .estimators.attention import attention_window
 from .estimators.elbo import elbo
 from .estimators.filtering import Step, elbo_by_step, filtering_bound
 from .estimators.importance import importance_weights, iwae_bound
@@ -169,6 +170,7 @@ __all__ = [
     "annealed_importance_sampling",
     "annealed_log_likelihood",
     "annealed_sandwich",
+    "attention_window",
     "autoencoder",
     "autoencoder_model",
     "bernoulli",

@@ -224,6 +224,18 @@ def test_a_padded_sequence_has_the_value_and_draws_of_the_batch_cut_at_its_lengt
         np.testing.assert_allclose(of_padded[:length, ..., row], of_cut[..., row], rtol=1e-5, atol=1e-6)
 
 
+def test_the_state_stands_still_at_the_padding():
+    def step(state, context):
+        growing = diagonal_normal(1e4 * state, jnp.ones_like(state))
+        return Step(growing, growing, lambda z: growing, lambda z: 1e4 * z)  # NaN after two steps of the padding
+
+    def bound(start):
+        mask = jnp.arange(6)[:, None] < 1
+        return filtering_bound(jax.random.key(0), jnp.zeros((6, 1, 1)), mask, start, step, num_particles=2).bound.sum()
+
+    assert np.isfinite(jax.jit(jax.grad(bound))(jnp.ones((1, 1)))).all()
+
+
 def test_nothing_is_resampled_after_the_last_step_of_a_sequence():
     terms = gaussian(filtering_bound, LENGTHS, "prior", num_particles=4, criterion="always", time=6)
     lengths = np.array([len(sequence) for sequence in LENGTHS])
@@ -235,6 +247,18 @@ def test_nothing_is_resampled_after_the_last_step_of_a_sequence():
     np.testing.assert_array_equal(np.where(steps < lengths, 0, terms.kl), 0)
     for row, length in enumerate(lengths):
         np.testing.assert_array_equal(terms.evidence[length - 1 :, row], terms.bound[row])
+
+
+def test_weights_since_the_last_resampling_choose_ancestors():
+    terms = jax.jit(
+        lambda: gaussian(filtering_bound, UNEQUAL[:1] * 200, "prior", num_particles=8, resampling="systematic")
+    )()
+    resampled = np.asarray(terms.resampled)
+    assert (resampled[1:] & ~resampled[:-1]).any()  # more than one step chooses
+    children = (terms.ancestors[:, :, None] == np.arange(8)[None, None, :, None]).sum(axis=1)
+    expected = 8 * jax.nn.softmax(terms.log_weights, axis=1)
+    close = (np.abs(children - expected) < 1.001).all(axis=1)
+    assert close[resampled].all()
 
 
 @pytest.mark.parametrize("resampling", ["multinomial", "stratified", "systematic"])
