@@ -40,8 +40,9 @@ def filterbank(centre: Array, stride: Array, variance: Array, *, size: int, pixe
       pixels: A, the number of pixels.
     """
     offsets = jnp.arange(1, size + 1) - size / 2 - 0.5
-    means = centre[..., None] + stride[..., None] * offsets
-    distances = jnp.arange(1, pixels + 1) - means[..., None]
+    with jax.numpy_rank_promotion("allow"):
+        means = centre[..., None] + stride[..., None] * offsets
+        distances = jnp.arange(1, pixels + 1) - means[..., None]
     return jax.nn.softmax(-(distances**2) / (2 * variance[..., None, None]), axis=-1)
 
 

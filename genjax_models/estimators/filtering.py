@@ -48,7 +48,10 @@ class Step(NamedTuple):
 
 
 class FilteringTerms(NamedTuple):
-    """A filtering bound and what the filter saw on its way, in nats. At the padding, all repeat the last step."""
+    """A filtering bound and its terms by step, in nats.
+
+    At the padding, log-weights and evidence repeat those of the last step, and nothing is resampled.
+    """
 
     bound: Array  # log p^(x), [batch]
     log_weights: Array  # log W_t before resampling, [time, k, batch]
@@ -126,7 +129,7 @@ def filtering_bound(
         log_p = now.likelihood(z).log_prob(x_t)
         log_prior = now.prior.log_prob(z)
         chex.assert_shape([log_p, log_prior, log_q], (num_particles, batch), custom_message=_ONE_WEIGHT_EACH)
-        log_w = log_w + jnp.where(on, log_p + (log_prior - log_q), 0)
+        log_w = log_w + jnp.where(on[None], log_p + (log_prior - log_q), 0)
         state = _choose(on, now.advance(z), state)
         evidence = total + log_mean_exp(log_w)
         divergence = _closed_kl(now)
@@ -137,11 +140,11 @@ def filtering_bound(
             resampled = goes_on & (evidence > -jnp.inf)
             if criterion == "ess":
                 resampled &= effective_sample_size(log_w) < threshold * num_particles
-            safe = jnp.where(resampled, log_w, 0)  # all weights zero: no share of them is a number
+            safe = jnp.where(resampled[None], log_w, 0)  # all weights zero: no share of them is a number
             drawn, log_share = _resample(resampling_key, safe, resampling)
-            ancestors, log_share = jnp.where(resampled, drawn, own), jnp.where(resampled, log_share, 0)
+            ancestors, log_share = jnp.where(resampled[None], drawn, own), jnp.where(resampled, log_share, 0)
             state = jax.tree.map(lambda leaf: _take(leaf, ancestors), state)
-            total, log_w = jnp.where(resampled, evidence, total), jnp.where(resampled, 0, log_w)
+            total, log_w = jnp.where(resampled, evidence, total), jnp.where(resampled[None], 0, log_w)
         return (state, log_w, total), (before, kl, evidence, ancestors, resampled, log_share)
 
     carry = state, jnp.zeros((num_particles, batch)), jnp.zeros(batch)
@@ -149,7 +152,7 @@ def filtering_bound(
     _, (log_w, kl, evidence, ancestors, resampled, log_share) = jax.lax.scan(body, carry, inputs)
     bound = evidence[-1]
     if score:
-        to_come = jax.lax.stop_gradient(bound - evidence)
+        to_come = jax.lax.stop_gradient(bound[None] - evidence)
         scores = jnp.sum(jnp.where(resampled & jnp.isfinite(to_come), to_come, 0) * log_share, axis=0)
         bound = bound + (scores - jax.lax.stop_gradient(scores))
     return FilteringTerms(bound, log_w, kl, evidence, ancestors, resampled)

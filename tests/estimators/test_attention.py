@@ -104,7 +104,9 @@ def test_value_and_gradient_are_finite_at_every_extreme():
 
 def test_leading_axes_are_those_of_the_parameters():
     images = np.broadcast_to(IMAGE, (3, 2, 4, 5))
-    patches = jax.jit(lambda p: read(attention_window(p, **SHAPE), images))(np.stack([[PARAMETERS, OFF_CANVAS]] * 3))
+    with jax.numpy_rank_promotion("raise"):
+        window = jax.jit(lambda p: attention_window(p, **SHAPE))(np.stack([[PARAMETERS, OFF_CANVAS]] * 3))
+        patches = read(window, images)
     np.testing.assert_allclose(patches, [[READ, READ_OFF_CANVAS]] * 3, rtol=1e-5)
 
 
