@@ -22,7 +22,9 @@ from .estimators.adversarial import (
     non_saturating_generator_loss,
 )
 from .estimators.annealing import annealed_importance_sampling
+from .estimators.attention import attention_window
 from .estimators.elbo import elbo
+from .estimators.filtering import Step, elbo_by_step, filtering_bound
 from .estimators.importance import importance_weights, iwae_bound
 from .estimators.importance_diagnostics import effective_sample_size, pareto_k_hat
 from .estimators.kernels import (
@@ -154,6 +156,7 @@ __all__ = [
     "RefiningGenerator",
     "Source",
     "SpectralNormalisation",
+    "Step",
     "SupervisedGenerator",
     "System",
     "TrainState",
@@ -167,6 +170,7 @@ __all__ = [
     "annealed_importance_sampling",
     "annealed_log_likelihood",
     "annealed_sandwich",
+    "attention_window",
     "autoencoder",
     "autoencoder_model",
     "bernoulli",
@@ -192,12 +196,14 @@ __all__ = [
     "discriminator_loss",
     "effective_sample_size",
     "elbo",
+    "elbo_by_step",
     "errors",
     "estimators",
     "evaluation",
     "factor_vae",
     "factor_vae_score",
     "figures",
+    "filtering_bound",
     "fit",
     "from_arrays",
     "from_splits",

@@ -1,0 +1,90 @@
+"""Windows of attention: a grid of Gaussian filters that reads a patch from an image, or writes a patch into one.
+
+Gregor, Danihelka, Graves, Rezende and Wierstra, 2015, Eq. (19) to (29). Filter i = 1..N of a row of pixels a = 1..A is
+
+    F[i, a] = exp(-(a - mu_i)^2 / (2 v)) / sum_b exp(-(b - mu_i)^2 / (2 v)),        mu_i = g + (i - N/2 - 1/2) d,
+
+with the centre g, the stride d and the variance v in pixels. The normalisation is a softmax over pixels: a filter off
+the canvas reads the nearest edge. Computed as printed, it would divide 0 by 0.
+"""
+
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from genjax_models.estimators.checks import check_count
+from genjax_models.types import Array
+
+_LARGEST_LOG = 10.0  # of variance, stride and gamma; exp overflows in value or gradient without a limit
+_FARTHEST = 3.0  # relative centre: the canvas is [-1, 1], so that this is one canvas off
+
+
+class Window(NamedTuple):
+    """A window of `size` x `size` filters, with leading axes `[...]`."""
+
+    rows: Array  # F_Y, [..., size, height]
+    columns: Array  # F_X, [..., size, width]
+    log_gamma: Array  # log intensity, [...]
+
+
+def filterbank(centre: Array, stride: Array, variance: Array, *, size: int, pixels: int) -> Array:
+    """Returns F `[..., size, pixels]`, Eq. (19) to (26); each filter sums to one.
+
+    Args:
+      centre: g, `[...]`, in pixels; the first pixel is at 1.
+      stride: d, `[...]`, in pixels.
+      variance: v > 0, `[...]`, in squared pixels.
+      size: N, the number of filters.
+      pixels: A, the number of pixels.
+    """
+    offsets = jnp.arange(1, size + 1) - size / 2 - 0.5
+    with jax.numpy_rank_promotion("allow"):
+        means = centre[..., None] + stride[..., None] * offsets
+        distances = jnp.arange(1, pixels + 1) - means[..., None]
+    return jax.nn.softmax(-(distances**2) / (2 * variance[..., None, None]), axis=-1)
+
+
+def attention_window(parameters: Array, *, size: int, height: int, width: int) -> Window:
+    """Returns the window of the five numbers that a network emits, Eq. (21) to (24).
+
+    Value and gradient are finite for every finite parameter: logs are clipped to [-10, 10] and relative centres to
+    [-3, 3], at most one canvas off. A clipped parameter has no gradient.
+
+    Args:
+      parameters: relative centres g~_x and g~_y, log v, log d~ and log gamma, `[..., 5]`. The canvas is [-1, 1]. With
+        d~ = 1 the filters span the longer side.
+      size: N, filters per side, from 2 to the shorter side.
+      height: pixels of a column.
+      width: pixels of a row.
+
+    Raises:
+      AssertionError: `parameters` are not `[..., 5]`.
+      ValueError: `size` is no integer from 2 to the shorter side.
+    """
+    check_count("size", size, at_least=2)
+    if size > min(height, width):
+        raise ValueError(f"size must be at most {min(height, width)} for images of {height} x {width}, got {size}")
+    chex.assert_axis_dimension(parameters, -1, 5)
+    across, down = (jnp.clip(parameters[..., i], -_FARTHEST, _FARTHEST) for i in range(2))
+    log_variance, log_stride, log_gamma = (jnp.clip(parameters[..., i], -_LARGEST_LOG, _LARGEST_LOG) for i in (2, 3, 4))
+    stride = (max(height, width) - 1) / (size - 1) * jnp.exp(log_stride)
+    variance = jnp.exp(log_variance)
+    rows, columns = (
+        filterbank((pixels + 1) / 2 * (centre + 1), stride, variance, size=size, pixels=pixels)
+        for centre, pixels in ((down, height), (across, width))
+    )
+    return Window(rows, columns, log_gamma)
+
+
+def read(window: Window, image: Array) -> Array:
+    """Returns the patch gamma F_Y x F_X' of images `[..., height, width]`, `[..., size, size]`, Eq. (27)."""
+    patch = jnp.einsum("...ih,...hw,...jw->...ij", window.rows, image, window.columns)
+    return jnp.exp(window.log_gamma)[..., None, None] * patch
+
+
+def write(window: Window, patch: Array) -> Array:
+    """Returns the image F_Y' w F_X / gamma of patches `[..., size, size]`, `[..., height, width]`, Eq. (29)."""
+    image = jnp.einsum("...ih,...ij,...jw->...hw", window.rows, patch, window.columns)
+    return jnp.exp(-window.log_gamma)[..., None, None] * image
