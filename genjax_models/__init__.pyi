@@ -22,6 +22,7 @@ from .estimators.adversarial import (
     non_saturating_generator_loss,
 )
 from .estimators.annealing import annealed_importance_sampling
+from .estimators.autoregressive import Autoregressive
 from .estimators.elbo import elbo
 from .estimators.importance import importance_weights, iwae_bound
 from .estimators.importance_diagnostics import effective_sample_size, pareto_k_hat
@@ -135,6 +136,7 @@ from .training import data_mesh, data_parallel, loop_over_chunk, loop_over_data,
 from .types import Aux, Batch, Objective, Trainer, TrainState
 
 __all__ = [
+    "Autoregressive",
     "Aux",
     "Batch",
     "Condition",
