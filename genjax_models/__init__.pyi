@@ -92,11 +92,13 @@ from .models import (
     with_gaussian_noise,
 )
 from .networks import (
+    MADE,
     Convolution,
     ConvolutionalEncoder,
     ConvolutionalGenerator,
     DCGANDiscriminator,
     DCGANGenerator,
+    MaskedDense,
     MLPDiscriminator,
     MLPEncoder,
     MLPGenerator,
@@ -136,6 +138,7 @@ from .training import data_mesh, data_parallel, loop_over_chunk, loop_over_data,
 from .types import Aux, Batch, Objective, Trainer, TrainState
 
 __all__ = [
+    "MADE",
     "Autoregressive",
     "Aux",
     "Batch",
@@ -151,6 +154,7 @@ __all__ = [
     "MLPDiscriminator",
     "MLPEncoder",
     "MLPGenerator",
+    "MaskedDense",
     "Metric",
     "Objective",
     "RefiningGenerator",

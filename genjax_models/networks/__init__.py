@@ -4,6 +4,7 @@ from genjax_models.networks.convolution import Convolution, TransposedConvolutio
 from genjax_models.networks.convolutional import ConvolutionalEncoder, ConvolutionalGenerator
 from genjax_models.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from genjax_models.networks.discriminators import MLPDiscriminator
+from genjax_models.networks.masked import MADE, MaskedDense
 from genjax_models.networks.mlp import MLPEncoder, MLPGenerator
 from genjax_models.networks.outputs import Output
 from genjax_models.networks.pair import EncoderGenerator, Layers
@@ -14,6 +15,7 @@ from genjax_models.networks.translation import TranslatingGenerator
 from genjax_models.networks.upsampling import Upsampled, unpool
 
 __all__ = [
+    "MADE",
     "Convolution",
     "ConvolutionalEncoder",
     "ConvolutionalGenerator",
@@ -24,6 +26,7 @@ __all__ = [
     "MLPDiscriminator",
     "MLPEncoder",
     "MLPGenerator",
+    "MaskedDense",
     "Output",
     "RefiningGenerator",
     "SpectralNormalisation",
