@@ -8,6 +8,7 @@ from genjax_models.networks.masked import MADE, MaskedDense
 from genjax_models.networks.mlp import MLPEncoder, MLPGenerator
 from genjax_models.networks.outputs import Output
 from genjax_models.networks.pair import EncoderGenerator, Layers
+from genjax_models.networks.pixel_cnn import GatedPixelCNN
 from genjax_models.networks.refining import RefiningGenerator
 from genjax_models.networks.spectral_normalisation import SpectralNormalisation
 from genjax_models.networks.supervised import SupervisedGenerator
@@ -22,6 +23,7 @@ __all__ = [
     "DCGANDiscriminator",
     "DCGANGenerator",
     "EncoderGenerator",
+    "GatedPixelCNN",
     "Layers",
     "MLPDiscriminator",
     "MLPEncoder",
