@@ -1,7 +1,7 @@
 """Networks whose output for a number sees only the numbers before it: p(x) = prod_d p(x_d | x_<d).
 
 MADE (Germain, Gregor, Murray and Larochelle, 2015) gives each unit a degree, the last place in the order that it may
-see. The input of place o has degree o, and a hidden unit has a degree from 1 to D - 1. Their Eqs. (12) and (13):
+see. The input of place o has degree o, and a hidden unit has a degree from 1 to D - 1. The masks are:
 
     mask_kk' = 1 if m_k' >= m_k, into hidden units
     mask_kd  = 1 if order_d > m_k, into outputs

@@ -93,6 +93,6 @@ class GatedPixelCNN(nn.Module):
 
 
 def _gate(h: Array) -> Array:
-    """Returns tanh of the first half of the features, times the sigmoid of the second (Eq. 2 of the paper)."""
+    """Returns tanh of the first half of the features, times the sigmoid of the second."""
     first, second = jnp.split(h, 2, axis=-1)
     return jnp.tanh(first) * jax.nn.sigmoid(second)

@@ -174,15 +174,19 @@ def test_the_kl_along_a_draw_is_that_of_the_oracle_step_by_step():
 
 
 def test_densities_are_those_of_the_oracle():
-    posterior = draw_posterior(WEIGHTS, jnp.asarray(IMAGE)[None])
-    z, log_q = posterior.sample_and_log_prob(seed=jax.random.key(0))
-    for log_prob in (log_q, posterior.log_prob(z), posterior.log_prob(jnp.float32(Z))):
-        np.testing.assert_allclose(log_prob - PRIOR.log_prob(z), [LOG_Q_MINUS_LOG_P], rtol=1e-5)
-    np.testing.assert_allclose(draw_bound(WEIGHTS, form="monte_carlo"), LOG_WEIGHT, rtol=1e-6)
+    def densities():
+        posterior = draw_posterior(WEIGHTS, jnp.asarray(IMAGE)[None])
+        z, log_q = posterior.sample_and_log_prob(seed=jax.random.key(0))
+        ratios = [log_q - PRIOR.log_prob(z), posterior.log_prob(jnp.float32(Z)) - PRIOR.log_prob(jnp.float32(Z))[None]]
+        return ratios, draw_bound(WEIGHTS, form="monte_carlo")
+
+    ratios, log_weight = jax.jit(densities)()
+    np.testing.assert_allclose(ratios, [[LOG_Q_MINUS_LOG_P]] * 2, rtol=1e-5)
+    np.testing.assert_allclose(log_weight, LOG_WEIGHT, rtol=1e-6)
 
 
 def test_a_wrong_posterior_is_seen():
-    wrong = draw_bound(WEIGHTS, "error without sigmoid")
+    wrong = jax.jit(lambda: draw_bound(WEIGHTS, "error without sigmoid"))()
     np.testing.assert_allclose(wrong, WRONG["error without sigmoid"], rtol=1e-6)
 
 
