@@ -190,7 +190,7 @@ def test_a_wrong_posterior_is_seen():
     np.testing.assert_allclose(wrong, WRONG["error without sigmoid"], rtol=1e-6)
 
 
-# A Markov chain: z_1 ~ N(0, I), z_t ~ N(A z_{t-1} + c, diag(scale^2)), for a batch of c.
+# A Markov chain from z_0 = 0: z_t ~ N(A z_{t-1} + c, diag(scale^2)), for a batch of c.
 A, SCALE, SHIFT = jnp.array([[0.8, -0.3], [0.2, 0.5]]), jnp.array([0.6, 1.3]), jnp.array([[0.4, -1.0], [0.0, 0.7]])
 STEPS = 3
 
