@@ -23,6 +23,7 @@ from .estimators.adversarial import (
 )
 from .estimators.annealing import annealed_importance_sampling
 from .estimators.attention import attention_window
+from .estimators.autoregressive import Autoregressive
 from .estimators.elbo import elbo
 from .estimators.filtering import Step, elbo_by_step, filtering_bound
 from .estimators.importance import importance_weights, iwae_bound
@@ -93,11 +94,14 @@ from .models import (
     with_gaussian_noise,
 )
 from .networks import (
+    MADE,
     Convolution,
     ConvolutionalEncoder,
     ConvolutionalGenerator,
     DCGANDiscriminator,
     DCGANGenerator,
+    GatedPixelCNN,
+    MaskedDense,
     MLPDiscriminator,
     MLPEncoder,
     MLPGenerator,
@@ -137,6 +141,8 @@ from .training import data_mesh, data_parallel, loop_over_chunk, loop_over_data,
 from .types import Aux, Batch, Objective, Trainer, TrainState
 
 __all__ = [
+    "MADE",
+    "Autoregressive",
     "Aux",
     "Batch",
     "Condition",
@@ -148,9 +154,11 @@ __all__ = [
     "Experiment",
     "Factor",
     "Features",
+    "GatedPixelCNN",
     "MLPDiscriminator",
     "MLPEncoder",
     "MLPGenerator",
+    "MaskedDense",
     "Metric",
     "Objective",
     "RefiningGenerator",

@@ -9,13 +9,14 @@ is subtracted: a closed KL, a closed entropy, or only samples.
 """
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import chex
 import distrax
 import jax
 import jax.numpy as jnp
 
+from genjax_models.estimators.autoregressive import Autoregressive
 from genjax_models.estimators.checks import ONE_ROW_EACH, check_num_samples
 from genjax_models.estimators.distributions import draws_with_log_prob
 from genjax_models.types import Array, PRNGKey
@@ -50,9 +51,9 @@ def elbo(
       likelihood: z with leaves `[num_samples, batch, ...]` -> p(x | z).
       num_samples: samples of q per example, at least 1. More samples lower the variance, not the expectation.
       form: "kl" (20.77) needs a closed KL(q || p), "entropy" (20.76) a closed entropy of q, "monte_carlo" (1.28)
-        neither. All are equal in expectation. At q = p(z | x), "monte_carlo" has no variance. It evaluates q once to
-        draw z and to compute log q(z | x): by the `sample_and_log_prob` of q, or else compiled code merges two
-        evaluations.
+        neither. For an `Autoregressive` q, "kl" needs one per step and sums them along each draw. All are equal in
+        expectation. At q = p(z | x), "monte_carlo" has no variance. It evaluates q once to draw z and to compute
+        log q(z | x): by the `sample_and_log_prob` of q, or else compiled code merges two evaluations.
 
     Returns:
       The bound, `[batch]`. Its gradient is unbiased in the parameters of q, of the prior and of the likelihood.
@@ -80,14 +81,18 @@ def elbo_terms(
     check_num_samples(num_samples)
     if form not in get_args(Form):
         raise ValueError(f"form must be one of {get_args(Form)}, got {form!r}")
-    log_posterior = None
-    if form == "monte_carlo" and draws_with_log_prob(posterior):
+    log_posterior = kl_by_step = None
+    if form == "kl" and isinstance(posterior, Autoregressive):
+        z, kl_by_step = _closed_form(posterior, "sample_and_kl_by_step", (key, prior, num_samples), form)
+    elif form == "monte_carlo" and draws_with_log_prob(posterior):
         z, log_posterior = posterior.sample_and_log_prob(seed=key, sample_shape=num_samples)
     else:
         z = posterior.sample(seed=key, sample_shape=num_samples)
     log_likelihood = likelihood(z).log_prob(x)
     chex.assert_shape(log_likelihood, (num_samples, x.shape[0]), custom_message=ONE_ROW_EACH)
     match form:
+        case "kl" if kl_by_step is not None:
+            kl = jnp.mean(jnp.sum(kl_by_step, axis=-1), axis=0)
         case "kl":
             kl = _closed_form(posterior, "kl_divergence", (prior,), form)
         case "entropy":
@@ -111,7 +116,7 @@ def kl_by_dimension(posterior: distrax.Distribution, prior: distrax.Distribution
     return _closed_form(posterior.distribution, "kl_divergence", (prior.distribution,), "kl")
 
 
-def _closed_form(posterior: distrax.Distribution, name: str, arguments: tuple, form: Form) -> Array:
+def _closed_form(posterior: distrax.Distribution, name: str, arguments: tuple, form: Form) -> Any:
     cause = None
     if hasattr(posterior, name):
         try:

@@ -4,9 +4,11 @@ from genjax_models.networks.convolution import Convolution, TransposedConvolutio
 from genjax_models.networks.convolutional import ConvolutionalEncoder, ConvolutionalGenerator
 from genjax_models.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from genjax_models.networks.discriminators import MLPDiscriminator
+from genjax_models.networks.masked import MADE, MaskedDense
 from genjax_models.networks.mlp import MLPEncoder, MLPGenerator
 from genjax_models.networks.outputs import Output
 from genjax_models.networks.pair import EncoderGenerator, Layers
+from genjax_models.networks.pixel_cnn import GatedPixelCNN
 from genjax_models.networks.refining import RefiningGenerator
 from genjax_models.networks.spectral_normalisation import SpectralNormalisation
 from genjax_models.networks.supervised import SupervisedGenerator
@@ -14,16 +16,19 @@ from genjax_models.networks.translation import TranslatingGenerator
 from genjax_models.networks.upsampling import Upsampled, unpool
 
 __all__ = [
+    "MADE",
     "Convolution",
     "ConvolutionalEncoder",
     "ConvolutionalGenerator",
     "DCGANDiscriminator",
     "DCGANGenerator",
     "EncoderGenerator",
+    "GatedPixelCNN",
     "Layers",
     "MLPDiscriminator",
     "MLPEncoder",
     "MLPGenerator",
+    "MaskedDense",
     "Output",
     "RefiningGenerator",
     "SpectralNormalisation",

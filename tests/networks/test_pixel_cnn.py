@@ -1,0 +1,77 @@
+"""What each pixel sees, and sums of probabilities; counts from the oracle `o15_sequences` (pixelcnn)."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import genjax_models as gx
+from genjax_models.networks.outputs import Output
+from genjax_models.networks.pixel_cnn import GatedPixelCNN
+
+
+def pixel_cnn(shape, condition=None, emits=None, **options):
+    emits = gx.bernoulli(shape).outputs if emits is None else emits
+    network = GatedPixelCNN(shape, emits, **{"features": 3, "first_kernel_size": 3, **options})
+    x = jnp.zeros((1 if condition is None else len(condition), *shape))
+    variables = jax.jit(network.init)(jax.random.key(0), x, condition)
+    noise = lambda leaf: leaf + 0.5 * jax.random.normal(jax.random.key(leaf.size), leaf.shape)
+    return network, jax.tree.map(noise, variables)
+
+
+def seen(network, variables, shape, outputs):
+    """Returns whether an output sees input i, `[in, len(outputs)]`: the union over inputs, as ReLU hides some."""
+    x = jax.random.normal(jax.random.key(1), (8, *shape))
+
+    def gradient(output):
+        return jax.grad(lambda x: jnp.sum(network.apply(variables, x)["logits"].reshape(len(x), -1)[:, output]))(x)
+
+    gradients = jax.jit(lambda: jax.lax.map(gradient, jnp.asarray(outputs)))()
+    return np.any(np.reshape(gradients, (len(outputs), len(x), -1)) != 0, axis=1).T
+
+
+@pytest.mark.parametrize(("layers", "count"), [(1, 4), (3, 24)])
+def test_a_pixel_sees_as_many_pixels_as_in_the_oracle(layers, count):
+    """A single stack sees 21 of the 24 pixels before (3, 3), for any number of layers."""
+    shape = (7, 7, 1)
+    assert seen(*pixel_cnn(shape, layers=layers), shape, [3 * 7 + 3]).sum() == count
+
+
+def test_each_pixel_sees_all_pixels_before_it_in_all_channels_and_nothing_else():
+    shape = (3, 4, 2)
+    emits = {"logits": Output((*shape, 2)), "scale": Output((), of_input=False)}
+    network, variables = pixel_cnn(shape, emits=emits, layers=4, first_kernel_size=5)
+    pixel = np.arange(12)
+    before = np.repeat(np.repeat(pixel[:, None] < pixel[None], 2, axis=0), 4, axis=1)
+    np.testing.assert_array_equal(seen(network, variables, shape, np.arange(48)), before)
+    out = jax.jit(network.apply)(variables, jnp.zeros((2, 5, *shape)))
+    assert out["logits"].shape == (2, 5, *shape, 2)
+    assert out["scale"].shape == (2, 5)
+
+
+@pytest.mark.parametrize("condition", [(2, 3), (2, 2, 3, 3)])
+def test_probabilities_of_all_binary_images_sum_to_one(condition):
+    shape = (2, 3, 1)
+    given = jax.random.normal(jax.random.key(2), condition)
+    network, variables = pixel_cnn(shape, given, layers=2)
+    images = np.array(list(itertools.product([0, 1], repeat=6)), np.float32).reshape(64, 1, *shape)
+    x = np.broadcast_to(images, (64, 2, *shape))
+    log_p = gx.bernoulli(shape).distribution(jax.jit(network.apply)(variables, x, given)).log_prob(x)
+    np.testing.assert_allclose(np.exp(log_p).sum(axis=0), np.ones(2), rtol=1e-5)
+    assert not np.allclose(log_p[:, 0], log_p[:, 1])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"layers": 0}, "`layers` must be at least 1, got 0"),
+        ({"kernel_size": 4}, "`kernel_size` must be odd and at least 3, got 4"),
+        ({"first_kernel_size": 1}, "`first_kernel_size` must be odd and at least 3, got 1"),
+        ({"emits": {"mean": Output((9,))}}, r"`emits` must start with \(3, 3, 1\), got \(9,\) for 'mean'"),
+    ],
+)
+def test_what_makes_no_pixel_cnn_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        pixel_cnn((3, 3, 1), **options)
