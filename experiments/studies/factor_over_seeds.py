@@ -55,7 +55,8 @@ def read(folder: Path, factor: str) -> Mapping[float, Mapping[str, list[float]]]
         raise InputError(f"{folder}: needs directories of finished runs of experiments.rivers")
     values: dict[float, dict[str, list[float]]] = {}
     for path in runs:
-        test, config = json.loads(path.read_text())["test"], json.loads((path.parent / "config.json").read_text())
+        result, config = (json.loads(file.read_text(encoding="utf-8")) for file in (path, path.parent / "config.json"))
+        test = result["test"]
         rows = values.setdefault(float(config["config"]["kl_weight"]), {name: [] for name in FIGURES})
         for name, field in FIGURES.items():
             rows[name].append(float(test.get(field.format(factor), math.nan)))

@@ -240,7 +240,7 @@ VARIATIONS = {
     *("vae, entropy form, three samples", "vae, discretised logistic", "vae, two stochastic layers", "gmmn, unbiased"),
     *("vae, full covariance, isotropic", "vae, convolutional", "iwae", "adversarial game, three moves, an average"),
     "gan, deep convolutional, spectral normalisation, an average",
-    *("beta tcvae", "dip vae", "dip vae, of means"),
+    *("beta tcvae", "dip vae", "dip vae, of means", "latent directions"),
     *("gan", "gan, deep convolutional", "lapgan", "adversarial game", "adversarial game, simultaneous"),
 }
 
