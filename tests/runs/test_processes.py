@@ -247,6 +247,7 @@ with processes.joined(2, int(sys.argv[6]), sys.argv[4], 60):
 """
 
 
+@pytest.mark.slow
 def test_what_befalls_one_is_known_to_the_other():
     first, second = two(["-c", COMPANY], ["-c", COMPANY])
     assert (first.returncode, second.returncode) == (0, -signal.SIGKILL), first.stderr + second.stderr

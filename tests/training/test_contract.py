@@ -240,8 +240,9 @@ VARIATIONS = {
     *("vae, entropy form, three samples", "vae, discretised logistic", "vae, two stochastic layers", "gmmn, unbiased"),
     *("vae, full covariance, isotropic", "vae, convolutional", "iwae", "adversarial game, three moves, an average"),
     "gan, deep convolutional, spectral normalisation, an average",
-    *("beta tcvae", "dip vae", "dip vae, of means", "latent directions"),
-    *("gan", "gan, deep convolutional", "lapgan", "adversarial game", "adversarial game, simultaneous"),
+    *("beta tcvae", "dip vae", "dip vae, of means", "latent directions", "supervised, an average"),
+    *("gan", "gan, deep convolutional", "adversarial game", "adversarial game, simultaneous", "mmd gan"),
+    *("iwae, two stochastic layers", "lapgan, conditional, hinge, two moves, an average"),
 }
 
 

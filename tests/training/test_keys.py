@@ -20,6 +20,7 @@ from genjax_models.estimators import (
     annealing,
     annealing_path,
     elbo,
+    filtering,
     hamiltonian,
     importance,
     step_size_adaptation,
@@ -131,6 +132,13 @@ def error_of_an_autoencoder(key):
     return gx.held_out_error(model, model.init(KEY, Batch(IMAGES)), key, IMAGES)
 
 
+def step_of_a_walk(state, context):
+    """A random walk z_t, seen with noise."""
+    normal = lambda mean: diagonal_normal(mean, jnp.ones_like(mean))
+    return filtering.Step(normal(state), normal(state), normal, lambda z: z)
+
+
+WALK = {"x": jnp.ones((4, 2, 1)), "mask": jnp.ones((4, 2), bool), "start": jnp.zeros((2, 1)), "step": step_of_a_walk}
 EVALUATORS = {
     annealed.annealed_log_likelihood: lambda key: gx.annealed_log_likelihood(MODEL, {}, key, X, **CHAINS),
     annealed.annealed_sandwich: lambda key: gx.annealed_sandwich(MODEL, {}, key, 2, **CHAINS),
@@ -158,6 +166,8 @@ EVALUATORS = {
     annealing_path.start_path: lambda key: annealing_path.start_path(key, X, PRIOR, LIKELIHOOD, Q, 2)[1],
     elbo.elbo: lambda key: elbo.elbo(key, **BOUND, num_samples=3, form="monte_carlo"),
     elbo.elbo_terms: lambda key: elbo.elbo_terms(key, **BOUND, num_samples=3),
+    filtering.elbo_by_step: lambda key: filtering.elbo_by_step(key, **WALK),
+    filtering.filtering_bound: lambda key: filtering.filtering_bound(key, **WALK, num_particles=3, criterion="always"),
     hamiltonian.hamiltonian_transition: lambda key: hamiltonian.hamiltonian_transition(
         key, hamiltonian.position(jnp.zeros((2, 2, 1)), TERMS), TERMS, lambda value: value, 0.1 * jnp.ones(2), 2
     ),
