@@ -94,7 +94,7 @@ EXPERIMENT = Experiment(
     title="Chairs from style and view",
     config=Config,
     build=build,
-    metric=Metric("squared_error", "per RGB number"),
+    metric=Metric("squared_error_per_number"),
     caption="generated chairs, each of a random style, seen from a view of the validation split",
 )
 

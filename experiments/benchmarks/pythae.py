@@ -62,8 +62,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 import genjax_models as gx
-from experiments.benchmarks.measure import by_turns, contestant, machine, table
-from experiments.benchmarks.pythae_sides import Contender, Setting, ours, theirs
+from experiments.benchmarks.measure import by_turns, contestant, table
+from experiments.benchmarks.pythae_sides import Contender, Setting, about_peers, ours, theirs
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, seed_in_range, whole
@@ -157,18 +157,8 @@ def likelihood(options: Benchmark, data: Prepared) -> str:
 
 def benchmark(options: Benchmark) -> str:
     """Compares both sides, and returns the machine, the setting and the table."""
-    try:
-        import pythae.models  # noqa: F401 - imports the requirements of pythae
-        import torch
-    except ImportError as error:
-        raise InputError(
-            f"the benchmark needs torch, and pythae in a folder of PYTHONPATH ({error}): pip install --target"
-            " FOLDER pydantic && pip install --target FOLDER --no-deps pythae==0.1.2"
-        ) from error
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    about = about_peers(options.threads)
     data = gx.prepare(gx.load("mnist10k"), binarise="fixed")
-    about = machine("jax", "torch", "pythae") + f"; PyTorch with {torch.get_num_threads()} threads"
     setting = f"{options.objective}, k = {options.num_samples}, batches of {options.batch_size}"
     if options.compare == "speed":
         return f"{about}\n{setting}\n{speed(options, data)}"

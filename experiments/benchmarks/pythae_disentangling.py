@@ -33,15 +33,17 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 import genjax_models as gx
-from experiments.benchmarks.measure import by_turns, contestant, machine, table
+from experiments.benchmarks.measure import by_turns, contestant, table
 from experiments.benchmarks.pythae_sides import (
     CHUNK,
     Contender,
+    about_peers,
     log_variance_model,
     pythae_networks,
     to_flax,
     to_torch,
 )
+from experiments.benchmarks.sides import in_chunks
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, seed_in_range, whole
@@ -130,17 +132,8 @@ def ours(setting: Setting, data: Prepared, seed: int) -> Contender:
     state = jax.jit(trainer.init)(jax.random.key(seed), data.example)
     player, *_ = objective.losses
 
-    def steps(n: int) -> None:
-        nonlocal state
-        last = int(state.step) + n
-        while n:
-            state, _ = run(state, data.train, min(n, CHUNK))
-            n -= min(n, CHUNK)
-        if int(state.step) != last:  # a loss was not finite; skipped steps must not count as fast
-            raise ArithmeticError(f"the loop stopped at step {int(state.step)}, before step {last}")
-        jax.block_until_ready(state)
-
-    return Contender(steps, model, lambda: state.variables[player])
+    steps, latest = in_chunks(run, state, data.train, CHUNK)
+    return Contender(steps, model, lambda: latest().variables[player])
 
 
 def theirs(setting: Setting, data: Prepared, seed: int) -> Contender:
@@ -245,19 +238,9 @@ def disentanglement(options: Benchmark, data: Prepared) -> str:
 
 def benchmark(options: Benchmark) -> str:
     """Compares both sides, and returns the machine, the setting and the table."""
-    try:
-        import pythae.models  # noqa: F401 - imports the requirements of pythae
-        import torch
-    except ImportError as error:
-        raise InputError(
-            f"the benchmark needs torch, and pythae in a folder of PYTHONPATH ({error}): pip install --target"
-            " FOLDER pydantic && pip install --target FOLDER --no-deps pythae==0.1.2"
-        ) from error
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    about = about_peers(options.threads)
     data = gx.prepare(gx.load(options.data), range=(0, 1))
     setting = options.setting
-    about = machine("jax", "torch", "pythae") + f"; PyTorch with {torch.get_num_threads()} threads"
     about += f"\n{setting.objective}, weight {setting.strength:g}, {options.data}, batches of {setting.batch_size}"
     if options.compare == "speed":
         return f"{about}\n{speed(options, data)}"

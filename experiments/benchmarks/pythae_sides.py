@@ -9,6 +9,9 @@ import numpy as np
 
 import genjax_models as gx
 from experiments.benchmarks.likelihoods import IWAE_HIDDEN, IWAE_LATENT, iwae_system
+from experiments.benchmarks.measure import machine
+from experiments.benchmarks.sides import in_chunks
+from genjax_models.errors import InputError
 
 if TYPE_CHECKING:
     from genjax_models.data import Prepared
@@ -58,17 +61,8 @@ def ours(setting: Setting, data: Prepared, seed: int) -> Contender:
     run = gx.loop_over_data(trainer, batch_size=setting.batch_size, prepare=data.each_step, chunk=CHUNK)
     state = jax.jit(trainer.init)(jax.random.key(seed), data.example)
 
-    def steps(n: int) -> None:
-        nonlocal state
-        last = int(state.step) + n
-        while n:
-            state, _ = run(state, data.train, min(n, CHUNK))
-            n -= min(n, CHUNK)
-        if int(state.step) != last:  # a loss was not finite; skipped steps must not count as fast
-            raise ArithmeticError(f"the loop stopped at step {int(state.step)}, before step {last}")
-        jax.block_until_ready(state)
-
-    return Contender(steps, model, lambda: state.variables[setting.objective])
+    steps, latest = in_chunks(run, state, data.train, CHUNK)
+    return Contender(steps, model, lambda: latest().variables[setting.objective])
 
 
 def theirs(setting: Setting, data: Prepared, seed: int, *, compiled: bool = False) -> Contender:
@@ -207,3 +201,22 @@ def to_torch(variables: Variables) -> dict[str, np.ndarray]:
             place = place[name]
         state |= {f"{layer}.weight": np.array(place["kernel"]).T, f"{layer}.bias": np.array(place["bias"])}
     return state
+
+
+def about_peers(threads: int | None) -> str:
+    """Returns the machine, the versions of both sides, and PyTorch's threads: `threads`, or its own choice.
+
+    Raises:
+      InputError: torch or pythae is not installed.
+    """
+    try:
+        import pythae.models  # noqa: F401 - imports the requirements of pythae
+        import torch
+    except ImportError as error:
+        raise InputError(
+            f"the benchmark needs torch, and pythae in a folder of PYTHONPATH ({error}): pip install --target"
+            " FOLDER pydantic && pip install --target FOLDER --no-deps pythae==0.1.2"
+        ) from error
+    if threads:
+        torch.set_num_threads(threads)
+    return machine("jax", "torch", "pythae") + f"; PyTorch with {torch.get_num_threads()} threads"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import jax
 
     from genjax_models.data import Prepared
-    from genjax_models.types import Objective, TrainState
+    from genjax_models.types import Batch, Objective, TrainState
 
 RATE, CHUNK, PIXELS = 1e-3, 500, 784
 Run = Callable[[int], None]  # makes n steps, and returns after the last
@@ -56,6 +56,25 @@ def digits(binarise: str = "fixed", range: tuple[float, float] = (0, 1)) -> Prep
     return gx.prepare(gx.load("mnist10k"), binarise=binarise, range=range)
 
 
+def in_chunks(
+    loop: Callable[..., tuple[TrainState, Any]], state: TrainState, data: Batch, chunk: int
+) -> tuple[Run, Callable[[], TrainState]]:
+    """Returns a function that makes n steps of a compiled loop, and one that returns the state after them."""
+    import jax
+
+    def run(n: int) -> None:
+        nonlocal state
+        last = int(state.step) + n
+        while n:
+            state, _ = loop(state, data, min(n, chunk))
+            n -= min(n, chunk)
+        if int(state.step) != last:  # a loss was not finite; skipped steps must not count as fast
+            raise ArithmeticError(f"the loop stopped at step {int(state.step)}, before step {last}")
+        jax.block_until_ready(state)
+
+    return run, lambda: state
+
+
 def training(
     objective: Objective,
     batch_size: int,
@@ -80,21 +99,13 @@ def training(
     loop = gx.loop_over_data(train, batch_size=batch_size, prepare=data.each_step, chunk=chunk)
     state = jax.jit(train.init)(jax.random.key(0), data.example)
 
-    def run(n: int) -> None:
-        nonlocal state
-        last = int(state.step) + n
-        while n:
-            state, _ = loop(state, data.train, min(n, chunk))
-            n -= min(n, chunk)
-        if int(state.step) != last:  # a loss was not finite; skipped steps must not count as fast
-            raise ArithmeticError(f"the loop stopped at step {int(state.step)}, before step {last}")
-        jax.block_until_ready(state)
+    run, latest = in_chunks(loop, state, data.train, chunk)
 
     def one() -> jax.stages.Compiled:
         batch = gx.Batch(jax.ShapeDtypeStruct((batch_size, *data.example.x.shape[1:]), np.float32))
         return jax.jit(train.step, donate_argnums=0).lower(state, batch).compile()
 
-    return Ours(run, one, state=lambda: state)
+    return Ours(run, one, state=latest)
 
 
 def torch_training(

@@ -9,9 +9,9 @@ figures/arithmetic.png       a latent of each class, moved by the difference of 
                              the data assigns the classes of 10,000 draws; labels are not used. The command prints the
                              share of moved latents whose image has the target class
 figures/along_dimensions.png with --along, in place of the two: a row per direction, from -reach to reach, all from one
-                             draw of z. The directions are single dimensions, those of the first layer (closed-form:
-                             SeFa, Shen and Zhou, 2021), of the principal components of what it makes of 1,000 draws
-                             (principal: GANSpace, Härkönen et al., 2020), or the rows of a file [k, latent]
+                             draw of z. Directions are single dimensions; singular vectors of the first layer
+                             (closed-form: SeFa, Shen and Zhou, 2021); principal components of its outputs for 1,000
+                             draws (principal: GANSpace, Härkönen et al., 2020); or the rows of a file [k, latent]
 
 VAE with 16 latents (the README's, seed 0): 44% of the moved latents have the target class at --strength 1, 70% at 1.5,
 83% at 2 and 89% at 3. Class means lie nearer to each other than classes do. DCGAN (experiments.dcgan): 52% at 1 and 80%

@@ -225,7 +225,7 @@ def _read(where: str, builder, split: str, keys: Keys, *, stream: bool) -> Split
 
 
 def _on_disk(key: str, images: Iterator[np.ndarray], columns: dict[str, list[int]]) -> tuple[Records, Any]:
-    """Returns the records of the images and the numbers beside them, from the cache if they were decoded before.
+    """Returns the records of the images and their numbers (labels, factors), from the cache if it has them.
 
     Otherwise `images` are decoded now, and fill `columns`.
     """

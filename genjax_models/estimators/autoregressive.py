@@ -8,7 +8,7 @@ For q(z_t | z_<t) = N(mu_t, diag(sigma_t^2)) and p = N(0, I), with d numbers a s
 
     1/2 sum_t sum_i (mu_ti^2 + sigma_ti^2 - log sigma_ti^2) - T d / 2
 
-Gregor et al. (2015) print -T/2 in Eq. (11), which is right only for d = 1.
+A constant of -T/2 would be right only for d = 1.
 """
 
 from collections.abc import Callable
@@ -29,8 +29,9 @@ Step = Callable[[State], tuple[distrax.Distribution, Advance]]
 class Autoregressive(distrax.Distribution):
     """A distribution over sequences z `[..., time, d]`, whose steps may depend on all earlier steps.
 
-    Samples are reparameterized if those of each step are. A draw, a log-density, and both at once take one `lax.scan`
-    each. Step t of a draw takes its randomness from `fold_in(key, t)`: a longer sequence has the same first steps.
+    Samples are reparameterized if the samples of each step are. A draw, a log-density, and both at once take one
+    `lax.scan` each. Step t of a draw takes its randomness from `fold_in(key, t)`: a longer sequence has the same first
+    steps.
     """
 
     def __init__(self, start: State, step: Step, event_shape: Shape):
@@ -87,9 +88,9 @@ class Autoregressive(distrax.Distribution):
         """Returns n draws, and KL(q(z_t | z_<t) || p(z_t | z_<t)) along each draw: the mean of their sum is KL(q || p).
 
         Args:
-          key: randomness; the draws are those of `sample`.
-          prior: p(z), of the same event shape: an `Autoregressive`, or normal distributions of independent numbers. Its
-            batch shape is that of q, or `()`. In the latter case the step of an `Autoregressive` sees the batch of q.
+          key: randomness; `sample` has the same draws.
+          prior: p(z), of the same event shape: an `Autoregressive`, or normal distributions of independent numbers. It
+            has the batch shape of q, or `()`. With `()`, the step of an `Autoregressive` sees the batch of q.
           n: number of draws.
 
         Returns:

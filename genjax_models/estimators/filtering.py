@@ -50,7 +50,7 @@ class Step(NamedTuple):
 class FilteringTerms(NamedTuple):
     """A filtering bound and its terms by step, in nats.
 
-    At the padding, log-weights and evidence repeat those of the last step, and nothing is resampled.
+    At the padding, log-weights and evidence repeat their last values, and nothing is resampled.
     """
 
     bound: Array  # log p^(x), [batch]
@@ -90,7 +90,7 @@ def filtering_bound(
       mask: true at the steps of a sequence, false at its padding, `[time, batch]`. Each sequence has a step or more.
       start: state before the first step, a pytree with leaves `[batch, ...]`.
       step: (state with leaves `[k, batch, ...]`, the context of the step) -> `Step`.
-      context: what a step reads beside its state, a pytree with leaves `[time, batch, ...]`; None if nothing.
+      context: further input of a step, a pytree with leaves `[time, batch, ...]`; None if nothing.
       num_particles: k, at least 1.
       criterion: when to resample: at an effective sample size below `threshold` k, after every step, or never. Nothing
         is resampled after the last step of a sequence.
@@ -173,7 +173,7 @@ def elbo_by_step(
         log p(x) >= sum_t E_q[log p(x_t | z_<=t, x_<t) - KL(q(z_t | z_<t, x) || p(z_t | z_<t, x_<t))]
 
     Chung et al., 2015, Eq. (11). The KL is closed if it has a closed form, given the draws of the earlier steps.
-    Arguments and draws are those of `filtering_bound`; `num_samples` draws share no weights.
+    It has the arguments and draws of `filtering_bound`; `num_samples` draws share no weights.
 
     Raises:
       AssertionError: while tracing, shapes do not fit.

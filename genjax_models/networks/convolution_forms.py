@@ -177,12 +177,13 @@ def polyphase(x: Array, kernel: Array, axes: Axes, form: Form = by_eigen) -> Arr
         if pixels.size and weights.size:
             y, phase = form(pixels, weights, (row.axis, column.axis)), (row.phase, column.phase)
             phases[phase] = phases[phase] + y if phase in phases else y
+    height, width = (axis.outputs(pixels, weights) for axis, pixels, weights in sizes)
+    if not phases:  # the outputs see only padding
+        return jnp.zeros((len(x), height, width, kernel.shape[3]), x.dtype)
     nothing = jnp.zeros_like(next(iter(phases.values())))  # of a phase in which no weight meets a pixel
     grid = [jnp.stack([phases.get((r, c), nothing) for c in range(widths)], axis=3) for r in range(heights)]
     y = jnp.stack(grid, axis=2)  # [batch, height, phase, width, phase, out]
-    y = y.reshape(len(x), y.shape[1] * heights, y.shape[3] * widths, kernel.shape[3])
-    height, width = (axis.outputs(pixels, weights) for axis, pixels, weights in sizes)
-    return y[:, :height, :width]
+    return y.reshape(len(x), y.shape[1] * heights, y.shape[3] * widths, kernel.shape[3])[:, :height, :width]
 
 
 def as_product(x: Array, kernel: Array, axes: Axes) -> Array:

@@ -65,7 +65,7 @@ class MaskedDense(nn.Module):
 class MADE(nn.Module):
     """Data -> the parameters of p(x_d | x_<d) for each number of an example, in one pass.
 
-    A condition (z, say) is seen by all units: the parameters are then those of p(x_d | x_<d, condition).
+    All units see a condition (z, say): the outputs are then parameters of p(x_d | x_<d, condition).
 
     Attributes:
       shape: shape of one example of D numbers; other shapes are refused while tracing.

@@ -15,6 +15,7 @@ _WORDS = {
 }
 _UNITS = {
     **dict.fromkeys(("beta_vae_score", "dci_", "factor_vae_score", "modularity", "sap"), ""),
+    "checkerboard": "",
     "effective_sample_size": "samples",
     "pareto_k_hat": "",
     "active_units": "latent dimensions",
@@ -28,6 +29,7 @@ _UNITS = {
 _BETTER = {
     "beta_vae_score": "higher",
     "bound": "higher",
+    "checkerboard": "lower",
     "class_accuracy": "higher",
     "coverage": "higher",
     "dci_": "higher",

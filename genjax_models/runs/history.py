@@ -10,6 +10,8 @@ from genjax_models.evaluation.symptoms import Symptom, Watch
 from genjax_models.runs.streams import BestEffortStream
 from genjax_models.types import Metrics, TrainState
 
+_SHOWN = ("bound", "loss", "squared_error", "squared_error_per_number")  # metrics of the progress bar, the first known
+
 Row = dict[str, Any]
 
 
@@ -123,7 +125,8 @@ def summary(newest: Sequence[Mapping[str, Row]]) -> str:
         rows = [member[split] for member in newest if split in member]
         values = [{name.split("/")[-1]: value for name, value in row.items()} for row in rows]
         names = values[0] if values else ()
-        name = next((name for name in ("bound", "loss", "squared_error") if name in names), None)
+        name = next((name for name in _SHOWN if name in names), None)
         if name:
-            parts.append(f"{split} {name} {np.mean([one[name] for one in values]):.2f}")
+            mean = float(np.mean([one[name] for one in values]))
+            parts.append(f"{split} {name} {mean:{'.2f' if abs(mean) >= 1 else '.3g'}}")
     return ", ".join(parts)

@@ -40,7 +40,7 @@ class LoadedRun(NamedTuple):
 
     @property
     def variables(self) -> Variables:
-        """The variables of the model: in a game those of the "generator" or the "vae", or else the only player's."""
+        """The variables of the model: of the player "generator" or "vae", or of the only player."""
         for player in ("generator", "vae"):
             if player in self.players:
                 return self.players[player]

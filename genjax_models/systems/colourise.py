@@ -129,7 +129,7 @@ def spread_over(pictures: Array) -> Array:
 
 
 def _figures(model: LatentVariableModel, variables: Variables, regression: Any, y: Array, config: Any):
-    """Several colourings of test pictures, and their spread where the colour is known and where it is not."""
+    """Several colourings of test pictures, and their spread where the colour is known and where it is unknown."""
     x = grey(y)
 
     def coloured(key):

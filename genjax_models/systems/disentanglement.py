@@ -30,7 +30,7 @@ def with_disentanglement(
 ) -> System:
     """Returns the system with all figures of known factors in its final evaluation, and the pictures of them.
 
-    To those of `with_known_factors` this adds `figures_of_codes`, of the test split, and `figures_of_batches`.
+    Beyond `with_known_factors`, it has `figures_of_codes` of the test split, and `figures_of_batches`.
 
     Args:
       system: its model has one stochastic layer; the data have factors.
@@ -70,8 +70,8 @@ def with_disentanglement(
 def figures_of_codes(codes: np.ndarray, factors: Array) -> dict[str, Estimate]:
     """Returns the figures of codes `[n, d]` and factors `[n, f]`: modularity, DCI, SAP, and a total correlation.
 
-    The total correlation is that of a Gaussian with the covariance of the codes, in nats. Inactive dimensions are left
-    out; with fewer than 2 active dimensions there are no figures.
+    The total correlation takes the codes for Gaussian, and is in nats. Inactive dimensions are left out; with fewer
+    than 2 active dimensions there are no figures.
     """
     active = codes.var(axis=0) > ACTIVITY_THRESHOLD
     if active.sum() < _FEW:

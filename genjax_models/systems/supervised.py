@@ -71,7 +71,7 @@ def supervised_system(config: Any, generator: SupervisedGenerator) -> System:
         )
         pixels = batch.x[0, ..., 0].size
         of_mask = {"mask_error": errors["mask_error"] / pixels}
-        return {"squared_error": errors["image_error"] / (COLOURS * pixels), **of_mask}
+        return {"squared_error_per_number": errors["image_error"] / (COLOURS * pixels), **of_mask}
 
     def draw(players, key, n, label=None):
         return straight(objective.sample(players, key, n, label=label))
@@ -120,7 +120,7 @@ def _figures(
 ) -> tuple[Facts, list[Picture]]:
     """Errors of the splits and of the mean picture; views, morphing, sums of styles, factors and checkerboards."""
     everything = jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *splits.values())
-    errors = jax.jit(evaluate)({"generator": variables}, jax.random.key(0), everything)["squared_error"]
+    errors = jax.jit(evaluate)({"generator": variables}, jax.random.key(0), everything)["squared_error_per_number"]
     mean = jnp.mean(splits["train"].x, axis=0)
     of_mean = squared_errors(everything.x, mean)["image_error"] / (COLOURS * mean[..., 0].size)
     ends = np.cumsum([len(batch.x) for batch in splits.values()])[:-1]

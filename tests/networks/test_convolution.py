@@ -132,6 +132,7 @@ AXES = [
     (forms.polyphase, (5, 4), (5, 3), (3, -2), (1, 2), (3, 1, 1)),
     (forms.polyphase, (5, 4), (2, 5), (-2, 3), (4, 1), (1, 2, 1)),
     (forms.polyphase, (5, 4), (1, 1), (1, 3), (0, 2), (1, 3, 1)),  # some phases meet no weight
+    (forms.polyphase, (1, 4), (2, 2), (8, 5), (0, 0), (3, 1, 1)),  # no weight meets a pixel
     (forms.polyphase, (7, 6), (3, 2), (-2, 2), (1, 1), (1, 1, 2)),
     (forms.polyphase, (7, 9), (2, 3), (3, 1), (-1, 2), (1, 1, 3)),
     (forms.as_product, (7, 6), (3, 2), (-2, 2), (1, 1), (2, 1, 1)),
