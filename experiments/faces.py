@@ -23,7 +23,7 @@ from genjax_models.commands.train import main
 from genjax_models.runs.configuration import Training
 from genjax_models.runs.protocol import System
 from genjax_models.systems.groups import Likelihood
-from genjax_models.systems.settings import Data
+from genjax_models.systems.settings import FactorData
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Config(vae.Config):
 
     kl_weight: float = 8.0
     """Weight of the KL in the loss; at 1, codes leave most of the prior empty."""
-    data: Data = Data("faces")
+    data: FactorData = FactorData("faces")
     likelihood: Likelihood = Likelihood("gaussian", 0.1)
     training: Training = Training(steps=10_000, evaluate_every=1_000)
 

@@ -70,18 +70,20 @@ def latent_variable_system(
 def with_factors_of_codes(config: Any, system: System) -> System:
     """Returns the system with a further picture: posterior means of the test split, coloured by each known factor.
 
-    Data without factors, and models of one latent dimension, have no such picture.
+    Args:
+      config: with the group data (`FactorData`) and a field latent. One latent dimension has no such picture.
+      system: of a game of one player, whose model has one stochastic layer.
     """
 
     def figures(players, data):
         facts, shown = system.figures(players, data)
-        dataset, (player,) = config.data.load()[1], system.objective.losses
-        if dataset.factors is None or config.latent < 2:
+        if config.latent < 2:
             return facts, shown
+        (player,) = system.objective.losses
         label = data.test.label if config.data.classes else None
         (usage,) = usage_by_layer(system.model, players[player], jax.random.key(0), data.test.x, label)
-        names = [factor.name for factor in dataset.factors]
-        return facts, [*shown, pictures.latent_space_by_factor(usage.means, data.test.factors, names, usage.activity)]
+        by_factor = pictures.latent_space_by_factor(usage.means, data.test.factors, config.data.factors, usage.activity)
+        return facts, [*shown, by_factor]
 
     return system._replace(figures=figures)
 

@@ -252,7 +252,7 @@ def folder(tmp_path_factory):
         yield images
 
 
-OF_OTHERS = ("chairs", "colourise", "disentanglement", "gan_mixture", "infinite_mixture", "rivers")
+OF_OTHERS = ("chairs", "colourise", "disentanglement", "faces", "gan_mixture", "infinite_mixture", "rivers")
 OF_IMAGES = [name for name in RUNS if name not in OF_OTHERS]  # not of points, of known factors, or of cut-outs
 
 
