@@ -171,14 +171,25 @@ def _variance(own, between):
     return sum(4 * jnp.var(a - b, ddof=1) / len(a) for a, b in zip(own, between, strict=True))
 
 
+def _relabellings(key, count, n, points):
+    """Returns `count` random subsets of n points, bool `[count, points]`: those of the n least random numbers.
+
+    A sort of numbers alone takes a seventh of the time of a permutation, which sorts pairs.
+    """
+    numbers = jax.random.bits(key, (count, points))
+    greatest = jnp.sort(numbers, axis=1)[:, n - 1 : n]
+    less, ties = numbers < greatest, numbers == greatest
+    return less | (ties & (jnp.cumsum(ties, axis=1) <= n - jnp.sum(less, axis=1, keepdims=True)))
+
+
 def _permutation_test(key, x, y, kernel, num_permutations, block_size):
     kernel, x, y = features_of(kernel, x, y)
     kernel = less_typical(kernel, x, y)
     n, m = len(x), len(y)
     z = jnp.concatenate([x, y])
     observed = jnp.arange(n + m) < n
-    shuffled = jax.vmap(lambda key: jax.random.permutation(key, observed))(jax.random.split(key, num_permutations))
-    of_x = jnp.concatenate([observed[None], shuffled])  # [1 + B, n + m]: whether a point is labelled x
+    relabelled = _relabellings(key, num_permutations, n, n + m)
+    of_x = jnp.concatenate([observed[None], relabelled])  # [1 + B, n + m]: whether a point is labelled x
     # w is 1/n at points labelled x and -1/m at the others, so that w.K w is the biased MMD^2.
     w = jnp.where(of_x, 1 / n, -1 / m).astype(z.dtype).T  # [n + m, 1 + B]
     columns = jnp.concatenate([w, jnp.ones((n + m, 1), z.dtype)], axis=1)  # the last column sums rows

@@ -11,6 +11,7 @@ from scipy import stats
 from genjax_models.estimators.kernels import gaussian_kernel, kernel_on_features, polynomial_kernel
 from genjax_models.estimators.mmd import mmd_squared_unbiased
 from genjax_models.estimators.two_sample_test import (
+    _relabellings,
     held_out_two_sample_test,
     mmd_squared_and_variance,
     power_optimal_bandwidth,
@@ -95,6 +96,14 @@ def test_values_are_those_of_relabelled_samples():
         assert np.max(np.min(apart, axis=0)) < 1e-4  # and every one occurs
         count = np.sum(test.null >= test.mmd_squared - 1e-4)
         np.testing.assert_allclose(test.p_value, (1 + count) / 401, rtol=1e-6)
+
+
+def test_relabellings_have_the_sizes_of_the_samples_and_every_subset_is_equally_likely():
+    few = np.asarray(_relabellings(jax.random.key(0), 6_000, 2, 4))
+    assert (few.sum(axis=1) == 2).all()
+    counts = np.unique(few @ 2 ** np.arange(4), return_counts=True)[1]
+    assert len(counts) == 6
+    assert stats.chisquare(counts).pvalue > 6e-7  # the false-alarm rate
 
 
 def test_relabellings_that_change_nothing_are_ties():
