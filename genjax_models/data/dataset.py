@@ -40,6 +40,7 @@ class Dataset(NamedTuple):
       kind: what an example is: images, vectors or sequences.
       class_names: name of each class; None if classes have only numbers.
       factors: description of each known factor of variation; None without factors.
+      has_rows: whether sequences are images of one channel, whose rows are the steps.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Dataset(NamedTuple):
     kind: Kind
     class_names: tuple[str, ...] | None = None
     factors: tuple[Factor, ...] | None = None
+    has_rows: bool = False
 
     @property
     def shape(self) -> Shape:
@@ -65,10 +67,10 @@ class Dataset(NamedTuple):
 
     @property
     def is_grey(self) -> bool:
-        """Returns whether the data are images of one channel, in [0, 1] or stored as bytes up to 255."""
+        """Returns whether the data are images of one channel or their rows, in [0, 1] or stored as bytes up to 255."""
         low, high = self.range
         in_unit = (low >= 0 and high <= 1) or (self.train.x.dtype == np.uint8 and (low, high) == (0, 255))
-        return self.kind == "images" and self.shape[2] == 1 and in_unit
+        return (self.has_rows or (self.kind == "images" and self.shape[2] == 1)) and in_unit
 
     @property
     def in_words(self) -> str:
