@@ -91,6 +91,7 @@ from .models import (
     refining_pair,
     starting_at_data_mean,
     supervised_model,
+    variational_rnn,
     with_gaussian_noise,
 )
 from .networks import (
@@ -129,6 +130,7 @@ from .objectives import (
     mixture,
     mmd_gan,
     moment_matching,
+    sequential_vae,
     supervised,
     vae,
 )
@@ -293,6 +295,7 @@ __all__ = [
     "sample_metrics",
     "sample_quality",
     "separated_attribute_predictability",
+    "sequential_vae",
     "spherical_interpolation",
     "squared_correlations",
     "starting_at_data_mean",
@@ -307,6 +310,7 @@ __all__ = [
     "unpool",
     "unsupervised_ranking",
     "vae",
+    "variational_rnn",
     "vmapped",
     "walk_along",
     "with_gaussian_noise",
