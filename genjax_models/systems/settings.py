@@ -214,6 +214,30 @@ class FactorData(Data):
 
 
 @dataclasses.dataclass(frozen=True)
+class SequenceData(Data):
+    """A data set of sequences of vectors."""
+
+    name: Annotated[str, flag(name="data")] = "chorales"
+    """chorales, mnist10k_rows, japanese_vowels, or a .npz file of x [n, time, d] and length [n]."""
+    shape: tyro.conf.Suppress[tuple[int, ...]] = (193, 88)
+    has_rows: tyro.conf.Suppress[bool] = False
+
+    def load(self, *, labels: bool = False) -> tuple[Self, Dataset]:
+        """Does as `Data.load`; the group knows whether steps are rows of an image.
+
+        Raises:
+          InputError: as `Data.load`; or the data are no sequences of vectors.
+        """
+        group, dataset = super().load(labels=labels)
+        if dataset.kind != "sequences" or len(dataset.shape) != 2:
+            raise InputError(
+                f"data must be sequences [n, time, d], got {dataset.in_words} from {self.name}. Use mnist10k_rows, say,"
+                " or --data-kind sequences for a file"
+            )
+        return dataclasses.replace(group, has_rows=dataset.has_rows), dataset
+
+
+@dataclasses.dataclass(frozen=True)
 class Points:
     """A data set of points in the plane."""
 
