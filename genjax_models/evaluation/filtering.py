@@ -43,7 +43,7 @@ class HeldOutFiltering(NamedTuple):
     @property
     def per_step(self) -> tuple[Array, Array]:
         """Returns the bound in nats per step, and its standard error over sequences."""
-        return nats_per_step(self.bound, jnp.sum(self.mask, axis=1))
+        return ratio_of_totals(self.bound, jnp.sum(self.mask, axis=1))
 
     @property
     def mean_effective_sample_size(self) -> Array:
@@ -91,7 +91,9 @@ def held_out_filtering(
         )
     if unknown := set(bounds) - set(get_args(Bound)):
         raise ValueError(f"bounds must be of {get_args(Bound)}, got {sorted(unknown)}")
-    length = jnp.full(len(x), x.shape[1]) if length is None else jnp.asarray(length)
+    if length is None:
+        length = jnp.full(len(x), jnp.shape(x)[1])
+    time_first(x, length)  # checks both, on the host
 
     def one(key: PRNGKey, example: Batch) -> dict[Bound, HeldOutFiltering]:
         x, mask = time_first(example.x[None], example.length[None])
@@ -109,7 +111,7 @@ def held_out_filtering(
     return map_examples(one, key, Batch(x, length=length), batch_size=batch_size)
 
 
-def nats_per_step(bound: Array, length: Array) -> tuple[Array, Array]:
+def ratio_of_totals(bound: Array, length: Array) -> tuple[Array, Array]:
     """Returns sum_i bound_i / sum_i length_i, and its standard error over sequences, of values `[n]`.
 
     It is no mean of ratios: a long sequence counts more. The error is that of a ratio of two means,

@@ -120,7 +120,7 @@ RUNS = {
         "samples learning curves reconstructions manifold latent_space kl_by_dimension",
     ),
     "vrnn": (
-        tuple("--data sequences.npz --data-kind sequences --batch-size 10 --particles 2 --hidden 4 --latent 2 --warmup 0".split()),
+        tuple("--data sequences.npz --batch-size 10 --particles 2 --hidden 4 --latent 2 --warmup 0".split()),
         "curves draws continuations by_step ancestors",
     ),
 }
