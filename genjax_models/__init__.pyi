@@ -13,7 +13,7 @@ from . import (
     training,
     types,
 )
-from .data import Factor, Source, from_arrays, from_splits, load, load_source, prepare
+from .data import Factor, Source, from_arrays, from_sequences, from_splits, load, load_source, prepare
 from .data.features import load_classifier, load_features
 from .estimators.adversarial import (
     discriminator_loss,
@@ -216,6 +216,7 @@ __all__ = [
     "filtering_bound",
     "fit",
     "from_arrays",
+    "from_sequences",
     "from_splits",
     "full_covariance_gaussian",
     "gan",

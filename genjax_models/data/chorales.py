@@ -4,7 +4,6 @@ The package is not imported. Nothing of its corpus is shipped: its encodings are
 """
 
 import hashlib
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from genjax_models.data.dataset import Dataset, from_splits
 from genjax_models.data.drawn import drawn_once
+from genjax_models.data.installed import folder_of
 from genjax_models.data.scores import Voice, voices
 from genjax_models.data.splits import Split
 from genjax_models.errors import InputError
@@ -35,7 +35,7 @@ def chorales() -> Dataset:
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.name} {file.stat().st_size} ".encode() + file.read_bytes())
-    stored = drawn_once(f"chorales 1 {digest.hexdigest()}", lambda: _with_ends(files))
+    stored = drawn_once(f"chorales 2 {digest.hexdigest()}", lambda: _with_ends(files))
     whole = Split(stored[..., :KEYS], length=stored[..., KEYS].sum(axis=1, dtype=np.int32))
     rows = np.random.RandomState(0).permutation(len(stored))
     size = max(1, round(_HELD_OUT * len(rows)))
@@ -72,17 +72,8 @@ def piano_roll(score: list[Voice], length: int) -> np.ndarray:
 
 
 def _folder() -> Path:
-    """Returns the folder of Bach's scores, without an import of music21."""
-    try:
-        spec = importlib.util.find_spec("music21")
-    except ValueError:  # a module without a spec
-        spec = None
-    if spec is None or not spec.submodule_search_locations:
-        raise InputError(
-            "chorales need the corpus of music21: pip install 'genjax_models[music]', or without what it imports:"
-            " pip install --no-deps music21"
-        )
-    folder = Path(next(iter(spec.submodule_search_locations))) / "corpus" / "bach"
+    """Returns the folder of Bach's scores."""
+    folder = folder_of("music21", user="chorales", extra="music") / "corpus" / "bach"
     if not folder.is_dir():
         raise InputError(f"{folder}: is no folder; chorales need a music21 with its corpus. Install it again by pip")
     return folder

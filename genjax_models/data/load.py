@@ -22,6 +22,7 @@ from genjax_models.data import (
     synthetic,
     tables,
     tfds,
+    vowels,
 )
 from genjax_models.data.dataset import Dataset, Range
 from genjax_models.data.factors import Source
@@ -29,7 +30,11 @@ from genjax_models.data.kinds import Kind
 from genjax_models.errors import InputError
 
 _IMAGES = {"mnist10k": mnist.mnist10k, "fashion_mnist": mnist.fashion_mnist}
-_SEQUENCES = {"chorales": chorales.chorales, "mnist10k_rows": mnist.mnist10k_rows}
+_SEQUENCES = {
+    "chorales": chorales.chorales,
+    "japanese_vowels": vowels.japanese_vowels,
+    "mnist10k_rows": mnist.mnist10k_rows,
+}
 _POINTS = {name: partial(synthetic.synthetic, name) for name in synthetic.SOURCES}
 _DRAWN = {  # each takes the size of its images
     "rivers": rivers.rivers,
@@ -67,6 +72,7 @@ def load(
         "faces": renders of one head, rotation x expression, 28 x 20 (see `data.faces`); needs the extra `faces`;
         "furniture:DIR": renders of the seats in DIR, by default of Debian's sweethome3d-furniture (`data.furniture`);
         "chorales": Bach's chorales, binary sequences of 88 keys (see `data.chorales`); needs the extra `music`;
+        "japanese_vowels": utterances of nine speakers, 12 numbers a step (see `data.vowels`); needs the extra `speech`;
         "mnist10k_rows": the images of mnist10k as sequences of 28 rows;
         "moons", "spiral", "ring8" or "grid25": points in the plane of known density (see `data.synthetic`);
         a path to `.npz` or `.npy` (see `data.files` for the keys);

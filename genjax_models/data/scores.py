@@ -25,7 +25,7 @@ class Note(NamedTuple):
 
 
 class Voice(NamedTuple):
-    """The notes of a voice, and where it ends, in quarter notes; rests at the end count."""
+    """The notes of a voice, and the end of its last note or rest, in quarter notes."""
 
     notes: list[Note]
     end: Fraction
@@ -56,7 +56,7 @@ def _music_xml(file: Path) -> bytes:
 
 
 def _of_part(part: ElementTree.Element) -> Voice:
-    notes, place, divisions = [], Fraction(0), 1
+    notes, place, divisions, last = [], Fraction(0), 1, Fraction(0)
     for measure in part.iter("measure"):
         end = place
         for element in measure:
@@ -69,9 +69,10 @@ def _of_part(part: ElementTree.Element) -> Voice:
                 if (pitch := element.find("pitch")) is not None:
                     notes.append(Note(_key(pitch), place, place + duration))
                 place += duration * (element.tag != "backup")
+                last = max(last, place) if element.tag == "note" else last
             end = max(end, place)
         place = end
-    return Voice(notes, place)
+    return Voice(notes, last)
 
 
 def _key(pitch: ElementTree.Element) -> int:
@@ -103,7 +104,7 @@ def _after(field: str, notes: list[Note], place: Fraction) -> tuple[list[Note], 
             continue
         quarters = Fraction(4, int(duration[1])) if int(duration[1]) else Fraction(8)
         end = place + quarters * (2 - Fraction(1, 2 ** len(duration[2])))
-        if pitch := re.search(r"([a-gA-G])\1*(#*|-*)", token):
+        if pitch := re.search(r"([a-gA-G])\1*(#+|-+|)", token):
             letter, octave = pitch[1].upper(), len(pitch[0].rstrip("#-"))
             octave = octave - 1 if pitch[1].islower() else -octave
             sharps = pitch[2].count("#") - pitch[2].count("-")
