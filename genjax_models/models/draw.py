@@ -4,8 +4,8 @@
     p(x | z):            c_t = c_{t-1} + write(h_t),   h_t = decoder(h_{t-1}, z_t);   x ~ p(x | c_T)
     q(z_t | z_<t, x) = N(mu_t, diag(sigma_t^2)),       of encoder(read(x, x - E[x | c_{t-1}], h_{t-1}), h_{t-1})
 
-So q reads the canvas that z_<t have made: it has all parameters of the decoder. KL(q || p) is a sum over steps; the
-paper's Eq. (11) prints it with -T/2 where -T d/2 belongs, for d numbers of z per step (`estimators.autoregressive`).
+So q reads the canvas that z_<t have made: it has all parameters of the decoder. KL(q || p) is a sum over steps
+(`estimators.autoregressive`).
 """
 
 import math
@@ -82,7 +82,7 @@ def draw_model(
 
             def advance(z: Array) -> DrawState:
                 decoder = network.apply(variables, state.decoder, z, method="decode")
-                painted = network.apply(variables, decoder.h, method="paint")
+                painted = network.apply(variables, decoder[0], method="paint")
                 return DrawState(encoder, decoder, state.canvas + painted)
 
             return family.distribution({"mean": mean, "raw_scale": raw_scale}), advance
@@ -132,14 +132,15 @@ def draw_model(
 def _attention(apply: Callable[[Window, Array], Array], size: int | None, shape: Shape) -> Attention | None:
     """Returns a window of `size` x `size` filters on images `(height, width, 1)`; None for no attention.
 
-    Windows start in the middle, over half of the longer side and without gaps. With five zeros, the filters of a read
-    window of 2 x 2 would start in the corners of the image, and see nothing.
+    Windows start in the middle, over half of the longer side and without gaps; a patch of ones writes ones. With five
+    zeros, the filters of a read window of 2 x 2 would start in the corners of the image, and see nothing.
     """
     if size is None:
         return None
     height, width, _ = shape
     stride = 0.5 * (max(height, width) - 1) / (size - 1)
-    start = (0.0, 0.0, 2 * math.log(stride / 2), math.log(0.5), 0.0)
+    log_gamma = -2 * math.log(stride) if apply is write else 0.0
+    start = (0.0, 0.0, 2 * math.log(stride / 2), math.log(0.5), log_gamma)
 
     def through_window(parameters: Array, x: Array) -> Array:
         return apply(attention_window(parameters, size=size, height=height, width=width), x)

@@ -10,42 +10,34 @@ import jax.numpy as jnp
 from genjax_models.networks.outputs import Emitted, Output
 from genjax_models.types import Array, Shape
 
-
-class LSTMState(NamedTuple):
-    """The state of an LSTM, `[..., hidden]`: its cells, and its output."""
-
-    c: Array
-    h: Array
+CellState = tuple[Array, ...]  # h and c of an LSTM, each `[..., hidden]`
 
 
-class LSTMCell(nn.Module):
+class LSTM(nn.Module):
     """An LSTM of `hidden` units; its forget gates start open, with biases of 1."""
 
     hidden: int
 
     def setup(self) -> None:
-        """Makes the layers."""
-        gates, n = 4 * self.hidden, self.hidden
-        bias = lambda key, shape, dtype: jnp.zeros(shape, dtype).at[n : 2 * n].set(1.0)
-        self.inputs = nn.Dense(gates, use_bias=False)
-        self.recurrent = nn.Dense(gates, bias_init=bias)
+        """Makes the products with inputs and with h."""
+        width, n = 4 * self.hidden, self.hidden
+        bias = lambda *_: jnp.zeros(width, jnp.float32).at[n : 2 * n].set(1.0)
+        self.of_input = nn.Dense(width, bias_init=bias)
+        self.of_hidden = self.param("of_hidden", nn.initializers.lecun_normal(), (self.hidden, width), jnp.float32)
 
-    def project(self, x: Array) -> Array:
-        """Returns what inputs `[..., d]` add to the four gates."""
-        return self.inputs(x)
-
-    def __call__(self, state: LSTMState, projected: Array) -> LSTMState:
-        """Returns the next state."""
-        i, f, g, o = jnp.split(projected + self.recurrent(state.h), 4, -1)
-        c = nn.sigmoid(f) * state.c + nn.sigmoid(i) * jnp.tanh(g)
-        return LSTMState(c, nn.sigmoid(o) * jnp.tanh(c))
+    def after(self, state: CellState, of_input: Array) -> CellState:
+        """Returns the next state, from the product with the input `[..., 4 hidden]`."""
+        h, c = state
+        i, f, g, o = jnp.split(of_input + h @ self.of_hidden, 4, -1)
+        c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
+        return nn.sigmoid(o) * jnp.tanh(c), c
 
 
 class DrawState(NamedTuple):
     """The state between two steps: of the encoder, of the decoder, and the canvas `[..., pixels]`."""
 
-    encoder: LSTMState
-    decoder: LSTMState
+    encoder: CellState
+    decoder: CellState
     canvas: Array
 
 
@@ -93,7 +85,7 @@ class DrawNetwork(nn.Module):
             name: self.param(name, nn.initializers.zeros, pixels if output.of_input else output.shape, jnp.float32)
             for name, output in self.outputs.items()
         }
-        self.encoder, self.decoder = LSTMCell(self.hidden), LSTMCell(self.hidden)
+        self.encoder, self.decoder = LSTM(self.hidden), LSTM(self.hidden)
         self.posterior = nn.Dense(2 * self.latent)
         self.patch = nn.Dense(pixels if self.write is None else self.write.size**2)
         if self.read is None:
@@ -107,13 +99,13 @@ class DrawNetwork(nn.Module):
         """Takes one step, as `init` needs."""
         state = self.start(x.shape[:-1])
         _, mean, _ = self.look(state, x, self.context(x))
-        return self.paint(self.decode(state.decoder, mean).h)
+        return self.paint(self.decode(state.decoder, mean)[0])
 
     def start(self, lead: Shape) -> DrawState:
         """Returns the state before the first step, leaves `[*lead, ...]`."""
         (canvas,) = (self.constants[name] for name, output in self.outputs.items() if output.of_input)
         zeros = jnp.zeros((*lead, self.hidden))
-        lstm = LSTMState(zeros, zeros)
+        lstm = (zeros, zeros)
         return DrawState(lstm, lstm, jnp.broadcast_to(canvas, (*lead, *canvas.shape)))
 
     def emitted(self, canvas: Array) -> Emitted:
@@ -130,23 +122,23 @@ class DrawNetwork(nn.Module):
         """Returns what x `[batch, pixels]` adds to the gates of the encoder at every step; None with attention."""
         return self.image(x) if self.read is None else None
 
-    def look(self, state: DrawState, x: Array, context: Array | None) -> tuple[LSTMState, Array, Array]:
+    def look(self, state: DrawState, x: Array, context: Array | None) -> tuple[CellState, Array, Array]:
         """Returns the encoder after it has read, Eq. (3) to (5), and mean and raw scale `[..., latent]` of z_t."""
-        h, lead = state.decoder.h, x.shape[:-1]
+        h, lead = state.decoder[0], x.shape[:-1]
         error = x - self.mean(self.emitted(state.canvas)).reshape(x.shape)
         if self.read is None:
-            projected = context + self.encoder.project(jnp.concatenate([error, h], -1))
+            product = context + self.encoder.of_input(jnp.concatenate([error, h], -1))
         else:
             both = jnp.stack([x, error], -2).reshape(*lead, 2, *self.shape[:2])
             patches = self.read.apply(self.read_window(h)[..., None, :], both)
-            projected = self.encoder.project(jnp.concatenate([patches.reshape(*lead, -1), h], -1))
-        encoder = self.encoder(state.encoder, projected)
-        mean, raw_scale = jnp.split(self.posterior(encoder.h), 2, -1)
+            product = self.encoder.of_input(jnp.concatenate([patches.reshape(*lead, -1), h], -1))
+        encoder = self.encoder.after(state.encoder, product)
+        mean, raw_scale = jnp.split(self.posterior(encoder[0]), 2, -1)
         return encoder, mean, raw_scale
 
-    def decode(self, decoder: LSTMState, z: Array) -> LSTMState:
+    def decode(self, decoder: CellState, z: Array) -> CellState:
         """Returns the decoder after z_t `[..., latent]`, Eq. (7)."""
-        return self.decoder(decoder, self.decoder.project(z))
+        return self.decoder.after(decoder, self.decoder.of_input(z))
 
     def paint(self, h: Array) -> Array:
         """Returns what the decoder adds to the canvas `[..., pixels]`, Eq. (8)."""
@@ -158,14 +150,14 @@ class DrawNetwork(nn.Module):
 
     def decoded(self, z: Array) -> Array:
         """Returns the decoder's output after each step `[steps, ..., hidden]`, for z `[..., steps, latent]`."""
-        projected = self.decoder.project(jnp.moveaxis(z, -2, 0))  # of all steps in one product
+        products = self.decoder.of_input(jnp.moveaxis(z, -2, 0))  # of all steps in one product
 
-        def step(network, state, projected):
-            state = network.decoder(state, projected)
-            return state, state.h
+        def step(network, state, product):
+            state = network.decoder.after(state, product)
+            return state, state[0]
 
         scan = nn.scan(step, variable_broadcast="params", split_rngs={"params": False})
-        return scan(self, self.start(z.shape[:-2]).decoder, projected)[1]
+        return scan(self, self.start(z.shape[:-2]).decoder, products)[1]
 
     def last_canvas(self, z: Array) -> Array:
         """Returns the canvas after all steps `[..., pixels]`, for z `[..., steps, latent]`."""
