@@ -16,7 +16,9 @@ from genjax_models.models.learning import Learning, learning_mode
 from genjax_models.models.likelihoods import bernoulli, discretised_logistic, gaussian
 from genjax_models.models.mixture import MixtureModel, gaussian_mixture
 from genjax_models.models.posteriors import coupling_flow, diagonal_gaussian, full_covariance_gaussian
+from genjax_models.models.sequential import SequentialModel, time_first
 from genjax_models.models.supervised import SupervisedModel, supervised_model
+from genjax_models.models.variational_rnn import variational_rnn
 
 __all__ = [
     "AdversarialPair",
@@ -29,6 +31,7 @@ __all__ = [
     "LatentVariableModel",
     "Learning",
     "MixtureModel",
+    "SequentialModel",
     "SupervisedModel",
     "adversarial_pair",
     "autoencoder_model",
@@ -50,5 +53,7 @@ __all__ = [
     "refining_pair",
     "starting_at_data_mean",
     "supervised_model",
+    "time_first",
+    "variational_rnn",
     "with_gaussian_noise",
 ]
