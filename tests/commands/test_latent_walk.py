@@ -96,7 +96,7 @@ def test_a_class_without_draws():
         ("vae", "--seed -1", "seed must be an integer in"),
         ("vae", "--label 1", "its model is not conditional on a class"),
         ("conditional", "--label 2", "--label 2: its classes are 0 to 1"),
-        ("two layers", "", "needs a model with one vector z, got one with several stochastic layers"),
+        ("two layers", "", "needs a model with one array z, got one with several stochastic layers"),
         ("vectors", "", "needs images, got examples of shape (8,)"),
         ("autoencoder", "", "needs a model with a prior over latents to walk in"),
     ],
