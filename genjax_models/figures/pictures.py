@@ -14,13 +14,20 @@ Range = tuple[float, float]
 
 
 class Picture(NamedTuple):
-    """A PNG file with a caption, and perhaps a film, a GIF; `name` is the name of both files without .png and .gif."""
+    """A PNG file with a caption, and perhaps a film (GIF) or music (MIDI); `name` is the name of all files."""
 
     name: str
     title: str
     caption: str
     png: bytes
     gif: bytes | None = None
+    midi: bytes | None = None
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """Returns the contents of the files by name."""
+        kinds = {"png": self.png, "gif": self.gif, "mid": self.midi}
+        return {f"{self.name}.{kind}": content for kind, content in kinds.items() if content is not None}
 
 
 def drawable(shape: Shape) -> bool:

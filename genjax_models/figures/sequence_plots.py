@@ -12,6 +12,7 @@ from genjax_models.figures.plots import png
 from genjax_models.figures.style import BLUE, COLORS, GREY, INK, ORANGE, PALE
 from genjax_models.types import Array
 
+_ORDER = ["elbo", "iwae", "fivo"]
 _LEAST = 5  # sequences whose mean is drawn
 
 
@@ -78,7 +79,8 @@ def by_step(filtered: Mapping[str, Any]) -> Picture:
     time, particles = np.arange(1, steps + 1), np.shape(one.log_weights)[2]
     figure = Figure(figsize=(6.4, 6.4), layout="constrained")
     evidence, kl, size = figure.subplots(3, sharex=True)
-    for (name, terms), colour in zip(filtered.items(), COLORS, strict=False):
+    for name, colour in zip(sorted(filtered, key=_ORDER.index), COLORS, strict=False):
+        terms = filtered[name]
         label = name.upper()
         gained = np.diff(np.asarray(terms.evidence, np.float64), axis=1, prepend=0)
         _mean_of_running(evidence, time, gained, mask, colour, label)

@@ -23,7 +23,7 @@ _UNITS = {
     "pareto_k_hat": "",
     "active_units": "latent dimensions",
     "effective_particles": "particles",
-    **dict.fromkeys(("per_step", "elbo_per_step", "iwae_per_step", "fivo_per_step"), "nats per step"),
+    **dict.fromkeys(("baseline", "per_step", "elbo_per_step", "iwae_per_step", "fivo_per_step"), "nats per step"),
     "mig_of": "of its entropy",
     "mode_divergence": "nats",
     "mutual_information_gap": "of the entropy of a factor",

@@ -9,10 +9,13 @@ import numpy as np
 
 import genjax_models as gx
 from genjax_models.data import Prepared
+from genjax_models.data.chorales import KEYS, LOWEST
 from genjax_models.evaluation.estimates import Estimate, estimate
 from genjax_models.evaluation.filtering import HeldOutFiltering, held_out_filtering
 from genjax_models.evaluation.findings import Facts
+from genjax_models.evaluation.sequence_baselines import sequence_baselines
 from genjax_models.figures import sequence_plots
+from genjax_models.figures.midi import midi
 from genjax_models.figures.pictures import Picture
 from genjax_models.models.sequential import SequentialModel
 from genjax_models.objectives.sequential_vae import Bound
@@ -55,7 +58,7 @@ def sequential_system(config: Any, objective: Objective, model: SequentialModel)
             bernoulli=config.likelihood.family == "bernoulli",
             density=config.likelihood.family == "gaussian",
             values=data.validation.x,
-            further=figures_of_bounds(filtered),
+            further=figures_of_bounds(filtered) | _baselines(config, data),
             particles=None if config.bound == "elbo" else float(trained.mean_effective_sample_size),
             num_particles=config.particles,
         )
@@ -77,6 +80,20 @@ def figures_of_bounds(filtered: dict[Bound, HeldOutFiltering]) -> dict[str, Esti
         size = float(filtered[name].mean_effective_sample_size)
         figures[f"effective_particles_of_{name}"] = Estimate(size, math.nan, len(filtered[name].bound))
     return figures
+
+
+def _baselines(config: Any, data: Prepared) -> dict[str, Estimate]:
+    """Returns densities without latents, in nats per step of the test split."""
+    if config.likelihood.family not in ("bernoulli", "gaussian"):
+        return {}
+    train, test = (
+        batch if batch.length is not None else batch._replace(length=np.full(len(batch.x), batch.x.shape[1]))
+        for batch in (data.training_examples(slice(None)), data.test)
+    )
+    figures = sequence_baselines(train, test, binary=config.likelihood.family == "bernoulli")
+    return {
+        f"baseline_{name.replace(' ', '_')}": Estimate(nats, math.nan, len(test.x)) for name, nats in figures.items()
+    }
 
 
 def _sequences(config: Any, model: SequentialModel, variables: Variables, data: Prepared) -> list[Picture]:
@@ -105,4 +122,8 @@ def _sequences(config: Any, model: SequentialModel, variables: Variables, data: 
         [np.concatenate([sequence[:begin], more[: end - begin]]) for more in others]
         for sequence, others, begin, end in zip(x, made, seen, length, strict=True)
     ]
-    return [*shown, sequence_plots.continuations(truth, continued, seen, look)]
+    picture = sequence_plots.continuations(truth, continued, seen, look)
+    if look.binary and x.shape[2] == KEYS:
+        caption = f"{picture.caption} {picture.name}.mid plays the first continuation."
+        picture = picture._replace(caption=caption, midi=midi(continued[0][0], lowest=LOWEST))
+    return [*shown, picture]

@@ -16,10 +16,18 @@ MODEL = gx.draw_model((3, 4, 1), 2, 2, 2, gx.bernoulli((3, 4, 1)), read_size=2, 
 def params():
     w = WEIGHTS
     lstm = lambda name, n: {
-        "of_input": {"kernel": w[f"{name}_W"][:n], "bias": w[f"{name}_b"]}, "of_hidden": w[f"{name}_W"][n:]
+        "of_input": {"kernel": w[f"{name}_W"][:n], "bias": w[f"{name}_b"]},
+        "of_hidden": w[f"{name}_W"][n:],
     }
     layer = lambda name: {"kernel": w[f"{name}_W"], "bias": w[f"{name}_b"]}
-    return {"params": {
-        "encoder": lstm("enc", 10), "decoder": lstm("dec", 2), "posterior": layer("q"), "patch": layer("patch"),
-        "read_window": layer("read"), "write_window": layer("write"), "logits": w["canvas"].ravel(),
-    }}
+    return {
+        "params": {
+            "encoder": lstm("enc", 10),
+            "decoder": lstm("dec", 2),
+            "posterior": layer("q"),
+            "patch": layer("patch"),
+            "read_window": layer("read"),
+            "write_window": layer("write"),
+            "logits": w["canvas"].ravel(),
+        }
+    }
