@@ -72,6 +72,7 @@ from .evaluation.quadrature import quadrature_log_likelihood
 from .evaluation.reconstruction import held_out_error
 from .evaluation.representations import compare_representations, probe
 from .evaluation.samples import sample_metrics, sample_quality
+from .evaluation.sequential_bounds import held_out_filtering
 from .evaluation.unsupervised_ranking import unsupervised_ranking
 from .models import (
     Condition,
@@ -232,6 +233,7 @@ __all__ = [
     "gmmn_autoencoder",
     "held_out_bound",
     "held_out_error",
+    "held_out_filtering",
     "held_out_two_sample_test",
     "hierarchical_model",
     "implicit_model",

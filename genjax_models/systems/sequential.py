@@ -11,9 +11,9 @@ import genjax_models as gx
 from genjax_models.data import Prepared
 from genjax_models.data.chorales import KEYS, LOWEST
 from genjax_models.evaluation.estimates import Estimate, estimate
-from genjax_models.evaluation.filtering import HeldOutFiltering, held_out_filtering
 from genjax_models.evaluation.findings import Facts
 from genjax_models.evaluation.sequence_baselines import sequence_baselines
+from genjax_models.evaluation.sequential_bounds import HeldOutFiltering, held_out_filtering
 from genjax_models.figures import sequence_plots
 from genjax_models.figures.midi import midi
 from genjax_models.figures.pictures import Picture
@@ -106,7 +106,8 @@ def _sequences(config: Any, model: SequentialModel, variables: Variables, data: 
     truth = [sequence[:steps] for sequence, steps in zip(x, length, strict=True)]
     look = sequence_plots.look_of(truth, rows=rows, binary=config.likelihood.family == "bernoulli")
 
-    drawn = np.asarray(model.sample(variables, jax.random.key(0), n, length=length))
+    sample = jax.jit(lambda variables, key: model.sample(variables, key, n, length=length))
+    drawn = np.asarray(sample(variables, jax.random.key(0)))
     draws = [sequence[:steps] for sequence, steps in zip(drawn, length, strict=True)]
     shown = [sequence_plots.draws({"data": truth, "draws": draws}, look)]
 

@@ -149,6 +149,16 @@ def test_a_likelihood_with_an_unknown_tail_is_found():
     assert findings([], facts) == ["The reliability of the NLL(10) is unknown: Pareto k-hat needs at least 25 samples."]
 
 
+@pytest.mark.parametrize(
+    ("size", "n", "collapse"), [(1.49, 4, True), (1.5, 4, False), (1.0, 1, False), (None, 4, False)]
+)
+def test_a_collapse_of_particles_is_found(size, n, collapse):
+    sentences = findings([], BOUND._replace(particles=size, num_particles=n))
+    assert len(sentences) == collapse
+    if collapse:
+        assert sentences[0].startswith("The particles collapse: of 4, 1.49 count in the mean over steps")
+
+
 @pytest.mark.parametrize(("information", "capped"), [(3.0, False), (5.5, False), (5.6, True), (6.9, True)])
 def test_mutual_information_near_its_maximum_is_found(information, capped):
     sentences = findings([], BOUND._replace(mutual_information=Estimate(information, 0.1, 1_000)))

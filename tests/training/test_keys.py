@@ -28,7 +28,17 @@ from genjax_models.estimators import (
     two_sample_test,
 )
 from genjax_models.estimators.distributions import diagonal_normal
-from genjax_models.evaluation import annealed, bounds, examples, gaps, information, latents, likelihood, reconstruction
+from genjax_models.evaluation import (
+    annealed,
+    bounds,
+    examples,
+    gaps,
+    information,
+    latents,
+    likelihood,
+    reconstruction,
+    sequential_bounds,
+)
 from genjax_models.types import Batch
 from tests.draws import draws, repeats
 from tests.training.test_contract import KEY, SHAPE, TABLE, VARIATIONS, Learned, data_for, two_layers
@@ -138,6 +148,14 @@ def step_of_a_walk(state, context):
     return filtering.Step(normal(state), normal(state), normal, lambda z: z)
 
 
+WALKING = gx.models.SequentialModel(
+    init=lambda key, batch: {},
+    start=lambda variables, x, mask: (jnp.zeros_like(x[0]), None),
+    step=lambda variables, state, context: step_of_a_walk(state, context),
+    sample=lambda *_: None,
+    forecast=lambda *_: None,
+    steps=4,
+)
 WALK = {"x": jnp.ones((4, 2, 1)), "mask": jnp.ones((4, 2), bool), "start": jnp.zeros((2, 1)), "step": step_of_a_walk}
 EVALUATORS = {
     annealed.annealed_log_likelihood: lambda key: gx.annealed_log_likelihood(MODEL, {}, key, X, **CHAINS),
@@ -176,6 +194,9 @@ EVALUATORS = {
     importance.log_likelihood_from_prior: lambda key: importance.log_likelihood_from_prior(
         key, X, PRIOR, LIKELIHOOD, num_samples=3
     ),
+    sequential_bounds.held_out_filtering: lambda key: gx.held_out_filtering(
+        WALKING, {}, key, jnp.ones((2, 4, 1)), num_particles=3, bounds=("fivo",), criterion="always"
+    )["fivo"],
     step_size_adaptation.adapt_step_size: lambda key: step_size_adaptation.adapt_step_size(
         key, **PATH, num_chains=2, num_updates=3
     ),

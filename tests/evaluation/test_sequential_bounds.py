@@ -11,7 +11,7 @@ import genjax_models as gx
 from genjax_models.estimators.distributions import diagonal_normal
 from genjax_models.estimators.filtering import Step
 from genjax_models.estimators.importance import log_mean_exp
-from genjax_models.evaluation.filtering import held_out_filtering, ratio_of_totals
+from genjax_models.evaluation.sequential_bounds import held_out_filtering, ratio_of_totals
 from genjax_models.models.sequential import SequentialModel
 
 A, C, Q, R = 0.9, 1.2, 0.3, 0.5  # z_t | z_{t-1} ~ N(A z_{t-1}, Q), x_t | z_t ~ N(C z_t, R), z_1 ~ N(0, 1)
