@@ -21,8 +21,9 @@ from genjax_models.systems.settings import SequenceData, Settings
 class Config(Settings):
     """Train a model of sequences and report three bounds on the likelihood of held-out sequences."""
 
-    model: Literal["vrnn"] = "vrnn"
-    """A variational RNN (Chung et al., 2015)."""
+    model: Literal["vrnn", "dmm", "srnn"] = "vrnn"
+    """A variational RNN (Chung et al., 2015), a deep Markov model (Krishnan et al., 2017), or a stochastic RNN
+    (Fraccaro et al., 2016). The posteriors of the last two read each sequence to its end."""
     bound: Literal["elbo", "iwae", "fivo"] = "fivo"
     """Bound that is raised."""
     particles: int = 4
@@ -50,8 +51,11 @@ def build(config: Config) -> System:
     from genjax_models.systems.sequential import sequential_system
 
     steps, *shape = config.data.shape
-    sizes = {"steps": steps, "latent": config.latent, "hidden": config.hidden}
-    model = gx.variational_rnn(config.likelihood.build(tuple(shape)), **sizes)
+    maker = {"vrnn": gx.variational_rnn, "dmm": gx.deep_markov_model, "srnn": gx.stochastic_rnn}[config.model]
+    likelihood = config.likelihood.build(tuple(shape))
+    model = maker(likelihood, steps=steps, latent=config.latent, hidden=config.hidden)
+    if config.likelihood.family == "bernoulli":
+        model = gx.starting_at_data_mean(model)
     options = {"bound": config.bound, "num_particles": config.particles}
     if config.bound == "fivo":
         options |= {"resampling": config.resampling, "score": config.score}

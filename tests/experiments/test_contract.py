@@ -219,6 +219,10 @@ CHOICES = [
     ("vae", "--data images.npz --conditional --network convolutional --channels 4"),
     ("vae", "--data images.npz --binarise fixed --latent 1"),
     ("vae", "--data images.npz --binarise none --kl-weight 4 --kl-warmup 10"),
+    ("vrnn", "--data sequences.npz --bound elbo --hidden 4"),
+    ("vrnn", "--data sequences.npz --model dmm --bound iwae --hidden 4"),
+    ("vrnn", "--data sequences.npz --model srnn --resampling systematic --score --hidden 4"),
+    ("vrnn", "--data real_sequences.npz --particles 1 --hidden 4"),
 ]
 
 
@@ -256,8 +260,8 @@ def folder(tmp_path_factory):
         yield images
 
 
-OF_OTHERS = ("chairs", "colourise", "disentanglement", "faces", "gan_mixture", "infinite_mixture", "rivers")
-OF_IMAGES = [name for name in RUNS if name not in OF_OTHERS]  # not of points, of known factors, or of cut-outs
+OF_OTHERS = ("chairs", "colourise", "disentanglement", "faces", "gan_mixture", "infinite_mixture", "rivers", "vrnn")
+OF_IMAGES = [name for name in RUNS if name not in OF_OTHERS]  # not of points, known factors, cut-outs or sequences
 
 
 @pytest.mark.parametrize("name", OF_IMAGES)
@@ -287,7 +291,7 @@ REFUSED = [
     *(
         (name, "--batch-size 999999", "batch_size must be at most")
         for name in RUNS
-        if "mixture" not in name and name not in ("disentanglement", "faces", "rivers")
+        if "mixture" not in name and name not in ("disentanglement", "faces", "rivers", "vrnn")
     ),
     ("autoencoder", "--network convolutional --data vectors.npz --batch-size 9", "network convolutional needs images"),
     (
@@ -351,6 +355,10 @@ REFUSED = [
     ("vae", "--data vectors.npz --conditional", "needs a label per example, and"),
     ("vae", "--likelihood discretised_logistic --data grey.npz --batch-size 9", "needs 8-bit data and binarise none"),
     ("vae", "--optimizer.learning-rate 1 --learning-rate 2", "are one field: give it once"),
+    ("vrnn", "--data images.npz --batch-size 9", "data must be sequences [n, time, d], got grey images of 8 x 8"),
+    ("vrnn", "--data sequences.npz --batch-size 999", "batch_size must be at most"),
+    ("vrnn", "--data real_sequences.npz --likelihood bernoulli --batch-size 9", "a Bernoulli likelihood needs binary"),
+    ("vrnn", "--particles 0", "particles must be an integer of at least 1, got 0"),
 ]
 
 
