@@ -1,5 +1,6 @@
 """Bounds of sequential models on held-out sequences, and nats per step."""
 
+import math
 from functools import partial
 
 import jax
@@ -8,11 +9,9 @@ import numpy as np
 import pytest
 
 import genjax_models as gx
-from genjax_models.estimators.distributions import diagonal_normal
-from genjax_models.estimators.filtering import Step
 from genjax_models.estimators.importance import log_mean_exp
 from genjax_models.evaluation.sequential_bounds import held_out_filtering, ratio_of_totals
-from genjax_models.models.sequential import SequentialModel
+from genjax_models.types import Batch
 
 A, C, Q, R = 0.9, 1.2, 0.3, 0.5  # z_t | z_{t-1} ~ N(A z_{t-1}, Q), x_t | z_t ~ N(C z_t, R), z_1 ~ N(0, 1)
 X = np.array([[0.8, -0.3, 1.5, 0.2, -1.1], [-0.8, 0.3, -1.5, np.nan, np.nan]], np.float32)[..., None]
@@ -22,37 +21,14 @@ PER_STEP = -1.5481133963467104  # sum / sum
 NOT_PER_STEP = {"mean of ratios": -1.5475110156524625, "padded steps": -1.2384907170773682}
 
 
+SCALES = {"transition_scale": math.sqrt(Q), "emission_scale": math.sqrt(R)}
+
+
 def linear_gaussian(q):
-    """q is "smoothing", p(z_t | z_{t-1}, x), or "filter", p(z_t | z_{t-1}, x_t)."""
+    return gx.linear_gaussian_model(steps=5, transition=A, emission=C, proposal=q, **SCALES)
 
-    def start(variables, x, mask):
-        def backwards(message, inputs):
-            (j, h), (x, on) = message, inputs
-            j, h = C**2 / R + A**2 * j / (1 + Q * j), C * x / R + A * h / (1 + Q * j)
-            return 2 * (jnp.where(on[:, None], jnp.stack([j, h]), 0.0),)
 
-        now = jnp.full_like(x, C**2 / R), C * x / R
-        if q == "smoothing":
-            zero = jnp.zeros_like(x[0])
-            now = jax.lax.scan(backwards, jnp.stack([zero, zero]), (x, mask), reverse=True)[1]
-            now = now[:, 0], now[:, 1]
-        first = jnp.broadcast_to(jnp.arange(len(x))[:, None, None] == 0, x.shape)
-        return jnp.zeros_like(x[0]), (first, *now)
-
-    def step(variables, state, context):
-        first, precision, shift = context
-        mean, variance = A * state, jnp.where(first, 1.0, Q)[None]
-        of_q = 1 / (1 / variance + precision)
-        normal = lambda mean, variance: diagonal_normal(*jnp.broadcast_arrays(mean, jnp.sqrt(variance)))
-        return Step(
-            posterior=normal(of_q * (mean / variance + shift), of_q + 0 * mean),
-            prior=normal(mean, variance),
-            likelihood=lambda z: normal(C * z, jnp.full_like(z, R)),
-            advance=lambda z: z,
-        )
-
-    unused = lambda *_, **__: None
-    return SequentialModel(unused, start, step, unused, unused, 5, None, (1,))
+VARIABLES = linear_gaussian("filter").init(jax.random.key(0), Batch(X))
 
 
 SETTINGS = {"num_particles": 4, "criterion": "always"}
@@ -60,12 +36,12 @@ SETTINGS = {"num_particles": 4, "criterion": "always"}
 
 @pytest.fixture(scope="module")
 def filtered():
-    run = partial(held_out_filtering, linear_gaussian("filter"), {}, jax.random.key(1), **SETTINGS)
+    run = partial(held_out_filtering, linear_gaussian("filter"), VARIABLES, jax.random.key(1), **SETTINGS)
     return jax.jit(lambda x, length: run(x, length=length))(X, LENGTH)
 
 
 def test_with_the_smoothing_proposal_each_bound_without_resampling_is_exact():
-    run = partial(held_out_filtering, linear_gaussian("smoothing"), {}, jax.random.key(0), num_particles=3)
+    run = partial(held_out_filtering, linear_gaussian("smoothing"), VARIABLES, jax.random.key(0), num_particles=3)
     found = jax.jit(lambda x, length: run(x, length=length, bounds=("elbo", "iwae")))(X, LENGTH)
     for terms in found.values():
         np.testing.assert_allclose(terms.bound, LOG_P, rtol=1e-6)
@@ -95,7 +71,7 @@ def test_the_terms_belong_together(filtered):
 
 def test_no_figure_depends_on_the_batch_size_or_on_longer_padding(filtered):
     longer = np.concatenate([X, np.full((2, 2, 1), np.nan, np.float32)], axis=1)
-    run = partial(held_out_filtering, linear_gaussian("filter"), {}, jax.random.key(1), **SETTINGS, batch_size=1)
+    run = partial(held_out_filtering, linear_gaussian("filter"), VARIABLES, jax.random.key(1), **SETTINGS, batch_size=1)
     found = jax.jit(lambda x, length: run(x, length=length))(longer, LENGTH)
     for name, terms in found.items():
         for value, exact in zip(terms, filtered[name], strict=True):
@@ -129,4 +105,4 @@ def test_nats_per_step_are_total_over_total():
 def test_bad_input_is_refused(wrong, words):
     arguments = {"model": linear_gaussian("filter"), "x": X, "length": LENGTH, "num_particles": 2} | wrong
     with pytest.raises(ValueError, match=words):
-        held_out_filtering(variables={}, key=jax.random.key(0), **arguments)
+        held_out_filtering(variables=VARIABLES, key=jax.random.key(0), **arguments)
