@@ -12,7 +12,7 @@ from genjax_models.estimators.importance_diagnostics import effective_sample_siz
 from genjax_models.evaluation.examples import map_examples
 from genjax_models.models.sequential import SequentialModel, time_first
 from genjax_models.objectives.sequential_vae import Bound
-from genjax_models.types import Array, Batch, PRNGKey, Variables
+from genjax_models.types import Array, PRNGKey, Variables
 
 
 class HeldOutFiltering(NamedTuple):
@@ -95,8 +95,8 @@ def held_out_filtering(
         length = jnp.full(len(x), jnp.shape(x)[1])
     time_first(x, length)  # checks both, on the host
 
-    def one(key: PRNGKey, example: Batch) -> dict[Bound, HeldOutFiltering]:
-        x, mask = time_first(example.x[None], example.length[None])
+    def one(key: PRNGKey, example: tuple[Array, Array]) -> dict[Bound, HeldOutFiltering]:
+        x, mask = time_first(*(leaf[None] for leaf in example))
         start, context = model.start(variables, x, mask)
         run = partial(filtering_bound, key, x, mask, start, partial(model.step, variables), context)
         terms = {}
@@ -108,7 +108,7 @@ def held_out_filtering(
             terms["fivo"] = run(num_particles=num_particles, criterion=criterion, resampling=resampling)
         return {name: _of_one_sequence(terms[name], mask) for name in bounds}
 
-    return map_examples(one, key, Batch(x, length=length), batch_size=batch_size)
+    return map_examples(one, key, (x, length), batch_size=batch_size)
 
 
 def ratio_of_totals(bound: Array, length: Array) -> tuple[Array, Array]:

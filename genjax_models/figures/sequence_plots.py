@@ -46,13 +46,13 @@ def draws(sequences: Mapping[str, Sequence[Array]], look: Look) -> Picture:
     return Picture("draws", "Draws", caption, png(figure, dpi=150))
 
 
-def continuations(truth: Sequence[Array], drawn: Sequence[Sequence[Array]], seen: Sequence[int], look: Look) -> Picture:
+def continuations(truth: Sequence[Array], drawn: Sequence[Sequence[Array]], seen: Array, look: Look) -> Picture:
     """Returns test sequences, a row each, and beside each the same beginning with drawn continuations.
 
     Args:
       truth: sequences `[time, d]`.
       drawn: for each sequence, its continuations `[time, d]`, which begin with the steps that were seen.
-      seen: number of steps that were seen of each.
+      seen: number of steps that were seen of each, `[rows]`.
       look: how a sequence is drawn.
     """
     figure, grid = _grid(len(truth), 1 + len(drawn[0]), look)

@@ -74,11 +74,11 @@ def figures_of_bounds(filtered: dict[Bound, HeldOutFiltering]) -> dict[str, Esti
     """Returns each bound in nats per sequence and in nats per step, and the mean effective number of particles."""
     figures = {}
     for name, terms in filtered.items():
-        per_step = Estimate(*map(float, terms.per_step), len(terms.bound))
-        figures |= {name: estimate(terms.bound), f"{name}_per_step": per_step}
-    for name in {"iwae", "fivo"} & set(filtered):
-        size = float(filtered[name].mean_effective_sample_size)
-        figures[f"effective_particles_of_{name}"] = Estimate(size, math.nan, len(filtered[name].bound))
+        n, (per_step, error) = len(terms.bound), terms.per_step
+        figures |= {name: estimate(terms.bound), f"{name}_per_step": Estimate(float(per_step), float(error), n)}
+        if name != "elbo":  # its particles are those of iwae
+            size = float(terms.mean_effective_sample_size)
+            figures[f"effective_particles_of_{name}"] = Estimate(size, math.nan, n)
     return figures
 
 
