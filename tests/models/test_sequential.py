@@ -22,10 +22,13 @@ MODELS = {
     "dmm": gx.deep_markov_model,
     "srnn": partial(gx.stochastic_rnn, cell="lstm"),
 }
-SLOW = "vrnn, gru, two layers"
-EACH = pytest.mark.parametrize(
-    "make", [pytest.param(MODELS[name], marks=[pytest.mark.slow] * (name == SLOW)) for name in MODELS], ids=MODELS
-)
+
+
+def each(*slow):
+    marks = {name: [pytest.mark.slow] * (name in slow) for name in MODELS}
+    return pytest.mark.parametrize(
+        "make", [pytest.param(MODELS[name], marks=marks[name]) for name in MODELS], ids=MODELS
+    )
 
 
 def of_bits(make, steps=3):
@@ -54,7 +57,7 @@ def bootstrap(key, x, mask, start, step, context, **settings):
     return filtering_bound(key, x, mask, start, of_prior, context, **settings)
 
 
-@EACH
+@each("vrnn, gru, two layers")
 def test_the_model_that_filters_is_the_model_that_draws_and_forecasts(make, monkeypatch):
     """The probabilities of the 8 sequences of 3 bits sum to 1, and draws and forecasts have these frequencies."""
     monkeypatch.setattr("genjax_models.models.sequential.filtering_bound", bootstrap)  # for the forecast
@@ -87,7 +90,7 @@ def test_the_model_that_filters_is_the_model_that_draws_and_forecasts(make, monk
     np.testing.assert_array_less(np.abs(frequencies(after) - conditional), error(conditional))
 
 
-@EACH
+@each("vrnn", "vrnn, gru, two layers", "dmm")  # the SRNN reads in both directions
 def test_padding_changes_neither_value_nor_gradient_nor_draw(make):
     model, variables = of_bits(make)
     x = jax.random.bernoulli(jax.random.key(1), 0.5, (4, 5, 1)).astype(jnp.float32)
@@ -109,7 +112,7 @@ def test_padding_changes_neither_value_nor_gradient_nor_draw(make):
     assert abs(others[3] - cut[0][1][3]) > 0.1
 
 
-@EACH
+@each("vrnn, gru, two layers", "dmm")
 def test_draws_have_the_shape_of_the_data_zeros_after_the_end_and_longer_ones_the_same_start(make):
     likelihood = gx.gaussian((3, 2), "global")
     model = make(likelihood, steps=4, latent=2, hidden=4)
