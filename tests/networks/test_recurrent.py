@@ -50,5 +50,5 @@ def test_each_sequence_is_read_from_its_own_start_by_the_formulas(cell, backward
 def test_forget_gates_start_open_and_unknown_cells_are_refused():
     np.testing.assert_array_equal(cell_of("lstm", 2).bias(), [0, 0, 1, 1, 0, 0, 0, 0])
     np.testing.assert_array_equal(cell_of("gru", 2).bias(), jnp.zeros(6))
-    with pytest.raises(ValueError, match="cell must be one of .*, got 'rnn'"):
+    with pytest.raises(ValueError, match=r"cell must be one of .*, got 'rnn'"):
         cell_of("rnn", 2)

@@ -239,7 +239,9 @@ def data_for(name: str, n: int) -> Batch:
     x = jax.random.bernoulli(jax.random.key(1), 0.3, (n, *SHAPE)).astype(jnp.float32)
     factors = jax.random.normal(jax.random.key(2), (n, 2)) if "supervised" in name else None
     length = 1 + jnp.arange(n) % SHAPE[0] if "vrnn" in name else None
-    return Batch(x.reshape(n, -1) if "adversarial" in name else x, jnp.arange(n) % CLASSES, length, factors)
+    return Batch(
+        x.reshape(n, -1) if "adversarial" in name else x, jnp.arange(n) % CLASSES, length=length, factors=factors
+    )
 
 
 def train_of(name: str, optimizer=None):
