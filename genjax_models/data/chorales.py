@@ -4,6 +4,7 @@ The package is not imported. Nothing of its corpus is shipped: its encodings are
 """
 
 import hashlib
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def chorales() -> Dataset:
 def _with_ends(files: list[Path]) -> Iterator[np.ndarray]:
     """Yields uint8 `[time, 89]` of each score of four voices; the last column is 1 up to the end of the score."""
     scores = [score for score in map(voices, files) if len(score) == 4]
-    lengths = [int(np.ceil(max(voice.end for voice in score))) for score in scores]
+    lengths = [math.ceil(max(voice.end for voice in score)) for score in scores]
     for score, length in zip(scores, lengths, strict=True):
         x = np.zeros((max(lengths), KEYS + 1), np.uint8)
         x[:length, :KEYS] = piano_roll(score, length)
@@ -67,7 +68,7 @@ def piano_roll(score: list[Voice], length: int) -> np.ndarray:
     x = np.zeros((length, KEYS), np.uint8)
     for note in (note for voice in score for note in voice.notes):
         if LOWEST <= note.key < LOWEST + KEYS:
-            x[int(np.ceil(note.start)) : int(np.ceil(note.end)), note.key - LOWEST] = 1
+            x[math.ceil(note.start) : math.ceil(note.end), note.key - LOWEST] = 1
     return x
 
 

@@ -161,6 +161,7 @@ def from_splits(
         kind=kind,
         class_names=class_names,
         factors=checked_factors(name, factors, checked["train"].factors),
+        has_rows=False,
     )
 
 
@@ -243,7 +244,7 @@ def check(where: str, split: Split, range: Range | None = None, kind: Kind | Non
     )
 
 
-def _checked_lengths(where: str, length: np.ndarray | None, x: np.ndarray) -> np.ndarray | None:
+def _checked_lengths(where: str, length: np.ndarray | None, x: np.ndarray | Records) -> np.ndarray | None:
     if length is None:
         return None
     length = np.asarray(length)

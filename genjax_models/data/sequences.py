@@ -93,7 +93,9 @@ def _sequences(where: str, sequences: Sequence[Any]) -> list[np.ndarray]:
     return arrays
 
 
-def _labels(name: str, labels: tuple[Any, Any, Any] | None) -> tuple[list[np.ndarray | None], tuple[str, ...] | None]:
+def _labels(
+    name: str, labels: tuple[Any, Any, Any] | None
+) -> tuple[Sequence[np.ndarray | None], tuple[str, ...] | None]:
     if labels is None:
         return [None] * len(_SPLITS), None
     if len(labels) != len(_SPLITS):

@@ -28,26 +28,33 @@ def japanese_vowels() -> Dataset:
       InputError: aeon is not installed, or has other files.
     """
     folder = folder_of("aeon", user="japanese_vowels", extra="speech") / _FOLDER
-    official, test = (_utterances(folder / f"JapaneseVowels_{split}.ts") for split in ("TRAIN", "TEST"))
-    steps = np.concatenate(official[0])
-    mean, deviation = steps.mean(axis=0), steps.std(axis=0)
-    speakers = official[1]
+    files = (folder / f"JapaneseVowels_{split}.ts" for split in ("TRAIN", "TEST"))
+    (official, speakers), (test, of_test) = map(_utterances, files)
+    steps = np.concatenate(official)
+    in_units = lambda x: (x - steps.mean(axis=0)) / steps.std(axis=0)
     held_out = np.zeros(len(speakers), bool)
     for speaker in np.unique(speakers):
         rows = np.flatnonzero(speakers == speaker)
         held_out[np.random.RandomState(speaker).permutation(rows)[: len(rows) // 10]] = True
-    parts = [np.flatnonzero(~held_out), np.flatnonzero(held_out)]
-    splits = [([official[0][i] for i in rows], speakers[rows]) for rows in parts] + [test]
-    sequences = [[(x - mean) / deviation for x in utterances] for utterances, _ in splits]
-    highest = math.ceil(max(abs(x).max() for utterances in sequences for x in utterances))
+    train, validation, test = (
+        list(map(in_units, utterances))
+        for utterances in (
+            [official[i] for i in np.flatnonzero(~held_out)],
+            [official[i] for i in np.flatnonzero(held_out)],
+            test,
+        )
+    )
+    highest = math.ceil(max(abs(x).max() for x in train + validation + test))
     provenance = (
         "Japanese Vowels (Kudo, Toyama and Shimbo, 1999) from the package aeon; a tenth of each speaker's training"
         " utterances is validation; coefficients in standard deviations of the official training utterances"
     )
     return from_sequences(
-        *sequences,
+        train,
+        validation,
+        test,
         range=(-highest, highest),
-        labels=tuple(label for _, label in splits),
+        labels=(speakers[~held_out], speakers[held_out], of_test),
         class_names=[f"speaker {i + 1}" for i in range(_SPEAKERS)],
         name="japanese_vowels",
         provenance=provenance,
