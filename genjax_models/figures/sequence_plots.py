@@ -59,7 +59,8 @@ def continuations(truth: Sequence[Array], drawn: Sequence[Sequence[Array]], seen
     for axes, sequence, others, steps in zip(grid, truth, drawn, seen, strict=True):
         for cell, shown in zip(axes, [sequence, *others], strict=True):
             _show(cell, shown, look)
-            (cell.axhline if look.rows else cell.axvline)(steps - 0.5, color=ORANGE, linewidth=1)
+            line = cell.axhline if look.rows else cell.axvline
+            line(steps - 0.5, color=ORANGE if look.binary else INK, linewidth=1)
     grid[0, 0].set_title("data", fontsize=8)
     for i, cell in enumerate(grid[0, 1:], start=1):
         cell.set_title(f"continuation {i}", fontsize=8)

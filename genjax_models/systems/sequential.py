@@ -22,7 +22,7 @@ from genjax_models.objectives.sequential_vae import Bound
 from genjax_models.runs.protocol import System
 from genjax_models.types import Objective, Variables
 
-_SHOWN, _ROWS_SHOWN = 3, 8  # sequences in a picture; images in a picture
+_SHOWN, _ROWS_SHOWN = 3, 8  # sequences in a picture; draws that are images
 _CONTINUATIONS = 2  # of each
 _LONGEST, _SEEN = 64, 24  # most steps in a picture, and most of them that a continuation is given
 _FILTERED = 64  # particles behind a continuation
@@ -111,14 +111,15 @@ def _sequences(config: Any, model: SequentialModel, variables: Variables, data: 
     draws = [sequence[:steps] for sequence, steps in zip(drawn, length, strict=True)]
     shown = [sequence_plots.draws({"data": truth, "draws": draws}, look)]
 
+    x, length, truth = x[:_SHOWN], length[:_SHOWN], truth[:_SHOWN]
     seen = np.minimum((length + 1) // 2, _SEEN)
-    steps, times = int((length - seen).max()), n * _CONTINUATIONS
+    steps = int((length - seen).max())
     if steps < 1:
         return shown
     each = lambda a: np.repeat(a, _CONTINUATIONS, axis=0)
     forecast = partial(model.forecast, steps=steps, num_particles=_FILTERED)
     made = jax.jit(forecast)(variables, jax.random.key(1), each(x), each(seen))
-    made = np.asarray(made).reshape(n, times // n, *made.shape[1:])
+    made = np.asarray(made).reshape(len(x), _CONTINUATIONS, steps, -1)
     continued = [
         [np.concatenate([sequence[:begin], more[: end - begin]]) for more in others]
         for sequence, others, begin, end in zip(x, made, seen, length, strict=True)
