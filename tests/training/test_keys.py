@@ -28,10 +28,20 @@ from genjax_models.estimators import (
     two_sample_test,
 )
 from genjax_models.estimators.distributions import diagonal_normal
-from genjax_models.evaluation import annealed, bounds, examples, gaps, information, latents, likelihood, reconstruction
+from genjax_models.evaluation import (
+    annealed,
+    bounds,
+    examples,
+    gaps,
+    information,
+    latents,
+    likelihood,
+    reconstruction,
+)
+from genjax_models.evaluation import kl_by_step as steps_of_kl
 from genjax_models.types import Batch
 from tests.draws import draws, repeats
-from tests.training.test_contract import KEY, SHAPE, TABLE, VARIATIONS, Learned, data_for, two_layers
+from tests.training.test_contract import KEY, SHAPE, TABLE, VARIATIONS, Learned, data_for, draw, two_layers
 
 # Objectives
 
@@ -127,6 +137,11 @@ def usage_by_layer(key):
     return gx.latent_usage_by_layer(model, model.init(KEY, Batch(IMAGES)), key, IMAGES, num_samples=3)
 
 
+def kl_of_draw(key):
+    model = draw()
+    return gx.kl_by_step(model, model.init(KEY, Batch(IMAGES)), key, IMAGES, num_samples=3)
+
+
 def error_of_an_autoencoder(key):
     model = gx.autoencoder_model(gx.MLPEncoder(SHAPE, (2,), (8,)), gx.MLPGenerator(SHAPE, (8,)), latent=2)
     return gx.held_out_error(model, model.init(KEY, Batch(IMAGES)), key, IMAGES)
@@ -149,6 +164,7 @@ EVALUATORS = {
     gaps.bound_gaps: lambda key: gx.bound_gaps(MODEL, {}, key, X, jnp.zeros(2), steps=2, num_samples=300),
     information.latent_information: lambda key: gx.latent_information(MODEL, {}, key, X, num_samples=3),
     latents.latent_usage_by_layer: usage_by_layer,
+    steps_of_kl.kl_by_step: kl_of_draw,
     likelihood.negative_log_likelihood: lambda key: gx.negative_log_likelihood(MODEL, {}, key, X, num_samples=300),
     reconstruction.held_out_error: error_of_an_autoencoder,
     adversarial.wasserstein_gradient_penalty: lambda key: adversarial.wasserstein_gradient_penalty(
