@@ -94,6 +94,8 @@ OF_A_BOUND = ("vae", "iwae", "info vae", "beta tcvae", "factor vae", "dip vae")
 REPEATED = {
     **{name: {2: 1} for name in (*TABLE, *MORE) if name.split(",")[0] in OF_A_BOUND},
     **{name: {2: 2} for name in TABLE if "two stochastic layers" in name},
+    **{name: {2: 3} for name in TABLE if "draw" in name},  # a key per step
+    "iwae, draw": {2: 9},  # and sample
     "vae, dropout and batch statistics, an average": {2: 2},
     **{name: {2: 2} for name in MORE if "dropout and batch statistics" in name},
 }
