@@ -15,6 +15,7 @@ first to the last step of a sequence, and false at its padding.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, NamedTuple, get_args
 
 import chex
@@ -35,6 +36,7 @@ Resampling = Literal["multinomial", "stratified", "systematic"]
 State = Any  # a pytree of arrays
 
 _TIME_LEADS = "x and context must be [time, batch, ...], mask [time, batch], and start [batch, ...]"
+_FEW = 32  # particles, up to which comparing all is faster than searching
 _ONE_WEIGHT_EACH = "the distributions of a step must have batch shape [num_particles, batch]"
 
 
@@ -258,8 +260,9 @@ def _resample(key: PRNGKey, log_w: Array, resampling: Resampling) -> tuple[Array
         case "systematic":
             points = (strata + jax.random.uniform(key, (1, batch))) / k
     points = jnp.minimum(points, 1 - jnp.finfo(points.dtype).epsneg)  # rounding to 1 would choose a zero weight
-    search = jax.vmap(lambda edges, points: jnp.searchsorted(edges, points, side="right"), in_axes=1, out_axes=1)
-    ancestors = search(jax.lax.stop_gradient(upper), points)
+    method = "compare_all" if k <= _FEW else "scan"
+    search = partial(jnp.searchsorted, side="right", method=method)
+    ancestors = jax.vmap(search, in_axes=1, out_axes=1)(jax.lax.stop_gradient(upper), points)
     if resampling == "multinomial":
         return ancestors, jnp.sum(_take(jax.nn.log_softmax(log_w, axis=0), ancestors), axis=0)
     # The offsets within a stratum, in [0, 1), that choose these ancestors.
