@@ -1,4 +1,4 @@
-"""The KL by step, and all further figures of a model whose z has steps."""
+"""The KL by step of a model whose z has steps."""
 
 from functools import partial
 from itertools import product
@@ -31,26 +31,3 @@ def test_the_sum_over_steps_is_the_kl_of_the_bound():
 def test_a_q_without_steps_is_refused():
     with pytest.raises(ValueError, match="q must have steps, as that of DRAW has, got"):
         gx.kl_by_step(chain_model(), {}, KEY, jnp.zeros((3, 2)))
-
-
-def probabilities(name):
-    """Estimates p(x) of all images; each estimate is unbiased."""
-    if name == "nll":
-        figures = gx.negative_log_likelihood(MODEL, VARIABLES, KEY, IMAGES, num_samples=2_000)
-        return jnp.exp(-figures["negative_log_likelihood"])
-    chains = {"num_temperatures": 20, "num_chains": 300, "num_leapfrog": 2, "start": name}
-    return jnp.exp(gx.annealed_log_likelihood(MODEL, VARIABLES, KEY, IMAGES, **chains)["lower_bound"])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["nll", "encoder", "prior"])
-def test_the_probabilities_of_all_images_sum_to_one(name):
-    np.testing.assert_allclose(jax.jit(partial(probabilities, name))().sum(), 1, atol=0.05)
-
-
-@pytest.mark.slow
-def test_the_information_of_all_steps_is_a_part_of_the_kl():
-    information = jax.jit(partial(gx.latent_information, MODEL, num_samples=100))(VARIABLES, KEY, IMAGES)
-    kl = jax.jit(partial(gx.kl_by_step, MODEL, num_samples=100))(VARIABLES, KEY, IMAGES).sum()
-    np.testing.assert_allclose(information["kl"].sum(), kl, rtol=0.05)
-    assert 0 < information["mutual_information"].mean() < np.log(16)
