@@ -4,8 +4,10 @@ Gregor, Danihelka, Graves, Rezende and Wierstra, 2015, Eq. (19) to (29). Filter 
 
     F[i, a] = exp(-(a - mu_i)^2 / (2 v)) / sum_b exp(-(b - mu_i)^2 / (2 v)),        mu_i = g + (i - N/2 - 1/2) d,
 
-with the centre g, the stride d and the variance v in pixels. The normalisation is a softmax over pixels: a filter off
-the canvas reads the nearest edge. Computed as printed, it would divide 0 by 0.
+with the centre g, the stride d and the variance v in pixels. A filter off the canvas reads the nearest edge: as
+printed, it would divide 0 by 0. Squared distances are relative to the nearest pixel n:
+(a - mu)^2 - (n - mu)^2 = (a - n) (a + n - 2 mu). A softmax is not enough: its exponents reach 1e13, and compiled code
+may round an exponent and their maximum differently, which gives infinity.
 """
 
 from typing import NamedTuple
@@ -52,8 +54,11 @@ def filterbank(centre: Array, stride: Array, variance: Array, *, size: int, pixe
     offsets = jnp.arange(1, size + 1) - size / 2 - 0.5
     with jax.numpy_rank_promotion("allow"):
         means = centre[..., None] + stride[..., None] * offsets
-        distances = jnp.arange(1, pixels + 1) - means[..., None]
-    return jax.nn.softmax(-(distances**2) / (2 * variance[..., None, None]), axis=-1)
+        nearest = jax.lax.stop_gradient(jnp.clip(jnp.round(means), 1, pixels))[..., None]
+        each = jnp.arange(1, pixels + 1)
+        beyond = (each - nearest) * (each + nearest - 2 * means[..., None])
+        weights = jnp.exp(-beyond / (2 * variance[..., None, None]))
+    return weights / jnp.sum(weights, axis=-1, keepdims=True)
 
 
 def attention_window(parameters: Array, *, size: int, height: int, width: int) -> Window:

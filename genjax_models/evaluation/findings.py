@@ -30,7 +30,7 @@ class Facts(NamedTuple):
       higher_is_better: whether higher values of the metric are better.
       unit: unit of the metric.
       adversaries: players of the objective that are adversaries.
-      active: which latent dimensions are active, `[latent]`; a tuple of such arrays for several stochastic layers.
+      active: which latent dimensions are active, `[*event]`; a tuple of such arrays for several stochastic layers.
       bernoulli: whether the likelihood is Bernoulli.
       density: whether the likelihood is a density, not a probability.
       values: some of the data, as the model sees them.
@@ -136,7 +136,7 @@ def _latents(facts: Facts) -> Iterator[str]:
     if facts.active is None:
         return
     layers = facts.active if isinstance(facts.active, tuple) else (facts.active,)
-    totals, unused = [len(active) for active in layers], [int(np.sum(~np.asarray(active))) for active in layers]
+    totals, unused = [np.size(active) for active in layers], [int(np.sum(~np.asarray(active))) for active in layers]
     rule = f"the variance of their posterior mean over data is at most {ACTIVITY_THRESHOLD}"
     if unused == totals:
         yield (

@@ -67,7 +67,6 @@ def draw_model(
     windows = [_attention(apply, size, shape) for apply, size in ((read, read_size), (write, write_size))]
     network = DrawNetwork(shape, latent, hidden, dict(likelihood.outputs), mean, *windows)
     family = diagonal_gaussian(latent)
-    standard = distrax.Independent(distrax.Normal(jnp.zeros((steps, latent)), jnp.ones((steps, latent))), 2)
 
     def init(key: PRNGKey, batch: Batch) -> Variables:
         return network.init(key, batch.x[:1].reshape(1, -1))
@@ -90,6 +89,10 @@ def draw_model(
         start = network.apply(variables, (len(x),), method="start")
         return Autoregressive(start, step, (steps, latent), drawn=drawn)
 
+    def prior(variables: Variables, label: Array | None = None) -> distrax.Independent:
+        zeros = jnp.zeros((steps, latent))
+        return distrax.Independent(distrax.Normal(zeros, jnp.ones_like(zeros)), 2)
+
     def of_canvas(variables: Variables, canvas: Array) -> distrax.Distribution:
         return likelihood.distribution(network.apply(variables, canvas, method="emitted"))
 
@@ -105,7 +108,7 @@ def draw_model(
         def likelihood_of(z: Array) -> distrax.Distribution:
             return of_canvas(variables, kept["canvas"]) if z is kept.get("z") else generate(variables, z)
 
-        return Learning(posterior(variables, batch.x, drawn=keep), standard, likelihood_of, lambda z: variables)
+        return Learning(posterior(variables, batch.x, drawn=keep), prior(variables), likelihood_of, lambda z: variables)
 
     def canvases(variables: Variables, z: Array) -> Array:
         return of_canvas(variables, network.apply(variables, z, method="canvases")).mean()
@@ -118,7 +121,7 @@ def draw_model(
     return LatentVariableModel(
         init=init,
         posterior=posterior,
-        prior=lambda variables, label=None: standard,
+        prior=prior,
         likelihood=generate,
         learning=learning,
         support=likelihood.support,

@@ -8,29 +8,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from genjax_models.networks.outputs import Emitted, Output
+from genjax_models.networks.recurrent import CellState, Recurrent
 from genjax_models.types import Array, Shape
-
-CellState = tuple[Array, ...]  # h and c of an LSTM, each `[..., hidden]`
-
-
-class LSTM(nn.Module):
-    """An LSTM of `hidden` units; its forget gates start open, with biases of 1."""
-
-    hidden: int
-
-    def setup(self) -> None:
-        """Makes the products with inputs and with h."""
-        width, n = 4 * self.hidden, self.hidden
-        bias = lambda *_: jnp.zeros(width, jnp.float32).at[n : 2 * n].set(1.0)
-        self.of_input = nn.Dense(width, bias_init=bias)
-        self.of_hidden = self.param("of_hidden", nn.initializers.lecun_normal(), (self.hidden, width), jnp.float32)
-
-    def after(self, state: CellState, of_input: Array) -> CellState:
-        """Returns the next state, from the product with the input `[..., 4 hidden]`."""
-        h, c = state
-        i, f, g, o = jnp.split(of_input + h @ self.of_hidden, 4, -1)
-        c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
-        return nn.sigmoid(o) * jnp.tanh(c), c
 
 
 class DrawState(NamedTuple):
@@ -85,7 +64,7 @@ class DrawNetwork(nn.Module):
             name: self.param(name, nn.initializers.zeros, pixels if output.of_input else output.shape, jnp.float32)
             for name, output in self.outputs.items()
         }
-        self.encoder, self.decoder = LSTM(self.hidden), LSTM(self.hidden)
+        self.encoder, self.decoder = Recurrent(self.hidden), Recurrent(self.hidden)
         self.posterior = nn.Dense(2 * self.latent)
         self.patch = nn.Dense(pixels if self.write is None else self.write.size**2)
         if self.read is None:
@@ -104,8 +83,7 @@ class DrawNetwork(nn.Module):
     def start(self, lead: Shape) -> DrawState:
         """Returns the state before the first step, leaves `[*lead, ...]`."""
         (canvas,) = (self.constants[name] for name, output in self.outputs.items() if output.of_input)
-        zeros = jnp.zeros((*lead, self.hidden))
-        lstm = (zeros, zeros)
+        lstm = self.encoder.unit.start(lead)
         return DrawState(lstm, lstm, jnp.broadcast_to(canvas, (*lead, *canvas.shape)))
 
     def emitted(self, canvas: Array) -> Emitted:
@@ -132,13 +110,13 @@ class DrawNetwork(nn.Module):
             both = jnp.stack([x, error], -2).reshape(*lead, 2, *self.shape[:2])
             patches = self.read.apply(self.read_window(h)[..., None, :], both)
             product = self.encoder.of_input(jnp.concatenate([patches.reshape(*lead, -1), h], -1))
-        encoder = self.encoder.after(state.encoder, product)
+        encoder = _moved(self.encoder, state.encoder, product)
         mean, raw_scale = jnp.split(self.posterior(encoder[0]), 2, -1)
         return encoder, mean, raw_scale
 
     def decode(self, decoder: CellState, z: Array) -> CellState:
         """Returns the decoder after z_t `[..., latent]`, Eq. (7)."""
-        return self.decoder.after(decoder, self.decoder.of_input(z))
+        return self.decoder.move(decoder, z)
 
     def paint(self, h: Array) -> Array:
         """Returns what the decoder adds to the canvas `[..., pixels]`, Eq. (8)."""
@@ -153,7 +131,7 @@ class DrawNetwork(nn.Module):
         products = self.decoder.of_input(jnp.moveaxis(z, -2, 0))  # of all steps in one product
 
         def step(network, state, product):
-            state = network.decoder.after(state, product)
+            state = _moved(network.decoder, state, product)
             return state, state[0]
 
         scan = nn.scan(step, variable_broadcast="params", split_rngs={"params": False})
@@ -179,6 +157,11 @@ class DrawNetwork(nn.Module):
             None if self.read is None else jnp.moveaxis(self.read_window(before), 0, -2),
             None if self.write is None else jnp.moveaxis(self.write_window(h), 0, -2),
         )
+
+
+def _moved(network: Recurrent, state: CellState, product: Array) -> CellState:
+    """Returns the next state of an LSTM, from the product with its input."""
+    return network.unit.move(product, state[0] @ network.of_hidden, state)
 
 
 def _window(attention: Attention) -> nn.Dense:

@@ -29,7 +29,7 @@ def draw_system(config: Any, objective: Objective, model: LatentVariableModel) -
       model: has `canvases`, and a q that is an `Autoregressive`.
     """
     (player,) = objective.losses
-    system = latent_variable_system(config, objective, model)
+    system = latent_variable_system(config, objective, model, usage_samples=20)
 
     def figures(players, data):
         facts, shown = system.figures(players, data)

@@ -68,6 +68,7 @@ def test_a_likelihood_that_does_not_fit_the_data_is_found(bernoulli, density, va
         ([True, False, True], "1 of 3 latent dimensions is unused (the variance of their posterior mean"),
         ([True, False, False], "2 of 3 latent dimensions are unused"),
         ([False, False, False], "The posterior has collapsed: all 3 latent dimensions are unused"),
+        ([[False, False], [True, False]], "3 of 4 latent dimensions are unused"),
         (None, None),
     ],
 )

@@ -95,7 +95,10 @@ def test_nats_per_step_are_total_over_total():
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"model": gx.models.LatentVariableModel(len, len, len, len)}, "needs a model with steps.* got LatentVariableModel"),
+        (
+            {"model": gx.models.LatentVariableModel(len, len, len, len)},
+            "needs a model with steps.* got LatentVariableModel",
+        ),
         ({"bounds": ("elbo", "nll")}, r"bounds must be of .*, got \['nll'\]"),
         ({"num_particles": 0}, "num_particles must be an integer of at least 1, got 0"),
         ({"length": np.array([5, 6])}, "length must be from 1 to 5, got 6 in row 1"),

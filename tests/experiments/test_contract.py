@@ -66,6 +66,10 @@ RUNS = {
         ),
         "samples learning curves reconstructions manifold latent_space kl_by_dimension readings latent_walk",
     ),
+    "draw": (
+        (*IMAGES, *"--hidden 4 --latent 2 --glimpses 3 --attention 2 3 --warmup 0".split()),
+        "samples learning curves canvases kl_by_step reconstructions latent_space",
+    ),
     "faces": (
         tuple("--data cutouts.npz --batch-size 10 --hidden 8 --warmup 0 --evaluate-every 2".split()),
         "samples learning curves reconstructions manifold latent_space kl_by_dimension factors",
@@ -324,6 +328,10 @@ REFUSED = [
     ),
     ("disentanglement", "--strength -1", "strength must be at least 0, got -1.0"),
     ("disentanglement", "--discriminator 0", "discriminator must be an integer of at least 1, got (0,)"),
+    ("draw", "--glimpses 0", "glimpses must be an integer of at least 1, got 0"),
+    ("draw", "--attention 1 5", "attention must be an integer of at least 2, got (1, 5)"),
+    ("draw", "--data images.npz --batch-size 9 --attention 2 9", "`write_size` must be at most 8 for images of 8 x 8"),
+    ("draw", "--data colours.npz --batch-size 9", "attention needs images of one channel"),
     ("gan_mixture", "--discriminator-moves 0", "discriminator_moves must be an integer of at least 1, got 0"),
     ("gan_mixture", "--generator-learning-rate 0", "generator_learning_rate must be positive and finite, got 0.0"),
     ("gan_mixture", "--penalty-weight -1", "penalty_weight must be at least 0, got -1.0"),

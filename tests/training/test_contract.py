@@ -51,6 +51,10 @@ def convolutional_vae() -> Objective:
     return gx.vae(gx.latent_variable_model(encoder, posterior, generator, likelihood))
 
 
+def draw(**options):
+    return gx.draw_model(SHAPE, 3, 2, 8, gx.bernoulli(SHAPE), **options)
+
+
 def generator_alone():
     likelihood = gx.gaussian(SHAPE, "isotropic")
     return gx.generator_model(gx.MLPGenerator(likelihood.outputs, (8,)), likelihood, 2)
@@ -177,6 +181,9 @@ TABLE = {
     ),
     "iwae, two stochastic layers": Row(lambda: gx.iwae(two_layers(), num_samples=3)),
     "vae, two stochastic layers": Row(lambda: gx.vae(two_layers(), num_samples=2, form="monte_carlo")),
+    "vae, draw": Row(lambda: gx.vae(draw(read_size=2, write_size=3))),
+    "iwae, draw": Row(lambda: gx.iwae(draw(read_size=2, write_size=3), num_samples=3)),
+    "vae, draw without attention": Row(lambda: gx.vae(draw())),
     "vae, conditional, free bits": Row(
         lambda: gx.vae(
             gx.latent_variable_model(*networks(gx.diagonal_gaussian(2), gx.bernoulli(SHAPE)), classes=CLASSES),
@@ -258,6 +265,7 @@ VARIATIONS = {
     "gan, deep convolutional, spectral normalisation, an average",
     *("beta tcvae", "dip vae", "dip vae, of means", "latent directions", "supervised, an average"),
     *("gan", "gan, deep convolutional", "adversarial game", "adversarial game, simultaneous", "mmd gan"),
+    *("iwae, draw", "vae, draw without attention"),
     *("vrnn", "vrnn, fivo, always", "dmm"),
     *("iwae, two stochastic layers", "lapgan, conditional, hinge, two moves, an average"),
 }

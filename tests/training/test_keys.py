@@ -39,9 +39,10 @@ from genjax_models.evaluation import (
     reconstruction,
     sequential_bounds,
 )
+from genjax_models.evaluation import kl_by_step as steps_of_kl
 from genjax_models.types import Batch
 from tests.draws import draws, repeats
-from tests.training.test_contract import KEY, SHAPE, TABLE, VARIATIONS, Learned, data_for, two_layers
+from tests.training.test_contract import KEY, SHAPE, TABLE, VARIATIONS, Learned, data_for, draw, two_layers
 
 # Objectives
 
@@ -94,6 +95,8 @@ OF_A_BOUND = ("vae", "iwae", "info vae", "beta tcvae", "factor vae", "dip vae")
 REPEATED = {
     **{name: {2: 1} for name in (*TABLE, *MORE) if name.split(",")[0] in OF_A_BOUND},
     **{name: {2: 2} for name in TABLE if "two stochastic layers" in name},
+    **{name: {2: 3} for name in TABLE if "draw" in name},  # a key per step
+    "iwae, draw": {2: 9},  # and sample
     "vae, dropout and batch statistics, an average": {2: 2},
     **{name: {2: 2} for name in MORE if "dropout and batch statistics" in name},
 }
@@ -137,6 +140,11 @@ def usage_by_layer(key):
     return gx.latent_usage_by_layer(model, model.init(KEY, Batch(IMAGES)), key, IMAGES, num_samples=3)
 
 
+def kl_of_draw(key):
+    model = draw()
+    return gx.kl_by_step(model, model.init(KEY, Batch(IMAGES)), key, IMAGES, num_samples=3)
+
+
 def error_of_an_autoencoder(key):
     model = gx.autoencoder_model(gx.MLPEncoder(SHAPE, (2,), (8,)), gx.MLPGenerator(SHAPE, (8,)), latent=2)
     return gx.held_out_error(model, model.init(KEY, Batch(IMAGES)), key, IMAGES)
@@ -167,6 +175,7 @@ EVALUATORS = {
     gaps.bound_gaps: lambda key: gx.bound_gaps(MODEL, {}, key, X, jnp.zeros(2), steps=2, num_samples=300),
     information.latent_information: lambda key: gx.latent_information(MODEL, {}, key, X, num_samples=3),
     latents.latent_usage_by_layer: usage_by_layer,
+    steps_of_kl.kl_by_step: kl_of_draw,
     likelihood.negative_log_likelihood: lambda key: gx.negative_log_likelihood(MODEL, {}, key, X, num_samples=300),
     reconstruction.held_out_error: error_of_an_autoencoder,
     adversarial.wasserstein_gradient_penalty: lambda key: adversarial.wasserstein_gradient_penalty(
