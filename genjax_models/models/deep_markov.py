@@ -9,7 +9,9 @@ with g = sigmoid of an MLP of z = z_{t-1}, and h another MLP of it, and p(x_t | 
 z_0 is a learned vector. Given z_{t-1}, the true posterior of z_t depends on no earlier x, as this q does not.
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -56,26 +58,27 @@ def deep_markov_model(
         check_count(name, size)
     cell_of(cell, hidden)
     networks = _Networks(tuple(likelihood.event_shape), likelihood.outputs, latent, hidden, features, cell)
+    apply: Callable[..., Any] = networks.apply
 
     def z_0(variables: Variables, n: int) -> Array:
         return jnp.broadcast_to(variables["params"]["z_0"], (n, latent))
 
     def start(variables: Variables, x: Array, mask: Array) -> tuple[Array, Array]:
-        return z_0(variables, mask.shape[1]), networks.apply(variables, x, mask, method="read")
+        return z_0(variables, mask.shape[1]), apply(variables, x, mask, method="read")
 
     def emission(variables: Variables):
-        return lambda z: likelihood.distribution(networks.apply(variables, z, method="emit"))
+        return lambda z: likelihood.distribution(apply(variables, z, method="emit"))
 
     def step(variables: Variables, z: Array, context: Array) -> Step:
-        of = partial(networks.apply, variables)
+        of = partial(apply, variables)
         products = of(z, method="remember")
         posterior = gaussian_of(of(products[3], context[None], method="combine"))
         prior = diagonal_normal(*of(*products[:3], method="move"))
         return Step(posterior, prior, emission(variables), lambda z: z)
 
     def generate(variables: Variables, z: Array) -> Generation:
-        products = networks.apply(variables, z, method="remember")
-        prior = diagonal_normal(*networks.apply(variables, *products[:3], method="move"))
+        products = apply(variables, z, method="remember")
+        prior = diagonal_normal(*apply(variables, *products[:3], method="move"))
         return Generation(prior, emission(variables), lambda z, x: z)
 
     return sequential_model(
@@ -142,4 +145,6 @@ class _Networks(nn.Module):
         """Calls all networks, as `init` needs."""
         read = self.read(x[None], jnp.ones((1, len(x)), bool))[0]
         *parts, combined = self.remember(jnp.zeros((len(x), self.latent)))
-        self.move(*parts), self.combine(combined, read), self.emit(parts[2])
+        self.move(*parts)
+        self.combine(combined, read)
+        self.emit(parts[2])

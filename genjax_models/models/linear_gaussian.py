@@ -66,8 +66,8 @@ def linear_gaussian_model(
             def message(after: tuple[Array, Array], inputs: tuple[Array, Array]):
                 (j, h), (x_t, on) = after, inputs
                 shrunk = a / (1 + q * j)
-                now = c**2 / r + a * shrunk * j, c * x_t / r + shrunk * h
-                now = tuple(jnp.where(on[:, None], new, old) for new, old in zip(now, after, strict=True))
+                j_now, h_now = c**2 / r + a * shrunk * j, c * x_t / r + shrunk * h
+                now = jnp.where(on[:, None], j_now, j), jnp.where(on[:, None], h_now, h)
                 return now, now
 
             zeros = jnp.zeros(batch)

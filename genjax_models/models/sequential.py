@@ -102,7 +102,7 @@ def sequential_model(
 
     def sample(variables: Variables, key: PRNGKey, n: int, *, length: int | Array | None = None) -> Array:
         check_count("n", n)
-        time, lengths = _times(length, n, steps)
+        time, lengths = _times(steps if length is None else length, n, steps)
         x = unfold(variables, key, first(variables, n), time)
         return jnp.moveaxis(without_padding(x, jnp.arange(time)[:, None] < lengths[None]), 0, 1)
 
@@ -188,12 +188,12 @@ def _check_lengths(length: Array, n: int, time: int | None) -> None:
             raise ValueError(f"length must be {limit}, got {lengths[wrong][0]} in row {int(np.argmax(wrong))}")
 
 
-def _times(length: int | Array | None, n: int, steps: int) -> tuple[int, Array]:
+def _times(length: Array, n: int, steps: int) -> tuple[int, Array]:
     """Returns the number of steps to draw, and the length of each of n sequences."""
-    if length is None or jnp.ndim(length) == 0:
-        length = steps if length is None else length
-        check_count("length", length)
-        return int(length), jnp.full(n, int(length))
+    if jnp.ndim(length) == 0:
+        time = length.item() if isinstance(length, np.generic | np.ndarray | jax.Array) else length
+        check_count("length", time)
+        return time, jnp.full(n, time)
     if isinstance(length, Tracer):
         _check_lengths(length, n, steps)
         return steps, length

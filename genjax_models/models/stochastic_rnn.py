@@ -11,7 +11,9 @@ The exact posterior of z_t given z_{t-1} depends on x_t, ..., x_T and d only. Th
 d and a have no randomness: they are computed once, for all particles.
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -56,13 +58,14 @@ def stochastic_rnn(
         check_count(name, size)
     shape, unit = tuple(likelihood.event_shape), cell_of(cell, hidden)
     networks = _Networks(shape, likelihood.outputs, latent, hidden, features, cell)
+    apply: Callable[..., Any] = networks.apply
 
     def start(variables: Variables, x: Array, mask: Array) -> tuple[Array, Array]:
-        return jnp.zeros((mask.shape[1], latent)), networks.apply(variables, x, mask, method="read")
+        return jnp.zeros((mask.shape[1], latent)), apply(variables, x, mask, method="read")
 
     def parts(variables: Variables, z: Array, of_d: Array):
         """Returns mean and scale of the prior, the product of z into q, and the emission; `of_d` are products of d."""
-        of = partial(networks.apply, variables)
+        of = partial(apply, variables)
         of_prior, of_emission = jnp.split(of_d, 2, axis=-1)
         prior, posterior = of(z, method="remember")
         mean, scale = of(prior + of_prior, method="prior_of")
@@ -72,7 +75,7 @@ def stochastic_rnn(
     def step(variables: Variables, z: Array, context: Array) -> Step:
         of_d, of_a = context[None, ..., : 2 * features], context[None, ..., 2 * features :]
         mean, scale, product, emission = parts(variables, z, of_d)
-        change, q_scale = networks.apply(variables, product + of_a, method="posterior_of")
+        change, q_scale = apply(variables, product + of_a, method="posterior_of")
         return Step(diagonal_normal(mean + change, q_scale), diagonal_normal(mean, scale), emission, lambda z: z)
 
     def first(variables: Variables, n: int) -> tuple[Array, CellState, Array]:
@@ -80,12 +83,12 @@ def stochastic_rnn(
 
     def generate(variables: Variables, state: tuple[Array, CellState, Array]) -> Generation:
         z, d, x = state
-        d, of_d = networks.apply(variables, d, x, method="advance")
+        d, of_d = apply(variables, d, x, method="advance")
         mean, scale, _, emission = parts(variables, z, of_d)
         return Generation(diagonal_normal(mean, scale), emission, lambda z, x: (z, d, x))
 
     def resume(variables: Variables, z: Array, x: Array, mask: Array) -> tuple[Array, CellState, Array]:
-        _, d = networks.apply(variables, x, mask, method="remembered")
+        _, d = apply(variables, x, mask, method="remembered")
         last = jnp.sum(mask, axis=0) - 1
         return z, d, x[last, jnp.arange(len(last))]
 
@@ -158,7 +161,9 @@ class _Networks(nn.Module):
         of_d, of_emission, of_a = jnp.split(self.read(x[None], jnp.ones((1, len(x)), bool))[0], 3, axis=-1)
         z = jnp.zeros((len(x), self.latent))
         prior, posterior = self.remember(z)
-        self.prior_of(prior + of_d), self.posterior_of(posterior + of_a), self.emit(z, of_emission)
+        self.prior_of(prior + of_d)
+        self.posterior_of(posterior + of_a)
+        self.emit(z, of_emission)
 
 
 def _mean_and_scale(raw: Array) -> tuple[Array, Array]:

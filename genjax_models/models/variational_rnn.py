@@ -4,7 +4,9 @@ p(z_t | z_<t, x_<t) = N(phi_prior(h_{t-1})),         p(x_t | z_<=t, x_<t) from p
 q(z_t | z_<t, x_<=t) = N(phi_enc(phi_x(x_t), h_{t-1})),          h_t = f(phi_x(x_t), phi_z(z_t), h_{t-1})
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -52,14 +54,15 @@ def variational_rnn(
         check_count(name, size)
     shape = tuple(likelihood.event_shape)
     networks = _Networks(shape, likelihood.outputs, latent, hidden, features, layers, cell)
+    apply: Callable[..., Any] = networks.apply
     unit = cell_of(cell, hidden)
 
     def start(variables: Variables, x: Array, mask: Array) -> tuple[CellState, Array]:
-        return unit.start(mask.shape[1:]), networks.apply(variables, x, method="read")
+        return unit.start(mask.shape[1:]), apply(variables, x, method="read")
 
     def parts(variables: Variables, state: CellState):
         """Returns the parts of a step that q and p share."""
-        of = partial(networks.apply, variables)
+        of = partial(apply, variables)
         prior, encoder, decoder, gates = of(state[0], method="remember")
         of_z = once(lambda z: of(z, method="consider"))
         distribution = lambda name, h: gaussian_of(of(h, method=name))
@@ -74,7 +77,7 @@ def variational_rnn(
 
     def generate(variables: Variables, state: CellState) -> Generation:
         prior, _, _, emission, move = parts(variables, state)
-        of_gates = lambda x: networks.apply(variables, x, method="read")[..., features:]
+        of_gates = lambda x: apply(variables, x, method="read")[..., features:]
         return Generation(prior, emission, lambda z, x: move(z, of_gates(x)))
 
     return sequential_model(
@@ -140,4 +143,6 @@ class _Networks(nn.Module):
         self.read(x)
         prior, encoder, decoder, _ = self.remember(jnp.zeros((len(x), self.hidden)))
         self.consider(jnp.zeros((len(x), self.latent)))
-        self.prior_of(prior), self.posterior_of(encoder), self.emit(decoder)
+        self.prior_of(prior)
+        self.posterior_of(encoder)
+        self.emit(decoder)
