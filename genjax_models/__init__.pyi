@@ -13,7 +13,7 @@ from . import (
     training,
     types,
 )
-from .data import Factor, Source, from_arrays, from_splits, load, load_source, prepare
+from .data import Factor, Source, from_arrays, from_sequences, from_splits, load, load_source, prepare
 from .data.features import load_classifier, load_features
 from .estimators.adversarial import (
     discriminator_loss,
@@ -58,6 +58,7 @@ from .evaluation.fixed_factor_scores import beta_vae_score, factor_vae_score
 from .evaluation.gaps import bound_gaps
 from .evaluation.information import latent_information
 from .evaluation.interpolation import spherical_interpolation, walk_along
+from .evaluation.kl_by_step import kl_by_step
 from .evaluation.labels import class_accuracy, classifier_score
 from .evaluation.latents import latent_usage, latent_usage_by_layer
 from .evaluation.likelihood import negative_log_likelihood
@@ -71,6 +72,7 @@ from .evaluation.quadrature import quadrature_log_likelihood
 from .evaluation.reconstruction import held_out_error
 from .evaluation.representations import compare_representations, probe
 from .evaluation.samples import sample_metrics, sample_quality
+from .evaluation.sequential_bounds import held_out_filtering
 from .evaluation.unsupervised_ranking import unsupervised_ranking
 from .models import (
     Condition,
@@ -78,8 +80,10 @@ from .models import (
     autoencoder_model,
     bernoulli,
     coupling_flow,
+    deep_markov_model,
     diagonal_gaussian,
     discretised_logistic,
+    draw_model,
     full_covariance_gaussian,
     gaussian,
     gaussian_mixture,
@@ -88,9 +92,12 @@ from .models import (
     implicit_model,
     laplacian_pyramid_gan,
     latent_variable_model,
+    linear_gaussian_model,
     refining_pair,
     starting_at_data_mean,
+    stochastic_rnn,
     supervised_model,
+    variational_rnn,
     with_gaussian_noise,
 )
 from .networks import (
@@ -129,6 +136,7 @@ from .objectives import (
     mixture,
     mmd_gan,
     moment_matching,
+    sequential_vae,
     supervised,
     vae,
 )
@@ -198,10 +206,12 @@ __all__ = [
     "data_mesh",
     "data_parallel",
     "dci",
+    "deep_markov_model",
     "diagonal_gaussian",
     "dip_vae",
     "discretised_logistic",
     "discriminator_loss",
+    "draw_model",
     "effective_sample_size",
     "elbo",
     "elbo_by_step",
@@ -214,6 +224,7 @@ __all__ = [
     "filtering_bound",
     "fit",
     "from_arrays",
+    "from_sequences",
     "from_splits",
     "full_covariance_gaussian",
     "gan",
@@ -226,6 +237,7 @@ __all__ = [
     "gmmn_autoencoder",
     "held_out_bound",
     "held_out_error",
+    "held_out_filtering",
     "held_out_two_sample_test",
     "hierarchical_model",
     "implicit_model",
@@ -236,6 +248,7 @@ __all__ = [
     "iwae",
     "iwae_bound",
     "kernel_on_features",
+    "kl_by_step",
     "lapgan",
     "laplace_kernel",
     "laplacian_pyramid_gan",
@@ -244,6 +257,7 @@ __all__ = [
     "latent_usage",
     "latent_usage_by_layer",
     "latent_variable_model",
+    "linear_gaussian_model",
     "linear_readings",
     "load",
     "load_classifier",
@@ -293,9 +307,11 @@ __all__ = [
     "sample_metrics",
     "sample_quality",
     "separated_attribute_predictability",
+    "sequential_vae",
     "spherical_interpolation",
     "squared_correlations",
     "starting_at_data_mean",
+    "stochastic_rnn",
     "sum_of_kernels",
     "supervised",
     "supervised_model",
@@ -307,6 +323,7 @@ __all__ = [
     "unpool",
     "unsupervised_ranking",
     "vae",
+    "variational_rnn",
     "vmapped",
     "walk_along",
     "with_gaussian_noise",

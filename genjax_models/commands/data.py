@@ -65,7 +65,7 @@ def _contact_sheet(options: Look, dataset: Dataset) -> list[tuple[str, str]]:
     from genjax_models.figures.transparency import on_white
 
     has_alpha = dataset.kind == "images" and dataset.shape[2] == 4
-    if not (has_alpha or pictures.drawable(dataset.shape)):
+    if not (has_alpha or (dataset.kind == "images" and pictures.drawable(dataset.shape))):
         return []
     train, names = dataset.train, dataset.class_names
     classes = range(min(dataset.num_classes or 0, _SHOWN))

@@ -5,11 +5,13 @@ genjax-models export runs/vae16
 parameters.safetensors      all variables of all players, by names such as "vae/params/encoder/mean/kernel". The
                             metadata hold the experiment, its config (JSON), the step and the version of genjax_models
 sampler.stablehlo           (seed uint32 [], index uint32 [n]) -> draws from p(x) [n, *shape]
-generator.stablehlo         (z [n, latent]) -> E[x | z] [n, *shape], or g(z) if the model has no p(x | z)
+generator.stablehlo         (z [n, latent]) -> E[x | z] [n, *shape], or g(z) if the model has no p(x | z);
+                            z is [n, steps, latent] of a model that unfolds, such as DRAW
 encoder.stablehlo           (x [n, *shape]) -> mean and scale of q(z | x), both [n, latent]. If the covariance is full:
                             mean and Cholesky factor [n, latent, latent]. For an autoencoder: z = f(x) [n, latent]
-encoder_sampler.stablehlo   replaces encoder.stablehlo if q is a flow or has several stochastic layers: (seed uint32 [],
-                            index uint32 [n], x [n, *shape]) -> draws from q(z | x) [n, latent], one array per layer
+encoder_sampler.stablehlo   replaces encoder.stablehlo if q is a flow, unfolds or has several stochastic layers: (seed
+                            uint32 [], index uint32 [n], x [n, *shape]) -> draws from q(z | x) [n, latent], one array
+                            per layer
 
 A generator of several stochastic layers takes one array per layer, z_1 first. Functions of a conditional model take the
 classes last, int32 [n]. Every run has parameters and a sampler. A run has the other files if its model has these parts.
@@ -143,17 +145,17 @@ def exported_functions(run: LoadedRun) -> dict[str, ExportedFunction]:
 
 def _generator(model: GeneratorModel | LatentVariableModel, variables: Variables, labels: tuple) -> ExportedFunction:
     """Returns E[x | z], with one argument per stochastic layer."""
-    import jax
     import numpy as np
 
     example = [np.zeros(1, np.int32)] if labels else []
-    sizes = jax.tree.leaves(model.prior(variables, *example).event_shape)
+    event = model.prior(variables, *example).event_shape
+    layers = event if isinstance(event[0], tuple) else (event,)
 
     def generator(*arguments):
-        z, label = arguments[: len(sizes)], arguments[len(sizes) :]
-        return model.generate(variables, z if len(sizes) > 1 else z[0], *label)
+        z, label = arguments[: len(layers)], arguments[len(layers) :]
+        return model.generate(variables, z if len(layers) > 1 else z[0], *label)
 
-    return generator, (*(("float32", "n", size) for size in sizes), *labels)
+    return generator, (*(("float32", "n", *shape) for shape in layers), *labels)
 
 
 def _encoder(

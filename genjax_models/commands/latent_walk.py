@@ -17,7 +17,8 @@ VAE with 16 latents (the README's, seed 0): 44% of the moved latents have the ta
 83% at 2 and 89% at 3. Class means lie nearer to each other than classes do. DCGAN (experiments.dcgan): 52% at 1 and 80%
 at 2; pictures/latent_walk_dcgan.png has its great circles. 2026-11-22
 
-The model of the run must generate x from a vector z with a prior: a VAE, an IWAE, a GAN or a moment-matching network.
+The model of the run must generate x from one array z with a prior: a VAE, an IWAE, DRAW, a GAN or a moment-matching
+network. Great circles, means and directions are of all numbers of z as one vector.
 """
 
 from __future__ import annotations
@@ -77,13 +78,17 @@ class Walk:
 
 
 class Decoder(NamedTuple):
-    """The generator of a run: `noise(key, n)` draws z `[n, latent]`, `generate(z)` returns `[n, *shape]`."""
+    """The generator of a run: `noise(key, n)` draws z `[n, latent]`, `generate(z)` returns `[n, *shape]`.
+
+    `event` is the shape of z in the model, whose prod(event) numbers are a vector here: of DRAW, `(steps, latent)`.
+    """
 
     config: Any
     noise: Callable[[PRNGKey, int], Array]
     generate: Callable[[Array], Array]
     range: tuple[float, float]
     conditional: bool
+    event: tuple[int, ...]
 
 
 def walk(options: Walk) -> list[str]:
@@ -146,7 +151,7 @@ def directions(decoder: Decoder, along: str, key: PRNGKey, latent: int) -> tuple
     from genjax_models.evaluation.directions import closed_form_directions, first_layer, principal_directions
 
     if along == "dimensions":
-        return np.eye(latent, dtype=np.float32), [f"z[{i}]" for i in range(latent)]
+        return np.eye(latent, dtype=np.float32), [f"z{list(map(int, i))}" for i in np.ndindex(decoder.event)]
     if along not in DIRECTIONS:
         try:
             rows = np.load(along, allow_pickle=False)
@@ -242,19 +247,24 @@ def decoder_of(options: Walk) -> Decoder:
         accepted = f"its classes are 0 to {classes - 1}" if classes else "its model is not conditional on a class"
         raise InputError(f"--label {options.label}: {accepted}")
 
-    def noise(key, n):
+    def draw(key, n):
         if hasattr(model, "noise"):
             return model.noise(key, n)
         return model.prior(variables).sample(seed=key, sample_shape=n)
 
-    if not isinstance(jax.eval_shape(lambda: noise(jax.random.key(0), 1)), jax.ShapeDtypeStruct):
-        raise InputError(f"{options.run}: needs a model with one vector z, got one with several stochastic layers")
+    one = jax.eval_shape(lambda: draw(jax.random.key(0), 1))
+    if not isinstance(one, jax.ShapeDtypeStruct):
+        raise InputError(f"{options.run}: needs a model with one array z, got one with several stochastic layers")
+    event = one.shape[1:]
+
+    def noise(key, n):
+        return draw(key, n).reshape(n, -1)
 
     def generate(z):
         label = (jnp.full(len(z), options.label or 0),) if classes else ()
-        return model.generate(variables, z, *label)
+        return model.generate(variables, z.reshape(len(z), *event), *label)
 
-    return Decoder(config, noise, generate, run.system.range, bool(classes))
+    return Decoder(config, noise, generate, run.system.range, bool(classes), event)
 
 
 def _classifier(decoder: Decoder):

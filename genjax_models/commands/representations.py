@@ -71,7 +71,7 @@ def representations(options: Representations) -> dict[str, dict[str, list[float]
 
 
 def _posterior_means(run: LoadedRun, batch):
-    """Returns the posterior means of all stochastic layers, concatenated: `[n, latent]`."""
+    """Returns the posterior means of all stochastic layers and steps, concatenated: `[n, latent]`."""
     import jax
     import jax.numpy as jnp
 
@@ -81,7 +81,8 @@ def _posterior_means(run: LoadedRun, batch):
     usage = jax.jit(
         lambda x, label: gx.latent_usage_by_layer(run.model, run.variables, jax.random.key(0), x, label=label)
     )
-    return jnp.concatenate([layer.means for layer in usage(batch.x, label_of(run, batch))], axis=-1)
+    n, layers = len(batch.x), usage(batch.x, label_of(run, batch))
+    return jnp.concatenate([layer.means.reshape(n, -1) for layer in layers], axis=-1)
 
 
 def accuracy_table(results: dict[str, dict[str, list[float]]]) -> str:

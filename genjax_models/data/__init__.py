@@ -5,6 +5,7 @@ from genjax_models.data.dataset import Dataset, from_splits
 from genjax_models.data.factors import Factor, Source
 from genjax_models.data.load import load, load_source
 from genjax_models.data.prepare import Prepared, prepare
+from genjax_models.data.sequences import from_sequences
 from genjax_models.data.splits import Split
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Source",
     "Split",
     "from_arrays",
+    "from_sequences",
     "from_splits",
     "load",
     "load_source",

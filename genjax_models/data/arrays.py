@@ -59,10 +59,10 @@ def from_arrays(
         raise InputError(f"{name}: x must be an array, got a Split. Use from_splits(train, validation, test)")
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
         raise InputError(f"{name}: `seed` must be an integer in [0, 2^32), got {seed!r}")
-    values, note = _values(name, _array(name, "x", x), range)
-    numbers, names = (None, None) if label is None else numbered(_array(name, "label", label))
+    values, note = kept_integers(name, plain_array(name, "x", x), range)
+    numbers, names = (None, None) if label is None else numbered(plain_array(name, "label", label))
     optional = {"length": length, "factors": factors}
-    others = {field: None if value is None else _array(name, field, value) for field, value in optional.items()}
+    others = {field: None if value is None else plain_array(name, field, value) for field, value in optional.items()}
     range = range_of(name, values, range)
     whole = check(name, Split(values, numbers, **others), range, kind)  # before the shuffle, so that errors name rows
     note += rounding_note({"x": values}, range)
@@ -79,7 +79,12 @@ def from_arrays(
     )
 
 
-def _array(name: str, field: str, value: Any) -> np.ndarray:
+def plain_array(name: str, field: str, value: Any) -> np.ndarray:
+    """Returns a value as an array of numbers or texts; `name` begins the errors.
+
+    Raises:
+      InputError: it is no array, or has masked values or objects.
+    """
     try:
         array = np.asarray(value)
     except Exception as error:  # nested lists of several lengths, or a traced array
@@ -91,12 +96,12 @@ def _array(name: str, field: str, value: Any) -> np.ndarray:
     return array
 
 
-def _values(name: str, x: np.ndarray, range: Range | None) -> tuple[np.ndarray, str]:
+def kept_integers(name: str, x: np.ndarray, range: Range | None) -> tuple[np.ndarray, str]:
     """Returns integers as bool, uint8 or float32, and a note for the provenance; other types stay unchanged."""
     if x.dtype.kind not in "iu" or x.dtype == np.uint8 or not x.size:
         return x, ""
     low, high = int(x.min()), int(x.max())
-    if range is None and low >= 0 and high <= 1:
+    if low >= 0 and high <= 1 and (range is None or tuple(range) == (0, 1)):
         return x.astype(bool), f"; {x.dtype} of zeros and ones, kept as binary"
     if low >= 0 and high <= 255 and (range is None or tuple(range) == (0, 255)):
         return x.astype(np.uint8), f"; {x.dtype} in [{low}, {high}], kept as bytes"

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from genjax_models.data.labels import (
 from genjax_models.data.records import Records
 from genjax_models.data.scales import refuse_scales
 from genjax_models.data.splits import Split, overlap_note, refuse_overlap
+from genjax_models.data.steps import with_padding
 from genjax_models.data.values import Range, checked_values, range_of, rounding_note
 from genjax_models.errors import InputError
 from genjax_models.types import Shape
@@ -40,6 +41,7 @@ class Dataset(NamedTuple):
       kind: what an example is: images, vectors or sequences.
       class_names: name of each class; None if classes have only numbers.
       factors: description of each known factor of variation; None without factors.
+      has_rows: whether sequences are images of one channel, whose rows are the steps.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Dataset(NamedTuple):
     kind: Kind
     class_names: tuple[str, ...] | None = None
     factors: tuple[Factor, ...] | None = None
+    has_rows: bool = False
 
     @property
     def shape(self) -> Shape:
@@ -65,10 +68,10 @@ class Dataset(NamedTuple):
 
     @property
     def is_grey(self) -> bool:
-        """Returns whether the data are images of one channel, in [0, 1] or stored as bytes up to 255."""
+        """Returns whether the data are images of one channel or their rows, in [0, 1] or stored as bytes up to 255."""
         low, high = self.range
         in_unit = (low >= 0 and high <= 1) or (self.train.x.dtype == np.uint8 and (low, high) == (0, 255))
-        return self.kind == "images" and self.shape[2] == 1 and in_unit
+        return (self.has_rows or (self.kind == "images" and self.shape[2] == 1)) and in_unit
 
     @property
     def in_words(self) -> str:
@@ -95,7 +98,7 @@ def from_splits(
 
     Images `[n, height, width]` get a channel axis; `[n, height, width, channels]`, vectors `[n, d]` and sequences
     `[n, time, d]` stay. Values are uint8, bool or floating point (kept as float32). All splits have one type and one
-    scale (see `data.scales`). `from_arrays` makes the splits itself.
+    scale (see `data.scales`). `from_arrays` makes the splits itself; `from_sequences` takes lists of sequences.
 
     Args:
       train: split for training.
@@ -158,6 +161,7 @@ def from_splits(
         kind=kind,
         class_names=class_names,
         factors=checked_factors(name, factors, checked["train"].factors),
+        has_rows=False,
     )
 
 
@@ -214,24 +218,33 @@ def _in_memory(name: str, split: Split) -> tuple[Split, str]:
 def check(where: str, split: Split, range: Range | None = None, kind: Kind | None = None) -> Split:
     """Returns a split as `from_splits` keeps it; `where` begins the errors.
 
+    Sequences without lengths are as long as x. Values after a sequence's end are no data: they become 0, or the end of
+    the range that is nearest to 0.
+
     Raises:
       InputError: the data contradict the declared range or kind. The error names row and value.
     """
-    x: Any = split.x
+    x, length = split.x, split.length
     if not isinstance(x, Records):
         x = np.asarray(x)
-        x = with_channels(where, x, kind_of(where, x, kind, has_length=split.length is not None))
+        kind = kind_of(where, x, kind, has_length=length is not None)
+        x = with_channels(where, x, kind)
+        if kind == "sequences" and length is None:
+            length = np.full(len(x), x.shape[1])
+    length = _checked_lengths(where, length, x)
+    if length is not None and not isinstance(x, Records):
+        x = with_padding(x, length, np.clip(0, *range_of(where, x, range)))
     x = checked_values(where, x, range)
     x = x if isinstance(x, Records) else np.ascontiguousarray(x)
     return split._replace(
         x=x,
         label=checked_labels(where, split.label, len(x)),
-        length=_checked_lengths(where, split.length, x),
+        length=length,
         factors=_checked_factors(where, split.factors, len(x)),
     )
 
 
-def _checked_lengths(where: str, length: np.ndarray | None, x: np.ndarray) -> np.ndarray | None:
+def _checked_lengths(where: str, length: np.ndarray | None, x: np.ndarray | Records) -> np.ndarray | None:
     if length is None:
         return None
     length = np.asarray(length)

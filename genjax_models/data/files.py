@@ -19,14 +19,18 @@ _ALIASES = {"images": "x", "labels": "y", "label": "y"}
 _TABLES = ".txt", ".dat"
 _SPLITS = "train", "validation", "test"
 _KEYS = "x_train", "x_validation", "x_test"
-_FIELDS = "x", "y", "factors"
-_LAYOUTS = "x [and y, factors]; or x_train, x_test [and y_train, y_test, x_validation, y_validation, factors_...]"
+_FIELDS = "x", "y", "length", "factors"
+_LAYOUTS = (
+    "x [and y, length, factors]; or x_train, x_test [and y_train, x_validation, length_train, factors_train, ...]"
+)
 
 
 def load_file(
     path: Path, *, range: Range | None = None, kind: Kind | None = None, keys: Mapping[str, str] | None = None
 ) -> Dataset:
-    """Returns a data set from one file: `.npy` holds x only; `.npz` holds x, and optional labels y and factors.
+    """Returns a data set from one file: `.npy` holds x only; `.npz` holds x, and optional y, length and factors.
+
+    `y` are labels, and `length` the true number of steps of each sequence: x with lengths are sequences.
 
     With keys `x` (or `images`) and `y` (or `labels`) one fixed shuffle makes splits of 80, 10 and 10 percent; copies of
     one example stay in one split. With `x_train`, `x_test` the splits are the file's own; a missing validation split is
@@ -60,7 +64,8 @@ def load_file(
     checked = {}
     for key in sorted(allowed & set(arrays)):  # before the shuffle, so that errors name rows of the file
         if key.startswith("x"):
-            part = Split(arrays[key], arrays.get(f"y{key[1:]}"), factors=arrays.get(f"factors{key[1:]}"))
+            end = key[1:]
+            part = Split(arrays[key], *(arrays.get(f"{field}{end}") for field in _FIELDS[1:]))
             checked[key] = check(f"{path}, {key}", part, range, kind)
     splits, note = split_in_ten(str(path), checked["x"]) if "x" in checked else _given(path, checked)
     left_out = f"; {len(names) - len(arrays)} other arrays ignored" if len(arrays) < len(names) else ""

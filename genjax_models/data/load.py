@@ -9,6 +9,7 @@ from typing import Any
 
 from genjax_models.data import (
     chairs,
+    chorales,
     faces,
     files,
     furniture,
@@ -21,6 +22,7 @@ from genjax_models.data import (
     synthetic,
     tables,
     tfds,
+    vowels,
 )
 from genjax_models.data.dataset import Dataset, Range
 from genjax_models.data.factors import Source
@@ -28,6 +30,11 @@ from genjax_models.data.kinds import Kind
 from genjax_models.errors import InputError
 
 _IMAGES = {"mnist10k": mnist.mnist10k, "fashion_mnist": mnist.fashion_mnist}
+_SEQUENCES = {
+    "chorales": chorales.chorales,
+    "japanese_vowels": vowels.japanese_vowels,
+    "mnist10k_rows": mnist.mnist10k_rows,
+}
 _POINTS = {name: partial(synthetic.synthetic, name) for name in synthetic.SOURCES}
 _DRAWN = {  # each takes the size of its images
     "rivers": rivers.rivers,
@@ -36,9 +43,9 @@ _DRAWN = {  # each takes the size of its images
     "faces": faces.faces,
 }
 _SOURCES = {"rivers": rivers.source, "sprites": sprites.source, "faces": faces.source}
-_NAMES = _IMAGES | _POINTS | _DRAWN
+_NAMES = _IMAGES | _POINTS | _DRAWN | _SEQUENCES
 _ACCEPTED = (
-    f"{', '.join(_IMAGES)}, {', '.join(_DRAWN)} (or NAME:SIZE), furniture:DIR,"
+    f"{', '.join(_IMAGES)}, {', '.join(_DRAWN)} (or NAME:SIZE), furniture:DIR, {', '.join(_SEQUENCES)},"
     " a .npz, .npy, .csv or .parquet file, a folder of idx files, a folder of images (images:PATH or PATH),"
     f" tfds:NAME[:SPLIT], or points in the plane: {', '.join(_POINTS)}"
 )
@@ -64,6 +71,9 @@ def load(
         "sprites": 50,000 binary sprites of five known factors (see `data.sprites`), 64 x 64;
         "faces": renders of one head, rotation x expression, 28 x 20 (see `data.faces`); needs the extra `faces`;
         "furniture:DIR": renders of the seats in DIR, by default of Debian's sweethome3d-furniture (`data.furniture`);
+        "chorales": Bach's chorales, binary sequences of 88 keys (see `data.chorales`); needs the extra `music`;
+        "japanese_vowels": utterances of nine speakers, 12 numbers a step (see `data.vowels`); needs the extra `speech`;
+        "mnist10k_rows": the images of mnist10k as sequences of 28 rows;
         "moons", "spiral", "ring8" or "grid25": points in the plane of known density (see `data.synthetic`);
         a path to `.npz` or `.npy` (see `data.files` for the keys);
         a path to a table of vectors, `.csv`, `.tsv` or `.parquet` (see `data.tables`);

@@ -1,4 +1,4 @@
-"""Data sets that are loaded by name: MNIST and Fashion-MNIST."""
+"""Data sets that are loaded by name: MNIST, whole or by rows, and Fashion-MNIST."""
 
 import hashlib
 from importlib import resources
@@ -39,6 +39,20 @@ def mnist10k() -> Dataset:
         " shuffled by RandomState(0) into 8,000 training, 1,000 validation and 1,000 test images"
     )
     return from_splits(train, validation, test, name="mnist10k", num_classes=10, provenance=provenance)
+
+
+def mnist10k_rows() -> Dataset:
+    """Returns the images of `mnist10k` as sequences: 28 steps, each a row of 28 pixels, in the same splits."""
+    images = mnist10k()
+
+    def by_rows(split: Split) -> Split:
+        return split._replace(x=split.x[..., 0], length=np.full(len(split.x), split.x.shape[1], np.int32))
+
+    splits = map(by_rows, (images.train, images.validation, images.test))
+    provenance = f"{images.provenance}; each row of an image is a step"
+    return from_splits(*splits, name="mnist10k_rows", kind="sequences", num_classes=10, provenance=provenance)._replace(
+        has_rows=True
+    )
 
 
 def fashion_mnist() -> Dataset:

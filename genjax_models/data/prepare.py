@@ -12,6 +12,7 @@ import numpy as np
 from genjax_models.data.dataset import Dataset
 from genjax_models.data.records import Records
 from genjax_models.data.splits import Split
+from genjax_models.data.steps import has_data
 from genjax_models.data.values import Range, checked_range
 from genjax_models.errors import InputError
 from genjax_models.types import Array, Batch, PRNGKey
@@ -62,6 +63,8 @@ class Prepared(NamedTuple):
 def prepare(dataset: Dataset, *, binarise: Binarisation = "none", range: Range | None = None) -> Prepared:
     """Returns every split as float32, scaled to `range`, and binarised if asked. By default no data are rewritten.
 
+    Sequences have zeros after their ends, whatever the ranges are.
+
     Args:
       dataset: data as stored.
       binarise: "none": values stay. "dynamic": fresh Bernoulli draws at each step, on the device, with the value in
@@ -91,7 +94,8 @@ def prepare(dataset: Dataset, *, binarise: Binarisation = "none", range: Range |
 
     def once(split: Split, index: int) -> Batch:
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), np.uint32(_BINARISATION)), index)
-        return _batch(jax.jit(lambda key, x: binary(key, scale(x)))(key, split.x), split)
+        batch = _batch(split.x, split)
+        return batch._replace(x=jax.jit(lambda key, batch: _unpadded(batch, binary(key, scale(batch.x))))(key, batch))
 
     on_disk = isinstance(dataset.train.x, Records)
     if on_disk and binarise == "fixed":
@@ -99,8 +103,9 @@ def prepare(dataset: Dataset, *, binarise: Binarisation = "none", range: Range |
 
     def each_step(key: PRNGKey, batch: Batch) -> Batch:
         if binarise == "dynamic" or (binarise == "threshold" and on_disk):
-            return batch._replace(x=binary(key, scale(batch.x)))
-        return batch._replace(x=batch.x.astype(jnp.float32) if binarise != "none" else scale(batch.x))
+            return batch._replace(x=_unpadded(batch, binary(key, scale(batch.x))))
+        x = batch.x.astype(jnp.float32) if binarise != "none" else scale(batch.x)
+        return batch._replace(x=_unpadded(batch, x))
 
     stored = Batch(**dataset.train._asdict()) if on_disk else _batch(dataset.train.x, dataset.train)
     if binarise in ("fixed", "threshold") and not on_disk:  # zeros and ones fit in a byte
@@ -112,6 +117,13 @@ def prepare(dataset: Dataset, *, binarise: Binarisation = "none", range: Range |
 def _scaled(x: Array, *, stored: Range, wanted: Range) -> Array:
     unit = (jnp.asarray(x, jnp.float32) - stored[0]) / (stored[1] - stored[0])
     return jnp.clip(wanted[0] + (wanted[1] - wanted[0]) * unit, *wanted)  # rounding can leave the range
+
+
+def _unpadded(batch: Batch, x: Array) -> Array:
+    """Returns x with zeros after the end of each sequence: scaled padding is no zero if the ranges differ."""
+    if batch.length is None:
+        return x
+    return jnp.where(has_data(batch.length, x.shape[1]).reshape(*x.shape[:2], *[1] * (x.ndim - 2)), x, 0.0)
 
 
 def _drawn(key: PRNGKey, p: Array) -> Array:

@@ -4,12 +4,15 @@ import os
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
+
 from genjax_models.data import image
 from genjax_models.data.dataset import Dataset
 from genjax_models.data.image_cache import shown
 from genjax_models.data.image_layout import first
 from genjax_models.data.records import Records
-from genjax_models.data.splits import copies, in_common
+from genjax_models.data.splits import Split, copies, in_common
+from genjax_models.data.steps import has_data
 
 
 def survey_of_folder(folder: Path) -> list[tuple[str, str]]:
@@ -41,12 +44,16 @@ def survey_of_values(dataset: Dataset) -> list[tuple[str, str]]:
     splits = {"training": dataset.train, "validation": dataset.validation, "test": dataset.test}
     values, within = [], []
     for name, split in splits.items():
-        mean = "" if isinstance(split.x, Records) else f", mean {split.x.mean():.4g}"
+        mean = "" if isinstance(split.x, Records) else f", mean {_without_padding(split).mean():.4g}"
         values.append(f"{name} in [{split.x.min():.6g}, {split.x.max():.6g}]{mean}")
         within.append(f"{copies(split.x):,} in {name}")
     shared = in_common({name: split.x for name, split in splits.items()})
     between = [f"{len(shared.get(name, [])):,} of {name} in training" for name in ("validation", "test")]
     return [("values", "; ".join(values)), ("copies", ", ".join([*within, *between]))]
+
+
+def _without_padding(split: Split) -> np.ndarray:
+    return split.x if split.length is None else split.x[has_data(split.length, split.x.shape[1])]
 
 
 def _in_words(counts: Counter[str]) -> str:

@@ -15,6 +15,7 @@ first to the last step of a sequence, and false at its padding.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, NamedTuple, get_args
 
 import chex
@@ -35,6 +36,7 @@ Resampling = Literal["multinomial", "stratified", "systematic"]
 State = Any  # a pytree of arrays
 
 _TIME_LEADS = "x and context must be [time, batch, ...], mask [time, batch], and start [batch, ...]"
+_FEW = 32  # particles, up to which comparing all is faster than searching
 _ONE_WEIGHT_EACH = "the distributions of a step must have batch shape [num_particles, batch]"
 
 
@@ -59,6 +61,7 @@ class FilteringTerms(NamedTuple):
     evidence: Array  # log p^(x_1..t), [time, batch]
     ancestors: Array  # [time, k, batch]; 0, 1, ..., k - 1 if not resampled
     resampled: Array  # whether the step resampled, [time, batch]
+    state: State  # of each particle after the last step of its sequence, leaves [k, batch, ...]
 
 
 def filtering_bound(
@@ -149,13 +152,13 @@ def filtering_bound(
 
     carry = state, jnp.zeros((num_particles, batch)), jnp.zeros(batch)
     inputs = jnp.arange(len(mask)), x, context, mask, goes_on
-    _, (log_w, kl, evidence, ancestors, resampled, log_share) = jax.lax.scan(body, carry, inputs)
+    (state, _, _), (log_w, kl, evidence, ancestors, resampled, log_share) = jax.lax.scan(body, carry, inputs)
     bound = evidence[-1]
     if score:
         to_come = jax.lax.stop_gradient(bound[None] - evidence)
         scores = jnp.sum(jnp.where(resampled & jnp.isfinite(to_come), to_come, 0) * log_share, axis=0)
         bound = bound + (scores - jax.lax.stop_gradient(scores))
-    return FilteringTerms(bound, log_w, kl, evidence, ancestors, resampled)
+    return FilteringTerms(bound, log_w, kl, evidence, ancestors, resampled, state)
 
 
 def elbo_by_step(
@@ -257,8 +260,9 @@ def _resample(key: PRNGKey, log_w: Array, resampling: Resampling) -> tuple[Array
         case "systematic":
             points = (strata + jax.random.uniform(key, (1, batch))) / k
     points = jnp.minimum(points, 1 - jnp.finfo(points.dtype).epsneg)  # rounding to 1 would choose a zero weight
-    search = jax.vmap(lambda edges, points: jnp.searchsorted(edges, points, side="right"), in_axes=1, out_axes=1)
-    ancestors = search(jax.lax.stop_gradient(upper), points)
+    method = "compare_all" if k <= _FEW else "scan"
+    search = partial(jnp.searchsorted, side="right", method=method)
+    ancestors = jax.vmap(search, in_axes=1, out_axes=1)(jax.lax.stop_gradient(upper), points)
     if resampling == "multinomial":
         return ancestors, jnp.sum(_take(jax.nn.log_softmax(log_w, axis=0), ancestors), axis=0)
     # The offsets within a stratum, in [0, 1), that choose these ancestors.

@@ -16,6 +16,7 @@ from genjax_models.types import Array
 
 _NEAR = 0.8  # share of log n from which mutual information depends on n as much as on the model
 _FEW = 10  # effective sample size below which the error of log p(x) is not sqrt(R / k)
+_COLLAPSED = 1.5  # mean effective number of particles below which they are as good as one
 _SAME = 0.9  # R^2 from which a latent is a factor
 _SOME = 0.1  # R^2 from which latents know something of a factor
 _SWING = 0.1  # share of its best value by which a held-out figure of a game may vary
@@ -29,7 +30,7 @@ class Facts(NamedTuple):
       higher_is_better: whether higher values of the metric are better.
       unit: unit of the metric.
       adversaries: players of the objective that are adversaries.
-      active: which latent dimensions are active, `[latent]`; a tuple of such arrays for several stochastic layers.
+      active: which latent dimensions are active, `[*event]`; a tuple of such arrays for several stochastic layers.
       bernoulli: whether the likelihood is Bernoulli.
       density: whether the likelihood is a density, not a probability.
       values: some of the data, as the model sees them.
@@ -39,6 +40,8 @@ class Facts(NamedTuple):
       samples: figures of samples by name, for the table of results.
       further: further figures of the test split by name, such as figures of known factors.
       factors: figures of codes against known factors.
+      particles: mean effective number of particles over test sequences and steps; None without a filter.
+      num_particles: number of particles behind it.
     """
 
     metric: str = ""
@@ -55,6 +58,8 @@ class Facts(NamedTuple):
     samples: Mapping[str, SampleFigure] = {}
     further: Mapping[str, Estimate] = {}
     factors: FactorFigures | None = None
+    particles: float | None = None
+    num_particles: int = 0
 
 
 def findings(history: Sequence[Row], facts: Facts) -> list[str]:
@@ -67,6 +72,7 @@ def findings(history: Sequence[Row], facts: Facts) -> list[str]:
     return [
         *_likelihood(facts),
         *_weights(facts),
+        *_particles(facts),
         *_latents(facts),
         *_information(facts),
         *_factors(facts),
@@ -117,11 +123,20 @@ def _weights(facts: Facts) -> Iterator[str]:
         )
 
 
+def _particles(facts: Facts) -> Iterator[str]:
+    if facts.particles is not None and facts.num_particles > 1 and facts.particles < _COLLAPSED:
+        yield (
+            f"The particles collapse: of {facts.num_particles}, {facts.particles:.2f} count in the mean over steps (the"
+            " effective sample size). The bound is little better than with one particle. Resample (--bound fivo), or"
+            " use a better q."
+        )
+
+
 def _latents(facts: Facts) -> Iterator[str]:
     if facts.active is None:
         return
     layers = facts.active if isinstance(facts.active, tuple) else (facts.active,)
-    totals, unused = [len(active) for active in layers], [int(np.sum(~np.asarray(active))) for active in layers]
+    totals, unused = [np.size(active) for active in layers], [int(np.sum(~np.asarray(active))) for active in layers]
     rule = f"the variance of their posterior mean over data is at most {ACTIVITY_THRESHOLD}"
     if unused == totals:
         yield (

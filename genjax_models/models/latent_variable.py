@@ -34,6 +34,10 @@ class LatentVariableModel(NamedTuple):
         network has dropout or batch statistics: the model then learns by the functions above.
       support: lowest and highest value of x under the likelihood; None if unbounded.
       shape: shape of one example, for checks; None if unknown.
+      shared: whether q(z | x) has parameters of p(x | z) too. Gradients other than "standard" would then be biased.
+      canvases: (variables, z) -> E[x | z] as it stood after each step `[..., steps, *shape]`, for pictures; None if the
+        generator has no steps.
+      windows: (variables, z) -> where each step read and wrote, two `Place` or None; None if there is no attention.
     """
 
     init: Callable[[PRNGKey, Batch], Variables]
@@ -43,6 +47,9 @@ class LatentVariableModel(NamedTuple):
     learning: Callable[[Variables, PRNGKey, Batch], Learning] | None = None
     support: tuple[float, float] | None = None
     shape: Shape | None = None
+    shared: bool = False
+    canvases: Callable[[Variables, Latent], Array] | None = None
+    windows: Callable[[Variables, Latent], tuple[Any, Any]] | None = None
 
     def generate(self, variables: Variables, z: Latent, label: Array | None = None) -> Array:
         """Returns g(z) = E[x | z], `[..., *shape]`."""

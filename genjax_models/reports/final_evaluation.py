@@ -70,7 +70,8 @@ def report_run(run: Run, data: Prepared, fit: Fit, description: Sequence[tuple[s
     curves = pictures.curves(fit.history, metric.name, metric.unit)
     all_pictures = [*run.samples.pictures(int(fit.state.step)), curves, *figures]
     for picture in all_pictures:
-        (folder / "figures" / f"{picture.name}.png").write_bytes(picture.png)
+        for name, content in picture.files.items():
+            (folder / "figures" / name).write_bytes(content)
     environment = directory.read_environment(folder)
     page = Page(
         title=run.experiment.title,

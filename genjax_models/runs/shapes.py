@@ -13,7 +13,7 @@ from genjax_models.types import Batch, Shape, Trainer, TrainState
 
 def state_shape(trainer: Trainer, shape: Shape) -> TrainState:
     """Returns the state that `trainer.init` makes for examples of `shape`, as shapes."""
-    example = Batch(jax.ShapeDtypeStruct((1, *shape), np.float32))
+    example = Batch(jax.ShapeDtypeStruct((1, *shape), np.float32), length=jax.ShapeDtypeStruct((1,), np.int32))
     return jax.eval_shape(trainer.init, jax.eval_shape(lambda: jax.random.key(0)), example)
 
 

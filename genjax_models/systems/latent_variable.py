@@ -1,5 +1,6 @@
 """Systems around a `LatentVariableModel`: judged by a bound, shown by reconstructions and latent space."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -28,6 +29,7 @@ def latent_variable_system(
     evaluate: Callable | None = None,
     test_metrics: Callable | None = None,
     trainer: Trainer | None = None,
+    usage_samples: int = 100,
 ) -> System:
     """Wires an objective on a model with one stochastic layer.
 
@@ -39,6 +41,7 @@ def latent_variable_system(
       evaluate: held-out figures. Default: bound, reconstruction and KL.
       test_metrics: costlier figures of the test split.
       trainer: of the objective. Default: the optimizer of the config for every player.
+      usage_samples: draws per test example for the posterior means, if they have no closed form.
     """
     player, *_ = objective.losses
     classes = config.data.classes
@@ -56,7 +59,7 @@ def latent_variable_system(
         return model.sample(players[player], key, n, label=label, mean=True)
 
     def figures(players, data):
-        return _figures(config, model, players[player], data, label_of(data.test))
+        return _figures(config, model, players[player], data, label_of(data.test), usage_samples)
 
     def prepare(dataset):
         warn_if_slower(config.networks.precision)
@@ -89,19 +92,24 @@ def with_factors_of_codes(config: Any, system: System) -> System:
 
 
 def _figures(
-    config: Any, model: LatentVariableModel, variables: Variables, data: Prepared, label: Array | None
+    config: Any,
+    model: LatentVariableModel,
+    variables: Variables,
+    data: Prepared,
+    label: Array | None,
+    usage_samples: int,
 ) -> tuple[Facts, list[Picture]]:
     """Reconstructions, the manifold of a 2-D latent space, posterior means, and KL by dimension."""
     test, key = data.test, jax.random.key(0)
-    (usage,) = usage_by_layer(model, variables, key, test.x, label)
-    latent, shown = usage.means.shape[1], []
+    (usage,) = usage_by_layer(model, variables, key, test.x, label, num_samples=usage_samples)
+    shape, shown = usage.means.shape[1:], []
     if pictures.drawable(config.data.shape):
         decoded = model.generate(variables, usage.means[:10], None if label is None else label[:10])
         caption = "E[x | z] at the posterior mean of z"
         shown.append(pictures.reconstructions(test.x[:10], decoded, caption, data.range))
-        if latent == 2 and label is None:
+        if shape == (2,) and label is None:
             shown.append(pictures.manifold(partial(jax.jit(model.generate), variables), data.range))
-    if latent > 1:
+    if math.prod(shape) > 1:
         caption = "Posterior means of the test set in the two most active dimensions, coloured by class if it is known."
         shown.append(pictures.latent_space(usage.means, test.label, usage.activity, caption))
     if usage.kl_by_dimension is not None:
@@ -113,9 +121,17 @@ def _figures(
     return facts, shown
 
 
-@partial(jax.jit, static_argnums=0)  # compiled once for all members of a run: no variables are constants in it
+@partial(
+    jax.jit, static_argnums=0, static_argnames="num_samples"
+)  # compiled once for all members of a run: no variables are constants in it
 def usage_by_layer(
-    model: LatentVariableModel, variables: Variables, key: PRNGKey, x: Array, label: Array | None
+    model: LatentVariableModel,
+    variables: Variables,
+    key: PRNGKey,
+    x: Array,
+    label: Array | None,
+    *,
+    num_samples: int = 100,
 ) -> tuple[LatentUsage, ...]:
     """Returns `latent_usage_by_layer`, compiled."""
-    return gx.latent_usage_by_layer(model, variables, key, x, label=label)
+    return gx.latent_usage_by_layer(model, variables, key, x, label=label, num_samples=num_samples)

@@ -68,8 +68,8 @@ class Data:
     """The data set, and how its images become arrays."""
 
     name: Annotated[str, flag(name="data")] = "mnist10k"
-    """mnist10k, fashion_mnist, rivers, chairs, sprites, faces (or NAME:SIZE), furniture:DIR, a .npz, .npy, .csv or
-    .parquet file, a folder of idx files or of images, or tfds:NAME[:SPLIT]."""
+    """mnist10k, fashion_mnist, rivers, chairs, sprites, faces (or NAME:SIZE), furniture:DIR, chorales, mnist10k_rows,
+    japanese_vowels, a .npz, .npy, .csv or .parquet file, a folder of idx files or of images, or tfds:NAME[:SPLIT]."""
     range: Annotated[tuple[float, float] | None, flag(name="data-range")] = None
     """Lowest and highest stored value of a data file. Default: 0 255 for uint8, 0 1 for bool and floating point."""
     kind: Annotated[Literal["images", "vectors", "sequences"] | None, flag(name="data-kind")] = None
@@ -211,6 +211,30 @@ class FactorData(Data):
                 )
         names = tuple(factor.name for factor in dataset.factors)
         return dataclasses.replace(group, factors=names, examples=len(dataset.train.x)), dataset
+
+
+@dataclasses.dataclass(frozen=True)
+class SequenceData(Data):
+    """A data set of sequences of vectors."""
+
+    name: Annotated[str, flag(name="data")] = "chorales"
+    """chorales, mnist10k_rows, japanese_vowels, or a .npz file of x [n, time, d] and length [n]."""
+    shape: tyro.conf.Suppress[tuple[int, ...]] = (193, 88)
+    has_rows: tyro.conf.Suppress[bool] = False
+
+    def load(self, *, labels: bool = False) -> tuple[Self, Dataset]:
+        """Does as `Data.load`; the group knows whether steps are rows of an image.
+
+        Raises:
+          InputError: as `Data.load`; or the data are no sequences of vectors.
+        """
+        group, dataset = super().load(labels=labels)
+        if dataset.kind != "sequences" or len(dataset.shape) != 2:
+            raise InputError(
+                f"data must be sequences [n, time, d], got {dataset.in_words} from {self.name}. Use mnist10k_rows, say,"
+                " or --data-kind sequences for a file"
+            )
+        return dataclasses.replace(group, has_rows=dataset.has_rows), dataset
 
 
 @dataclasses.dataclass(frozen=True)

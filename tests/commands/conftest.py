@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import autoencoder, iwae, vae
+from experiments import autoencoder, draw, iwae, vae
 from genjax_models.commands.train import main
 from genjax_models.runs import checkpoints, directory
 from genjax_models.runs.protocol import Experiment, System
@@ -63,6 +63,7 @@ def runs(files, store, tmp_path_factory):  # noqa: F811
         "vae": (vae, vae.Config(latent=3, data=images, networks=small)),
         "conditional": (vae, vae.Config(latent=3, conditional=True, data=images, networks=small)),
         "two layers": (iwae, iwae.Config(layers=2, latent=(4, 2), hidden=(6, 5), data=images)),
+        "draw": (draw, draw.Config(glimpses=3, latent=2, hidden=4, attention=(2, 3), data=images)),
         "autoencoder": (autoencoder, autoencoder.Config(latent=3, data=images, networks=small)),
         "vectors": (vae, vae.Config(likelihood=Likelihood("gaussian"), data=vectors, networks=small)),
     }

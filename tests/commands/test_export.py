@@ -13,7 +13,7 @@ import pytest
 import safetensors
 import safetensors.numpy
 
-from experiments import autoencoder, dcgan, infinite_mixture, iwae, vae
+from experiments import autoencoder, dcgan, draw, infinite_mixture, iwae, vae
 from genjax_models.commands import export
 from genjax_models.runs.loading import LoadedRun
 from genjax_models.systems.groups import Likelihood, Networks, StagedTraining
@@ -221,6 +221,10 @@ FURTHER = {
     "conditional": (vae, CONDITIONAL),
     "conditional flow": (vae, CONDITIONAL | {"posterior": "flow", "form": "monte_carlo"}),
     "two layers": (iwae, {"hidden": (6, 5), "latent": (4, 2), "layers": 2, "training": StagedTraining(steps=10)}),
+    "draw": (
+        draw,
+        {"glimpses": 3, "latent": 2, "hidden": 4, "attention": (2, 3), "likelihood": Likelihood("bernoulli")},
+    ),
     "conditional game": (dcgan, {"channels": (3,), "latent": 4, "conditional": True, "data": LABELLED}),
     "generator": (infinite_mixture, {"hidden": (4,), "data": infinite_mixture.Config().data}),
     "finite mixture": (
@@ -245,6 +249,17 @@ def called(run):
     """The exported functions of a run, as they are after serialisation."""
     functions = export.exported_functions(run)
     return {name: jax.export.deserialize(export.stablehlo(*parts)).call for name, parts in functions.items()}
+
+
+@pytest.mark.parametrize("loaded", ["draw"], indirect=True)
+def test_a_z_of_several_steps_is_one_argument(loaded):
+    functions = export.exported_functions(loaded)
+    assert set(functions) == {"sampler", "generator", "encoder_sampler"}
+    generator, arguments = functions["generator"]
+    assert arguments == (("float32", "n", 3, 2),)
+    call = jax.export.deserialize(export.stablehlo(generator, arguments)).call
+    z = np.random.RandomState(0).normal(size=(4, 3, 2)).astype(np.float32)
+    close(call(z), loaded.model.generate(loaded.variables, z))
 
 
 @pytest.mark.parametrize("loaded", ["conditional", "conditional flow", "two layers"], indirect=True)

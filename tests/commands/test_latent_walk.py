@@ -35,6 +35,16 @@ def test_walks_along_directions(kind, along, rows, runs, capsys, tmp_path):
         assert picture.size[0] > 100
 
 
+def test_a_z_of_several_steps_is_walked_as_one_vector(runs, capsys):
+    run = runs["draw"].path
+    for arguments in ("--rows 2 --steps 3", "--along dimensions --steps 3 --rows 2"):
+        assert latent_walk.main([str(run), *arguments.split()]) == 0
+    assert capsys.readouterr().out.split()[-1].endswith("along_dimensions.png")
+    decoder = latent_walk.decoder_of(latent_walk.Walk(run))
+    assert decoder.noise(jax.random.key(0), 5).shape == (5, 6)
+    assert latent_walk.directions(decoder, "dimensions", jax.random.key(0), 6)[1][3] == "z[1, 1]"
+
+
 def test_the_directions_of_a_decoder():
     """PLANE has no layer: single dimensions only."""
     vectors, titles = latent_walk.directions(PLANE, "dimensions", jax.random.key(0), 2)
@@ -60,6 +70,7 @@ PLANE = Decoder(
     generate=lambda z: z[:, None, :, None],
     range=(-3, 3),
     conditional=False,
+    event=(2,),
 )
 
 
@@ -96,7 +107,7 @@ def test_a_class_without_draws():
         ("vae", "--seed -1", "seed must be an integer in"),
         ("vae", "--label 1", "its model is not conditional on a class"),
         ("conditional", "--label 2", "--label 2: its classes are 0 to 1"),
-        ("two layers", "", "needs a model with one vector z, got one with several stochastic layers"),
+        ("two layers", "", "needs a model with one array z, got one with several stochastic layers"),
         ("vectors", "", "needs images, got examples of shape (8,)"),
         ("autoencoder", "", "needs a model with a prior over latents to walk in"),
     ],

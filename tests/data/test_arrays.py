@@ -185,7 +185,7 @@ def test_kinds_in_words():
 def test_fault_73_keys_of_another_kind_are_refused(keys, tmp_path):
     np.savez(tmp_path / "a.npz", a=X)
     with pytest.raises(
-        InputError, match=r"`keys` must be like {'x': 'pixels', 'y': 'digit'}, with x \[and y, factors\]"
+        InputError, match=r"`keys` must be like {'x': 'pixels', 'y': 'digit'}, with x \[and y, length, factors\]"
     ):
         load(tmp_path / "a.npz", keys=keys)
 

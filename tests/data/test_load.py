@@ -223,7 +223,7 @@ def test_a_declared_range_is_checked_and_kept(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"pixels": X}, r"the keys must be x \[and y, factors\]; or x_train.*; got \['pixels'\]"),
+        ({"pixels": X}, r"the keys must be x \[and y, length, factors\]; or x_train.*; got \['pixels'\]"),
         ({"x": X, "weights": X}, r"the keys must be .*; got \['weights', 'x'\]"),
         ({"x_train": X}, r"the keys must be .*; got \['x_train'\]"),
         ({"x": X, "images": X[::-1]}, "the keys must be .*images.*x"),

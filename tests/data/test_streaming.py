@@ -128,7 +128,7 @@ def test_lengths_and_factors_are_streamed_with_their_examples(data):
 
 
 def test_a_data_set_on_disk_keeps_lengths_and_factors_in_all_its_splits(data, monkeypatch):
-    """Also in held-out splits, of which only a part is in memory."""
+    """Also in held-out splits, of which only a part is in memory. Prepared sequences end in zeros."""
     from genjax_models.data import dataset
 
     monkeypatch.setattr(dataset, "_HELD_OUT_BYTES", 3 * X[0].nbytes)
@@ -138,8 +138,11 @@ def test_a_data_set_on_disk_keeps_lengths_and_factors_in_all_its_splits(data, mo
     held_out = prepared.validation, prepared.test
     assert [len(batch.x) for batch in held_out] == [3, 3]
     for batch in (prepared.example, prepared.training_examples(np.array([5, 1])), *held_out, *batches(stream, 0, 4)):
-        stored = 255 if batch.x.dtype == np.float32 else 1  # prepared values are scaled to [0, 1]
-        np.testing.assert_allclose(np.asarray(batch.x) * stored, X[batch.label], rtol=1e-5)
+        expected = X[batch.label]
+        if batch.x.dtype == np.float32:  # prepared values are scaled to [0, 1]
+            has_data = np.arange(4)[:, None, None] < LENGTH[batch.label][:, None, None, None]
+            expected = np.where(has_data, expected / 255, 0)
+        np.testing.assert_allclose(np.asarray(batch.x), expected, rtol=1e-5)
         np.testing.assert_array_equal(batch.length, LENGTH[batch.label])
         np.testing.assert_array_equal(batch.factors, FACTORS[batch.label])
 

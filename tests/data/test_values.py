@@ -198,9 +198,8 @@ def test_fault_73_one_image_needs_a_folder(tmp_path):
 )
 def test_fault_73_other_keys_are_refused_with_the_remedy(keys, tmp_path):
     np.savez(tmp_path / "a.npz", **{key: WHOLE.astype(np.uint8) for key in keys})
-    message = (
-        rf"a\.npz: the keys must be x \[and y, factors\]; or .*; got {re.escape(str(sorted(keys)))}\. Name them: keys="
-    )
+    layouts, given = r"x \[and y, length, factors\]; or .*", re.escape(str(sorted(keys)))
+    message = rf"a\.npz: the keys must be {layouts}; got {given}\. Name them: keys="
     with pytest.raises(InputError, match=message) as error:
         load(str(tmp_path / "a.npz"))
     assert f"(--data-keys x={sorted(keys)[0]} y=" in str(error.value)

@@ -68,6 +68,7 @@ def test_a_likelihood_that_does_not_fit_the_data_is_found(bernoulli, density, va
         ([True, False, True], "1 of 3 latent dimensions is unused (the variance of their posterior mean"),
         ([True, False, False], "2 of 3 latent dimensions are unused"),
         ([False, False, False], "The posterior has collapsed: all 3 latent dimensions are unused"),
+        ([[False, False], [True, False]], "3 of 4 latent dimensions are unused"),
         (None, None),
     ],
 )
@@ -147,6 +148,16 @@ def test_fewer_samples_must_have_lighter_tails():
 def test_a_likelihood_with_an_unknown_tail_is_found():
     facts = BOUND._replace(weights={"effective_sample_size": np.array([9.0, 2.0])}, num_samples=10)
     assert findings([], facts) == ["The reliability of the NLL(10) is unknown: Pareto k-hat needs at least 25 samples."]
+
+
+@pytest.mark.parametrize(
+    ("size", "n", "collapse"), [(1.49, 4, True), (1.5, 4, False), (1.0, 1, False), (None, 4, False)]
+)
+def test_a_collapse_of_particles_is_found(size, n, collapse):
+    sentences = findings([], BOUND._replace(particles=size, num_particles=n))
+    assert len(sentences) == collapse
+    if collapse:
+        assert sentences[0].startswith("The particles collapse: of 4, 1.49 count in the mean over steps")
 
 
 @pytest.mark.parametrize(("information", "capped"), [(3.0, False), (5.5, False), (5.6, True), (6.9, True)])

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from genjax_models.estimators.autoregressive import Autoregressive
 from genjax_models.estimators.distributions import Chain, diagonal_normal
 from genjax_models.evaluation.latents import LatentUsage, latent_usage, latent_usage_by_layer
 from genjax_models.models import LatentVariableModel
@@ -149,3 +150,21 @@ def test_several_layers_need_samples():
 def test_too_few_samples_are_refused(num_samples, message):
     with pytest.raises(ValueError, match=message):
         usage(num_samples)
+
+
+def test_means_of_a_model_that_unfolds_are_those_of_its_steps():
+    """A Markov chain from x: E[z_t | x] = A^t x, and E[z_t | z_<t] varies within an example by the noise of z_<t."""
+    a = jnp.array([[0.8, -0.3], [0.2, 0.5]])
+
+    def posterior(variables, x, label=None):
+        step = lambda z: (diagonal_normal(z @ a.T, jnp.full(z.shape, 0.1)), lambda z: z)
+        return Autoregressive(x, step, (3, 2))
+
+    model = chain_model()._replace(posterior=posterior)
+    (usage,) = jax.jit(lambda key: latent_usage_by_layer(model, {}, key, jnp.asarray(X), num_samples=400))(KEY)
+    powers = [np.linalg.matrix_power(np.asarray(a, np.float64), t) for t in (1, 2, 3)]
+    exact = np.stack([X @ power.T for power in powers], axis=1)
+    np.testing.assert_allclose(usage.means[:, 0], exact[:, 0], rtol=1e-5)  # without any draw
+    assert np.abs(usage.means - exact).max() < 6 * 0.1 / 20  # 120 means of 400 draws with a deviation below 0.1
+    np.testing.assert_allclose(usage.activity, exact.var(axis=0), rtol=0.05)
+    assert usage.active.shape == (3, 2)

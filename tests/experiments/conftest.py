@@ -27,6 +27,8 @@ def files(tmp_path_factory):
             "factors": random.uniform(-1, 1, (60, 2)).astype(np.float32),
         },
         "rank_3": {"x": grey},
+        "sequences": {"x": x[:, :6, :5] > 127, "length": 6 - np.arange(60) % 3},
+        "real_sequences": {"x": grey[:, :6, :3], "length": 6 - np.arange(60) % 3},
         "vectors": {"x": grey[:, 0]},
         "negative": {"x": 2 * grey[..., None] - 1},
         "too_large": {"x": x[..., None].astype(np.float32)},

@@ -66,6 +66,10 @@ RUNS = {
         ),
         "samples learning curves reconstructions manifold latent_space kl_by_dimension readings latent_walk",
     ),
+    "draw": (
+        (*IMAGES, *"--hidden 4 --latent 2 --glimpses 3 --attention 2 3 --warmup 0".split()),
+        "samples learning curves canvases kl_by_step reconstructions latent_space",
+    ),
     "faces": (
         tuple("--data cutouts.npz --batch-size 10 --hidden 8 --warmup 0 --evaluate-every 2".split()),
         "samples learning curves reconstructions manifold latent_space kl_by_dimension factors",
@@ -118,6 +122,10 @@ RUNS = {
     "vae": (
         (*IMAGES, *"--hidden 16 --warmup 0 --learning-rate 0.03".split()),
         "samples learning curves reconstructions manifold latent_space kl_by_dimension",
+    ),
+    "vrnn": (
+        tuple("--data sequences.npz --batch-size 10 --particles 2 --hidden 4 --latent 2 --warmup 0".split()),
+        "curves draws continuations by_step ancestors",
     ),
 }
 
@@ -215,6 +223,10 @@ CHOICES = [
     ("vae", "--data images.npz --conditional --network convolutional --channels 4"),
     ("vae", "--data images.npz --binarise fixed --latent 1"),
     ("vae", "--data images.npz --binarise none --kl-weight 4 --kl-warmup 10"),
+    ("vrnn", "--data sequences.npz --bound elbo --hidden 4"),
+    ("vrnn", "--data sequences.npz --model dmm --bound iwae --hidden 4"),
+    ("vrnn", "--data sequences.npz --model srnn --resampling systematic --score --hidden 4"),
+    ("vrnn", "--data real_sequences.npz --particles 1 --hidden 4"),
 ]
 
 
@@ -252,8 +264,8 @@ def folder(tmp_path_factory):
         yield images
 
 
-OF_OTHERS = ("chairs", "colourise", "disentanglement", "faces", "gan_mixture", "infinite_mixture", "rivers")
-OF_IMAGES = [name for name in RUNS if name not in OF_OTHERS]  # not of points, of known factors, or of cut-outs
+OF_OTHERS = ("chairs", "colourise", "disentanglement", "faces", "gan_mixture", "infinite_mixture", "rivers", "vrnn")
+OF_IMAGES = [name for name in RUNS if name not in OF_OTHERS]  # not of points, known factors, cut-outs or sequences
 
 
 @pytest.mark.parametrize("name", OF_IMAGES)
@@ -283,7 +295,7 @@ REFUSED = [
     *(
         (name, "--batch-size 999999", "batch_size must be at most")
         for name in RUNS
-        if "mixture" not in name and name not in ("disentanglement", "faces", "rivers")
+        if "mixture" not in name and name not in ("disentanglement", "faces", "rivers", "vrnn")
     ),
     ("autoencoder", "--network convolutional --data vectors.npz --batch-size 9", "network convolutional needs images"),
     (
@@ -316,6 +328,10 @@ REFUSED = [
     ),
     ("disentanglement", "--strength -1", "strength must be at least 0, got -1.0"),
     ("disentanglement", "--discriminator 0", "discriminator must be an integer of at least 1, got (0,)"),
+    ("draw", "--glimpses 0", "glimpses must be an integer of at least 1, got 0"),
+    ("draw", "--attention 1 5", "attention must be an integer of at least 2, got (1, 5)"),
+    ("draw", "--data images.npz --batch-size 9 --attention 2 9", "`write_size` must be at most 8 for images of 8 x 8"),
+    ("draw", "--data colours.npz --batch-size 9", "attention needs images of one channel"),
     ("gan_mixture", "--discriminator-moves 0", "discriminator_moves must be an integer of at least 1, got 0"),
     ("gan_mixture", "--generator-learning-rate 0", "generator_learning_rate must be positive and finite, got 0.0"),
     ("gan_mixture", "--penalty-weight -1", "penalty_weight must be at least 0, got -1.0"),
@@ -347,6 +363,10 @@ REFUSED = [
     ("vae", "--data vectors.npz --conditional", "needs a label per example, and"),
     ("vae", "--likelihood discretised_logistic --data grey.npz --batch-size 9", "needs 8-bit data and binarise none"),
     ("vae", "--optimizer.learning-rate 1 --learning-rate 2", "are one field: give it once"),
+    ("vrnn", "--data images.npz --batch-size 9", "data must be sequences [n, time, d], got grey images of 8 x 8"),
+    ("vrnn", "--data sequences.npz --batch-size 999", "batch_size must be at most"),
+    ("vrnn", "--data real_sequences.npz --likelihood bernoulli --batch-size 9", "a Bernoulli likelihood needs binary"),
+    ("vrnn", "--particles 0", "particles must be an integer of at least 1, got 0"),
 ]
 
 

@@ -28,10 +28,21 @@ from genjax_models.estimators import (
     two_sample_test,
 )
 from genjax_models.estimators.distributions import diagonal_normal
-from genjax_models.evaluation import annealed, bounds, examples, gaps, information, latents, likelihood, reconstruction
+from genjax_models.evaluation import (
+    annealed,
+    bounds,
+    examples,
+    gaps,
+    information,
+    latents,
+    likelihood,
+    reconstruction,
+    sequential_bounds,
+)
+from genjax_models.evaluation import kl_by_step as steps_of_kl
 from genjax_models.types import Batch
 from tests.draws import draws, repeats
-from tests.training.test_contract import KEY, SHAPE, TABLE, VARIATIONS, Learned, data_for, two_layers
+from tests.training.test_contract import KEY, SHAPE, TABLE, VARIATIONS, Learned, data_for, draw, two_layers
 
 # Objectives
 
@@ -84,6 +95,8 @@ OF_A_BOUND = ("vae", "iwae", "info vae", "beta tcvae", "factor vae", "dip vae")
 REPEATED = {
     **{name: {2: 1} for name in (*TABLE, *MORE) if name.split(",")[0] in OF_A_BOUND},
     **{name: {2: 2} for name in TABLE if "two stochastic layers" in name},
+    **{name: {2: 3} for name in TABLE if "draw" in name},  # a key per step
+    "iwae, draw": {2: 9},  # and sample
     "vae, dropout and batch statistics, an average": {2: 2},
     **{name: {2: 2} for name in MORE if "dropout and batch statistics" in name},
 }
@@ -127,6 +140,11 @@ def usage_by_layer(key):
     return gx.latent_usage_by_layer(model, model.init(KEY, Batch(IMAGES)), key, IMAGES, num_samples=3)
 
 
+def kl_of_draw(key):
+    model = draw()
+    return gx.kl_by_step(model, model.init(KEY, Batch(IMAGES)), key, IMAGES, num_samples=3)
+
+
 def error_of_an_autoencoder(key):
     model = gx.autoencoder_model(gx.MLPEncoder(SHAPE, (2,), (8,)), gx.MLPGenerator(SHAPE, (8,)), latent=2)
     return gx.held_out_error(model, model.init(KEY, Batch(IMAGES)), key, IMAGES)
@@ -138,6 +156,14 @@ def step_of_a_walk(state, context):
     return filtering.Step(normal(state), normal(state), normal, lambda z: z)
 
 
+WALKING = gx.models.SequentialModel(
+    init=lambda key, batch: {},
+    start=lambda variables, x, mask: (jnp.zeros_like(x[0]), None),
+    step=lambda variables, state, context: step_of_a_walk(state, context),
+    sample=lambda *_: None,
+    forecast=lambda *_: None,
+    steps=4,
+)
 WALK = {"x": jnp.ones((4, 2, 1)), "mask": jnp.ones((4, 2), bool), "start": jnp.zeros((2, 1)), "step": step_of_a_walk}
 EVALUATORS = {
     annealed.annealed_log_likelihood: lambda key: gx.annealed_log_likelihood(MODEL, {}, key, X, **CHAINS),
@@ -149,6 +175,7 @@ EVALUATORS = {
     gaps.bound_gaps: lambda key: gx.bound_gaps(MODEL, {}, key, X, jnp.zeros(2), steps=2, num_samples=300),
     information.latent_information: lambda key: gx.latent_information(MODEL, {}, key, X, num_samples=3),
     latents.latent_usage_by_layer: usage_by_layer,
+    steps_of_kl.kl_by_step: kl_of_draw,
     likelihood.negative_log_likelihood: lambda key: gx.negative_log_likelihood(MODEL, {}, key, X, num_samples=300),
     reconstruction.held_out_error: error_of_an_autoencoder,
     adversarial.wasserstein_gradient_penalty: lambda key: adversarial.wasserstein_gradient_penalty(
@@ -176,6 +203,9 @@ EVALUATORS = {
     importance.log_likelihood_from_prior: lambda key: importance.log_likelihood_from_prior(
         key, X, PRIOR, LIKELIHOOD, num_samples=3
     ),
+    sequential_bounds.held_out_filtering: lambda key: gx.held_out_filtering(
+        WALKING, {}, key, jnp.ones((2, 4, 1)), num_particles=3, bounds=("fivo",), criterion="always"
+    )["fivo"],
     step_size_adaptation.adapt_step_size: lambda key: step_size_adaptation.adapt_step_size(
         key, **PATH, num_chains=2, num_updates=3
     ),

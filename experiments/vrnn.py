@@ -1,0 +1,74 @@
+"""Sequential latent-variable models, learned by filtering bounds: Chung et al., 2015; Maddison et al., 2017.
+
+python -m experiments.vrnn --data chorales --bound fivo --particles 4
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import Literal
+
+import genjax_models as gx
+from genjax_models.commands.train import main
+from genjax_models.runs.configuration import Training, whole
+from genjax_models.runs.protocol import Experiment, Metric, System
+from genjax_models.systems.groups import Likelihood, Optimizer
+from genjax_models.systems.settings import SequenceData, Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Settings):
+    """Train a model of sequences and report three bounds on the likelihood of held-out sequences."""
+
+    model: Literal["vrnn", "dmm", "srnn"] = "vrnn"
+    """A variational RNN (Chung et al., 2015), a deep Markov model (Krishnan et al., 2017), or a stochastic RNN
+    (Fraccaro et al., 2016). The posteriors of the last two read each sequence to its end."""
+    bound: Literal["elbo", "iwae", "fivo"] = "fivo"
+    """Bound that is raised."""
+    particles: int = 4
+    """Particles per sequence; of bound elbo, draws that are averaged. The test split is judged with as many."""
+    resampling: Literal["multinomial", "stratified", "systematic"] = "multinomial"
+    """How bound fivo draws ancestors in training."""
+    score: bool = False
+    """Add the score of the ancestors to the gradient of fivo, which is then unbiased but noisy."""
+    latent: int = 32
+    """Dimensions of each z_t."""
+    hidden: int = 64
+    """Units of the recurrent network, and width of the other layers."""
+    data: SequenceData = SequenceData()
+    likelihood: Likelihood = Likelihood(scale="diagonal")
+    training: Training = Training(batch_size=16)
+    optimizer: Optimizer = Optimizer(learning_rate=2e-3, schedule="cosine", warmup=100, clip=10.0)
+
+    def __post_init__(self):
+        super().__post_init__()
+        whole(1, particles=self.particles, latent=self.latent, hidden=self.hidden)
+
+
+def build(config: Config) -> System:
+    """Returns the model of the config, with z_t and x_t of each step given all before."""
+    from genjax_models.systems.sequential import sequential_system
+
+    steps, *shape = config.data.shape
+    maker = {"vrnn": gx.variational_rnn, "dmm": gx.deep_markov_model, "srnn": gx.stochastic_rnn}[config.model]
+    likelihood = config.likelihood.build(tuple(shape))
+    model = maker(likelihood, steps=steps, latent=config.latent, hidden=config.hidden)
+    if config.likelihood.family == "bernoulli":
+        model = gx.starting_at_data_mean(model)
+    options = {"bound": config.bound, "num_particles": config.particles}
+    if config.bound == "fivo":
+        options |= {"resampling": config.resampling, "score": config.score}
+    return sequential_system(config, gx.sequential_vae(model, **options), model)
+
+
+EXPERIMENT = Experiment(
+    title="A model of sequences",
+    config=Config,
+    build=build,
+    metric=Metric("bound", "nats", higher_is_better=True),
+    caption="draws from p(x)",
+)
+
+if __name__ == "__main__":
+    sys.exit(main(EXPERIMENT))

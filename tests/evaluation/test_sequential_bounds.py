@@ -1,0 +1,111 @@
+"""Bounds of sequential models on held-out sequences, and nats per step."""
+
+import math
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import genjax_models as gx
+from genjax_models.estimators.importance import log_mean_exp
+from genjax_models.evaluation.sequential_bounds import held_out_filtering, ratio_of_totals
+from genjax_models.types import Batch
+
+A, C, Q, R = 0.9, 1.2, 0.3, 0.5  # z_t | z_{t-1} ~ N(A z_{t-1}, Q), x_t | z_t ~ N(C z_t, R), z_1 ~ N(0, 1)
+X = np.array([[0.8, -0.3, 1.5, 0.2, -1.1], [-0.8, 0.3, -1.5, np.nan, np.nan]], np.float32)[..., None]
+LENGTH = np.array([5, 3])
+LOG_P = np.array([-7.7496026921472705, -4.635304478626413])
+PER_STEP = -1.5481133963467104  # sum / sum
+NOT_PER_STEP = {"mean of ratios": -1.5475110156524625, "padded steps": -1.2384907170773682}
+
+
+SCALES = {"transition_scale": math.sqrt(Q), "emission_scale": math.sqrt(R)}
+
+
+def linear_gaussian(q):
+    return gx.linear_gaussian_model(steps=5, transition=A, emission=C, proposal=q, **SCALES)
+
+
+VARIABLES = linear_gaussian("filter").init(jax.random.key(0), Batch(X))
+
+
+SETTINGS = {"num_particles": 4, "criterion": "always"}
+
+
+@pytest.fixture(scope="module")
+def filtered():
+    run = partial(held_out_filtering, linear_gaussian("filter"), VARIABLES, jax.random.key(1), **SETTINGS)
+    return jax.jit(lambda x, length: run(x, length=length))(X, LENGTH)
+
+
+def test_with_the_smoothing_proposal_each_bound_without_resampling_is_exact():
+    run = partial(held_out_filtering, linear_gaussian("smoothing"), VARIABLES, jax.random.key(0), num_particles=3)
+    found = jax.jit(lambda x, length: run(x, length=length, bounds=("elbo", "iwae")))(X, LENGTH)
+    for terms in found.values():
+        np.testing.assert_allclose(terms.bound, LOG_P, rtol=1e-6)
+        np.testing.assert_allclose(terms.per_step[0], PER_STEP, rtol=1e-6)
+        np.testing.assert_allclose(terms.effective_sample_size[:, -1], 3, rtol=1e-4)  # all weights are p(x)
+
+
+def test_the_terms_belong_together(filtered):
+    elbo, iwae, fivo = (filtered[name] for name in ("elbo", "iwae", "fivo"))
+    np.testing.assert_allclose(elbo.bound, iwae.log_weights[:, -1].mean(axis=-1), rtol=1e-6)
+    np.testing.assert_allclose(iwae.bound, log_mean_exp(iwae.log_weights[:, -1].T), rtol=1e-6)
+    assert (elbo.bound < iwae.bound).all()
+    assert not iwae.resampled.any()
+    np.testing.assert_array_equal(fivo.resampled.sum(axis=1), LENGTH - 1)
+    assert (fivo.bound != iwae.bound).any()
+    for terms in (elbo, iwae, fivo):
+        np.testing.assert_array_equal(terms.mask.sum(axis=1), LENGTH)
+        np.testing.assert_array_equal(terms.evidence[:, -1], terms.bound)
+        np.testing.assert_array_equal(terms.evidence[1, 2], terms.bound[1])
+        np.testing.assert_array_equal(terms.kl[1, 3:], 0)
+        sizes = np.asarray(terms.effective_sample_size)[np.asarray(terms.mask)]
+        np.testing.assert_allclose(terms.mean_effective_sample_size, sizes.mean(), rtol=1e-6)
+        assert sizes.min() >= 1
+        assert sizes.max() <= 4.0001
+        assert terms.log_weights.shape == terms.ancestors.shape == (2, 5, 4)
+
+
+def test_no_figure_depends_on_the_batch_size_or_on_longer_padding(filtered):
+    longer = np.concatenate([X, np.full((2, 2, 1), np.nan, np.float32)], axis=1)
+    run = partial(held_out_filtering, linear_gaussian("filter"), VARIABLES, jax.random.key(1), **SETTINGS, batch_size=1)
+    found = jax.jit(lambda x, length: run(x, length=length))(longer, LENGTH)
+    for name, terms in found.items():
+        for value, exact in zip(terms, filtered[name], strict=True):
+            exact, value = np.asarray(exact), np.asarray(value)
+            np.testing.assert_allclose(value if value.ndim == 1 else value[:, :5], exact, rtol=1e-5, atol=1e-6)
+
+
+def test_nats_per_step_are_total_over_total():
+    value, _ = ratio_of_totals(jnp.asarray(LOG_P), jnp.asarray(LENGTH))
+    np.testing.assert_allclose(value, PER_STEP, rtol=1e-6)
+    assert all(abs(value - wrong) > 1e-4 for wrong in NOT_PER_STEP.values())
+    random = np.random.RandomState(0)
+    length = random.randint(1, 30, (2_000, 50))
+    bound = -1.5 * length + random.normal(size=length.shape) * np.sqrt(length)
+    ratios, errors = jax.vmap(ratio_of_totals)(jnp.asarray(bound), jnp.asarray(length))
+    spread = ratios.std()  # known to 1 / sqrt(4000)
+    np.testing.assert_allclose(jnp.sqrt(jnp.mean(errors**2)), spread, rtol=5 / np.sqrt(4_000))
+    assert np.isnan(ratio_of_totals(jnp.ones(1), jnp.ones(1))[1])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (
+            {"model": gx.models.LatentVariableModel(len, len, len, len)},
+            "needs a model with steps.* got LatentVariableModel",
+        ),
+        ({"bounds": ("elbo", "nll")}, r"bounds must be of .*, got \['nll'\]"),
+        ({"num_particles": 0}, "num_particles must be an integer of at least 1, got 0"),
+        ({"length": np.array([5, 6])}, "length must be from 1 to 5, got 6 in row 1"),
+        ({"length": np.array([5.0, 3.0])}, "length must be 2 integers"),
+    ],
+)
+def test_bad_input_is_refused(wrong, words):
+    arguments = {"model": linear_gaussian("filter"), "x": X, "length": LENGTH, "num_particles": 2} | wrong
+    with pytest.raises(ValueError, match=words):
+        held_out_filtering(variables=VARIABLES, key=jax.random.key(0), **arguments)
