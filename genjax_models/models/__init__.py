@@ -12,7 +12,7 @@ from genjax_models.models.implicit import ImplicitModel, implicit_model
 from genjax_models.models.laplacian_pyramid_gan import LaplacianPyramidGAN, laplacian_pyramid_gan, refining_pair
 from genjax_models.models.latent_variable import LatentVariableModel, latent_variable_model
 from genjax_models.models.learning import Learning, learning_mode
-from genjax_models.models.likelihoods import bernoulli, discretised_logistic, gaussian
+from genjax_models.models.likelihoods import bernoulli, discretised_logistic, gaussian, logistic_mixture
 from genjax_models.models.mixture import MixtureModel, gaussian_mixture
 from genjax_models.models.posteriors import coupling_flow, diagonal_gaussian, full_covariance_gaussian
 from genjax_models.models.supervised import SupervisedModel, supervised_model
@@ -44,6 +44,7 @@ __all__ = [
     "laplacian_pyramid_gan",
     "latent_variable_model",
     "learning_mode",
+    "logistic_mixture",
     "positive",
     "refining_pair",
     "starting_at_data_mean",

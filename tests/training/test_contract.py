@@ -158,6 +158,7 @@ TABLE = {
         vae_of(gx.full_covariance_gaussian, lambda shape: gx.gaussian(shape, "isotropic"), form="monte_carlo")
     ),
     "vae, discretised logistic": Row(vae_of(gx.diagonal_gaussian, gx.discretised_logistic)),
+    "vae, logistic mixture": Row(vae_of(gx.diagonal_gaussian, lambda shape: gx.logistic_mixture(shape, 3))),
     "vae, convolutional": Row(convolutional_vae),
     "vae, dropout and batch statistics, an average": Row(learned_vae, {"average": {"vae": 0.9}}),
     "iwae": Row(lambda: gx.iwae(model_of(gx.diagonal_gaussian, gx.bernoulli), num_samples=3)),
@@ -237,7 +238,13 @@ def train_of(name: str, optimizer=None):
 
 # Rows that differ from others in what a test of their own estimator or network covers.
 VARIATIONS = {
-    *("vae, entropy form, three samples", "vae, discretised logistic", "vae, two stochastic layers", "gmmn, unbiased"),
+    *(
+        "vae, entropy form, three samples",
+        "vae, discretised logistic",
+        "vae, logistic mixture",
+        "vae, two stochastic layers",
+        "gmmn, unbiased",
+    ),
     *("vae, full covariance, isotropic", "vae, convolutional", "iwae", "adversarial game, three moves, an average"),
     "gan, deep convolutional, spectral normalisation, an average",
     *("beta tcvae", "dip vae", "dip vae, of means", "latent directions", "supervised, an average"),
