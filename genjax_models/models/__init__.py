@@ -4,6 +4,7 @@ from genjax_models.models.adversarial import AdversarialPair, adversarial_pair
 from genjax_models.models.autoencoder import AutoencoderModel, autoencoder_model
 from genjax_models.models.condition import Condition
 from genjax_models.models.data_mean import starting_at_data_mean
+from genjax_models.models.density import DensityModel
 from genjax_models.models.families import Family, positive
 from genjax_models.models.gaussian_noise import with_gaussian_noise
 from genjax_models.models.generator import GeneratorModel, generator_model
@@ -13,7 +14,7 @@ from genjax_models.models.laplacian_pyramid_gan import LaplacianPyramidGAN, lapl
 from genjax_models.models.latent_variable import LatentVariableModel, latent_variable_model
 from genjax_models.models.learning import Learning, learning_mode
 from genjax_models.models.likelihoods import bernoulli, discretised_logistic, gaussian, logistic_mixture
-from genjax_models.models.mixture import MixtureModel, gaussian_mixture
+from genjax_models.models.mixture import gaussian_mixture
 from genjax_models.models.posteriors import coupling_flow, diagonal_gaussian, full_covariance_gaussian
 from genjax_models.models.supervised import SupervisedModel, supervised_model
 
@@ -21,13 +22,13 @@ __all__ = [
     "AdversarialPair",
     "AutoencoderModel",
     "Condition",
+    "DensityModel",
     "Family",
     "GeneratorModel",
     "ImplicitModel",
     "LaplacianPyramidGAN",
     "LatentVariableModel",
     "Learning",
-    "MixtureModel",
     "SupervisedModel",
     "adversarial_pair",
     "autoencoder_model",

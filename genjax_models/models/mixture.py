@@ -1,28 +1,14 @@
 """The finite Gaussian mixture p(x) = sum_m pi_m N(x; mu_m, Sigma_m), Eq. (1.5) of the Torralba-Isola-Freeman draft."""
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
 
 import distrax
 import jax
 import jax.numpy as jnp
 
-from genjax_models.estimators.checks import check_count
 from genjax_models.estimators.distributions import FullCovarianceNormal, Shaped
+from genjax_models.models.density import DensityModel
 from genjax_models.types import Array, Batch, PRNGKey, Shape, Variables
-
-
-class MixtureModel(NamedTuple):
-    """Pure functions of the model's variables: `distribution(variables)` is p(x), with an exact log_prob."""
-
-    init: Callable[[PRNGKey, Batch], Variables]
-    distribution: Callable[[Variables], distrax.Distribution]
-
-    def sample(self, variables: Variables, key: PRNGKey, n: int) -> Array:
-        """Returns n draws, `[n, *shape]`."""
-        check_count("n", n)
-        return self.distribution(variables).sample(seed=key, sample_shape=n)
 
 
 def gaussian_mixture(
@@ -32,7 +18,7 @@ def gaussian_mixture(
     start: Array | None = None,
     scale: float = 1.0,
     smallest_scale: float = 1e-2,
-) -> MixtureModel:
+) -> DensityModel:
     """Returns a mixture whose components have weights, means and full covariances Sigma_m = L_m L_m' of d numbers of x.
 
     The likelihood of a mixture has no maximum: a component on one data point gains without end as it shrinks (Bishop,
@@ -78,4 +64,4 @@ def gaussian_mixture(
         components = FullCovarianceNormal(p["mean"], factor)
         return Shaped(distrax.MixtureSameFamily(distrax.Categorical(p["logits"]), components), shape)
 
-    return MixtureModel(init, distribution)
+    return DensityModel(init, distribution, shape=tuple(shape))

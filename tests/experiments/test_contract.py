@@ -208,6 +208,7 @@ CHOICES = [
     ("vae", "--data colours.npz --likelihood gaussian --scale 0.3 --network convolutional --channels 4"),
     ("vae", "--data negative.npz --data-range -1 1 --likelihood gaussian --kl-warmup 5"),
     ("vae", "--data colours.npz --likelihood discretised_logistic --network convolutional --channels 4"),
+    ("vae", "--data colours.npz --likelihood logistic_mixture --logistics 3 --network convolutional --channels 4"),
     ("vae", "--data images.npz --network convolutional --channels 4 8 16 32 --hidden"),
     ("vae", "--data images.npz --form entropy --num-samples 3"),
     ("vae", "--data images.npz --form monte_carlo --posterior flow --num-samples 2"),
@@ -346,6 +347,8 @@ REFUSED = [
     ("rivers", "--data images.npz --batch-size 9", "data must have known factors, as rivers and sprites have, got"),
     ("vae", "--data vectors.npz --conditional", "needs a label per example, and"),
     ("vae", "--likelihood discretised_logistic --data grey.npz --batch-size 9", "needs 8-bit data and binarise none"),
+    ("vae", "--likelihood logistic_mixture --data grey.npz --batch-size 9", "needs 8-bit data and binarise none"),
+    ("vae", "--likelihood logistic_mixture --logistics 0", "logistics must be an integer of at least 1, got 0"),
     ("vae", "--optimizer.learning-rate 1 --learning-rate 2", "are one field: give it once"),
 ]
 
