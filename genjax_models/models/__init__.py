@@ -14,7 +14,7 @@ from genjax_models.models.laplacian_pyramid_gan import LaplacianPyramidGAN, lapl
 from genjax_models.models.latent_variable import LatentVariableModel, latent_variable_model
 from genjax_models.models.learning import Learning, learning_mode
 from genjax_models.models.likelihoods import bernoulli, discretised_logistic, gaussian, logistic_mixture
-from genjax_models.models.mixture import gaussian_mixture
+from genjax_models.models.mixture import family_model, gaussian_mixture, mixture_model
 from genjax_models.models.posteriors import coupling_flow, diagonal_gaussian, full_covariance_gaussian
 from genjax_models.models.supervised import SupervisedModel, supervised_model
 
@@ -36,6 +36,7 @@ __all__ = [
     "coupling_flow",
     "diagonal_gaussian",
     "discretised_logistic",
+    "family_model",
     "full_covariance_gaussian",
     "gaussian",
     "gaussian_mixture",
@@ -46,6 +47,7 @@ __all__ = [
     "latent_variable_model",
     "learning_mode",
     "logistic_mixture",
+    "mixture_model",
     "positive",
     "refining_pair",
     "starting_at_data_mean",

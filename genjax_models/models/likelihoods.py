@@ -86,7 +86,9 @@ def logistic_mixture(shape: Shape, components: int = 5) -> Family:
     def distribution(p):
         logits, mean, raw_scale = (_by_number(p[name], shape) for name in ("logits", "mean", "raw_scale"))
         scale = positive(raw_scale - 2.0)  # about an eighth of the range in a new network
-        return _over(shape, DiscretisedLogisticMixture(logits, mean + middles, scale), (0, 1))
+        return _over(
+            shape, DiscretisedLogisticMixture(logits, mean + jnp.broadcast_to(middles, mean.shape), scale), (0, 1)
+        )
 
     output = Output((*shape, components))
     return Family(shape, {"logits": output, "mean": output, "raw_scale": output}, distribution, (0, 1))

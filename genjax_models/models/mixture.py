@@ -1,13 +1,19 @@
-"""The finite Gaussian mixture p(x) = sum_m pi_m N(x; mu_m, Sigma_m), Eq. (1.5) of the Torralba-Isola-Freeman draft."""
+"""Finite mixtures p(x) = sum_m pi_m p_m(x): of Gaussians, Eq. (1.5) of the Torralba-Isola-Freeman draft, or any models.
+
+Mixtures are meta-models: a component may be any family or any model with a density, a mixture included.
+"""
 
 import math
+from collections.abc import Sequence
 
 import distrax
 import jax
 import jax.numpy as jnp
 
 from genjax_models.estimators.distributions import FullCovarianceNormal, Shaped
+from genjax_models.estimators.mixture import Mixture
 from genjax_models.models.density import DensityModel
+from genjax_models.models.families import Family
 from genjax_models.types import Array, Batch, PRNGKey, Shape, Variables
 
 
@@ -65,3 +71,90 @@ def gaussian_mixture(
         return Shaped(distrax.MixtureSameFamily(distrax.Categorical(p["logits"]), components), shape)
 
     return DensityModel(init, distribution, shape=tuple(shape))
+
+
+def family_model(family: Family, *, spread: float = 1.0) -> DensityModel:
+    """Returns a model without a network: the parameters of the family are learned numbers.
+
+    Args:
+      family: family of p(x).
+      spread: standard deviation of the initial parameters; above 0, so that the components of a mixture differ.
+
+    Returns:
+      A model whose params are the outputs of the family.
+
+    Raises:
+      ValueError: `spread` is not positive and finite.
+    """
+    if isinstance(spread, bool) or not 0 < spread < math.inf:
+        raise ValueError(f"`spread` must be positive and finite, got {spread!r}")
+
+    def init(key: PRNGKey, batch: Batch) -> Variables:
+        keys = jax.random.split(key, len(family.outputs))
+        return {
+            "params": {
+                name: spread * jax.random.normal(key, output.shape, jnp.float32)
+                for key, (name, output) in zip(keys, family.outputs.items(), strict=True)
+            }
+        }
+
+    distribution = lambda variables: family.distribution(variables["params"])
+    return DensityModel(init, distribution, support=family.support, shape=tuple(family.event_shape))
+
+
+def mixture_model(components: Sequence[DensityModel | Family]) -> DensityModel:
+    """Returns the mixture sum_m pi_m p_m(x) of any models: MADEs, PixelCNNs, families, mixtures, or some of each.
+
+    Weights start equal. Each component starts from a key of its own. Step and draws cost as much as those of all
+    components. Learn it by `maximum_likelihood` or `mixture`; EM has closed steps for few families only.
+
+    Args:
+      components: M models or families over one space. `[made] * 4` gives four components with variables of their own.
+
+    Returns:
+      A model whose params are "logits" `[M]` and "component_0" to "component_<M - 1>".
+
+    Raises:
+      ValueError: there is no component, or shapes or supports differ. While tracing: a component has other variables
+        than "params".
+    """
+    models = tuple(
+        component if isinstance(component, DensityModel) else family_model(component) for component in components
+    )
+    if not models:
+        raise ValueError("`components` must have at least one model, got none")
+    for name in ("shape", "support"):
+        values = {value for model in models if (value := getattr(model, name)) is not None}
+        if len(values) > 1:
+            raise ValueError(f"`components` must have one {name}, got {sorted(values)}")
+    names = [f"component_{m}" for m in range(len(models))]
+
+    def init(key: PRNGKey, batch: Batch) -> Variables:
+        params = {"logits": jnp.zeros(len(models), jnp.float32)}
+        keys = jax.random.split(key, len(models))
+        for name, model, own in zip(names, models, keys, strict=True):
+            variables = model.init(own, batch)
+            if set(variables) != {"params"}:
+                raise ValueError(f"a component of a mixture must have only params, got {sorted(variables)}")
+            params[name] = variables["params"]
+        return {"params": params}
+
+    def parts(variables: Variables) -> list[Variables]:
+        return [{"params": variables["params"][name]} for name in names]
+
+    def distribution(variables: Variables) -> Mixture:
+        each = [model.distribution(part) for model, part in zip(models, parts(variables), strict=True)]
+        return Mixture(variables["params"]["logits"], each)
+
+    def learning(variables: Variables, key: PRNGKey) -> Mixture:
+        keys = jax.random.split(key, len(models))
+        each = [
+            model.distribution(part) if model.learning is None else model.learning(part, own)
+            for model, part, own in zip(models, parts(variables), keys, strict=True)
+        ]
+        return Mixture(variables["params"]["logits"], each)
+
+    learns = any(model.learning is not None for model in models)
+    shape = next((model.shape for model in models if model.shape is not None), None)
+    support = next((model.support for model in models if model.support is not None), None)
+    return DensityModel(init, distribution, learning if learns else None, support, shape)
