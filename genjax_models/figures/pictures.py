@@ -66,11 +66,14 @@ def reconstructions_and_noise(x: Array, reconstruction: Array, noise: Array, ran
     return Picture("reconstructions", "Reconstructions and noise", caption, plots.png(figure))
 
 
-def manifold(generate: Callable[[Array], Array], range: Range) -> Picture:
-    """Returns `generate`, `[n, 2]` -> images, over the plane of a two-dimensional z (Fig. 20.6)."""
+def manifold(generate: Callable[[Array], Array], range: Range, content: str = "g(z) = E[x | z]") -> Picture:
+    """Returns `generate`, `[n, 2]` -> images, over the plane of a two-dimensional z (Fig. 20.6).
+
+    `content` describes the images.
+    """
     figure = plots.manifold(generate(plots.manifold_grid(20)), range=range)
     caption = (
-        "g(z) = E[x | z] on a grid of z at equal steps of prior probability (through the inverse Gaussian CDF), as in"
+        f"{content} on a grid of z at equal steps of prior probability (through the inverse Gaussian CDF), as in"
         " Fig. 20.6."
     )
     return Picture("manifold", "The manifold", caption, plots.png(figure, dpi=150))

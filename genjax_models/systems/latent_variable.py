@@ -53,7 +53,7 @@ def latent_variable_system(
     def draw(players, key, n, label=None):
         if label is None and classes:
             label = jnp.arange(n) % classes
-        return model.sample(players[player], key, n, label=label, mean=True)
+        return model.sample(players[player], key, n, label=label, mean=model.has_mean)
 
     def figures(players, data):
         return _figures(config, model, players[player], data, label_of(data.test))
@@ -96,11 +96,12 @@ def _figures(
     (usage,) = usage_by_layer(model, variables, key, test.x, label)
     latent, shown = usage.means.shape[1], []
     if pictures.drawable(config.data.shape):
-        decoded = model.generate(variables, usage.means[:10], None if label is None else label[:10])
-        caption = "E[x | z] at the posterior mean of z"
-        shown.append(pictures.reconstructions(test.x[:10], decoded, caption, data.range))
+        decode, what = partial(jax.jit(model.shown), variables, key), shown_in_words(model)
+        decoded = decode(usage.means[:10], None if label is None else label[:10])
+        shown.append(pictures.reconstructions(test.x[:10], decoded, f"{what} at the posterior mean of z", data.range))
         if latent == 2 and label is None:
-            shown.append(pictures.manifold(partial(jax.jit(model.generate), variables), data.range))
+            content = "g(z) = E[x | z]" if model.has_mean else "A draw from p(x | z)"
+            shown.append(pictures.manifold(decode, data.range, content))
     if latent > 1:
         caption = "Posterior means of the test set in the two most active dimensions, coloured by class if it is known."
         shown.append(pictures.latent_space(usage.means, test.label, usage.activity, caption))
@@ -111,6 +112,11 @@ def _figures(
         active=usage.active, bernoulli=family == "bernoulli", density=family == "gaussian", values=data.validation.x
     )
     return facts, shown
+
+
+def shown_in_words(model: LatentVariableModel) -> str:
+    """Returns what `model.shown` returns, for captions."""
+    return "E[x | z]" if model.has_mean else "a draw from p(x | z)"
 
 
 @partial(jax.jit, static_argnums=0)  # compiled once for all members of a run: no variables are constants in it
