@@ -83,7 +83,7 @@ class OneByOne(distrax.Distribution):
 
     def mean(self) -> Array:
         """Raises NotImplementedError: E[x] is a sum over all x."""
-        raise NotImplementedError("an autoregressive p(x | z) has no closed mean E[x | z]: use draws of x")
+        raise NotImplementedError("an autoregressive distribution has no closed mean E[x]: use draws of x")
 
     def _sample_n(self, key: PRNGKey, n: int) -> Array:
         return self.draw(key, (n, *self.batch))
@@ -195,7 +195,7 @@ def autoregressive_model(
 
         return learned._replace(likelihood=likelihood_in_learning)
 
-    return base._replace(init=init, likelihood=likelihood, learning=learning)
+    return base._replace(init=init, likelihood=likelihood, learning=learning, has_mean=False)
 
 
 def _density_model(network: MADE | GatedPixelCNN, shape: Shape, family: FamilyOf) -> DensityModel:

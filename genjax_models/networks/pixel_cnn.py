@@ -42,7 +42,7 @@ class GatedPixelCNN(nn.Module):
     first_kernel_size: int = 7
     dropout: float = 0.0
 
-    def setup(self):
+    def setup(self) -> None:
         """Makes the layers."""
         self._check()
         sizes = [self.first_kernel_size, *[self.kernel_size] * (self.layers - 1)]
@@ -58,7 +58,6 @@ class GatedPixelCNN(nn.Module):
           ValueError: x has another shape, an output does not start with `shape`, or a number of the network is invalid.
         """
         lead = lead_of(x, self.shape)
-        height, width, _ = self.shape
         vertical = horizontal = x.reshape(-1, *self.shape)
         for layer, bias in zip(self.gated, self.biases(condition, lead), strict=True):
             end = -1 if layer.first else None  # the first layer sees no row or pixel itself
@@ -146,7 +145,7 @@ class GatedLayer(nn.Module):
     first: bool
     dropout: float = 0.0
 
-    def setup(self):
+    def setup(self) -> None:
         """Makes the kernels."""
         seen = self.reach + (not self.first)
         sideways = (self.reach, self.reach)
