@@ -58,6 +58,17 @@ def reconstructions(x: Array, reconstruction: Array, content: str, range: Range)
     return Picture("reconstructions", "Reconstructions", f"Test images above {content}.", plots.png(figure))
 
 
+def draws_of_one_latent(x: Array, draws: Array, range: Range) -> Picture:
+    """Returns images `[n, ...]`, each left of a row of draws from p(x | z) `[n, k, ...]` for one z of q(z | x)."""
+    rows = np.concatenate([np.asarray(x)[:, None], np.asarray(draws)], axis=1)
+    figure = plots.image_grid(rows.reshape(-1, *rows.shape[2:]), columns=rows.shape[1], range=range)
+    caption = (
+        "First column: test images. Right of each: draws from p(x | z), all for the same z, one draw of q(z | x). What"
+        " a row has in common is what z keeps; what differs is what the decoder adds."
+    )
+    return Picture("draws_of_one_latent", "What z keeps and what the decoder adds", caption, plots.png(figure))
+
+
 def reconstructions_and_noise(x: Array, reconstruction: Array, noise: Array, range: Range) -> Picture:
     """Returns inputs, g(f(x)) and g(noise), each `[n, ...]`, in three rows."""
     images = np.concatenate([np.asarray(x), np.asarray(reconstruction), np.asarray(noise)])

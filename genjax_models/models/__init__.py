@@ -2,6 +2,7 @@
 
 from genjax_models.models.adversarial import AdversarialPair, adversarial_pair
 from genjax_models.models.autoencoder import AutoencoderModel, autoencoder_model
+from genjax_models.models.autoregressive import autoregressive_model, made_model, pixel_cnn_model
 from genjax_models.models.condition import Condition
 from genjax_models.models.data_mean import starting_at_data_mean
 from genjax_models.models.density import DensityModel
@@ -32,6 +33,7 @@ __all__ = [
     "SupervisedModel",
     "adversarial_pair",
     "autoencoder_model",
+    "autoregressive_model",
     "bernoulli",
     "coupling_flow",
     "diagonal_gaussian",
@@ -47,7 +49,9 @@ __all__ = [
     "latent_variable_model",
     "learning_mode",
     "logistic_mixture",
+    "made_model",
     "mixture_model",
+    "pixel_cnn_model",
     "positive",
     "refining_pair",
     "starting_at_data_mean",

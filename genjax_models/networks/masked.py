@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from genjax_models.networks.mlp import dropped
 from genjax_models.networks.outputs import Emits, Emitted, emit, named
 from genjax_models.networks.shapes import as_rows, flattened
 from genjax_models.types import Array, Shape
@@ -73,6 +74,7 @@ class MADE(nn.Module):
       hidden: widths of the hidden layers. Below D - 1, an output sees less than all numbers before it.
       order: place of each number of an example in the factorisation, a permutation of 1 to D; None is row by row.
       activation: activation between layers.
+      dropout: dropout rate of the hidden units, if a key "dropout" is given.
     """
 
     shape: Shape
@@ -80,6 +82,7 @@ class MADE(nn.Module):
     hidden: Sequence[int] = (500,)
     order: Sequence[int] | None = None
     activation: Callable[[Array], Array] = jax.nn.relu
+    dropout: float = 0.0
 
     @nn.compact
     def __call__(self, x: Array, condition: Array | None = None) -> Emitted:
@@ -97,7 +100,7 @@ class MADE(nn.Module):
         places, batch = degrees, h.shape[:-1]
         for width in self.hidden:
             wider = tuple(1 + k % max(len(places) - 1, 1) for k in range(width))
-            h = self.activation(MaskedDense(degrees, wider)(h, condition))
+            h = dropped(self, self.dropout, self.activation(MaskedDense(degrees, wider)(h, condition)))
             degrees = wider
 
         def parameters(name: str, shape: Shape) -> Array:
