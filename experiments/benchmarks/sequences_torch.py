@@ -1,6 +1,6 @@
 """PyTorch's sides of `experiments.benchmarks.sequences`: losses of DRAW and MADE, of parameters copied from ours.
 
-A loss takes a tree of parameters (kernels `[inputs, outputs]`, as flax has them) and a batch, and returns a scalar. Each
+A loss takes a tree of parameters (kernels `[inputs, outputs]`, as flax has them) and a batch, and returns a scalar. It
 is written for speed in PyTorch: one product for all gates of an LSTM, no module calls, and no work inside the loop over
 steps that could be done once for all steps.
 """

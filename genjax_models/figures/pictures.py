@@ -42,6 +42,13 @@ def learning(rows: Sequence[tuple[int, Array]], content: str, range: Range) -> P
     return Picture("learning", "Samples during training", caption, plots.png(figure))
 
 
+def draws_by_component(images: Array, titles: Sequence[str], range: Range) -> Picture:
+    """Returns draws `[components * n, ...]` of the components of a mixture, a row per component with its title."""
+    figure = plots.image_grid(images, columns=len(images) // len(titles), range=range, titles=titles)
+    caption = "A row of draws of x per component, with its weight."
+    return Picture("draws_by_component", "Draws of each component", caption, plots.png(figure))
+
+
 def curves(history: Sequence[Mapping[str, Any]], metric: str, unit: str) -> Picture:
     """Returns `metric` over steps, training and validation; for a game also the loss of each player."""
     words = metric.replace("_", " ")
