@@ -22,16 +22,16 @@ from genjax_models.systems.settings import Data, Settings
 class Config(Settings):
     """Train a MADE, or a mixture of MADEs, and report the exact log-likelihood of held-out data."""
 
-    hidden: tuple[int, ...] = (500,)
+    hidden: tuple[int, ...] = (800,)
     """Widths of the hidden layers."""
     components: int = 1
     """Number of MADEs in a mixture; 1 is a single MADE."""
-    dropout: float = 0.0
+    dropout: float = 0.2
     """Dropout rate of the hidden units."""
     data: Data = Data()
     likelihood: Likelihood = Likelihood(scale="diagonal")
     training: Training = Training()
-    optimizer: Optimizer = Optimizer(schedule="cosine")
+    optimizer: Optimizer = Optimizer(learning_rate=1e-2, schedule="cosine", warmup=100)
 
     def __post_init__(self):
         super().__post_init__()

@@ -29,7 +29,7 @@ class Config(Settings):
     """Features of each of the decoder's two stacks."""
     decoder_layers: int = 2
     """Gated layers of the decoder. More see more pixels, and leave less to z."""
-    kl_warmup: int = 0
+    kl_warmup: int = 1_000
     """Steps in which the KL weight rises linearly from 0."""
     judge_samples: int = 100
     """k of NLL(k) on the test split."""
