@@ -58,6 +58,7 @@ from .evaluation.fixed_factor_scores import beta_vae_score, factor_vae_score
 from .evaluation.gaps import bound_gaps
 from .evaluation.information import latent_information
 from .evaluation.interpolation import spherical_interpolation, walk_along
+from .evaluation.kl_by_step import kl_by_step
 from .evaluation.labels import class_accuracy, classifier_score
 from .evaluation.latents import latent_usage, latent_usage_by_layer
 from .evaluation.likelihood import negative_log_likelihood
@@ -81,6 +82,7 @@ from .models import (
     coupling_flow,
     diagonal_gaussian,
     discretised_logistic,
+    draw_model,
     family_model,
     full_covariance_gaussian,
     gaussian,
@@ -210,6 +212,7 @@ __all__ = [
     "dip_vae",
     "discretised_logistic",
     "discriminator_loss",
+    "draw_model",
     "effective_sample_size",
     "elbo",
     "elbo_by_step",
@@ -245,6 +248,7 @@ __all__ = [
     "iwae",
     "iwae_bound",
     "kernel_on_features",
+    "kl_by_step",
     "lapgan",
     "laplace_kernel",
     "laplacian_pyramid_gan",

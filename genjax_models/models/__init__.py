@@ -6,6 +6,7 @@ from genjax_models.models.autoregressive import autoregressive_model, made_model
 from genjax_models.models.condition import Condition
 from genjax_models.models.data_mean import starting_at_data_mean
 from genjax_models.models.density import DensityModel
+from genjax_models.models.draw import draw_model
 from genjax_models.models.families import Family, positive
 from genjax_models.models.gaussian_noise import with_gaussian_noise
 from genjax_models.models.generator import GeneratorModel, generator_model
@@ -38,6 +39,7 @@ __all__ = [
     "coupling_flow",
     "diagonal_gaussian",
     "discretised_logistic",
+    "draw_model",
     "family_model",
     "full_covariance_gaussian",
     "gaussian",
