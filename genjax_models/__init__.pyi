@@ -99,6 +99,7 @@ from .models import (
     refining_pair,
     starting_at_data_mean,
     supervised_model,
+    variational_rnn,
     with_gaussian_noise,
 )
 from .networks import (
@@ -138,6 +139,7 @@ from .objectives import (
     mixture,
     mmd_gan,
     moment_matching,
+    sequential_vae,
     supervised,
     vae,
 )
@@ -311,6 +313,7 @@ __all__ = [
     "sample_metrics",
     "sample_quality",
     "separated_attribute_predictability",
+    "sequential_vae",
     "spherical_interpolation",
     "squared_correlations",
     "starting_at_data_mean",
@@ -325,6 +328,7 @@ __all__ = [
     "unpool",
     "unsupervised_ranking",
     "vae",
+    "variational_rnn",
     "vmapped",
     "walk_along",
     "with_gaussian_noise",

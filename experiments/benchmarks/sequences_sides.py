@@ -116,6 +116,19 @@ def fused_draw(steps: int) -> Objective:
     return base._replace(losses={"vae": loss})
 
 
+def unrolled(objective: Objective, count: int) -> Objective:
+    """Returns the objective with the scans of its loss unrolled: `count` steps in a body."""
+    import jax
+
+    ((player, loss),) = objective.losses.items()
+
+    def with_unrolled_scans(*arguments):
+        with mock.patch.object(jax.lax, "scan", partial(jax.lax.scan, unroll=count)):
+            return loss(*arguments)
+
+    return objective._replace(losses={player: with_unrolled_scans})
+
+
 PAIRS = {
     **{
         f"draw_{steps}": Pair(
@@ -241,7 +254,7 @@ def difference(pair: Pair) -> tuple[float, float, int]:
         torch_value = pair.theirs(p)(torch.tensor(torch_data(batch)))
         torch_value.backward()
     ours = leaves(as_parameters({"params": gradient}))
-    apart = [abs(float(torch_value) / float(value) - 1)]
+    apart = [abs(torch_value.item() / float(value) - 1)]
     for mine, parameter in zip(ours, leaves(p), strict=True):
         if parameter.grad is None:
             raise AssertionError(f"{pair.what}: PyTorch's side does not use all parameters")

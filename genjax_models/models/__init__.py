@@ -18,7 +18,9 @@ from genjax_models.models.learning import Learning, learning_mode
 from genjax_models.models.likelihoods import bernoulli, discretised_logistic, gaussian, logistic_mixture
 from genjax_models.models.mixture import family_model, gaussian_mixture, mixture_model
 from genjax_models.models.posteriors import coupling_flow, diagonal_gaussian, full_covariance_gaussian
+from genjax_models.models.sequential import SequentialModel, time_first
 from genjax_models.models.supervised import SupervisedModel, supervised_model
+from genjax_models.models.variational_rnn import variational_rnn
 
 __all__ = [
     "AdversarialPair",
@@ -31,6 +33,8 @@ __all__ = [
     "LaplacianPyramidGAN",
     "LatentVariableModel",
     "Learning",
+    "MixtureModel",
+    "SequentialModel",
     "SupervisedModel",
     "adversarial_pair",
     "autoencoder_model",
@@ -58,5 +62,7 @@ __all__ = [
     "refining_pair",
     "starting_at_data_mean",
     "supervised_model",
+    "time_first",
+    "variational_rnn",
     "with_gaussian_noise",
 ]
