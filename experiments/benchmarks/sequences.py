@@ -30,7 +30,7 @@ from genjax_models.runs.configuration import positive, whole
 OURS, EAGER, COMPILED = "genjax_models", "torch eager", "torch.compile"
 Against = Literal["draw_10", "draw_64", "vrnn", "pixel_vae", "made"]
 Within = Literal["fused", "resampling", "unrolling"]
-_TOLERANCE = 1e-3  # of the largest gradient of an array: float32 over 96 steps
+TOLERANCE = 1e-3  # of the largest gradient of an array: float32 over 96 steps
 _UNROLLED = 8
 
 
@@ -64,7 +64,7 @@ def against_torch(name: str, options: Benchmark) -> dict[str, Callable[[], Run]]
 
     pair = sides.PAIRS[name]
     loss, apart, parameters = sides.difference(pair)
-    if not apart < _TOLERANCE:
+    if not apart < TOLERANCE:
         raise AssertionError(f"{pair.what}: loss or gradient differ by {apart:.1e}")
     print(f"{pair.what}: {parameters:,} parameters; loss {loss:.3f}, alike to {apart:.0e} with its gradient")
     makers = {OURS: lambda: sides.our_run(pair), EAGER: lambda: sides.torch_run(pair, None)}

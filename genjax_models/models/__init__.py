@@ -33,7 +33,6 @@ __all__ = [
     "LaplacianPyramidGAN",
     "LatentVariableModel",
     "Learning",
-    "MixtureModel",
     "SequentialModel",
     "SupervisedModel",
     "adversarial_pair",
