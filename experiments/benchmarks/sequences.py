@@ -10,6 +10,7 @@ PyTorch's threads wait by spinning: measure alone.
 
 fused: DRAW by `vae`, and the same network in one hand-written scan.
 resampling: a variational RNN learned by FIVO (resampled at half of the particles), and by IWAE, which never resamples.
+evidence: our particle filter and TFP's, on a linear-Gaussian model; E[p^] = p(x) of both within 5 standard errors.
 unrolling: the scans of DRAW with 64 glimpses and of the variational RNN, and the same scans unrolled by 8.
 """
 
@@ -29,7 +30,7 @@ from genjax_models.runs.configuration import positive, whole
 
 OURS, EAGER, COMPILED = "genjax_models", "torch eager", "torch.compile"
 Against = Literal["draw_10", "draw_64", "vrnn", "pixel_vae", "made"]
-Within = Literal["fused", "resampling", "unrolling"]
+Within = Literal["fused", "resampling", "unrolling", "evidence"]
 TOLERANCE = 1e-3  # of the largest gradient of an array: float32 over 96 steps
 _UNROLLED = 8
 
@@ -72,9 +73,17 @@ def against_torch(name: str, options: Benchmark) -> dict[str, Callable[[], Run]]
 
 
 def within(name: str) -> list[dict[str, Callable[[], Run]]]:
-    """Returns what makes the contestants of a comparison of our own forms, one mapping per comparison."""
+    """Returns what makes the contestants of a comparison within jax, one mapping per comparison."""
+    from experiments.benchmarks import sequences_evidence as evidence
     from experiments.benchmarks import sequences_sides as sides
 
+    if name == "evidence":
+        x, makers = evidence.observations(), {}
+        print(f"log p^ of {len(x)} steps, {evidence.PARTICLES:,} particles; log p(x) is {evidence.exact(x):.2f}")
+        for side, estimate in ((OURS, evidence.ours(x)), ("TFP's particle_filter", evidence.theirs(x))):
+            print("{}: mean of p^ / p(x) {:.3f} +- {:.3f}".format(side, *evidence.agrees(estimate, x)))
+            makers[side] = functools.partial(evidence.run_of, estimate)
+        return [makers]
     draw_10, draw_64, vrnn = (sides.PAIRS[name] for name in ("draw_10", "draw_64", "vrnn"))
     if name == "fused":
         print(f"{draw_10.what}: by vae, and one hand-written scan")

@@ -15,7 +15,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from genjax_models.estimators.checks import check_count
 from genjax_models.networks.shapes import on_rows
 from genjax_models.types import Array, Shape
 
@@ -70,11 +69,12 @@ def cell_of(name: CellName, hidden: int) -> Cell:
     """Returns a cell.
 
     Raises:
-      ValueError: the name is unknown, or `hidden` is no integer of at least 1.
+      ValueError: the name is unknown, or `hidden` is below 1.
     """
     if name not in get_args(CellName):
         raise ValueError(f"cell must be one of {get_args(CellName)}, got {name!r}")
-    check_count("hidden", hidden)
+    if hidden < 1:
+        raise ValueError(f"hidden must be at least 1, got {hidden!r}")
     return Cell(hidden, name)
 
 

@@ -44,11 +44,13 @@ def sequential_vae(
       steps after which a sequence is resampled. `sample` draws sequences of `model.steps` steps.
 
     Raises:
-      ValueError: an argument is unknown or out of range, `kl_weight` is given for another bound than "elbo", or "fivo"
-        has the criterion "never".
+      ValueError: an argument is unknown or out of range, `kl_weight` is given for another bound than "elbo", "fivo" has
+        the criterion "never", or the model has no steps.
     """
     if bound not in get_args(Bound):
         raise ValueError(f"bound must be one of {get_args(Bound)}, got {bound!r}")
+    if not isinstance(model, SequentialModel):
+        raise ValueError(f'sequential_vae needs a model with steps, got {type(model).__name__}. Use "vae" or "iwae".')
     check_count("num_particles", num_particles)
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold must be in (0, 1], got {threshold!r}. It is a share of the particles.")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import genjax_models as gx
-from experiments.benchmarks import sequences, sequences_sides
+from experiments.benchmarks import sequences, sequences_evidence, sequences_sides
 from experiments.benchmarks.measure import Timing
 from genjax_models.errors import InputError
 from genjax_models.types import Objective
@@ -65,3 +65,14 @@ def test_masks_travel_with_the_sequences_to_the_other_side():
 def test_options_out_of_range_are_refused(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
         sequences.Benchmark(**wrong)
+
+
+def test_the_evidence_is_that_of_kalman_and_an_estimate_with_another_mean_is_seen():
+    """The oracle's two steps, o15 linear_gaussian."""
+    x = np.array([0.8, -0.3], np.float32)
+    exact = sequences_evidence.exact(x)
+    assert exact == pytest.approx(-2.721178633522672, abs=1e-6)
+    unbiased = lambda key: exact - 0.005 + 0.1 * jax.random.normal(key)  # E[exp(0.1 eps - 0.005)] = 1
+    assert sequences_evidence.agrees(unbiased, x)[1] < 0.01
+    with pytest.raises(AssertionError, match="the mean of p"):
+        sequences_evidence.agrees(lambda key: unbiased(key) + 0.05, x)
