@@ -93,14 +93,11 @@ from .models import (
     implicit_model,
     laplacian_pyramid_gan,
     latent_variable_model,
-<<<<<<< HEAD
+    linear_gaussian_model,
     logistic_mixture,
     made_model,
     mixture_model,
     pixel_cnn_model,
-=======
-    linear_gaussian_model,
->>>>>>> sequential
     refining_pair,
     starting_at_data_mean,
     stochastic_rnn,

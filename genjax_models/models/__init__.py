@@ -5,12 +5,9 @@ from genjax_models.models.autoencoder import AutoencoderModel, autoencoder_model
 from genjax_models.models.autoregressive import autoregressive_model, made_model, pixel_cnn_model
 from genjax_models.models.condition import Condition
 from genjax_models.models.data_mean import starting_at_data_mean
-<<<<<<< HEAD
+from genjax_models.models.deep_markov import deep_markov_model
 from genjax_models.models.density import DensityModel
 from genjax_models.models.draw import draw_model
-=======
-from genjax_models.models.deep_markov import deep_markov_model
->>>>>>> sequential
 from genjax_models.models.families import Family, positive
 from genjax_models.models.gaussian_noise import with_gaussian_noise
 from genjax_models.models.generator import GeneratorModel, generator_model
@@ -19,14 +16,9 @@ from genjax_models.models.implicit import ImplicitModel, implicit_model
 from genjax_models.models.laplacian_pyramid_gan import LaplacianPyramidGAN, laplacian_pyramid_gan, refining_pair
 from genjax_models.models.latent_variable import LatentVariableModel, latent_variable_model
 from genjax_models.models.learning import Learning, learning_mode
-<<<<<<< HEAD
 from genjax_models.models.likelihoods import bernoulli, discretised_logistic, gaussian, logistic_mixture
-from genjax_models.models.mixture import family_model, gaussian_mixture, mixture_model
-=======
-from genjax_models.models.likelihoods import bernoulli, discretised_logistic, gaussian
 from genjax_models.models.linear_gaussian import kalman_log_likelihood, linear_gaussian_model
-from genjax_models.models.mixture import MixtureModel, gaussian_mixture
->>>>>>> sequential
+from genjax_models.models.mixture import family_model, gaussian_mixture, mixture_model
 from genjax_models.models.posteriors import coupling_flow, diagonal_gaussian, full_covariance_gaussian
 from genjax_models.models.sequential import SequentialModel, time_first
 from genjax_models.models.stochastic_rnn import stochastic_rnn
@@ -66,14 +58,11 @@ __all__ = [
     "laplacian_pyramid_gan",
     "latent_variable_model",
     "learning_mode",
-<<<<<<< HEAD
+    "linear_gaussian_model",
     "logistic_mixture",
     "made_model",
     "mixture_model",
     "pixel_cnn_model",
-=======
-    "linear_gaussian_model",
->>>>>>> sequential
     "positive",
     "refining_pair",
     "starting_at_data_mean",
