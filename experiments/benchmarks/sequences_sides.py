@@ -210,7 +210,7 @@ def torch_data(data: Batch) -> np.ndarray:
 def same_noise() -> Iterator[None]:
     """Makes random numbers a function of their shape on both sides, the same at every step.
 
-    Ours still depend on the key, by a zero: as constants in a scan, XLA:CPU read the uniform numbers transposed when the
+    Ours depend on the key, by a zero: as constants in a scan, XLA:CPU read the uniform numbers transposed when the
     scan was differentiated (jaxlib 0.10.2).
     """
     import jax
