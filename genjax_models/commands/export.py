@@ -6,7 +6,8 @@ parameters.safetensors      all variables of all players, by names such as "vae/
                             metadata hold the experiment, its config (JSON), the step and the version of genjax_models
 sampler.stablehlo           (seed uint32 [], index uint32 [n]) -> draws from p(x) [n, *shape]
 generator.stablehlo         (z [n, latent]) -> E[x | z] [n, *shape], or g(z) if the model has no p(x | z);
-                            z is [n, steps, latent] of a model that unfolds, such as DRAW
+                            z is [n, steps, latent] of a model that unfolds, such as DRAW. There is no such file if
+                            p(x | z) can only be drawn from
 encoder.stablehlo           (x [n, *shape]) -> mean and scale of q(z | x), both [n, latent]. If the covariance is full:
                             mean and Cholesky factor [n, latent, latent]. For an autoencoder: z = f(x) [n, latent]
 encoder_sampler.stablehlo   replaces encoder.stablehlo if q is a flow, unfolds or has several stochastic layers: (seed
@@ -136,7 +137,7 @@ def exported_functions(run: LoadedRun) -> dict[str, ExportedFunction]:
         exported["generator"] = (partial(model.generate, run.variables), (("float32", "n", model.latent), *labels))
     if isinstance(model, AutoencoderModel):
         exported["encoder"] = (partial(model.encode, run.variables), (("float32", "n", *shape),))
-    if isinstance(model, GeneratorModel | LatentVariableModel):
+    if isinstance(model, GeneratorModel | LatentVariableModel) and model.has_mean:
         exported["generator"] = _generator(model, run.variables, labels)
     if isinstance(model, LatentVariableModel):
         exported |= _encoder(model, run.variables, shape, labels)

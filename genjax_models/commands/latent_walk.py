@@ -227,19 +227,21 @@ def decoder_of(options: Walk) -> Decoder:
     """Returns the generator of a run.
 
     Raises:
-      InputError: no run is there, its data are no images, or its model has no prior over vectors.
+      InputError: no run is there, its data are no images, or its model has no prior over vectors or no E[x | z].
       CheckpointError: the checkpoint is absent or damaged.
     """
     import jax
     import jax.numpy as jnp
 
     from genjax_models.figures import pictures
+    from genjax_models.models.latent_variable import needs_mean
     from genjax_models.runs.loading import load_run
 
     run = load_run(options.run, options.checkpoint)
     model, config, variables = run.model, run.config, run.variables if run.model else None
     if not (hasattr(model, "noise") or hasattr(model, "prior")):
         raise InputError(f"{options.run}: needs a model with a prior over latents to walk in")
+    needs_mean(model, f"{options.run}: latent-walk")
     if not pictures.drawable(config.data.shape):
         raise InputError(f"{options.run}: needs images, got examples of shape {config.data.shape}")
     classes = config.data.classes

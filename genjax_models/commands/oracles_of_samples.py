@@ -10,8 +10,9 @@ from scipy import special, stats
 
 from genjax_models.commands.checks import Check, as_float32, repeated
 from genjax_models.estimators import adversarial, kernels, mmd, moments
-from genjax_models.estimators.distributions import Bernoulli, DiscretisedLogistic
+from genjax_models.estimators.distributions import Bernoulli
 from genjax_models.estimators.laplacian_pyramid import laplacian_pyramid, reconstruct
+from genjax_models.estimators.logistic import DiscretisedLogistic
 from genjax_models.evaluation.parzen_window import parzen_log_density
 from genjax_models.types import Array, PRNGKey
 

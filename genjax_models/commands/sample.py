@@ -6,9 +6,9 @@ genjax-models sample runs/demo --n 100
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
@@ -16,6 +16,9 @@ from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import seed_in_range, whole
 from genjax_models.runs.output_files import check_output, write_output
+
+if TYPE_CHECKING:
+    from genjax_models.runs.loading import LoadedRun
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +33,9 @@ class Sample:
     """Random seed, in [0, 2^32)."""
     label: int | None = None
     """Class of the samples of a conditional model. Default: its classes in turn."""
-    show: Literal["images", "draws"] = "images"
-    """images: as in the report (E[x | z] of a VAE). draws: samples of p(x), with the noise of p(x | z)."""
+    show: Literal["images", "draws", "mean"] = "images"
+    """images: as in the report (E[x | z] of a VAE). draws: samples of p(x), with the noise of p(x | z). mean: E[x | z];
+    an error if the model has none."""
     checkpoint: Literal["best", "last"] = "best"
     """Checkpoint: best on held-out data, or last."""
     out: Path | None = None
@@ -47,8 +51,8 @@ def draw_samples(options: Sample) -> Path:
     """Writes the PNG file, and returns its path.
 
     Raises:
-      InputError: no run is there, its examples are no images, `label` is no class of the data, or the file cannot be
-        written.
+      InputError: no run is there, its examples are no images, `label` is no class of the data, the model has no mean,
+        or the file cannot be written.
       MemoryError: `n` is too large.
     """
     import jax
@@ -61,7 +65,7 @@ def draw_samples(options: Sample) -> Path:
     run = load_run(options.run, options.checkpoint)
     if not pictures.drawable(run.config.data.shape):
         raise InputError(f"{options.run}: needs images, got examples of shape {run.config.data.shape}")
-    sampler = run.system.draw if options.show == "images" else run.objective.sample
+    sampler = {"images": run.system.draw, "draws": run.objective.sample}.get(options.show) or _means_of(run, options)
     label = _labels(options, run.config.data.classes)
     draw_all = jax.jit(lambda players, key: sampler(players, key, options.n, **label))
     with memory.with_advice(f"n is {options.n}: lower it"):
@@ -69,6 +73,18 @@ def draw_samples(options: Sample) -> Path:
     out = options.out or options.run / "figures" / f"sample_{options.seed}.png"
     write_output(out, plots.png(plots.image_grid(images, range=run.system.range)))
     return out
+
+
+def _means_of(run: LoadedRun, options: Sample) -> Callable:
+    """Returns E[x | z] of z from the prior, as a function like `System.draw`."""
+    from genjax_models.models import GeneratorModel, LatentVariableModel
+    from genjax_models.models.latent_variable import needs_mean
+
+    model = run.model
+    if not isinstance(model, GeneratorModel | LatentVariableModel):
+        raise InputError(f"{options.run}: --show mean needs a model with E[x | z]. Use --show draws")
+    needs_mean(model, f"{options.run}: --show mean")
+    return lambda players, key, n, **label: model.sample(run.variables, key, n, **label, mean=True)
 
 
 def _labels(options: Sample, classes: int | None) -> dict[str, Any]:

@@ -255,49 +255,6 @@ def _softplus_jvp(primals, tangents):
     return jnp.maximum(x, 0) + jnp.log1p(exponential), derivative * tangent
 
 
-class DiscretisedLogistic(distrax.Distribution):
-    """A logistic distribution rounded to the 256 levels 0, 1/255, ..., 1; the outer levels include the tails.
-
-    It is a probability mass: -log2 p is a code length in bits (Kingma et al., 2016; Salimans et al., 2017).
-    """
-
-    def __init__(self, mean: Array, scale: Array):
-        """Takes the mean and the scale (> 0) of the logistic distribution, both of one shape, in units of [0, 1]."""
-        super().__init__()
-        chex.assert_equal_shape([mean, scale])
-        self.mean_ = mean
-        self.scale = scale
-
-    @property
-    def event_shape(self) -> tuple[int, ...]:
-        """Returns `()`: an event is one number."""
-        return ()
-
-    def mean(self) -> Array:
-        """Returns the mean of the logistic, clipped to [0, 1]: it ignores rounding (half a level) and the tails."""
-        return jnp.clip(self.mean_, 0, 1)
-
-    def log_prob(self, value: Array) -> Array:
-        """Returns log-probabilities of levels, elementwise, in nats.
-
-        With upper and lower the standardised edges of a level, log(sigmoid(upper) - sigmoid(lower)) is computed as
-        log sigmoid(upper) + log sigmoid(-lower) + log(1 - exp(lower - upper)), without cancellation at any scale.
-        """
-        check_floating("value", value)
-        half = 0.5 / 255
-        upper = (value + half - self.mean_) / self.scale
-        lower = (value - half - self.mean_) / self.scale
-        log_below = jax.nn.log_sigmoid(upper)
-        log_above = jax.nn.log_sigmoid(-lower)
-        log_inside = log_below + log_above + jnp.log(-jnp.expm1(-2 * half / self.scale))
-        return jnp.where(value < half, log_below, jnp.where(value > 1 - half, log_above, log_inside))
-
-    def _sample_n(self, key: PRNGKey, n: int) -> Array:
-        noise = jax.random.logistic(key, (n, *self.mean_.shape), self.mean_.dtype)
-        x = self.mean_[None] + self.scale[None] * noise
-        return jnp.clip(jnp.round(255 * x), 0, 255) / 255
-
-
 def draws_with_log_prob(distribution: distrax.Distribution) -> bool:
     """Returns whether the distribution defines its own `sample_and_log_prob`: one evaluation instead of two.
 

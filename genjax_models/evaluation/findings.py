@@ -19,6 +19,7 @@ _FEW = 10  # effective sample size below which the error of log p(x) is not sqrt
 _COLLAPSED = 1.5  # mean effective number of particles below which they are as good as one
 _SAME = 0.9  # R^2 from which a latent is a factor
 _SOME = 0.1  # R^2 from which latents know something of a factor
+_WITHOUT_Z = 0.1  # nats of KL below which z says next to nothing about x
 _SWING = 0.1  # share of its best value by which a held-out figure of a game may vary
 
 
@@ -73,7 +74,7 @@ def findings(history: Sequence[Row], facts: Facts) -> list[str]:
         *_likelihood(facts),
         *_weights(facts),
         *_particles(facts),
-        *_latents(facts),
+        *_latents(history, facts),
         *_information(facts),
         *_factors(facts),
         *(symptom.sentence for symptom in symptoms(history, facts.adversaries)),
@@ -132,7 +133,15 @@ def _particles(facts: Facts) -> Iterator[str]:
         )
 
 
-def _latents(facts: Facts) -> Iterator[str]:
+def _latents(history: Sequence[Row], facts: Facts) -> Iterator[str]:
+    rows = [row for row in rows_with(history, "validation", "kl") if row["step"]]  # an untrained decoder uses no z
+    if rows and rows[-1]["kl"] < _WITHOUT_Z:
+        yield (
+            f"The decoder does without z (KL below {_WITHOUT_Z} nats): KL(q(z | x) || p(z)) was"
+            f" {max(rows[-1]['kl'], 0.0):.2g} nats at step {rows[-1]['step']:,}. A decoder that sees less of x, or a KL"
+            " weight that rises from 0, may help."
+        )
+        return
     if facts.active is None:
         return
     layers = facts.active if isinstance(facts.active, tuple) else (facts.active,)

@@ -50,6 +50,13 @@ def learning(rows: Sequence[tuple[int, Array]], content: str, range: Range) -> P
     return Picture("learning", "Samples during training", caption, plots.png(figure))
 
 
+def draws_by_component(images: Array, titles: Sequence[str], range: Range) -> Picture:
+    """Returns draws `[components * n, ...]` of the components of a mixture, a row per component with its title."""
+    figure = plots.image_grid(images, columns=len(images) // len(titles), range=range, titles=titles)
+    caption = "A row of draws of x per component, with its weight."
+    return Picture("draws_by_component", "Draws of each component", caption, plots.png(figure))
+
+
 def curves(history: Sequence[Mapping[str, Any]], metric: str, unit: str) -> Picture:
     """Returns `metric` over steps, training and validation; for a game also the loss of each player."""
     words = metric.replace("_", " ")
@@ -66,6 +73,17 @@ def reconstructions(x: Array, reconstruction: Array, content: str, range: Range)
     return Picture("reconstructions", "Reconstructions", f"Test images above {content}.", plots.png(figure))
 
 
+def draws_of_one_latent(x: Array, draws: Array, range: Range) -> Picture:
+    """Returns images `[n, ...]`, each left of a row of draws from p(x | z) `[n, k, ...]` for one z of q(z | x)."""
+    rows = np.concatenate([np.asarray(x)[:, None], np.asarray(draws)], axis=1)
+    figure = plots.image_grid(rows.reshape(-1, *rows.shape[2:]), columns=rows.shape[1], range=range)
+    caption = (
+        "First column: test images. Right of each: draws from p(x | z), all for the same z, one draw of q(z | x). What"
+        " a row has in common is what z keeps; what differs is what the decoder adds."
+    )
+    return Picture("draws_of_one_latent", "What z keeps and what the decoder adds", caption, plots.png(figure))
+
+
 def reconstructions_and_noise(x: Array, reconstruction: Array, noise: Array, range: Range) -> Picture:
     """Returns inputs, g(f(x)) and g(noise), each `[n, ...]`, in three rows."""
     images = np.concatenate([np.asarray(x), np.asarray(reconstruction), np.asarray(noise)])
@@ -74,11 +92,14 @@ def reconstructions_and_noise(x: Array, reconstruction: Array, noise: Array, ran
     return Picture("reconstructions", "Reconstructions and noise", caption, plots.png(figure))
 
 
-def manifold(generate: Callable[[Array], Array], range: Range) -> Picture:
-    """Returns `generate`, `[n, 2]` -> images, over the plane of a two-dimensional z (Fig. 20.6)."""
+def manifold(generate: Callable[[Array], Array], range: Range, content: str = "g(z) = E[x | z]") -> Picture:
+    """Returns `generate`, `[n, 2]` -> images, over the plane of a two-dimensional z (Fig. 20.6).
+
+    `content` describes the images.
+    """
     figure = plots.manifold(generate(plots.manifold_grid(20)), range=range)
     caption = (
-        "g(z) = E[x | z] on a grid of z at equal steps of prior probability (through the inverse Gaussian CDF), as in"
+        f"{content} on a grid of z at equal steps of prior probability (through the inverse Gaussian CDF), as in"
         " Fig. 20.6."
     )
     return Picture("manifold", "The manifold", caption, plots.png(figure, dpi=150))

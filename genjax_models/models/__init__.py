@@ -2,9 +2,11 @@
 
 from genjax_models.models.adversarial import AdversarialPair, adversarial_pair
 from genjax_models.models.autoencoder import AutoencoderModel, autoencoder_model
+from genjax_models.models.autoregressive import autoregressive_model, made_model, pixel_cnn_model
 from genjax_models.models.condition import Condition
 from genjax_models.models.data_mean import starting_at_data_mean
 from genjax_models.models.deep_markov import deep_markov_model
+from genjax_models.models.density import DensityModel
 from genjax_models.models.draw import draw_model
 from genjax_models.models.families import Family, positive
 from genjax_models.models.gaussian_noise import with_gaussian_noise
@@ -14,9 +16,9 @@ from genjax_models.models.implicit import ImplicitModel, implicit_model
 from genjax_models.models.laplacian_pyramid_gan import LaplacianPyramidGAN, laplacian_pyramid_gan, refining_pair
 from genjax_models.models.latent_variable import LatentVariableModel, latent_variable_model
 from genjax_models.models.learning import Learning, learning_mode
-from genjax_models.models.likelihoods import bernoulli, discretised_logistic, gaussian
+from genjax_models.models.likelihoods import bernoulli, discretised_logistic, gaussian, logistic_mixture
 from genjax_models.models.linear_gaussian import kalman_log_likelihood, linear_gaussian_model
-from genjax_models.models.mixture import MixtureModel, gaussian_mixture
+from genjax_models.models.mixture import family_model, gaussian_mixture, mixture_model
 from genjax_models.models.posteriors import coupling_flow, diagonal_gaussian, full_covariance_gaussian
 from genjax_models.models.sequential import SequentialModel, time_first
 from genjax_models.models.stochastic_rnn import stochastic_rnn
@@ -27,23 +29,25 @@ __all__ = [
     "AdversarialPair",
     "AutoencoderModel",
     "Condition",
+    "DensityModel",
     "Family",
     "GeneratorModel",
     "ImplicitModel",
     "LaplacianPyramidGAN",
     "LatentVariableModel",
     "Learning",
-    "MixtureModel",
     "SequentialModel",
     "SupervisedModel",
     "adversarial_pair",
     "autoencoder_model",
+    "autoregressive_model",
     "bernoulli",
     "coupling_flow",
     "deep_markov_model",
     "diagonal_gaussian",
     "discretised_logistic",
     "draw_model",
+    "family_model",
     "full_covariance_gaussian",
     "gaussian",
     "gaussian_mixture",
@@ -55,6 +59,10 @@ __all__ = [
     "latent_variable_model",
     "learning_mode",
     "linear_gaussian_model",
+    "logistic_mixture",
+    "made_model",
+    "mixture_model",
+    "pixel_cnn_model",
     "positive",
     "refining_pair",
     "starting_at_data_mean",

@@ -26,14 +26,17 @@ class GeneratorModel(NamedTuple):
       likelihood: (variables, z, label=None) -> p(x | z), for z with any leading axes.
       learning: (variables, key, batch) -> prior and likelihood in learning mode (`models.learning`). None if the
         network has neither dropout nor batch statistics.
+      has_mean: whether p(x | z) has a mean.
     """
 
     init: Callable[[PRNGKey, Batch], Variables]
     prior: Callable[..., distrax.Distribution]
     likelihood: Callable[..., distrax.Distribution]
     learning: Callable[[Variables, PRNGKey, Batch], Learning] | None = None
+    has_mean: bool = True
 
     generate = LatentVariableModel.generate
+    shown = LatentVariableModel.shown
     sample = LatentVariableModel.sample
 
 

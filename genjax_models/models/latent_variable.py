@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from genjax_models.errors import InputError
 from genjax_models.estimators.checks import check_count, check_prepared
 from genjax_models.estimators.distributions import diagonal_normal
 from genjax_models.models.condition import Condition, condition_of, first_inputs, inputs_of
@@ -34,6 +35,7 @@ class LatentVariableModel(NamedTuple):
         network has dropout or batch statistics: the model then learns by the functions above.
       support: lowest and highest value of x under the likelihood; None if unbounded.
       shape: shape of one example, for checks; None if unknown.
+      has_mean: whether p(x | z) has a mean. False if p(x | z) = prod p(x_d | x_<d, z): pictures are then draws of x.
       shared: whether q(z | x) has parameters of p(x | z) too. Gradients other than "standard" would then be biased.
       canvases: (variables, z) -> E[x | z] as it stood after each step `[..., steps, *shape]`, for pictures; None if the
         generator has no steps.
@@ -47,13 +49,24 @@ class LatentVariableModel(NamedTuple):
     learning: Callable[[Variables, PRNGKey, Batch], Learning] | None = None
     support: tuple[float, float] | None = None
     shape: Shape | None = None
+    has_mean: bool = True
     shared: bool = False
     canvases: Callable[[Variables, Latent], Array] | None = None
     windows: Callable[[Variables, Latent], tuple[Any, Any]] | None = None
 
     def generate(self, variables: Variables, z: Latent, label: Array | None = None) -> Array:
-        """Returns g(z) = E[x | z], `[..., *shape]`."""
+        """Returns g(z) = E[x | z], `[..., *shape]`.
+
+        Raises:
+          InputError: the model has no E[x | z].
+        """
+        needs_mean(self, "generate")
         return self.likelihood(variables, z, label).mean()
+
+    def shown(self, variables: Variables, key: PRNGKey, z: Latent, label: Array | None = None) -> Array:
+        """Returns what pictures show of p(x | z), `[..., *shape]`: E[x | z], or one draw if the model has no mean."""
+        likelihood = self.likelihood(variables, z, label)
+        return likelihood.mean() if self.has_mean else likelihood.sample(seed=key)
 
     def sample(
         self, variables: Variables, key: PRNGKey, n: int, *, label: Array | None = None, mean: bool = False
@@ -69,8 +82,11 @@ class LatentVariableModel(NamedTuple):
 
         Raises:
           ValueError: `n` is no integer of at least 1.
+          InputError: `mean`, of a model without E[x | z].
         """
         check_count("n", n)
+        if mean:
+            needs_mean(self, "sample")
         latent_key, data_key = jax.random.split(key)
         z = self.prior(variables, label).sample(seed=latent_key, sample_shape=n)
         likelihood = self.likelihood(variables, z, label)
@@ -138,6 +154,14 @@ def latent_variable_model(
         )
 
     return LatentVariableModel(init, encode, prior, generate, learning, likelihood.support, likelihood.event_shape)
+
+
+def needs_mean(model: Any, who: str) -> None:
+    """Raises InputError if the model says that it has no E[x | z]; `who` asks for the mean, and begins the message."""
+    if not getattr(model, "has_mean", True):
+        raise InputError(
+            f"{who} needs E[x | z], and this model has none: p(x | z) can only be drawn from. Use draws of x"
+        )
 
 
 def standard_normal(latent: int) -> distrax.Independent:

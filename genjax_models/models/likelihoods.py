@@ -7,7 +7,9 @@ import chex
 import distrax
 import jax.numpy as jnp
 
-from genjax_models.estimators.distributions import Bernoulli, DiscretisedLogistic, Shaped, Vector, as_vectors
+from genjax_models.estimators.checks import check_count
+from genjax_models.estimators.distributions import Bernoulli, Shaped, Vector, as_vectors
+from genjax_models.estimators.logistic import DiscretisedLogistic, DiscretisedLogisticMixture
 from genjax_models.models.families import Family, positive
 from genjax_models.networks.outputs import Output
 from genjax_models.types import Array, Shape, Tracer
@@ -63,6 +65,40 @@ def discretised_logistic(shape: Shape) -> Family:
         return _over(shape, DiscretisedLogistic(mean, jnp.broadcast_to(scale, mean.shape)), (0, 1))
 
     return Family(shape, {"mean": Output(shape), "raw_scale": Output(shape, of_input=False)}, distribution, (0, 1))
+
+
+def logistic_mixture(shape: Shape, components: int = 5) -> Family:
+    """Returns mixtures of logistic distributions rounded to 256 levels, for 8-bit x in [0, 1] (Salimans et al., 2017).
+
+    Each number has its own weights, means and scales; given them, the colours of a pixel are independent. A new network
+    starts with the components evenly over the range.
+
+    Args:
+      shape: shape of one example.
+      components: logistics in the mixture of each number, at least 1.
+
+    Raises:
+      ValueError: `components` is no integer of at least 1.
+    """
+    check_count("components", components)
+    middles = (jnp.arange(components) + 0.5) / components
+
+    def distribution(p):
+        logits, mean, raw_scale = (_by_number(p[name], shape) for name in ("logits", "mean", "raw_scale"))
+        scale = positive(raw_scale - 2.0)  # about an eighth of the range in a new network
+        return _over(
+            shape, DiscretisedLogisticMixture(logits, mean + jnp.broadcast_to(middles, mean.shape), scale), (0, 1)
+        )
+
+    output = Output((*shape, components))
+    return Family(shape, {"logits": output, "mean": output, "raw_scale": output}, distribution, (0, 1))
+
+
+def _by_number(p: Array, shape: Shape) -> Array:
+    """Reshapes parameters `[..., *shape, components]` to `[..., prod(shape), components]`."""
+    lead = p.shape[: p.ndim - len(shape) - 1]
+    chex.assert_shape(p, (*lead, *shape, None))
+    return p.reshape(*lead, math.prod(shape), p.shape[-1])
 
 
 def _over(shape: Shape, each: distrax.Distribution, support: tuple[float, float] | None = None) -> Shaped:

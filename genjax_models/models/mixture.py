@@ -1,28 +1,20 @@
-"""The finite Gaussian mixture p(x) = sum_m pi_m N(x; mu_m, Sigma_m), Eq. (1.5) of the Torralba-Isola-Freeman draft."""
+"""Finite mixtures p(x) = sum_m pi_m p_m(x): of Gaussians, Eq. (1.5) of the Torralba-Isola-Freeman draft, or any models.
+
+Mixtures are meta-models: a component may be any family or any model with a density, a mixture included.
+"""
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import distrax
 import jax
 import jax.numpy as jnp
 
-from genjax_models.estimators.checks import check_count
 from genjax_models.estimators.distributions import FullCovarianceNormal, Shaped
+from genjax_models.estimators.mixture import Mixture
+from genjax_models.models.density import DensityModel
+from genjax_models.models.families import Family
 from genjax_models.types import Array, Batch, PRNGKey, Shape, Variables
-
-
-class MixtureModel(NamedTuple):
-    """Pure functions of the model's variables: `distribution(variables)` is p(x), with an exact log_prob."""
-
-    init: Callable[[PRNGKey, Batch], Variables]
-    distribution: Callable[[Variables], distrax.Distribution]
-
-    def sample(self, variables: Variables, key: PRNGKey, n: int) -> Array:
-        """Returns n draws, `[n, *shape]`."""
-        check_count("n", n)
-        return self.distribution(variables).sample(seed=key, sample_shape=n)
 
 
 def gaussian_mixture(
@@ -32,7 +24,7 @@ def gaussian_mixture(
     start: Array | None = None,
     scale: float = 1.0,
     smallest_scale: float = 1e-2,
-) -> MixtureModel:
+) -> DensityModel:
     """Returns a mixture whose components have weights, means and full covariances Sigma_m = L_m L_m' of d numbers of x.
 
     The likelihood of a mixture has no maximum: a component on one data point gains without end as it shrinks (Bishop,
@@ -78,4 +70,101 @@ def gaussian_mixture(
         components = FullCovarianceNormal(p["mean"], factor)
         return Shaped(distrax.MixtureSameFamily(distrax.Categorical(p["logits"]), components), shape)
 
-    return MixtureModel(init, distribution)
+    return DensityModel(init, distribution, shape=tuple(shape))
+
+
+def family_model(family: Family, *, spread: float = 1.0) -> DensityModel:
+    """Returns a model without a network: the parameters of the family are learned numbers.
+
+    Args:
+      family: family of p(x).
+      spread: standard deviation of the initial parameters; above 0, so that the components of a mixture differ.
+
+    Returns:
+      A model whose params are the outputs of the family.
+
+    Raises:
+      ValueError: `spread` is not positive and finite.
+    """
+    if isinstance(spread, bool) or not 0 < spread < math.inf:
+        raise ValueError(f"`spread` must be positive and finite, got {spread!r}")
+
+    def init(key: PRNGKey, batch: Batch) -> Variables:
+        keys = jax.random.split(key, len(family.outputs))
+        return {
+            "params": {
+                name: spread * jax.random.normal(key, output.shape, jnp.float32)
+                for key, (name, output) in zip(keys, family.outputs.items(), strict=True)
+            }
+        }
+
+    distribution = lambda variables: family.distribution(variables["params"])
+    return DensityModel(init, distribution, support=family.support, shape=tuple(family.event_shape))
+
+
+def mixture_model(components: Sequence[DensityModel | Family], *, apart: float = 0.1) -> DensityModel:
+    """Returns the mixture sum_m pi_m p_m(x) of any models: MADEs, PixelCNNs, families, mixtures, or some of each.
+
+    Step and draws cost as much as those of all components. Learn it by `maximum_likelihood` or `mixture`; EM has closed
+    steps for few families only. Weights start equal. Components that start far apart compete unequally: of four MADEs
+    with independent starts one was never used.
+
+    Args:
+      components: M models or families over one space. `[made] * 4` gives four components with variables of their own.
+      apart: in (0, 1]; a component starts at a + apart (b - a), with its own random start b and the start a of the
+        first component of the same model.
+
+    Returns:
+      A model whose params are "logits" `[M]` and "component_0" to "component_<M - 1>".
+
+    Raises:
+      ValueError: there is no component, shapes or supports differ, or `apart` is outside (0, 1]. While tracing: a
+        component has other variables than "params".
+    """
+    models = tuple(
+        component if isinstance(component, DensityModel) else family_model(component) for component in components
+    )
+    if isinstance(apart, bool) or not 0 < apart <= 1:
+        raise ValueError(f"`apart` must be in (0, 1], got {apart!r}")
+    if not models:
+        raise ValueError("`components` must have at least one model, got none")
+    for name in ("shape", "support"):
+        values = {value for model in models if (value := getattr(model, name)) is not None}
+        if len(values) > 1:
+            raise ValueError(f"`components` must have one {name}, got {sorted(values)}")
+    names = [f"component_{m}" for m in range(len(models))]
+    name_of_first = {  # of the same model
+        name: next(other for other, candidate in zip(names, components, strict=True) if candidate is component)
+        for name, component in zip(names, components, strict=True)
+    }
+
+    def init(key: PRNGKey, batch: Batch) -> Variables:
+        params = {"logits": jnp.zeros(len(models), jnp.float32)}
+        keys = jax.random.split(key, len(models))
+        for name, model, own in zip(names, models, keys, strict=True):
+            variables = model.init(own, batch)
+            if set(variables) != {"params"}:
+                raise ValueError(f"a component of a mixture must have only params, got {sorted(variables)}")
+            first = params.get(name_of_first[name], variables["params"])
+            params[name] = jax.tree.map(lambda a, b: a + apart * (b - a), first, variables["params"])
+        return {"params": params}
+
+    def parts(variables: Variables) -> list[Variables]:
+        return [{"params": variables["params"][name]} for name in names]
+
+    def distribution(variables: Variables) -> Mixture:
+        each = [model.distribution(part) for model, part in zip(models, parts(variables), strict=True)]
+        return Mixture(variables["params"]["logits"], each)
+
+    def learning(variables: Variables, key: PRNGKey) -> Mixture:
+        keys = jax.random.split(key, len(models))
+        each = [
+            model.distribution(part) if model.learning is None else model.learning(part, own)
+            for model, part, own in zip(models, parts(variables), keys, strict=True)
+        ]
+        return Mixture(variables["params"]["logits"], each)
+
+    learns = any(model.learning is not None for model in models)
+    shape = next((model.shape for model in models if model.shape is not None), None)
+    support = next((model.support for model in models if model.support is not None), None)
+    return DensityModel(init, distribution, learning if learns else None, support, shape)

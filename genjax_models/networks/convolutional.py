@@ -59,7 +59,8 @@ class ConvolutionalGenerator(nn.Module):
 
     Attributes:
       emits: the shape of an image, or names and shapes. Images come from the last convolution, and all have the same
-        height and width. Outputs of other ranks (one scale per image, say) come from the fully connected layers.
+        height and width; further axes belong to a channel. Other outputs (one scale per image, say) come from the fully
+        connected layers.
       channels: channels per level, from the smallest image to the largest.
       hidden: widths of the fully connected layers before the convolutions.
       activation: activation between layers.
@@ -83,9 +84,9 @@ class ConvolutionalGenerator(nn.Module):
             h = self.activation(_doubled(channels, *size, name=f"ConvTranspose_{level}")(h))
 
         def output(name: str, shape: Shape) -> Array:
-            if len(shape) != 3:
+            if len(shape) < 3:
                 return dense_output(features, name, shape)
-            return _doubled(shape[2], shape[0], shape[1], name)(h).reshape(*lead, *shape)
+            return _doubled(math.prod(shape[2:]), shape[0], shape[1], name)(h).reshape(*lead, *shape)
 
         return emit(self, self.emits, lead, output)
 
@@ -93,7 +94,7 @@ class ConvolutionalGenerator(nn.Module):
         """Returns height and width of each level, from the smallest level to the image."""
         if not self.channels:
             raise ValueError("a convolutional generator needs at least one level, got channels=()")
-        sizes = {output.shape[:2] for output in named(self.emits).values() if len(output.shape) == 3}
+        sizes = {output.shape[:2] for output in named(self.emits).values() if len(output.shape) >= 3}
         if len(sizes) != 1:
             raise ValueError(f"a convolutional generator needs images of one height and width, got {self.emits}")
         levels = [sizes.pop()]

@@ -1,7 +1,8 @@
 """Networks whose output for a number sees only the numbers before it: p(x) = prod_d p(x_d | x_<d).
 
 MADE (Germain, Gregor, Murray and Larochelle, 2015) gives each unit a degree, the last place in the order that it may
-see. The input of place o has degree o, and a hidden unit has a degree from 1 to D - 1. The masks are:
+see. The input of place o has degree o, and the hidden units of a layer have degrees from 1 to D - 1, evenly spread. The
+masks are:
 
     mask_kk' = 1 if m_k' >= m_k, into hidden units
     mask_kd  = 1 if order_d > m_k, into outputs
@@ -17,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from genjax_models.networks.mlp import dropped
 from genjax_models.networks.outputs import Emits, Emitted, emit, named
 from genjax_models.networks.shapes import as_rows, flattened
 from genjax_models.types import Array, Shape
@@ -70,9 +72,10 @@ class MADE(nn.Module):
     Attributes:
       shape: shape of one example of D numbers; other shapes are refused while tracing.
       emits: the outputs; those that depend on x start with `shape`: `bernoulli(shape).outputs`, say.
-      hidden: widths of the hidden layers. Below D - 1, an output sees less than all numbers before it.
+      hidden: widths of the hidden layers. Below D - 1, an output does not see the last few numbers before it.
       order: place of each number of an example in the factorisation, a permutation of 1 to D; None is row by row.
       activation: activation between layers.
+      dropout: dropout rate of the hidden units, if a key "dropout" is given.
     """
 
     shape: Shape
@@ -80,6 +83,7 @@ class MADE(nn.Module):
     hidden: Sequence[int] = (500,)
     order: Sequence[int] | None = None
     activation: Callable[[Array], Array] = jax.nn.relu
+    dropout: float = 0.0
 
     @nn.compact
     def __call__(self, x: Array, condition: Array | None = None) -> Emitted:
@@ -96,8 +100,8 @@ class MADE(nn.Module):
                 raise ValueError(f"`emits` must start with {tuple(self.shape)}, got {output.shape} for {name!r}")
         places, batch = degrees, h.shape[:-1]
         for width in self.hidden:
-            wider = tuple(1 + k % max(len(places) - 1, 1) for k in range(width))
-            h = self.activation(MaskedDense(degrees, wider)(h, condition))
+            wider = _degrees(width, max(len(places) - 1, 1))
+            h = dropped(self, self.dropout, self.activation(MaskedDense(degrees, wider)(h, condition)))
             degrees = wider
 
         def parameters(name: str, shape: Shape) -> Array:
@@ -112,3 +116,10 @@ class MADE(nn.Module):
         if sorted(places) != list(range(1, size + 1)):
             raise ValueError(f"`order` must be a permutation of 1 to {size}, got {places}")
         return places
+
+
+def _degrees(width: int, largest: int) -> tuple[int, ...]:
+    """Returns degrees from 1 to `largest` for the units of a layer: in turn, or of few units evenly spread."""
+    if width >= largest:
+        return tuple(1 + k % largest for k in range(width))
+    return tuple(np.linspace(1, largest, width).round().astype(int).tolist())

@@ -2,6 +2,7 @@
 
 from genjax_models.objectives.autoencoder import autoencoder
 from genjax_models.objectives.beta_tcvae import beta_tcvae
+from genjax_models.objectives.density import maximum_likelihood
 from genjax_models.objectives.dip_vae import dip_vae
 from genjax_models.objectives.factor_vae import factor_vae
 from genjax_models.objectives.gan import gan
@@ -34,6 +35,7 @@ __all__ = [
     "lapgan",
     "latent_directions",
     "matching",
+    "maximum_likelihood",
     "mixture",
     "mmd_gan",
     "moment_matching",

@@ -32,17 +32,20 @@ _MOST_STAGES = 20  # stage 21 would have more parts than int32 has numbers
 class Likelihood:
     """p(x | z), and the binarisation that goes with it."""
 
-    family: Annotated[Literal["auto", "bernoulli", "gaussian", "discretised_logistic"], flag(name="likelihood")] = (
-        "auto"
-    )
+    family: Annotated[
+        Literal["auto", "bernoulli", "gaussian", "discretised_logistic", "logistic_mixture"], flag(name="likelihood")
+    ] = "auto"
     """Family of p(x | z). auto follows the data: bernoulli for binary data and for grey images in [0, 1],
     discretised_logistic for other data of 8 bits, gaussian for the rest."""
     scale: Literal["global", "isotropic", "diagonal"] | float = "global"
     """Standard deviation of the Gaussian: a number, or learned: one, one per z, or one per pixel."""
+    logistics: int = 5
+    """Logistics in the mixture of each number, for likelihood logistic_mixture."""
     binarise: Binarise = "auto"
     """How values in [0, 1] become binary. auto: dynamic for grey images with likelihood bernoulli, else none."""
 
     def __post_init__(self):
+        whole(1, logistics=self.logistics)
         if not isinstance(self.scale, str):
             positive(scale=self.scale)
 
@@ -58,6 +61,8 @@ class Likelihood:
             raise InputError("likelihood auto needs the data: call config.load(), or name the likelihood")
         if self.family == "gaussian":
             return gx.gaussian(shape, self.scale)
+        if self.family == "logistic_mixture":
+            return gx.logistic_mixture(shape, self.logistics)
         return {"bernoulli": gx.bernoulli, "discretised_logistic": gx.discretised_logistic}[self.family](shape)
 
     def for_data(self, dataset: Dataset) -> Self:
@@ -65,7 +70,7 @@ class Likelihood:
 
         Raises:
           InputError: the likelihood cannot take the data: Bernoulli, for data that would become binary unasked; the
-            discretised logistic, for data that do not have 8 bits or become binary.
+            logistics, for data that do not have 8 bits or become binary.
         """
         eight_bits = dataset.train.x.dtype == "uint8" and tuple(dataset.range) == (0, 255)
         family, binarise = self.family, "none" if self.binarise == "auto" else self.binarise
@@ -75,9 +80,9 @@ class Likelihood:
             family = "discretised_logistic" if family == "gaussian" and eight_bits else family
         if family == "bernoulli":
             binarise = binarisation_of(dataset, self.binarise)
-        if family == "discretised_logistic" and not (eight_bits and binarise == "none"):
+        if family in ("discretised_logistic", "logistic_mixture") and not (eight_bits and binarise == "none"):
             raise InputError(
-                f"likelihood discretised_logistic needs 8-bit data and binarise none, got {dataset.in_words} and"
+                f"likelihood {family} needs 8-bit data and binarise none, got {dataset.in_words} and"
                 f" binarise {binarise} from {dataset.name}"
             )
         return dataclasses.replace(self, family=family, binarise=binarise)

@@ -10,6 +10,7 @@ from genjax_models.evaluation.findings import Facts
 from genjax_models.figures import pictures
 from genjax_models.models import LatentVariableModel
 from genjax_models.runs.protocol import System
+from genjax_models.systems.latent_variable import shown_in_words
 from genjax_models.systems.precision import warn_if_slower
 from genjax_models.types import Objective
 
@@ -38,7 +39,7 @@ def hierarchical_system(config: Any, objective: Objective, model: LatentVariable
         return gx.negative_log_likelihood(model, players[player], key, batch.x, num_samples=config.judge_samples)
 
     def draw(players, key, n, label=None):
-        return model.sample(players[player], key, n, mean=True)
+        return model.sample(players[player], key, n, mean=model.has_mean)
 
     def figures(players, data):
         variables, test, key = players[player], data.test, jax.random.key(0)
@@ -47,10 +48,9 @@ def hierarchical_system(config: Any, objective: Objective, model: LatentVariable
         shown, top = [], layers[-1]
         if pictures.drawable(config.data.shape):
             means = tuple(usage.means[:10] for usage in layers)
-            decoded = model.generate(variables, means[0] if len(layers) == 1 else means)
-            shown.append(
-                pictures.reconstructions(test.x[:10], decoded, "E[x | z] at the posterior mean of z", data.range)
-            )
+            decoded = model.shown(variables, key, means[0] if len(layers) == 1 else means)
+            content = f"{shown_in_words(model)} at the posterior mean of z"
+            shown.append(pictures.reconstructions(test.x[:10], decoded, content, data.range))
         if top.means.shape[1] > 1:
             caption = f"Posterior means of z_{len(layers)} of the test set in the two most active dimensions, by class."
             shown.append(pictures.latent_space(top.means, test.label, top.activity, caption))

@@ -11,7 +11,7 @@ from genjax_models.figures import pictures
 from genjax_models.models import LatentVariableModel
 from genjax_models.runs.protocol import System
 from genjax_models.systems.latent_variable import usage_by_layer
-from genjax_models.types import Array, Variables
+from genjax_models.types import Array, PRNGKey, Variables
 
 _REACH, _STEPS = 3.0, 11
 
@@ -38,7 +38,7 @@ def with_known_factors(system: System, player: str, names: tuple[str, ...]) -> S
             content = (
                 "A row per latent, with the factor that it reads best and R^2; all else as in the first test image"
             )
-            walk = _walk(model, variables, usage.means[0])
+            walk = _walk(model, variables, jax.random.key(0), usage.means[0])
             shown.append(pictures.latent_walk(walk, _titles(known), content, _REACH, data.range))
         return facts._replace(factors=known), shown
 
@@ -46,10 +46,10 @@ def with_known_factors(system: System, player: str, names: tuple[str, ...]) -> S
 
 
 @partial(jax.jit, static_argnums=0)
-def _walk(model: LatentVariableModel, variables: Variables, start: Array) -> Array:
+def _walk(model: LatentVariableModel, variables: Variables, key: PRNGKey, start: Array) -> Array:
     """Returns images `[latent * steps, *shape]`: a row per latent, all from `start` `[latent]`."""
     z = walk_along(start, jnp.eye(len(start)), _REACH, _STEPS)
-    return model.generate(variables, z.reshape(-1, len(start)))
+    return model.shown(variables, key, z.reshape(-1, len(start)))
 
 
 def _titles(known: FactorFigures) -> list[str]:

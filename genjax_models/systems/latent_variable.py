@@ -56,7 +56,7 @@ def latent_variable_system(
     def draw(players, key, n, label=None):
         if label is None and classes:
             label = jnp.arange(n) % classes
-        return model.sample(players[player], key, n, label=label, mean=True)
+        return model.sample(players[player], key, n, label=label, mean=model.has_mean)
 
     def figures(players, data):
         return _figures(config, model, players[player], data, label_of(data.test), usage_samples)
@@ -104,11 +104,12 @@ def _figures(
     (usage,) = usage_by_layer(model, variables, key, test.x, label, num_samples=usage_samples)
     shape, shown = usage.means.shape[1:], []
     if pictures.drawable(config.data.shape):
-        decoded = model.generate(variables, usage.means[:10], None if label is None else label[:10])
-        caption = "E[x | z] at the posterior mean of z"
-        shown.append(pictures.reconstructions(test.x[:10], decoded, caption, data.range))
+        decode, what = partial(jax.jit(model.shown), variables, key), shown_in_words(model)
+        decoded = decode(usage.means[:10], None if label is None else label[:10])
+        shown.append(pictures.reconstructions(test.x[:10], decoded, f"{what} at the posterior mean of z", data.range))
         if shape == (2,) and label is None:
-            shown.append(pictures.manifold(partial(jax.jit(model.generate), variables), data.range))
+            content = "g(z) = E[x | z]" if model.has_mean else "A draw from p(x | z)"
+            shown.append(pictures.manifold(decode, data.range, content))
     if math.prod(shape) > 1:
         caption = "Posterior means of the test set in the two most active dimensions, coloured by class if it is known."
         shown.append(pictures.latent_space(usage.means, test.label, usage.activity, caption))
@@ -121,9 +122,13 @@ def _figures(
     return facts, shown
 
 
-@partial(
-    jax.jit, static_argnums=0, static_argnames="num_samples"
-)  # compiled once for all members of a run: no variables are constants in it
+def shown_in_words(model: LatentVariableModel) -> str:
+    """Returns what `model.shown` returns, for captions."""
+    return "E[x | z]" if model.has_mean else "a draw from p(x | z)"
+
+
+# Compiled once for all members of a run: no variables are constants in it.
+@partial(jax.jit, static_argnums=0, static_argnames="num_samples")
 def usage_by_layer(
     model: LatentVariableModel,
     variables: Variables,

@@ -15,7 +15,7 @@ from genjax_models.evaluation.findings import Facts
 from genjax_models.evaluation.quadrature import quadrature_log_likelihood
 from genjax_models.figures import pictures, plots
 from genjax_models.figures.mixture_plots import Components
-from genjax_models.models import GeneratorModel, LatentVariableModel, MixtureModel
+from genjax_models.models import DensityModel, GeneratorModel, LatentVariableModel
 from genjax_models.runs.evaluation import evaluation_key
 from genjax_models.runs.fit import fit
 from genjax_models.runs.protocol import System
@@ -31,7 +31,7 @@ FIT_NAMES = {
 }
 
 
-def finite_mixture_system(config: Any, objective: Objective, model: MixtureModel) -> System:
+def finite_mixture_system(config: Any, objective: Objective, model: DensityModel) -> System:
     """Wires `objectives.mixture` on a finite mixture.
 
     Args:
@@ -115,7 +115,7 @@ def components_over_training(config: Any, system: System, players: Players, data
 
 def components_of(model: Any, variables: Variables, latent: int, title: str) -> Components:
     """Returns all Gaussians of a finite mixture; of an infinite one, those at equal steps of prior probability."""
-    if isinstance(model, MixtureModel):
+    if isinstance(model, DensityModel):
         mixture = model.distribution(variables).vectors
         gaussians = mixture.components_distribution
         return Components(title, gaussians.mean(), gaussians.covariance(), mixture.mixture_distribution.probs)

@@ -90,20 +90,22 @@ def with_likelihood(
     bound_samples: int,
     test_samples: int = 1_000,
 ) -> System:
-    """Wires a one-player objective on a model whose g(z) = E[x | z] is judged as samples are, next to its bound.
+    """Wires a one-player objective on a model judged by its bound, and by g(z) = E[x | z] as samples.
+
+    Samples of a model without E[x | z] are draws of x.
 
     Args:
       config: as in `sampler_system`.
       objective: has one player.
       trainer: of the objective.
-      model: of that player; g(z) is in [0, 1].
+      model: of that player; E[x | z] is in [0, 1].
       bound_samples: k of the held-out bound.
       test_samples: k of NLL(k) on the test split.
     """
     (player,) = objective.losses
 
     def draw(players, key, n, label=None):
-        return model.sample(players[player], jax.random.fold_in(key, 0), n, mean=True)
+        return model.sample(players[player], jax.random.fold_in(key, 0), n, mean=model.has_mean)
 
     system = sampler_system(config, objective, trainer, range=(0, 1), draw=draw, block=None)
 

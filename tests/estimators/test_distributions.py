@@ -12,7 +12,6 @@ from scipy import stats
 
 from genjax_models.estimators.distributions import (
     Bernoulli,
-    DiscretisedLogistic,
     FullCovarianceNormal,
     Shaped,
     Vector,
@@ -220,76 +219,6 @@ def test_bernoulli_draws_are_floats_with_its_mean():
     assert draws.dtype == jnp.float32
     np.testing.assert_allclose(coin.mean(), GRADIENT_1[::-1], rtol=1e-6, atol=1e-6)
     assert_mean(draws, GRADIENT_1[::-1])
-
-
-LEVELS = np.arange(256) / 255
-LOCATIONS, SCALES = (
-    grid.ravel() for grid in np.meshgrid([-0.3, 0.0, 0.3137, 0.5, 1.0, 1.2], [1e-3, 1e-2, 0.1, 1.0, 10.0])
-)
-
-
-def log_masses(mean, scale):
-    """Of the 256 levels, from scipy's logistic in float64 and from the tail in which differences do not cancel."""
-    edges = np.concatenate([[-np.inf], (np.arange(255) + 0.5) / 255, [np.inf]])
-    below, above = stats.logistic.logcdf(edges, mean, scale), stats.logistic.logsf(edges, mean, scale)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        from_below = below[1:] + np.log1p(-np.exp(below[:-1] - below[1:]))
-        from_above = above[:-1] + np.log1p(-np.exp(above[1:] - above[:-1]))
-    return np.where(mean > LEVELS, from_below, from_above)
-
-
-def discretised(mean, scale):
-    return DiscretisedLogistic(jnp.asarray(mean, jnp.float32), jnp.asarray(scale, jnp.float32))
-
-
-def log_probs_at_all_levels():
-    return discretised(LOCATIONS, SCALES).log_prob(jnp.float32(LEVELS)[:, None])
-
-
-def assert_sums_to_one(log_probs):
-    np.testing.assert_allclose(np.exp(np.float64(log_probs)).sum(axis=0), 1, atol=2e-4)
-
-
-def test_discretised_logistic_sums_to_one_over_the_levels():
-    assert_sums_to_one(log_probs_at_all_levels())
-    with pytest.raises(AssertionError):  # the density at a level times its width, the usual shortcut
-        assert_sums_to_one(stats.logistic.logpdf(LEVELS[:, None], LOCATIONS, SCALES) - np.log(255))
-
-
-def test_discretised_logistic_is_that_of_scipy():
-    expected = np.stack([log_masses(*each) for each in zip(LOCATIONS, SCALES, strict=True)], axis=1)
-    np.testing.assert_allclose(log_probs_at_all_levels(), expected, rtol=1e-4, atol=1e-3)
-
-
-def test_discretised_logistic_has_finite_gradients_everywhere():
-    means = jnp.array([-5.0, -0.3, 0.0, 0.5, 1.0, 6.0])[:, None, None]
-    scales = jnp.array([1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0])[:, None]
-    total = lambda mean, scale: jnp.sum(DiscretisedLogistic(mean, scale).log_prob(jnp.float32(LEVELS)))
-    mean, scale = jnp.broadcast_arrays(means, scales, jnp.float32(LEVELS))[:2]
-    by_mean, by_scale = jax.jit(jax.grad(total, argnums=(0, 1)))(mean, scale)
-    assert jnp.all(jnp.isfinite(by_mean))
-    assert jnp.all(jnp.isfinite(by_scale))
-    lowest, highest = by_mean[2, 3, 0], by_mean[4, 3, 255]  # mean 0 at level 0 and mean 1 at level 1, scale 0.1
-    slope = stats.logistic.sf(0.5 / 255 / 0.1) / 0.1  # of log sigmoid(half a level / scale)
-    np.testing.assert_allclose([lowest, highest], [-slope, slope], rtol=1e-4)
-
-
-@pytest.mark.parametrize("mean", [5.2 / 255, 1 - 5.2 / 255])
-def test_discretised_logistic_draws_follow_its_masses(mean):
-    scale = 2 / 255
-    draws = np.asarray(discretised(mean, scale).sample(seed=jax.random.key(0), sample_shape=40_000))
-    level = np.rint(255 * draws).astype(int)
-    np.testing.assert_allclose(draws, level / 255, rtol=1e-6)
-    ends = [*range(15), *range(241, 256)]  # where all but a hundredth of one of the two lies
-    frequent = [k for k in ends if log_masses(mean, scale)[k] > np.log(1e-3)]
-    occurs = level[:, None] == frequent
-    assert_mean(occurs, np.exp(log_masses(mean, scale)[frequent]))
-    with pytest.raises(AssertionError):  # rounded down, not to the nearest
-        assert_mean(occurs, np.exp(log_masses(mean - 0.5 / 255, scale)[frequent]))
-
-
-def test_the_mean_that_is_shown_lies_in_the_range():
-    np.testing.assert_allclose(discretised([-0.5, 0.25, 1.5], [0.1] * 3).mean(), [0, 0.25, 1])
 
 
 def test_an_image_is_a_vector_of_another_shape():

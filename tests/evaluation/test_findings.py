@@ -78,6 +78,18 @@ def test_unused_dimensions_are_counted(active, said):
     assert all(sentence.startswith(said) and "at most 0.01" in sentence for sentence in sentences)
 
 
+@pytest.mark.parametrize(("kls", "said"), [([0.0, 5.0, 0.11], False), ([0.0, 5.0, 0.09], True), ([0.0], False)])
+def test_a_decoder_that_does_without_z_is_found_once(kls, said):
+    """By the last evaluation; the start of a run is no fault. Unused dimensions are then no news."""
+    rows = [{"step": 100 * i, "split": "validation", "kl": kl} for i, kl in enumerate(kls)]
+    sentences = findings(rows, BOUND._replace(active=np.array([False, False]) if said else np.array([True])))
+    assert len(sentences) == said
+    assert all(
+        sentence.startswith("The decoder does without z (KL below 0.1 nats): KL(q(z | x) || p(z)) was 0.09 nats at")
+        for sentence in sentences
+    )
+
+
 USED, HALF, NONE = np.array([True, True]), np.array([True, False]), np.array([False, False])
 
 

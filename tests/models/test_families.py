@@ -14,6 +14,7 @@ from genjax_models.models import (
     full_covariance_gaussian,
     gaussian,
     latent_variable_model,
+    logistic_mixture,
     positive,
 )
 from genjax_models.networks import MLPEncoder, MLPGenerator
@@ -145,6 +146,24 @@ def test_discretised_logistic_is_that_of_scipy(shape, lead):
     assert_close(log_prob, expected(255))
     with pytest.raises(AssertionError):
         assert_close(log_prob, expected(256))
+
+
+@pytest.mark.parametrize(("shape", "lead"), SHAPES_AND_LEADS[1:])
+def test_a_logistic_mixture_is_the_weighted_sum_of_rounded_logistics(shape, lead):
+    family, single = logistic_mixture(shape, 4), discretised_logistic(shape)
+    p, x = parameters(family, lead), RANDOM.randint(0, 256, (lead[-1], *shape)).astype(np.float32) / np.float32(255)
+    weights = np.exp(np.float64(p["logits"])) / np.exp(np.float64(p["logits"])).sum(axis=-1, keepdims=True)
+    total = 0.0
+    for m in range(4):
+        mean, raw_scale = p["mean"][..., m] + (m + 0.5) / 4 - 0.5, p["raw_scale"][..., m]
+        each = single.distribution({"mean": mean, "raw_scale": raw_scale}).vectors.distribution
+        total += weights[..., m] * np.exp(np.float64(each.log_prob(x.reshape(lead[-1], -1)))).reshape(*lead, *shape)
+    assert_close(log_prob_of(family, p, x, shape, lead), summed(np.log(total), shape))
+
+
+def test_a_logistic_mixture_without_components_is_refused():
+    with pytest.raises(ValueError, match="components must be an integer of at least 1, got 0"):
+        logistic_mixture((2,), 0)
 
 
 def test_a_new_discretised_logistic_is_in_the_middle_of_the_range():

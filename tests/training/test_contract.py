@@ -60,6 +60,11 @@ def generator_alone():
     return gx.generator_model(gx.MLPGenerator(likelihood.outputs, (8,)), likelihood, 2)
 
 
+def mixture_of_mixtures() -> Objective:
+    bits = [gx.bernoulli(SHAPE)] * 2
+    return gx.maximum_likelihood(gx.mixture_model([gx.mixture_model(bits), *bits]))
+
+
 def pair_of(**options):
     discriminator = gx.MLPDiscriminator(SHAPE, (8,), dropout=0.2)
     return gx.adversarial_pair(gx.MLPGenerator(SHAPE, (8,)), discriminator, 2, **options)
@@ -171,6 +176,7 @@ TABLE = {
         vae_of(gx.full_covariance_gaussian, lambda shape: gx.gaussian(shape, "isotropic"), form="monte_carlo")
     ),
     "vae, discretised logistic": Row(vae_of(gx.diagonal_gaussian, gx.discretised_logistic)),
+    "vae, logistic mixture": Row(vae_of(gx.diagonal_gaussian, lambda shape: gx.logistic_mixture(shape, 3))),
     "vae, convolutional": Row(convolutional_vae),
     "vae, dropout and batch statistics, an average": Row(learned_vae, {"average": {"vae": 0.9}}),
     "iwae": Row(lambda: gx.iwae(model_of(gx.diagonal_gaussian, gx.bernoulli), num_samples=3)),
@@ -191,6 +197,7 @@ TABLE = {
         )
     ),
     "mixture": Row(lambda: gx.mixture(gx.gaussian_mixture(SHAPE, 3))),
+    "mixture of mixtures": Row(mixture_of_mixtures),
     "infinite mixture": Row(lambda: gx.infinite_mixture(generator_alone(), num_samples=20)),
     "gan": Row(lambda: gx.gan(pair_of())),
     "gan, conditional, three moves, an average": Row(
@@ -261,6 +268,7 @@ def train_of(name: str, optimizer=None):
 # Rows that differ from others in what a test of their own estimator or network covers.
 VARIATIONS = {
     *("vae, entropy form, three samples", "vae, discretised logistic", "vae, two stochastic layers", "gmmn, unbiased"),
+    *("vae, logistic mixture", "mixture of mixtures"),
     *("vae, full covariance, isotropic", "vae, convolutional", "iwae", "adversarial game, three moves, an average"),
     "gan, deep convolutional, spectral normalisation, an average",
     *("beta tcvae", "dip vae", "dip vae, of means", "latent directions", "supervised, an average"),

@@ -1,0 +1,64 @@
+"""A masked autoencoder for distribution estimation, MADE (Germain, Gregor, Murray and Larochelle, 2015).
+
+python -m experiments.made
+python -m experiments.made --components 4     a mixture of four MADEs
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+
+import genjax_models as gx
+from genjax_models.commands.train import main
+from genjax_models.errors import InputError
+from genjax_models.runs.configuration import Training, rate, whole
+from genjax_models.runs.protocol import Experiment, Metric, System
+from genjax_models.systems.groups import Likelihood, Optimizer
+from genjax_models.systems.settings import Data, Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Settings):
+    """Train a MADE, or a mixture of MADEs, and report the exact log-likelihood of held-out data."""
+
+    hidden: tuple[int, ...] = (800,)
+    """Widths of the hidden layers."""
+    components: int = 1
+    """Number of MADEs in a mixture; 1 is a single MADE."""
+    dropout: float = 0.2
+    """Dropout rate of the hidden units."""
+    data: Data = Data()
+    likelihood: Likelihood = Likelihood(scale="diagonal")
+    training: Training = Training()
+    optimizer: Optimizer = Optimizer(learning_rate=1e-2, schedule="cosine", warmup=100)
+
+    def __post_init__(self):
+        super().__post_init__()
+        whole(1, hidden=self.hidden, components=self.components)
+        rate(dropout=self.dropout)
+
+
+def build(config: Config) -> System:
+    """Returns the MADE, whose numbers are in the order of the data, or a mixture of such MADEs."""
+    from genjax_models.systems.density import density_system, with_draws_by_component
+
+    if config.likelihood.scale == "isotropic":
+        raise InputError("scale isotropic is one per example: use global, diagonal or a number")
+    model = gx.made_model(config.data.shape, config.likelihood.build, config.hidden, dropout=config.dropout)
+    if config.components == 1:
+        return density_system(config, gx.maximum_likelihood(model), model)
+    mixture = gx.mixture_model([model] * config.components)
+    return with_draws_by_component(config, density_system(config, gx.maximum_likelihood(mixture), mixture))
+
+
+EXPERIMENT = Experiment(
+    title="MADE",
+    config=Config,
+    build=build,
+    metric=Metric("log_likelihood", "nats", higher_is_better=True),
+    caption="draws of x",
+)
+
+if __name__ == "__main__":
+    sys.exit(main(EXPERIMENT))

@@ -1,0 +1,78 @@
+"""A VAE whose decoder is a PixelCNN that sees z (PixelVAE: Gulrajani et al., 2017).
+
+python -m experiments.pixel_vae
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+
+import genjax_models as gx
+from genjax_models.commands.train import main
+from genjax_models.errors import InputError
+from genjax_models.runs.configuration import Training, whole
+from genjax_models.runs.protocol import Experiment, Metric, System
+from genjax_models.systems.groups import Likelihood, Networks, Optimizer
+from genjax_models.systems.settings import Data, Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Settings):
+    """Train a VAE with an autoregressive decoder, and report bound, KL and NLL(k)."""
+
+    latent: int = 16
+    """Dimensions of z."""
+    condition_channels: int = 8
+    """Channels of the image that the generator makes of z, which all layers of the decoder see."""
+    features: int = 16
+    """Features of each of the decoder's two stacks."""
+    decoder_layers: int = 2
+    """Gated layers of the decoder. More see more pixels, and leave less to z."""
+    kl_warmup: int = 1_000
+    """Steps in which the KL weight rises linearly from 0."""
+    judge_samples: int = 100
+    """k of NLL(k) on the test split."""
+    data: Data = Data()
+    likelihood: Likelihood = Likelihood(scale="diagonal")
+    networks: Networks = Networks(hidden=(300, 300))
+    training: Training = Training(steps=3_000, batch_size=50, evaluate_every=500)
+    optimizer: Optimizer = Optimizer(learning_rate=2e-3, schedule="cosine", warmup=200)
+
+    def __post_init__(self):
+        super().__post_init__()
+        positive = ("latent", "condition_channels", "features", "decoder_layers", "judge_samples")
+        whole(1, **{name: getattr(self, name) for name in positive})
+        whole(0, kl_warmup=self.kl_warmup)
+
+
+def build(config: Config) -> System:
+    """Returns the VAE with p(x | z) = prod_d p(x_d | x_<d, z)."""
+    from genjax_models.systems.autoregressive import autoregressive_system
+
+    config.data.needs_images()
+    if config.likelihood.scale == "isotropic":
+        raise InputError("scale isotropic is one per example: use global, diagonal or a number")
+    shape, family, posterior = config.data.shape, config.likelihood.build, gx.diagonal_gaussian(config.latent)
+    condition = (*shape[:2], config.condition_channels)
+    encoder, generator = config.networks.build(config.data, posterior.outputs, condition)
+    decoder = gx.GatedPixelCNN(shape, family(shape).outputs, config.features, config.decoder_layers)
+    model = gx.autoregressive_model(encoder, posterior, generator, decoder, family)
+
+    def warmed_up(step):
+        return step.clip(0, config.kl_warmup) / config.kl_warmup
+
+    objective = gx.vae(model, kl_weight=warmed_up if config.kl_warmup else 1.0)
+    return autoregressive_system(config, objective, model, judge_samples=config.judge_samples)
+
+
+EXPERIMENT = Experiment(
+    title="A variational autoencoder with an autoregressive decoder",
+    config=Config,
+    build=build,
+    metric=Metric("bound", "nats", higher_is_better=True),
+    caption="draws of x: z from the prior, then x from p(x | z)",
+)
+
+if __name__ == "__main__":
+    sys.exit(main(EXPERIMENT))
