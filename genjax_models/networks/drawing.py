@@ -103,9 +103,12 @@ def _later(window: Array, last: Array, axis: int) -> Array:
 
 
 def _at(place: Array, emitted: dict[str, Array], places: Shape) -> dict[str, Array]:
-    """Returns the parameters of one place, `[n, numbers]`. Arrays that are not over all places remain whole."""
+    """Returns the parameters of one place, `[n, numbers]`. Arrays over neither all places nor one remain whole."""
     at = {}
     for name, array in emitted.items():
-        by_place = array.shape[1 : 1 + len(places)] == tuple(places)
-        at[name] = array.reshape(len(array), math.prod(places), -1)[:, place] if by_place else array
+        over, n = array.shape[1 : 1 + len(places)], len(array)
+        if over == tuple(places):
+            at[name] = array.reshape(n, math.prod(places), -1)[:, place]
+        else:
+            at[name] = array.reshape(n, -1) if over == (1,) * len(places) else array
     return at
