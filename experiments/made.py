@@ -10,7 +10,6 @@ import sys
 
 import genjax_models as gx
 from genjax_models.commands.train import main
-from genjax_models.errors import InputError
 from genjax_models.runs.configuration import Training, rate, whole
 from genjax_models.runs.protocol import Experiment, Metric, System
 from genjax_models.systems.groups import Likelihood, Optimizer
@@ -38,11 +37,10 @@ class Config(Settings):
 
 def build(config: Config) -> System:
     """Returns the MADE, whose numbers are in the order of the data."""
-    from genjax_models.systems.density import density_system
+    from genjax_models.systems.density import density_system, family_by_number
 
-    if config.likelihood.scale == "isotropic":
-        raise InputError("scale isotropic is one per example: use global, diagonal or a number")
-    model = gx.made_model(config.data.shape, config.likelihood.build, config.hidden, dropout=config.dropout)
+    family = family_by_number(config.likelihood)
+    model = gx.made_model(config.data.shape, family, config.hidden, dropout=config.dropout)
     return density_system(config, gx.maximum_likelihood(model), model)
 
 

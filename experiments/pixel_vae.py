@@ -10,7 +10,6 @@ import sys
 
 import genjax_models as gx
 from genjax_models.commands.train import main
-from genjax_models.errors import InputError
 from genjax_models.runs.configuration import Training, whole
 from genjax_models.runs.protocol import Experiment, Metric, System
 from genjax_models.systems.groups import Likelihood, Networks, Optimizer
@@ -49,11 +48,14 @@ class Config(Settings):
 def build(config: Config) -> System:
     """Returns the VAE with p(x | z) = prod_d p(x_d | x_<d, z)."""
     from genjax_models.systems.autoregressive import autoregressive_system
+    from genjax_models.systems.density import family_by_number
 
     config.data.needs_images()
-    if config.likelihood.scale == "isotropic":
-        raise InputError("scale isotropic is one per example: use global, diagonal or a number")
-    shape, family, posterior = config.data.shape, config.likelihood.build, gx.diagonal_gaussian(config.latent)
+    shape, family, posterior = (
+        config.data.shape,
+        family_by_number(config.likelihood),
+        gx.diagonal_gaussian(config.latent),
+    )
     condition = (*shape[:2], config.condition_channels)
     encoder, generator = config.networks.build(config.data, posterior.outputs, condition)
     decoder = gx.GatedPixelCNN(shape, family(shape).outputs, config.features, config.decoder_layers)

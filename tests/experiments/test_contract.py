@@ -361,7 +361,7 @@ REFUSED = [
     ("lapgan", "--discriminator-channels", "discriminator_channels must name at least one layer"),
     ("made", "--hidden 0", "hidden must be an integer of at least 1, got (0,)"),
     ("made", "--dropout 1", "dropout must be in [0, 1), got 1.0"),
-    ("made", "--scale isotropic", "scale isotropic is one per example: use global, diagonal or a number"),
+    ("made", "--scale isotropic", "scale must be global, diagonal or a number, got isotropic"),
     ("pixel_cnn", "--data vectors.npz --batch-size 9", "data must be images, got examples of shape (8,)"),
     ("pixel_cnn", "--layers 0", "layers must be an integer of at least 1, got 0"),
     ("pixel_vae", "--data vectors.npz --batch-size 9", "data must be images, got examples of shape (8,)"),

@@ -33,8 +33,8 @@ def started(model):
     return with_noise(jax.jit(model.init)(KEY, Batch(jnp.asarray(IMAGES))))
 
 
-def with_z(decoder="pixel cnn"):
-    outputs, q = gx.bernoulli(SHAPE).outputs, gx.diagonal_gaussian(2)
+def with_z(decoder="pixel cnn", latent=2):
+    outputs, q = gx.bernoulli(SHAPE).outputs, gx.diagonal_gaussian(latent)
     if decoder == "made":
         generator, network = gx.MLPGenerator((3,), (4,)), gx.MADE(SHAPE, outputs, (5,), dropout=0.5)
     else:
@@ -95,6 +95,27 @@ def test_x_without_the_sample_axis_of_z_is_broadcast():
     one = jax.jit(lambda v: model.likelihood(v, z[2, 5]).log_prob(jnp.asarray(IMAGES[5])))(variables)
     assert log_p.shape == (3, 16)
     assert log_p[2, 5] == pytest.approx(float(one), rel=1e-5)
+
+
+def test_log_p_by_quadrature_and_by_importance_sampling_agree():
+    """With a z of one dimension, the probabilities of all images by quadrature sum to one."""
+    model, x = with_z("made", latent=1), jnp.asarray(IMAGES)
+    variables = started(model)
+    exact = jax.jit(lambda v: gx.quadrature_log_likelihood(model, v, x, nodes=201))(variables)["log_likelihood"]
+    nll = jax.jit(lambda v: gx.negative_log_likelihood(model, v, KEY, x, num_samples=4_000))(variables)
+    assert np.exp(np.float64(exact)).sum() == pytest.approx(1, abs=1e-4)
+    error = 5 / np.sqrt(nll["effective_sample_size"])  # of log of a mean of weights, to first order
+    assert (np.abs(exact + nll["negative_log_likelihood"]) < error).all()
+    assert error.max() < 0.6
+
+
+@pytest.mark.slow
+def test_annealing_agrees_with_quadrature():
+    model, x = with_z(latent=1), jnp.asarray(IMAGES)
+    variables, options = started(model), {"num_temperatures": 50, "num_chains": 64, "num_leapfrog": 2}
+    exact = jax.jit(lambda v: gx.quadrature_log_likelihood(model, v, x, nodes=201))(variables)["log_likelihood"]
+    bound = jax.jit(lambda v: gx.annealed_log_likelihood(model, v, KEY, x, start="prior", **options))(variables)
+    np.testing.assert_allclose(bound["lower_bound"], exact, atol=0.3)
 
 
 def test_a_mean_is_refused_in_one_line():
