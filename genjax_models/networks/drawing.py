@@ -5,6 +5,7 @@ Place d of a draw takes its randomness from `fold_in(key, d)`, with d in the net
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -39,7 +40,7 @@ def draw_by_numbers(
 
     def one(x: Array, given: tuple[Array, Array]) -> tuple[Array, None]:
         d, place = given
-        emitted = network.apply(variables, x.reshape(rows, *network.shape), condition)
+        emitted: Any = network.apply(variables, x.reshape(rows, *network.shape), condition)
         chosen = choose(jax.random.fold_in(key, d), _at(place, emitted, network.shape))
         return x.at[:, place].set(chosen[:, 0]), None
 
@@ -77,21 +78,23 @@ def draw_by_pixels(
             return None
         return jnp.moveaxis(jnp.broadcast_to(bias, (n, height, *bias.shape[2:])), 1, 0)[:, :, None]
 
+    apply: Any = partial(network.apply, variables)
+
     def pixel(left: list[Array], given: Any) -> tuple[list[Array], Array]:
         place, acrosses = given
-        left, emitted = network.apply(variables, left, acrosses, method="pixel")
+        left, emitted = apply(left, acrosses, method="pixel")
         x = choose(jax.random.fold_in(key, place), _at(place, emitted, network.shape[:2]))
         return [_later(left[0], x[:, None, None], 2), *left[1:]], x
 
     def row(above: list[Array], given: Any) -> tuple[list[Array], Array]:
         places, biases = given
-        above, acrosses = network.apply(variables, above, biases, method="row")
+        above, acrosses = apply(above, biases, method="row")
         acrosses = [jnp.moveaxis(across, 2, 0)[:, :, :, None] for across in acrosses]
         left = [jnp.zeros((n, 1, reach, size)) for reach, size in zip(reaches, features, strict=True)]
         x = jnp.moveaxis(jax.lax.scan(pixel, left, (places, acrosses))[1], 0, 1)
         return [_later(above[0], x[:, None], 1), *above[1:]], x
 
-    biases = [by_row(bias) for bias in network.apply(variables, condition, lead, method="biases")]
+    biases = [by_row(bias) for bias in apply(condition, lead, method="biases")]
     above = [jnp.zeros((n, reach, width, size)) for reach, size in zip(reaches, features, strict=True)]
     places = jnp.arange(height * width).reshape(height, width)
     return jnp.moveaxis(jax.lax.scan(row, above, (places, biases))[1], 0, 1).reshape(*lead, *network.shape)

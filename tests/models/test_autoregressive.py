@@ -65,9 +65,10 @@ def test_probabilities_sum_to_one_and_draws_have_them(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_dropout_acts_only_while_learning(name):
     model = MODELS[name]()
-    variables, key = started(model), jax.random.key(1)
+    assert model.learning is not None
+    learning, variables, key = model.learning, started(model), jax.random.key(1)
     one, other, judged = jax.jit(
-        lambda v: [p.log_prob(IMAGES) for p in (model.learning(v, key), model.learning(v, KEY), model.distribution(v))]
+        lambda v: [p.log_prob(IMAGES) for p in (learning(v, key), learning(v, KEY), model.distribution(v))]
     )(variables)
     assert not np.allclose(one, other)
     assert not np.allclose(one, judged)
