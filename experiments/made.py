@@ -1,6 +1,10 @@
 """A masked autoencoder for distribution estimation, MADE (Germain, Gregor, Murray and Larochelle, 2015).
 
 python -m experiments.made
+
+1,000 steps of 100 images of mnist10k, 784 hidden units: -106.99 +- 0.97 nats per test image without dropout, and
+-113.37 +- 1.03 with a dropout rate of 0.3, which learns more slowly. A learning rate of 1e-3 is too low: after 1,500
+steps of 500 units, -142.96 +- 1.04. The order is row by row. A draw takes 784 passes of the network.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """A gated PixelCNN on images (van den Oord et al., 2016).
 
 python -m experiments.pixel_cnn
+
+A draw computes each feature once, so it costs as many multiplications as one pass over finished images.
 """
 
 from __future__ import annotations
