@@ -42,9 +42,9 @@ def draw_by_numbers(
         d, place = given
         emitted: Any = network.apply(variables, x.reshape(rows, *network.shape), condition)
         chosen = choose(jax.random.fold_in(key, d), _at(place, emitted, network.shape))
-        return x.at[:, place].set(chosen[:, 0]), None
+        return x.at[:, place].set(chosen[:, 0].astype(x.dtype)), None
 
-    x = jax.lax.scan(one, jnp.zeros((rows, size)), (jnp.arange(size), jnp.asarray(order)))[0]
+    x = jax.lax.scan(one, jnp.zeros((rows, size), jnp.float32), (jnp.arange(size), jnp.asarray(order)))[0]
     return x.reshape(*lead, *network.shape)
 
 
@@ -84,18 +84,19 @@ def draw_by_pixels(
         place, acrosses = given
         left, emitted = apply(left, acrosses, method="pixel")
         x = choose(jax.random.fold_in(key, place), _at(place, emitted, network.shape[:2]))
+        x = x.astype(left[0].dtype)
         return [_later(left[0], x[:, None, None], 2), *left[1:]], x
 
     def row(above: list[Array], given: Any) -> tuple[list[Array], Array]:
         places, biases = given
         above, acrosses = apply(above, biases, method="row")
         acrosses = [jnp.moveaxis(across, 2, 0)[:, :, :, None] for across in acrosses]
-        left = [jnp.zeros((n, 1, reach, size)) for reach, size in zip(reaches, features, strict=True)]
+        left = [jnp.zeros((n, 1, reach, size), jnp.float32) for reach, size in zip(reaches, features, strict=True)]
         x = jnp.moveaxis(jax.lax.scan(pixel, left, (places, acrosses))[1], 0, 1)
         return [_later(above[0], x[:, None], 1), *above[1:]], x
 
     biases = [by_row(bias) for bias in apply(condition, lead, method="biases")]
-    above = [jnp.zeros((n, reach, width, size)) for reach, size in zip(reaches, features, strict=True)]
+    above = [jnp.zeros((n, reach, width, size), jnp.float32) for reach, size in zip(reaches, features, strict=True)]
     places = jnp.arange(height * width).reshape(height, width)
     return jnp.moveaxis(jax.lax.scan(row, above, (places, biases))[1], 0, 1).reshape(*lead, *network.shape)
 
