@@ -2,6 +2,10 @@
 
 python -m experiments.made
 python -m experiments.made --components 4     a mixture of four MADEs
+
+1,000 steps of 100 images of mnist10k, 784 hidden units: -106.99 +- 0.97 nats per test image without dropout, and
+-113.37 +- 1.03 with a dropout rate of 0.3, which learns more slowly. A learning rate of 1e-3 is too low: after 1,500
+steps of 500 units, -142.96 +- 1.04. The order is row by row. A draw takes 784 passes of the network.
 """
 
 from __future__ import annotations
@@ -11,7 +15,6 @@ import sys
 
 import genjax_models as gx
 from genjax_models.commands.train import main
-from genjax_models.errors import InputError
 from genjax_models.runs.configuration import Training, rate, whole
 from genjax_models.runs.protocol import Experiment, Metric, System
 from genjax_models.systems.groups import Likelihood, Optimizer
@@ -41,11 +44,10 @@ class Config(Settings):
 
 def build(config: Config) -> System:
     """Returns the MADE, whose numbers are in the order of the data, or a mixture of such MADEs."""
-    from genjax_models.systems.density import density_system, with_draws_by_component
+    from genjax_models.systems.density import density_system, family_by_number, with_draws_by_component
 
-    if config.likelihood.scale == "isotropic":
-        raise InputError("scale isotropic is one per example: use global, diagonal or a number")
-    model = gx.made_model(config.data.shape, config.likelihood.build, config.hidden, dropout=config.dropout)
+    family = family_by_number(config.likelihood)
+    model = gx.made_model(config.data.shape, family, config.hidden, dropout=config.dropout)
     if config.components == 1:
         return density_system(config, gx.maximum_likelihood(model), model)
     mixture = gx.mixture_model([model] * config.components)

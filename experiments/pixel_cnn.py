@@ -1,6 +1,8 @@
 """A gated PixelCNN on images (van den Oord et al., 2016).
 
 python -m experiments.pixel_cnn
+
+A draw computes each feature once, so it costs as many multiplications as one pass over finished images.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ from typing import ClassVar
 
 import genjax_models as gx
 from genjax_models.commands.train import main
-from genjax_models.errors import InputError
 from genjax_models.runs.configuration import Training, rate, whole
 from genjax_models.runs.protocol import Experiment, Metric, System
 from genjax_models.systems.groups import Likelihood, Optimizer
@@ -42,13 +43,12 @@ class Config(Settings):
 
 def build(config: Config) -> System:
     """Returns the PixelCNN, whose pixels are in raster order."""
-    from genjax_models.systems.density import density_system
+    from genjax_models.systems.density import density_system, family_by_number
 
     config.data.needs_images()
-    if config.likelihood.scale == "isotropic":
-        raise InputError("scale isotropic is one per example: use global, diagonal or a number")
+    family = family_by_number(config.likelihood)
     options = {"features": config.features, "layers": config.layers, "dropout": config.dropout}
-    model = gx.pixel_cnn_model(config.data.shape, config.likelihood.build, **options)
+    model = gx.pixel_cnn_model(config.data.shape, family, **options)
     return density_system(config, gx.maximum_likelihood(model), model)
 
 

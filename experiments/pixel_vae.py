@@ -1,6 +1,16 @@
 """A VAE whose decoder is a PixelCNN that sees z (PixelVAE: Gulrajani et al., 2017).
 
 python -m experiments.pixel_vae
+
+held-out bound: -86.09 +- 0.67 nats per image, KL 7.61 +- 0.04, NLL(100) 84.38 +- 0.66, 10 of 16 dimensions used
+(1,000 test images of mnist10k, binarised once; seed 0). By k-hat, NLL(100) is too high for most images.
+
+3,000 steps of 50 examples in 35 minutes, 2 cores of AMD EPYC shared with many others (jax 0.10.2, CPU), 2026-11-29. It
+was still improving. The bound of a VAE with 16 latents is -101.08 +- 0.99 (experiments.vae --latent 16).
+
+The KL weight rises over the first 1,000 steps. In a short run without that (--kl-warmup 0, learning rate 3e-3) the
+decoder did without z: over steps 100 to 150 the training bound was -102.5, and the KL 0.37. pictures/pixel_vae.png has
+draws of x for one z a row: slant, width and rough shape stay; strokes, and in some rows the class, are the decoder's.
 """
 
 from __future__ import annotations
@@ -10,7 +20,6 @@ import sys
 
 import genjax_models as gx
 from genjax_models.commands.train import main
-from genjax_models.errors import InputError
 from genjax_models.runs.configuration import Training, whole
 from genjax_models.runs.protocol import Experiment, Metric, System
 from genjax_models.systems.groups import Likelihood, Networks, Optimizer
@@ -49,11 +58,14 @@ class Config(Settings):
 def build(config: Config) -> System:
     """Returns the VAE with p(x | z) = prod_d p(x_d | x_<d, z)."""
     from genjax_models.systems.autoregressive import autoregressive_system
+    from genjax_models.systems.density import family_by_number
 
     config.data.needs_images()
-    if config.likelihood.scale == "isotropic":
-        raise InputError("scale isotropic is one per example: use global, diagonal or a number")
-    shape, family, posterior = config.data.shape, config.likelihood.build, gx.diagonal_gaussian(config.latent)
+    shape, family, posterior = (
+        config.data.shape,
+        family_by_number(config.likelihood),
+        gx.diagonal_gaussian(config.latent),
+    )
     condition = (*shape[:2], config.condition_channels)
     encoder, generator = config.networks.build(config.data, posterior.outputs, condition)
     decoder = gx.GatedPixelCNN(shape, family(shape).outputs, config.features, config.decoder_layers)

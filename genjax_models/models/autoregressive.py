@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 
 from genjax_models.estimators.checks import check_prepared
-from genjax_models.models.condition import Condition
 from genjax_models.models.density import DensityModel
 from genjax_models.models.families import Family
 from genjax_models.models.latent_variable import LatentVariableModel, latent_variable_model
@@ -147,9 +146,6 @@ def autoregressive_model(
     generator: nn.Module,
     decoder: MADE | GatedPixelCNN,
     family: FamilyOf,
-    *,
-    classes: int | None = None,
-    condition: Condition | None = None,
 ) -> LatentVariableModel:
     """Wires a model with p(x | z) = prod_d p(x_d | x_<d, z), under a standard normal prior.
 
@@ -163,8 +159,6 @@ def autoregressive_model(
         same height and width.
       decoder: a network that emits `family(shape).outputs`.
       family: shape -> family of independent numbers or pixels.
-      classes: as in `latent_variable_model`: encoder and generator see the class.
-      condition: as in `latent_variable_model`.
 
     Returns:
       A model whose variables have the params of an "encoder", a "generator" and a "decoder".
@@ -172,22 +166,22 @@ def autoregressive_model(
     shape = tuple(decoder.shape)
     of_numbers = family(shape)
     conditions = Family(shape, {}, lambda emitted: emitted, of_numbers.support)  # the "distribution" is g(z) itself
-    base = latent_variable_model(encoder, posterior, generator, conditions, classes=classes, condition=condition)
+    base = latent_variable_model(encoder, posterior, generator, conditions)
+    learn: Any = base.learning
 
     def init(key: PRNGKey, batch: Batch) -> Variables:
         key, decoder_key = jax.random.split(key)
-        variables, first = base.init(key, batch), batch.x[:1]
-        label = None if batch.label is None else batch.label[:1]
-        given = jax.eval_shape(lambda: base.likelihood(variables, jnp.zeros((1, *posterior.event_shape)), label))
-        params = decoder.init(decoder_key, first, jnp.zeros(given.shape, given.dtype))["params"]
+        variables = base.init(key, batch)
+        given = jax.eval_shape(lambda: base.likelihood(variables, jnp.zeros((1, *posterior.event_shape))))
+        params = decoder.init(decoder_key, batch.x[:1], jnp.zeros(given.shape, given.dtype))["params"]
         return {**variables, "params": {**variables["params"], "decoder": params}}
 
     def likelihood(variables: Variables, z: Array, label: Array | None = None) -> distrax.Distribution:
-        given = base.likelihood(variables, z, label)
+        given = base.likelihood(variables, z)
         return _one_by_one(decoder, _decoder(variables), family, given, jnp.shape(z)[:-1])
 
     def learning(variables: Variables, key: PRNGKey, batch: Batch) -> Learning:
-        learned, rngs = base.learning(variables, key, batch), {"dropout": dropout_key(key)}
+        learned, rngs = learn(variables, key, batch), {"dropout": dropout_key(key)}
 
         def likelihood_in_learning(z: Array) -> distrax.Distribution:
             given, lead = learned.likelihood(z), jnp.shape(z)[:-1]
@@ -218,9 +212,7 @@ def _one_by_one(
 ) -> OneByOne:
     """Returns the distribution of a network, given a condition `[*batch_shape, ...]`."""
     whole = family(network.shape)
-    pixels = isinstance(network, GatedPixelCNN)
-    draw_by, place = (draw_by_pixels, (1, 1, *network.shape[2:])) if pixels else (draw_by_numbers, (1,))
-    of_place = family(place)
+    of_place = family((1, 1, *network.shape[2:]) if isinstance(network, GatedPixelCNN) else (1,))
 
     def factors(x: Array) -> distrax.Distribution:
         return whole.distribution(network.apply(variables, x, condition, rngs=rngs))
@@ -231,7 +223,9 @@ def _one_by_one(
         return x.reshape(len(x), -1)
 
     def draw(key: PRNGKey, lead: Shape) -> Array:
-        return draw_by(network, variables, key, choose, lead, condition)
+        if isinstance(network, GatedPixelCNN):
+            return draw_by_pixels(network, variables, key, choose, lead, condition)
+        return draw_by_numbers(network, variables, key, choose, lead, condition)
 
     return OneByOne(factors, draw, batch_shape, network.shape, whole.support)
 

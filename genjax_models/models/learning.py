@@ -10,6 +10,7 @@ model                 judging                            learning
 ===================== ================================== ====================================================
 `LatentVariableModel` `posterior`, `prior`, `likelihood` `learning(variables, key, batch) -> Learning`
 `GeneratorModel`      `prior`, `likelihood`              `learning(variables, key, batch) -> Learning`
+`DensityModel`        `distribution`                     `learning(variables, key)` -> p(x)
 `ImplicitModel`       `generate`, `sample`               `generate_in_learning`, `draw`: (x, variables)
 `AutoencoderModel`    `encode`, `generate`               `reconstruct`: (reconstruction, variables)
 `AdversarialPair`     `sample`, `density`                `generate`, `discriminate`: (x or logits, players)

@@ -5,6 +5,7 @@ Place d of a draw takes its randomness from `fold_in(key, d)`, with d in the net
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -39,11 +40,11 @@ def draw_by_numbers(
 
     def one(x: Array, given: tuple[Array, Array]) -> tuple[Array, None]:
         d, place = given
-        emitted = network.apply(variables, x.reshape(rows, *network.shape), condition)
+        emitted: Any = network.apply(variables, x.reshape(rows, *network.shape), condition)
         chosen = choose(jax.random.fold_in(key, d), _at(place, emitted, network.shape))
-        return x.at[:, place].set(chosen[:, 0]), None
+        return x.at[:, place].set(chosen[:, 0].astype(x.dtype)), None
 
-    x = jax.lax.scan(one, jnp.zeros((rows, size)), (jnp.arange(size), jnp.asarray(order)))[0]
+    x = jax.lax.scan(one, jnp.zeros((rows, size), jnp.float32), (jnp.arange(size), jnp.asarray(order)))[0]
     return x.reshape(*lead, *network.shape)
 
 
@@ -77,22 +78,25 @@ def draw_by_pixels(
             return None
         return jnp.moveaxis(jnp.broadcast_to(bias, (n, height, *bias.shape[2:])), 1, 0)[:, :, None]
 
+    apply: Any = partial(network.apply, variables)
+
     def pixel(left: list[Array], given: Any) -> tuple[list[Array], Array]:
         place, acrosses = given
-        left, emitted = network.apply(variables, left, acrosses, method="pixel")
+        left, emitted = apply(left, acrosses, method="pixel")
         x = choose(jax.random.fold_in(key, place), _at(place, emitted, network.shape[:2]))
+        x = x.astype(left[0].dtype)
         return [_later(left[0], x[:, None, None], 2), *left[1:]], x
 
     def row(above: list[Array], given: Any) -> tuple[list[Array], Array]:
         places, biases = given
-        above, acrosses = network.apply(variables, above, biases, method="row")
+        above, acrosses = apply(above, biases, method="row")
         acrosses = [jnp.moveaxis(across, 2, 0)[:, :, :, None] for across in acrosses]
-        left = [jnp.zeros((n, 1, reach, size)) for reach, size in zip(reaches, features, strict=True)]
+        left = [jnp.zeros((n, 1, reach, size), jnp.float32) for reach, size in zip(reaches, features, strict=True)]
         x = jnp.moveaxis(jax.lax.scan(pixel, left, (places, acrosses))[1], 0, 1)
         return [_later(above[0], x[:, None], 1), *above[1:]], x
 
-    biases = [by_row(bias) for bias in network.apply(variables, condition, lead, method="biases")]
-    above = [jnp.zeros((n, reach, width, size)) for reach, size in zip(reaches, features, strict=True)]
+    biases = [by_row(bias) for bias in apply(condition, lead, method="biases")]
+    above = [jnp.zeros((n, reach, width, size), jnp.float32) for reach, size in zip(reaches, features, strict=True)]
     places = jnp.arange(height * width).reshape(height, width)
     return jnp.moveaxis(jax.lax.scan(row, above, (places, biases))[1], 0, 1).reshape(*lead, *network.shape)
 
@@ -103,9 +107,12 @@ def _later(window: Array, last: Array, axis: int) -> Array:
 
 
 def _at(place: Array, emitted: dict[str, Array], places: Shape) -> dict[str, Array]:
-    """Returns the parameters of one place, `[n, numbers]`. Arrays that are not over all places remain whole."""
+    """Returns the parameters of one place, `[n, numbers]`. Arrays over neither all places nor one remain whole."""
     at = {}
     for name, array in emitted.items():
-        by_place = array.shape[1 : 1 + len(places)] == tuple(places)
-        at[name] = array.reshape(len(array), math.prod(places), -1)[:, place] if by_place else array
+        over, n = array.shape[1 : 1 + len(places)], len(array)
+        if over == tuple(places):
+            at[name] = array.reshape(n, math.prod(places), -1)[:, place]
+        else:
+            at[name] = array.reshape(n, -1) if over == (1,) * len(places) else array
     return at

@@ -90,7 +90,8 @@ class GatedPixelCNN(nn.Module):
         Returns:
           The same rows for the next row (those of x as they came), and what the horizontal stack adds per layer.
         """
-        kept, acrosses, vertical = [], [], None
+        kept, acrosses = [], []
+        vertical: Any = None  # of the layer below
         for layer, rows, bias in zip(self.gated, above, biases, strict=True):
             window = rows if layer.first else jnp.concatenate([rows, vertical], axis=1)
             kept.append(rows if layer.first else window[:, 1:])
@@ -109,7 +110,8 @@ class GatedPixelCNN(nn.Module):
           The same pixels for the next pixel (those of x as they came), and the outputs: for this pixel,
           `[n, 1, 1, ...]`, if they depend on x; whole constants.
         """
-        kept, horizontal = [], None
+        kept: list[Array] = []
+        horizontal: Any = None  # of the layer below
         for layer, pixels, across in zip(self.gated, left, acrosses, strict=True):
             window = pixels if layer.first else jnp.concatenate([pixels, horizontal], axis=2)
             kept.append(pixels if layer.first else window[:, :, 1:])

@@ -1,18 +1,32 @@
 """Systems around a `DensityModel`: judged by the exact log-likelihood of held-out data, shown by draws."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 import genjax_models as gx
+from genjax_models.errors import InputError
 from genjax_models.evaluation.findings import Facts
 from genjax_models.figures import pictures
-from genjax_models.models import DensityModel
+from genjax_models.models import DensityModel, Family
 from genjax_models.runs.protocol import System
-from genjax_models.types import Array, Objective, Variables
+from genjax_models.systems.groups import Likelihood
+from genjax_models.types import Array, Objective, Shape, Variables
 
 _DRAWN = 12  # draws of each component in a picture
+
+
+def family_by_number(likelihood: Likelihood) -> Callable[[Shape], Family]:
+    """Returns shape -> family of independent numbers, as autoregressive models take it.
+
+    Raises:
+      InputError: the scale is one number per example, which would depend on all numbers.
+    """
+    if likelihood.scale == "isotropic":
+        raise InputError("scale must be global, diagonal or a number, got isotropic, which is one per example")
+    return likelihood.build
 
 
 def density_system(config: Any, objective: Objective, model: DensityModel) -> System:

@@ -106,9 +106,25 @@ RUNS = {
         ),
         "samples learning curves neighbours coarse_to_fine refined pyramid",
     ),
+    "made": (
+        (*IMAGES, *"--hidden 16 --warmup 0".split()),
+        "samples learning curves",
+    ),
     "one_generator_four_objectives": (
         (*IMAGES, *"--objective iwae --hidden 8 --latent 2 --num-samples 2".split()),
         "samples learning curves neighbours",
+    ),
+    "pixel_cnn": (
+        (*IMAGES, *"--features 2 --layers 1 --warmup 0".split()),
+        "samples learning curves",
+    ),
+    "pixel_vae": (
+        (
+            *IMAGES,
+            *"--hidden 8 --latent 3 --condition-channels 1 --features 2 --decoder-layers 1".split(),
+            *"--judge-samples 25 --warmup 0 --kl-warmup 2".split(),
+        ),
+        "samples learning curves draws_of_one_latent reconstructions latent_space kl_by_dimension",
     ),
     "rivers": (
         (
@@ -204,6 +220,10 @@ CHOICES = [
     ("info_vae", "--data vectors.npz --likelihood gaussian --scale diagonal --hidden 8"),
     ("iwae", "--data images.npz --objective vae --hidden 8 4 --latent 3 2 --precision bfloat16"),
     ("iwae", "--data images.npz --hidden 8 4 --latent 3 2 --num-samples 6 --chunk 2 --gradient sticking_the_landing"),
+    ("made", "--data vectors.npz --likelihood gaussian --hidden 8 8"),
+    ("made", "--data colours.npz --likelihood discretised_logistic --hidden"),
+    ("pixel_cnn", "--data colours.npz --likelihood logistic_mixture --features 2 --layers 2 --dropout 0.1"),
+    ("pixel_vae", "--data grey.npz --network convolutional --channels 4 --features 2 --latent 3 --kl-warmup 0"),
     ("lapgan", "--data colours.npz --pad-to None --levels 1 --discriminator-channels 4"),
     ("lapgan", "--data colours.npz --pad-to None --levels 2 --discriminator-channels 4 --penalty r1"),
     *(
@@ -355,6 +375,14 @@ REFUSED = [
     ("lapgan", "--levels 0", "levels must be an integer of at least 1, got 0"),
     ("lapgan", "--pad-to 0", "pad_to must be an integer of at least 1, got 0"),
     ("lapgan", "--discriminator-channels", "discriminator_channels must name at least one layer"),
+    ("made", "--hidden 0", "hidden must be an integer of at least 1, got (0,)"),
+    ("made", "--dropout 1", "dropout must be in [0, 1), got 1.0"),
+    ("made", "--scale isotropic", "scale must be global, diagonal or a number, got isotropic"),
+    ("pixel_cnn", "--data vectors.npz --batch-size 9", "data must be images, got examples of shape (8,)"),
+    ("pixel_cnn", "--layers 0", "layers must be an integer of at least 1, got 0"),
+    ("pixel_vae", "--data vectors.npz --batch-size 9", "data must be images, got examples of shape (8,)"),
+    ("pixel_vae", "--decoder-layers 0", "decoder_layers must be an integer of at least 1, got 0"),
+    ("pixel_vae", "--kl-warmup -1", "kl_warmup must be an integer of at least 0, got -1"),
     ("one_generator_four_objectives", "--average 0", "average must be in (0, 1), got 0.0"),
     ("rivers", "--latent 1", "latent must be an integer of at least 2, got 1"),
     ("rivers", "--conditional", "conditional must be off"),

@@ -84,6 +84,12 @@ def test_each_output_sees_all_numbers_before_it_and_no_other(order, hidden, acti
     np.testing.assert_array_equal(seen(*made(order, hidden, activation=activation), 4, (2, 2), "logits"), before)
 
 
+def test_few_units_are_spread_over_all_places():
+    """Degrees 1, 4 and 7: in turn they would be 1, 2 and 3, and no output would see the numbers after the third."""
+    reach = seen(*made(None, (3,), (8,), activation=jax.nn.tanh), 8, (8,), "logits")
+    np.testing.assert_array_equal(reach.sum(axis=0), [0, 1, 1, 1, 4, 4, 4, 7])
+
+
 def test_several_parameters_per_number_see_the_same_numbers():
     emits = {"mean": Output((2, 2)), "logits": Output((2, 2, 3)), "scale": Output((), of_input=False)}
     network, variables = made((3, 1, 4, 2), emits=emits)

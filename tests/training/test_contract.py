@@ -131,6 +131,17 @@ def gmmn_on_codes() -> Objective:
     return gx.objectives.gmmn_autoencoder(coder, implicit((2,)), kernel, autoencoder_steps=3)
 
 
+def made() -> Objective:
+    return gx.maximum_likelihood(gx.made_model(SHAPE, gx.bernoulli, (8,), dropout=0.2))
+
+
+def pixel_vae() -> Objective:
+    q, outputs = gx.diagonal_gaussian(2), gx.bernoulli(SHAPE).outputs
+    encoder, generator = gx.MLPEncoder(SHAPE, q.outputs, (8,)), gx.MLPGenerator((4, 4, 2), (8,))
+    decoder = gx.GatedPixelCNN(SHAPE, outputs, features=2, layers=1, first_kernel_size=3)
+    return gx.vae(gx.autoregressive_model(encoder, q, generator, decoder, gx.bernoulli))
+
+
 class Learned(nn.Module):
     """A network that learns otherwise than it is judged, by dropout and by batch statistics."""
 
@@ -198,6 +209,8 @@ TABLE = {
     ),
     "mixture": Row(lambda: gx.mixture(gx.gaussian_mixture(SHAPE, 3))),
     "mixture of mixtures": Row(mixture_of_mixtures),
+    "made": Row(made),
+    "vae, pixel by pixel": Row(pixel_vae),
     "infinite mixture": Row(lambda: gx.infinite_mixture(generator_alone(), num_samples=20)),
     "gan": Row(lambda: gx.gan(pair_of())),
     "gan, conditional, three moves, an average": Row(
@@ -268,7 +281,7 @@ def train_of(name: str, optimizer=None):
 # Rows that differ from others in what a test of their own estimator or network covers.
 VARIATIONS = {
     *("vae, entropy form, three samples", "vae, discretised logistic", "vae, two stochastic layers", "gmmn, unbiased"),
-    *("vae, logistic mixture", "mixture of mixtures"),
+    *("vae, logistic mixture", "mixture of mixtures", "vae, pixel by pixel"),
     *("vae, full covariance, isotropic", "vae, convolutional", "iwae", "adversarial game, three moves, an average"),
     "gan, deep convolutional, spectral normalisation, an average",
     *("beta tcvae", "dip vae", "dip vae, of means", "latent directions", "supervised, an average"),
