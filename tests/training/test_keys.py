@@ -17,8 +17,10 @@ import genjax_models as gx
 from genjax_models import estimators, evaluation
 from genjax_models.estimators import (
     adversarial,
+    annealed_partition,
     annealing,
     annealing_path,
+    boltzmann,
     elbo,
     filtering,
     hamiltonian,
@@ -138,6 +140,9 @@ def step_of_a_walk(state, context):
     return filtering.Step(normal(state), normal(state), normal, lambda z: z)
 
 
+RBM = jnp.ones((3, 2)), jnp.zeros(3), jnp.zeros(2)
+ADDITIVE = jnp.ones((3, 2)), jnp.zeros(2), jnp.ones(2), jnp.zeros(3)
+UNITS = jnp.ones((4, 3))
 WALK = {"x": jnp.ones((4, 2, 1)), "mask": jnp.ones((4, 2), bool), "start": jnp.zeros((2, 1)), "step": step_of_a_walk}
 EVALUATORS = {
     annealed.annealed_log_likelihood: lambda key: gx.annealed_log_likelihood(MODEL, {}, key, X, **CHAINS),
@@ -154,6 +159,9 @@ EVALUATORS = {
     adversarial.wasserstein_gradient_penalty: lambda key: adversarial.wasserstein_gradient_penalty(
         key, lambda x: x[:, 0] ** 2, X, X + 1
     ),
+    annealed_partition.annealed_partition: lambda key: annealed_partition.annealed_partition(
+        key, *annealed_partition.rbm_path(*RBM, jnp.zeros(3))[:3], num_chains=2, schedule=[0, 0.5, 1]
+    ),
     annealing.annealed_importance_sampling: lambda key: annealing.annealed_importance_sampling(
         key, **PATH, num_chains=2, step_size=0.1
     ),
@@ -164,6 +172,9 @@ EVALUATORS = {
         annealing_path.make_transitions(key, PATH["schedule"], 0.1, 2).key
     ),
     annealing_path.start_path: lambda key: annealing_path.start_path(key, X, PRIOR, LIKELIHOOD, Q, 2)[1],
+    boltzmann.additive_gibbs_sweep: lambda key: boltzmann.additive_gibbs_sweep(key, UNITS, *ADDITIVE),
+    boltzmann.bernoulli_of: lambda key: boltzmann.bernoulli_of(key, jnp.zeros(3), jnp.int8),
+    boltzmann.gibbs_sweep: lambda key: boltzmann.gibbs_sweep(key, UNITS, *RBM),
     elbo.elbo: lambda key: elbo.elbo(key, **BOUND, num_samples=3, form="monte_carlo"),
     elbo.elbo_terms: lambda key: elbo.elbo_terms(key, **BOUND, num_samples=3),
     filtering.elbo_by_step: lambda key: filtering.elbo_by_step(key, **WALK),
