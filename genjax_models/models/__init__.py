@@ -2,6 +2,11 @@
 
 from genjax_models.models.adversarial import AdversarialPair, adversarial_pair
 from genjax_models.models.autoencoder import AutoencoderModel, autoencoder_model
+from genjax_models.models.boltzmann import (
+    BoltzmannMachine,
+    deep_boltzmann_machine,
+    restricted_boltzmann_machine,
+)
 from genjax_models.models.condition import Condition
 from genjax_models.models.data_mean import starting_at_data_mean
 from genjax_models.models.families import Family, positive
@@ -20,6 +25,7 @@ from genjax_models.models.supervised import SupervisedModel, supervised_model
 __all__ = [
     "AdversarialPair",
     "AutoencoderModel",
+    "BoltzmannMachine",
     "Condition",
     "Family",
     "GeneratorModel",
@@ -33,6 +39,7 @@ __all__ = [
     "autoencoder_model",
     "bernoulli",
     "coupling_flow",
+    "deep_boltzmann_machine",
     "diagonal_gaussian",
     "discretised_logistic",
     "full_covariance_gaussian",
@@ -46,6 +53,7 @@ __all__ = [
     "learning_mode",
     "positive",
     "refining_pair",
+    "restricted_boltzmann_machine",
     "starting_at_data_mean",
     "supervised_model",
     "with_gaussian_noise",
