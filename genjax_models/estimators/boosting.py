@@ -8,6 +8,8 @@ The gain is concave in a. At its maximum E_p f = E_q[exp(a f) f] / E_q exp(a f):
 and under the new model, and no logistic regression on it tells them apart.
 """
 
+import math
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -73,7 +75,7 @@ def gain(coefficient: Array, on_data: Array, on_negatives: Array) -> Array:
     `coefficient` a is a scalar; `on_data` `[n]` and `on_negatives` `[m]` are as in `best_coefficient`.
     """
     chex.assert_rank([on_data, on_negatives], 1)
-    log_ratio = jax.nn.logsumexp(coefficient * on_negatives) - jnp.log(len(on_negatives))
+    log_ratio = jax.nn.logsumexp(coefficient * on_negatives) - math.log(len(on_negatives))
     return coefficient * jnp.mean(on_data) - log_ratio
 
 

@@ -1,5 +1,6 @@
 """Models: a prior, a generator and its encoder or discriminator, wired."""
 
+from genjax_models.models.additive_energy import AdditiveEnergyModel, additive_energy_model
 from genjax_models.models.adversarial import AdversarialPair, adversarial_pair
 from genjax_models.models.autoencoder import AutoencoderModel, autoencoder_model
 from genjax_models.models.boltzmann import (
@@ -23,6 +24,7 @@ from genjax_models.models.posteriors import coupling_flow, diagonal_gaussian, fu
 from genjax_models.models.supervised import SupervisedModel, supervised_model
 
 __all__ = [
+    "AdditiveEnergyModel",
     "AdversarialPair",
     "AutoencoderModel",
     "BoltzmannMachine",
@@ -35,6 +37,7 @@ __all__ = [
     "Learning",
     "MixtureModel",
     "SupervisedModel",
+    "additive_energy_model",
     "adversarial_pair",
     "autoencoder_model",
     "bernoulli",

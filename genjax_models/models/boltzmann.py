@@ -224,7 +224,7 @@ class BoltzmannMachine(NamedTuple):
                 wrong = values[~np.isin(values, (0, 1))][0]
                 raise ValueError(f"x must be 0 or 1 where it is observed, got {wrong}. Binarise the data.")
         x, observed = x.reshape(len(x), -1), observed.reshape(len(x), -1)
-        v = jnp.where(observed, x, 0)
+        v = jnp.where(observed, x, 0).astype(jnp.float32)
         if self.classes is None:
             return Evidence(v, observed, None, None)
         if label is None:

@@ -122,6 +122,15 @@ def gmmn_on_codes() -> Objective:
     return gx.objectives.gmmn_autoencoder(coder, implicit((2,)), kernel, autoencoder_steps=3)
 
 
+def boosting() -> Objective:
+    options = {"steps_per_stage": 4, "num_negatives": 16, "sweeps": 2, "sample_sweeps": 2}
+    return gx.self_supervised_boosting(gx.additive_energy_model(SHAPE, 3), **options)
+
+
+def multi_prediction_of(**options) -> Callable[[], Objective]:
+    return lambda: gx.multi_prediction(gx.deep_boltzmann_machine(SHAPE, (5, 4), classes=CLASSES), **options)
+
+
 class Learned(nn.Module):
     """A network that learns otherwise than it is judged, by dropout and by batch statistics."""
 
@@ -213,6 +222,15 @@ TABLE = {
     "autoencoder": Row(plain_autoencoder),
     "supervised, an average": Row(supervised, {"average": {"generator": 0.9}}),
     "classifier": Row(lambda: classifier(ConvolutionalClassifier(SHAPE, CLASSES, (4,), 8, dropout=0.2))),
+    "persistent contrastive divergence, an average": Row(
+        lambda: gx.persistent_contrastive_divergence(
+            gx.restricted_boltzmann_machine(SHAPE, 5), num_chains=8, sample_sweeps=5
+        ),
+        {"average": {"machine": 0.9}},
+    ),
+    "multi prediction": Row(multi_prediction_of()),
+    "multi prediction, implicit": Row(multi_prediction_of(gradient="implicit", missing=0.5)),
+    "self-supervised boosting": Row(boosting),
     "adversarial game": Row(lambda: adversarial(size=16)),
     "adversarial game, three moves, an average": Row(
         lambda: adversarial(size=16), {"updates": {"discriminator": 3}, "average": {"generator": 0.9}}
@@ -242,6 +260,7 @@ VARIATIONS = {
     "gan, deep convolutional, spectral normalisation, an average",
     *("beta tcvae", "dip vae", "dip vae, of means", "latent directions", "supervised, an average"),
     *("gan", "gan, deep convolutional", "adversarial game", "adversarial game, simultaneous", "mmd gan"),
+    *("multi prediction", "multi prediction, implicit", "self-supervised boosting"),
     *("iwae, two stochastic layers", "lapgan, conditional, hinge, two moves, an average"),
 }
 
