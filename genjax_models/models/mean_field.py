@@ -38,8 +38,8 @@ class Evidence(NamedTuple):
 def start_of(p: Variables, seen: Evidence) -> Field:
     """Returns the means before the first sweep.
 
-    Missing pixels start at sigmoid(b0). With a layer above, h starts with its weights from below doubled, since the
-    input from above is yet to come.
+    Missing pixels start at sigmoid(b0), and a missing class at softmax(by). With a layer above, h starts with its
+    weights from below doubled, since the input from above is yet to come.
     """
     v_logits = jnp.broadcast_to(p["visible_bias"], seen.v.shape)
     v = jnp.where(seen.v_observed, seen.v, sigmoid(v_logits))
@@ -50,10 +50,9 @@ def start_of(p: Variables, seen: Evidence) -> Field:
     g_logits = p["top_bias"][None] + h @ p["top_weights"]
     if seen.y is None:
         return Field(v, h, sigmoid(g_logits), None, v_logits, None)
-    y = jnp.where(seen.y_observed, seen.y, jax.nn.softmax(p["class_bias"])[None])
-    g = sigmoid(g_logits + y @ p["class_weights"].T)
-    y_logits = p["class_bias"][None] + g @ p["class_weights"]
-    return Field(v, h, g, jnp.where(seen.y_observed, seen.y, jax.nn.softmax(y_logits)), v_logits, y_logits)
+    y_logits = jnp.broadcast_to(p["class_bias"], seen.y.shape)
+    y = jnp.where(seen.y_observed, seen.y, jax.nn.softmax(y_logits))
+    return Field(v, h, sigmoid(g_logits + y @ p["class_weights"].T), y, v_logits, y_logits)
 
 
 def sweep(p: Variables, field: Field, seen: Evidence, unit: Callable, choice: Callable) -> Field:

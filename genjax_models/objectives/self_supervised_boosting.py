@@ -56,10 +56,11 @@ def self_supervised_boosting(
         weights_key, negatives_key = jax.random.split(key)
         variables = model.init()
         size, stages = variables["features"]["weights"].shape
-        weights = jax.random.normal(weights_key, (size, stages), jnp.float32) / size**0.5
-        params = {"weights": weights, "bias": jnp.zeros(stages), "slope": jnp.ones(stages), "offset": jnp.zeros(stages)}
+        # At the start x'w + c has mean 0 and a standard deviation of about 2, so that features are not saturated.
+        weights = 4 / size**0.5 * jax.random.normal(weights_key, (size, stages), jnp.float32)
+        bias = -jax.nn.sigmoid(variables["features"]["visible_bias"]) @ weights
+        params = {"weights": weights, "bias": bias, "slope": jnp.ones_like(bias), "offset": jnp.zeros_like(bias)}
         negatives = model.base(variables, negatives_key, num_negatives)
-        params = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), params)
         return {"energy": {"params": params, **variables, "negatives": {"x": negatives}}}
 
     def loss(variables, key, batch, step):
