@@ -96,6 +96,7 @@ def test_chains_at_the_model_stay_there_and_their_gradient_is_exact():
         assert_mean(g, exact.GRADIENT[name], float_error=1e-6)
 
 
+@pytest.mark.slow
 def test_one_sweep_from_the_data_has_another_gradient():
     """Contrastive divergence is not the likelihood: 0.0759 for 0.0798 in W[0, 0]."""
     v = jnp.repeat(DATA, 80_000, axis=0)

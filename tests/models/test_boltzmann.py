@@ -196,6 +196,7 @@ def test_samples_of_a_deep_machine_have_its_distribution():
     assert_drawn_from(np.asarray(x, int) @ [8, 4, 2, 1], jax.nn.softmax(sums))
 
 
+@pytest.mark.slow
 def test_samples_of_a_class_have_the_distribution_of_the_class():
     x = jax.jit(lambda key: WITH_CLASS.sample(CLASS_VARIABLES, key, 40_000, label=2, sweeps=15))(KEY)
     sums = -WITH_CLASS.energy(CLASS_VARIABLES, states(WITH_CLASS)).reshape(16, -1, 3)[:, :, 2]

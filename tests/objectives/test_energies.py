@@ -172,11 +172,11 @@ def boosting(stages, **options):
 
 @pytest.fixture(scope="module")
 def boosted():
-    """Returns the states after each of three stages, and after 180 further steps."""
+    """Returns the states after each of three stages, and after 1,080 further steps."""
     train = gx.trainer(boosting(3), optax.adam(0.1))
     data = Batch(BARS)
     run, state, states = gx.loop_over_data(train, batch_size=14, chunk=STEPS), jax.jit(train.init)(KEY, data), []
-    for stages in (1, 1, 1, 2):
+    for stages in (1, 1, 1, 12):
         for _ in range(stages):
             state, _ = run(state, data)
         states.append(jax.tree.map(np.asarray, state.variables["energy"]))
