@@ -64,6 +64,7 @@ from .evaluation.likelihood import negative_log_likelihood
 from .evaluation.manifold_coverage import manifold_coverage
 from .evaluation.modes import mode_coverage
 from .evaluation.neighbours import data_copying, nearest_neighbours
+from .evaluation.partition import boltzmann_log_likelihood, estimate_partition
 from .evaluation.parzen_window import parzen_window
 from .evaluation.posterior_grid import posterior_grid
 from .evaluation.predictability import linear_readings, separated_attribute_predictability, squared_correlations
@@ -191,6 +192,7 @@ __all__ = [
     "bernoulli",
     "beta_tcvae",
     "beta_vae_score",
+    "boltzmann_log_likelihood",
     "bound_gaps",
     "central_moments",
     "class_accuracy",
@@ -214,6 +216,7 @@ __all__ = [
     "elbo",
     "elbo_by_step",
     "errors",
+    "estimate_partition",
     "estimators",
     "evaluation",
     "factor_vae",

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from genjax_models.types import Array, PRNGKey
 
-_MOST_UNITS = 20  # of a layer that is enumerated: a million states
+MOST_UNITS = 20  # of a layer that is enumerated: a million states
 _BLOCK = 4_096  # states of the enumerated layer at a time
 _UNITS_AT_ONCE = 16  # units that are flipped at a time
 
@@ -77,9 +77,9 @@ def log_partition_exact(weights: Array, visible_bias: Array, hidden_bias: Array)
     if weights.shape[1] > weights.shape[0]:
         weights, visible_bias, hidden_bias = weights.T, hidden_bias, visible_bias
     units = weights.shape[1]
-    if units > _MOST_UNITS:
+    if units > MOST_UNITS:
         raise ValueError(
-            f"the exact log Z needs a layer of at most {_MOST_UNITS} units, got {units}. Use annealed_partition."
+            f"the exact log Z needs a layer of at most {MOST_UNITS} units, got {units}. Use annealed_partition."
         )
     size = min(2**units, _BLOCK)
 

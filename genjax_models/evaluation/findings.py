@@ -10,6 +10,7 @@ from genjax_models.estimators.importance_diagnostics import BLIND_TO_MISSED_MODE
 from genjax_models.evaluation.estimates import Estimate
 from genjax_models.evaluation.factor_figures import FactorFigures
 from genjax_models.evaluation.latents import ACTIVITY_THRESHOLD
+from genjax_models.evaluation.partition import Partition
 from genjax_models.evaluation.samples import SampleFigure
 from genjax_models.evaluation.symptoms import Row, players_in, rows_with, symptoms
 from genjax_models.types import Array
@@ -39,6 +40,7 @@ class Facts(NamedTuple):
       samples: figures of samples by name, for the table of results.
       further: further figures of the test split by name, such as figures of known factors.
       factors: figures of codes against known factors.
+      partition: log Z of a Boltzmann machine.
     """
 
     metric: str = ""
@@ -55,6 +57,7 @@ class Facts(NamedTuple):
     samples: Mapping[str, SampleFigure] = {}
     further: Mapping[str, Estimate] = {}
     factors: FactorFigures | None = None
+    partition: Partition | None = None
 
 
 def findings(history: Sequence[Row], facts: Facts) -> list[str]:
@@ -67,6 +70,7 @@ def findings(history: Sequence[Row], facts: Facts) -> list[str]:
     return [
         *_likelihood(facts),
         *_weights(facts),
+        *_partition(facts),
         *_latents(facts),
         *_information(facts),
         *_factors(facts),
@@ -114,6 +118,21 @@ def _weights(facts: Facts) -> Iterator[str]:
         yield (
             f"The NLL({k:,}) of {count:,} of {n:,} {'other ' if heavy.any() else ''}test examples rests on an effective"
             f" sample size below {_FEW} (the smallest is {sizes[few].min():.1f}). {remedy}"
+        )
+
+
+def _partition(facts: Facts) -> Iterator[str]:
+    if facts.partition is None or not facts.partition.num_chains:
+        return
+    _, error, size, chains = facts.partition
+    yield (
+        f"The log-likelihood rests on log Z by annealing, with a standard error of {error:.2f} nats. log Z is too low"
+        " in expectation, so that the log-likelihood flatters the model. More temperatures make the difference smaller."
+    )
+    if size < _FEW:
+        yield (
+            f"log Z rests on an effective sample size of {size:.1f} of {chains:,} chains: its standard error is"
+            " probably too small. Use more temperatures."
         )
 
 

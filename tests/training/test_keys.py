@@ -30,7 +30,17 @@ from genjax_models.estimators import (
     two_sample_test,
 )
 from genjax_models.estimators.distributions import diagonal_normal
-from genjax_models.evaluation import annealed, bounds, examples, gaps, information, latents, likelihood, reconstruction
+from genjax_models.evaluation import (
+    annealed,
+    bounds,
+    examples,
+    gaps,
+    information,
+    latents,
+    likelihood,
+    partition,
+    reconstruction,
+)
 from genjax_models.types import Batch
 from tests.draws import draws, repeats
 from tests.training.test_contract import KEY, SHAPE, TABLE, VARIATIONS, Learned, data_for, two_layers
@@ -134,6 +144,12 @@ def error_of_an_autoencoder(key):
     return gx.held_out_error(model, model.init(KEY, Batch(IMAGES)), key, IMAGES)
 
 
+def log_z_of_a_machine(key):
+    machine = gx.restricted_boltzmann_machine((3,), 2)
+    layers = dict(zip(("weights", "visible_bias", "hidden_bias"), RBM, strict=True))
+    return gx.estimate_partition(machine, {"params": layers}, key, num_chains=2, num_temperatures=3, exact=False)[0]
+
+
 def step_of_a_walk(state, context):
     """A random walk z_t, seen with noise."""
     normal = lambda mean: diagonal_normal(mean, jnp.ones_like(mean))
@@ -155,6 +171,7 @@ EVALUATORS = {
     information.latent_information: lambda key: gx.latent_information(MODEL, {}, key, X, num_samples=3),
     latents.latent_usage_by_layer: usage_by_layer,
     likelihood.negative_log_likelihood: lambda key: gx.negative_log_likelihood(MODEL, {}, key, X, num_samples=300),
+    partition.estimate_partition: log_z_of_a_machine,
     reconstruction.held_out_error: error_of_an_autoencoder,
     adversarial.wasserstein_gradient_penalty: lambda key: adversarial.wasserstein_gradient_penalty(
         key, lambda x: x[:, 0] ** 2, X, X + 1
