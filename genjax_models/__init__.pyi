@@ -62,6 +62,7 @@ from .evaluation.labels import class_accuracy, classifier_score
 from .evaluation.latents import latent_usage, latent_usage_by_layer
 from .evaluation.likelihood import negative_log_likelihood
 from .evaluation.manifold_coverage import manifold_coverage
+from .evaluation.missing import class_probabilities, masks, predict_missing
 from .evaluation.modes import mode_coverage
 from .evaluation.neighbours import data_copying, nearest_neighbours
 from .evaluation.partition import boltzmann_log_likelihood, estimate_partition
@@ -196,6 +197,7 @@ __all__ = [
     "bound_gaps",
     "central_moments",
     "class_accuracy",
+    "class_probabilities",
     "classifier_score",
     "classifier_two_sample_test",
     "closed_form_directions",
@@ -264,6 +266,7 @@ __all__ = [
     "loop_over_chunk",
     "loop_over_data",
     "manifold_coverage",
+    "masks",
     "maximum_likelihood_generator_loss",
     "median_bandwidth",
     "minimax_generator_loss",
@@ -294,6 +297,7 @@ __all__ = [
     "polynomial_kernel",
     "posterior_grid",
     "power_optimal_bandwidth",
+    "predict_missing",
     "prepare",
     "principal_directions",
     "probe",

@@ -38,9 +38,11 @@ from genjax_models.evaluation import (
     information,
     latents,
     likelihood,
+    missing,
     partition,
     reconstruction,
 )
+from genjax_models.models.conditionals import clamped_gibbs
 from genjax_models.types import Batch
 from tests.draws import draws, repeats
 from tests.training.test_contract import KEY, SHAPE, TABLE, VARIATIONS, Learned, data_for, two_layers
@@ -171,6 +173,14 @@ EVALUATORS = {
     information.latent_information: lambda key: gx.latent_information(MODEL, {}, key, X, num_samples=3),
     latents.latent_usage_by_layer: usage_by_layer,
     likelihood.negative_log_likelihood: lambda key: gx.negative_log_likelihood(MODEL, {}, key, X, num_samples=300),
+    missing.masks: lambda key: missing.masks(key, jnp.zeros((2, 3, 3)), "block"),
+    missing.predict_missing: lambda key: gx.predict_missing(
+        clamped_gibbs(gx.restricted_boltzmann_machine((3,), 2), sweeps=1, burn_in=1),
+        {"params": dict(zip(("weights", "visible_bias", "hidden_bias"), RBM, strict=True))},
+        key,
+        UNITS,
+        jnp.zeros(UNITS.shape, bool),
+    ),
     partition.estimate_partition: log_z_of_a_machine,
     reconstruction.held_out_error: error_of_an_autoencoder,
     adversarial.wasserstein_gradient_penalty: lambda key: adversarial.wasserstein_gradient_penalty(
