@@ -81,7 +81,9 @@ def estimate_partition(
 
 
 @partial(jax.jit, static_argnums=(3, 4))
-def _annealed(key: PRNGKey, layers: tuple, base: Array, num_chains: int, num_temperatures: int) -> tuple[Array, Array]:
+def _annealed(
+    key: PRNGKey, layers: tuple[Array, Array, Array], base: Array, num_chains: int, num_temperatures: int
+) -> tuple[Array, Array]:
     """Returns the log-weights of the chains, and log Z_0."""
     path = rbm_path(*layers, base)
     options = {"num_chains": num_chains, "schedule": linear_schedule(num_temperatures)}

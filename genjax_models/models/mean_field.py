@@ -48,7 +48,7 @@ def start_of(p: Variables, seen: Evidence) -> Field:
         return Field(v, sigmoid(p["hidden_bias"][None] + from_below), None, None, v_logits, None)
     h = sigmoid(p["hidden_bias"][None] + 2 * from_below)
     g_logits = p["top_bias"][None] + h @ p["top_weights"]
-    if seen.y is None:
+    if seen.y is None or seen.y_observed is None:
         return Field(v, h, sigmoid(g_logits), None, v_logits, None)
     y_logits = jnp.broadcast_to(p["class_bias"], seen.y.shape)
     y = jnp.where(seen.y_observed, seen.y, jax.nn.softmax(y_logits))
@@ -66,7 +66,7 @@ def sweep(p: Variables, field: Field, seen: Evidence, unit: Callable, choice: Ca
     if field.g is not None:
         g_logits = p["top_bias"][None] + h @ p["top_weights"]
         g = unit(g_logits if field.y is None else g_logits + field.y @ p["class_weights"].T)
-    if field.y is not None:
+    if field.y is not None and seen.y is not None and seen.y_observed is not None:
         y_logits = p["class_bias"][None] + g @ p["class_weights"]
         y = jnp.where(seen.y_observed, seen.y, choice(y_logits))
     return Field(v, h, g, y, v_logits, y_logits)

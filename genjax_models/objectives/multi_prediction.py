@@ -96,7 +96,7 @@ def prediction_losses(
     field = machine.infer(variables, x, observed, label, label_observed, sweeps=sweeps, gradient=gradient)
     logits, x, observed = field.v_logits, x.reshape(len(x), -1), observed.reshape(len(x), -1)
     pixels = jnp.sum(jnp.where(observed, 0, jax.nn.softplus(logits) - x * logits), axis=1)
-    if field.y_logits is None or label is None:
+    if field.y_logits is None or machine.classes is None or label is None:
         return pixels, jnp.zeros_like(pixels), jnp.zeros_like(pixels)
     missing = jnp.zeros(len(x), bool) if label_observed is None else ~label_observed
     log_p = jnp.sum(jax.nn.log_softmax(field.y_logits) * jax.nn.one_hot(label, machine.classes), axis=1)
