@@ -123,6 +123,8 @@ def class_probabilities(
 
     def one(_: PRNGKey, example: tuple[Array, Array]) -> Array:
         x, seen = example
-        return jax.nn.softmax(infer(variables, x[None], seen[None], sweeps=sweeps).y_logits[0])
+        logits = infer(variables, x[None], seen[None], sweeps=sweeps).y_logits
+        assert logits is not None  # the machine has classes
+        return jax.nn.softmax(logits[0])
 
     return map_examples(one, jax.random.key(0), (x, observed), batch_size=batch_size)  # nothing is drawn

@@ -229,9 +229,10 @@ class BoltzmannMachine(NamedTuple):
             return Evidence(v, observed, None, None)
         if label is None and label_observed is not None:
             raise ValueError("`label_observed` needs `label`.")
+        if label is None:
+            label, label_observed = jnp.zeros(len(x), jnp.int32), jnp.zeros(len(x), bool)
         if label_observed is None:
-            label_observed = jnp.full(len(x), label is not None)
-        label = jnp.zeros(len(x), jnp.int32) if label is None else label
+            label_observed = jnp.ones(len(x), bool)
         _check_mask("label_observed", label_observed, (len(x),))
         y = jax.nn.one_hot(jnp.where(label_observed, label, 0), self.classes, dtype=v.dtype)
         return Evidence(v, observed, y, label_observed[:, None])
