@@ -63,8 +63,10 @@ from .evaluation.labels import class_accuracy, classifier_score
 from .evaluation.latents import latent_usage, latent_usage_by_layer
 from .evaluation.likelihood import negative_log_likelihood
 from .evaluation.manifold_coverage import manifold_coverage
+from .evaluation.missing import class_probabilities, masks, predict_missing
 from .evaluation.modes import mode_coverage
 from .evaluation.neighbours import data_copying, nearest_neighbours
+from .evaluation.partition import boltzmann_log_likelihood, estimate_partition
 from .evaluation.parzen_window import parzen_window
 from .evaluation.posterior_grid import posterior_grid
 from .evaluation.predictability import linear_readings, separated_attribute_predictability, squared_correlations
@@ -76,11 +78,13 @@ from .evaluation.sequential_bounds import held_out_filtering
 from .evaluation.unsupervised_ranking import unsupervised_ranking
 from .models import (
     Condition,
+    additive_energy_model,
     adversarial_pair,
     autoencoder_model,
     autoregressive_model,
     bernoulli,
     coupling_flow,
+    deep_boltzmann_machine,
     deep_markov_model,
     diagonal_gaussian,
     discretised_logistic,
@@ -100,6 +104,7 @@ from .models import (
     mixture_model,
     pixel_cnn_model,
     refining_pair,
+    restricted_boltzmann_machine,
     starting_at_data_mean,
     stochastic_rnn,
     supervised_model,
@@ -143,6 +148,9 @@ from .objectives import (
     mixture,
     mmd_gan,
     moment_matching,
+    multi_prediction,
+    persistent_contrastive_divergence,
+    self_supervised_boosting,
     sequential_vae,
     supervised,
     vae,
@@ -188,6 +196,7 @@ __all__ = [
     "TranslatingGenerator",
     "TransposedConvolution",
     "Upsampled",
+    "additive_energy_model",
     "adversarial_pair",
     "aggregate_log_densities",
     "annealed_importance_sampling",
@@ -200,9 +209,11 @@ __all__ = [
     "bernoulli",
     "beta_tcvae",
     "beta_vae_score",
+    "boltzmann_log_likelihood",
     "bound_gaps",
     "central_moments",
     "class_accuracy",
+    "class_probabilities",
     "classifier_score",
     "classifier_two_sample_test",
     "closed_form_directions",
@@ -214,6 +225,7 @@ __all__ = [
     "data_mesh",
     "data_parallel",
     "dci",
+    "deep_boltzmann_machine",
     "deep_markov_model",
     "diagonal_gaussian",
     "dip_vae",
@@ -224,6 +236,7 @@ __all__ = [
     "elbo",
     "elbo_by_step",
     "errors",
+    "estimate_partition",
     "estimators",
     "evaluation",
     "factor_vae",
@@ -278,6 +291,7 @@ __all__ = [
     "loop_over_data",
     "made_model",
     "manifold_coverage",
+    "masks",
     "maximum_likelihood",
     "maximum_likelihood_generator_loss",
     "median_bandwidth",
@@ -293,6 +307,7 @@ __all__ = [
     "modularity",
     "moment_difference",
     "moment_matching",
+    "multi_prediction",
     "mutual_information_gap",
     "mutual_information_matrix",
     "nearest_neighbours",
@@ -303,12 +318,14 @@ __all__ = [
     "pareto_k_hat",
     "parzen_window",
     "permuted",
+    "persistent_contrastive_divergence",
     "pixel_cnn_model",
     "players_for_sampling",
     "pmapped",
     "polynomial_kernel",
     "posterior_grid",
     "power_optimal_bandwidth",
+    "predict_missing",
     "prepare",
     "principal_directions",
     "probe",
@@ -317,9 +334,11 @@ __all__ = [
     "rational_quadratic_kernel",
     "raw_moments",
     "refining_pair",
+    "restricted_boltzmann_machine",
     "runs",
     "sample_metrics",
     "sample_quality",
+    "self_supervised_boosting",
     "separated_attribute_predictability",
     "sequential_vae",
     "spherical_interpolation",

@@ -53,7 +53,7 @@ def sigmoidal_schedule(num_temperatures: int, *, steepness: float = 4.0) -> np.n
     if not 0 < steepness < np.inf:
         raise ValueError(f"steepness must be positive and finite, got {steepness!r}")
     u = np.linspace(-steepness / 2, steepness / 2, num_temperatures)
-    return _checked_schedule((1 + np.tanh(u) / np.tanh(steepness / 2)) / 2)
+    return checked_schedule((1 + np.tanh(u) / np.tanh(steepness / 2)) / 2)
 
 
 class Transitions(NamedTuple):
@@ -98,7 +98,7 @@ def make_transitions(key: PRNGKey, schedule: Array, step_size: Array, batch: int
       ValueError: the schedule does not increase strictly from 0 to 1, or the step size is not positive and finite or
         has another shape.
     """
-    beta = _checked_schedule(schedule)
+    beta = checked_schedule(schedule)
     transitions = len(beta) - 1
     _check_step_size(step_size, shapes=((), (batch,), (transitions, batch)))
     return Transitions(
@@ -176,7 +176,12 @@ def _numbers(name: str, values: Array) -> np.ndarray:
         raise ValueError(f"{name} must be numbers that are known before compilation, got {values!r}") from None
 
 
-def _checked_schedule(schedule: Array) -> np.ndarray:
+def checked_schedule(schedule: Array) -> np.ndarray:
+    """Returns the temperatures `[T + 1]` in float64.
+
+    Raises:
+      ValueError: they do not increase strictly from 0 to 1.
+    """
     beta = _numbers("schedule", schedule)
     if beta.ndim != 1 or beta.size < 2:
         raise ValueError(f"schedule must be at least 2 temperatures, [T + 1], got the shape {beta.shape}")

@@ -102,6 +102,22 @@ class Shaped(distrax.Distribution):
         return vectors.reshape(*vectors.shape[:-1], *self.shape)
 
 
+def log_prob_of_each(distribution: distrax.Distribution, value: Array) -> Array:
+    """Returns the log-density of each of the independent numbers of `value` `[..., *shape]`, of its shape, in nats.
+
+    Raises:
+      ValueError: the numbers of the distribution are not independent.
+    """
+    check_floating("value", value)
+    if isinstance(distribution, Shaped) and isinstance(distribution.vectors, distrax.Independent):
+        with jax.numpy_rank_promotion("allow"):
+            each = log_prob_of_each(distribution.vectors, as_vectors(value, distribution.shape))
+        return each.reshape(*each.shape[:-1], *distribution.shape)
+    if isinstance(distribution, distrax.Independent) and distribution.distribution.event_shape == ():
+        return distribution.distribution.log_prob(value)
+    raise ValueError(f"a log_prob of each number needs independent numbers, got {type(distribution).__name__}")
+
+
 def as_vectors(x: Array, shape: Shape) -> Array:
     """Reshapes arrays `[..., *shape]` to vectors `[..., prod(shape)]`."""
     chex.assert_shape(x, (..., *shape))

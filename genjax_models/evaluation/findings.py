@@ -10,6 +10,7 @@ from genjax_models.estimators.importance_diagnostics import BLIND_TO_MISSED_MODE
 from genjax_models.evaluation.estimates import Estimate
 from genjax_models.evaluation.factor_figures import FactorFigures
 from genjax_models.evaluation.latents import ACTIVITY_THRESHOLD
+from genjax_models.evaluation.partition import Partition
 from genjax_models.evaluation.samples import SampleFigure
 from genjax_models.evaluation.symptoms import Row, players_in, rows_with, symptoms
 from genjax_models.types import Array
@@ -43,6 +44,7 @@ class Facts(NamedTuple):
       factors: figures of codes against known factors.
       particles: mean effective number of particles over test sequences and steps; None without a filter.
       num_particles: number of particles behind it.
+      partition: log Z of a Boltzmann machine.
     """
 
     metric: str = ""
@@ -61,6 +63,7 @@ class Facts(NamedTuple):
     factors: FactorFigures | None = None
     particles: float | None = None
     num_particles: int = 0
+    partition: Partition | None = None
 
 
 def findings(history: Sequence[Row], facts: Facts) -> list[str]:
@@ -73,6 +76,7 @@ def findings(history: Sequence[Row], facts: Facts) -> list[str]:
     return [
         *_likelihood(facts),
         *_weights(facts),
+        *_partition(facts),
         *_particles(facts),
         *_latents(history, facts),
         *_information(facts),
@@ -130,6 +134,21 @@ def _particles(facts: Facts) -> Iterator[str]:
             f"The particles collapse: of {facts.num_particles}, {facts.particles:.2f} count in the mean over steps (the"
             " effective sample size). The bound is little better than with one particle. Resample (--bound fivo), or"
             " use a better q."
+        )
+
+
+def _partition(facts: Facts) -> Iterator[str]:
+    if facts.partition is None or not facts.partition.num_chains:
+        return
+    _, error, size, chains = facts.partition
+    yield (
+        f"The log-likelihood rests on log Z by annealing, with a standard error of {error:.2f} nats. log Z is too low"
+        " in expectation, so that the log-likelihood flatters the model. More temperatures make the difference smaller."
+    )
+    if size < _FEW:
+        yield (
+            f"log Z rests on an effective sample size of {size:.1f} of {chains:,} chains: its standard error is"
+            " probably too small. Use more temperatures."
         )
 
 

@@ -1,8 +1,14 @@
 """Models: a prior, a generator and its encoder or discriminator, wired."""
 
+from genjax_models.models.additive_energy import AdditiveEnergyModel, additive_energy_model
 from genjax_models.models.adversarial import AdversarialPair, adversarial_pair
 from genjax_models.models.autoencoder import AutoencoderModel, autoencoder_model
 from genjax_models.models.autoregressive import autoregressive_model, made_model, pixel_cnn_model
+from genjax_models.models.boltzmann import (
+    BoltzmannMachine,
+    deep_boltzmann_machine,
+    restricted_boltzmann_machine,
+)
 from genjax_models.models.condition import Condition
 from genjax_models.models.data_mean import starting_at_data_mean
 from genjax_models.models.deep_markov import deep_markov_model
@@ -26,8 +32,10 @@ from genjax_models.models.supervised import SupervisedModel, supervised_model
 from genjax_models.models.variational_rnn import variational_rnn
 
 __all__ = [
+    "AdditiveEnergyModel",
     "AdversarialPair",
     "AutoencoderModel",
+    "BoltzmannMachine",
     "Condition",
     "DensityModel",
     "Family",
@@ -38,11 +46,13 @@ __all__ = [
     "Learning",
     "SequentialModel",
     "SupervisedModel",
+    "additive_energy_model",
     "adversarial_pair",
     "autoencoder_model",
     "autoregressive_model",
     "bernoulli",
     "coupling_flow",
+    "deep_boltzmann_machine",
     "deep_markov_model",
     "diagonal_gaussian",
     "discretised_logistic",
@@ -65,6 +75,7 @@ __all__ = [
     "pixel_cnn_model",
     "positive",
     "refining_pair",
+    "restricted_boltzmann_machine",
     "starting_at_data_mean",
     "stochastic_rnn",
     "supervised_model",

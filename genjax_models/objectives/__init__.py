@@ -17,6 +17,9 @@ from genjax_models.objectives.matching import matching
 from genjax_models.objectives.mixture import mixture
 from genjax_models.objectives.mmd_gan import mmd_gan
 from genjax_models.objectives.moment_matching import moment_matching
+from genjax_models.objectives.multi_prediction import multi_prediction
+from genjax_models.objectives.persistent_contrastive_divergence import persistent_contrastive_divergence
+from genjax_models.objectives.self_supervised_boosting import self_supervised_boosting
 from genjax_models.objectives.sequential_vae import sequential_vae
 from genjax_models.objectives.supervised import supervised
 from genjax_models.objectives.vae import vae
@@ -39,6 +42,9 @@ __all__ = [
     "mixture",
     "mmd_gan",
     "moment_matching",
+    "multi_prediction",
+    "persistent_contrastive_divergence",
+    "self_supervised_boosting",
     "sequential_vae",
     "supervised",
     "vae",

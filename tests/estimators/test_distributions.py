@@ -16,6 +16,7 @@ from genjax_models.estimators.distributions import (
     Shaped,
     Vector,
     diagonal_normal,
+    log_prob_of_each,
 )
 from tests.statistics import assert_mean
 
@@ -285,3 +286,20 @@ def test_a_full_covariance_has_scipy_s_density_of_values_with_more_axes():
         axis=-1,
     )
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_log_prob_of_each_number_sums_to_the_log_prob():
+    logits = jnp.linspace(-3, 2, 12).reshape(2, 6)
+    x = jnp.round(jax.random.uniform(jax.random.key(0), (5, 2, 2, 3)))
+    for vectors in (Vector(Bernoulli(logits)), diagonal(logits, jnp.full_like(logits, 0.7))):
+        likelihood = Shaped(vectors, (2, 3))
+        each = log_prob_of_each(likelihood, x)
+        chex.assert_shape(each, x.shape)
+        np.testing.assert_allclose(jnp.sum(each, axis=(-2, -1)), likelihood.log_prob(x), rtol=1e-5)
+        np.testing.assert_allclose(each[:, 1, 0, 2], vectors.distribution.log_prob(x.reshape(5, 2, 6))[:, 1, 2])
+
+
+def test_numbers_that_are_not_independent_have_no_log_prob_of_each():
+    for dependent in (full(), Shaped(full(), (3,))):
+        with pytest.raises(ValueError, match="needs independent numbers, got"):
+            log_prob_of_each(dependent, jnp.zeros((2, 3)))

@@ -10,6 +10,7 @@ from genjax_models.evaluation import symptoms as games
 from genjax_models.evaluation.estimates import Estimate
 from genjax_models.evaluation.factor_figures import factor_figures
 from genjax_models.evaluation.findings import Facts, findings
+from genjax_models.evaluation.partition import Partition
 
 GREY, BINARY = np.array([0.0, 0.4, 1.0]), np.array([[0.0, 1.0], [1.0, 1.0]])
 ADVERSARIES = ("discriminator", "discriminator_1", "discriminator_2")
@@ -26,6 +27,15 @@ def history(values, metric="bound", error=1.0, ahead=0.0):
             {"step": 1000 * i, "split": "train", f"vae/{metric}": value + ahead, "vae/loss": 0.0},
         ]
     return rows
+
+
+def test_a_log_z_by_annealing_flatters_and_few_effective_chains_are_named():
+    exact, good = Partition(np.float32(5), 0.0, 0.0, 0), Partition(np.float32(5), 0.123, 60.0, 100)
+    assert findings([], BOUND._replace(partition=exact)) == []
+    (sentence,) = findings([], BOUND._replace(partition=good))
+    assert "a standard error of 0.12 nats. log Z is too low in expectation" in sentence
+    _, few = findings([], BOUND._replace(partition=good._replace(effective_sample_size=3.21)))
+    assert "an effective sample size of 3.2 of 100 chains" in few
 
 
 def test_a_run_without_problems_has_no_findings():

@@ -142,6 +142,15 @@ def pixel_vae() -> Objective:
     return gx.vae(gx.autoregressive_model(encoder, q, generator, decoder, gx.bernoulli))
 
 
+def boosting() -> Objective:
+    options = {"steps_per_stage": 4, "num_negatives": 16, "sweeps": 2, "sample_sweeps": 2}
+    return gx.self_supervised_boosting(gx.additive_energy_model(SHAPE, 3), **options)
+
+
+def multi_prediction_of(**options) -> Callable[[], Objective]:
+    return lambda: gx.multi_prediction(gx.deep_boltzmann_machine(SHAPE, (5, 4), classes=CLASSES), **options)
+
+
 class Learned(nn.Module):
     """A network that learns otherwise than it is judged, by dropout and by batch statistics."""
 
@@ -253,6 +262,15 @@ TABLE = {
     "vrnn, fivo": Row(vrnn_of(bound="fivo", num_particles=3)),
     "vrnn, fivo, always": Row(vrnn_of(bound="fivo", num_particles=3, criterion="always", score=True)),
     "dmm": Row(dmm),
+    "persistent contrastive divergence, an average": Row(
+        lambda: gx.persistent_contrastive_divergence(
+            gx.restricted_boltzmann_machine(SHAPE, 5), num_chains=8, sample_sweeps=5
+        ),
+        {"average": {"machine": 0.9}},
+    ),
+    "multi prediction": Row(multi_prediction_of()),
+    "multi prediction, implicit": Row(multi_prediction_of(gradient="implicit", missing=0.5)),
+    "self-supervised boosting": Row(boosting),
     "adversarial game": Row(lambda: adversarial(size=16)),
     "adversarial game, three moves, an average": Row(
         lambda: adversarial(size=16), {"updates": {"discriminator": 3}, "average": {"generator": 0.9}}
@@ -288,6 +306,8 @@ VARIATIONS = {
     *("gan", "gan, deep convolutional", "adversarial game", "adversarial game, simultaneous", "mmd gan"),
     *("iwae, draw", "vae, draw without attention"),
     *("vrnn", "vrnn, fivo, always", "dmm"),
+    *("multi prediction", "multi prediction, implicit", "self-supervised boosting"),
+    "persistent contrastive divergence, an average",
     *("iwae, two stochastic layers", "lapgan, conditional, hinge, two moves, an average"),
 }
 
@@ -423,7 +443,7 @@ def test_fault_81_all_train_under_all_settings_of_jax(name, setting, dtype):
     data = data._replace(x=data.x.astype(dtype))
     ended, metrics = run(train.init(KEY, data), data, 2)
     chex.assert_tree_all_finite((ended.variables, metrics))
-    assert {str(a.dtype) for a in jax.tree.leaves(ended.variables)} <= {"float32"}
+    assert {str(a.dtype) for a in jax.tree.leaves(ended.variables)} <= {"float32", "int8"}  # int8: chains
     if name != "classifier":
         chex.assert_tree_all_finite(
             TABLE[name].objective().sample(ended.variables, KEY, 5, label=jnp.arange(5) % CLASSES)

@@ -17,8 +17,10 @@ import genjax_models as gx
 from genjax_models import estimators, evaluation
 from genjax_models.estimators import (
     adversarial,
+    annealed_partition,
     annealing,
     annealing_path,
+    boltzmann,
     elbo,
     filtering,
     hamiltonian,
@@ -36,10 +38,13 @@ from genjax_models.evaluation import (
     information,
     latents,
     likelihood,
+    missing,
+    partition,
     reconstruction,
     sequential_bounds,
 )
 from genjax_models.evaluation import kl_by_step as steps_of_kl
+from genjax_models.models.conditionals import clamped_gibbs
 from genjax_models.types import Batch
 from tests.draws import draws, repeats
 from tests.training.test_contract import KEY, SHAPE, TABLE, VARIATIONS, Learned, data_for, draw, two_layers
@@ -150,6 +155,12 @@ def error_of_an_autoencoder(key):
     return gx.held_out_error(model, model.init(KEY, Batch(IMAGES)), key, IMAGES)
 
 
+def log_z_of_a_machine(key):
+    machine = gx.restricted_boltzmann_machine((3,), 2)
+    layers = dict(zip(("weights", "visible_bias", "hidden_bias"), RBM, strict=True))
+    return gx.estimate_partition(machine, {"params": layers}, key, num_chains=2, num_temperatures=3, exact=False)[0]
+
+
 def step_of_a_walk(state, context):
     """A random walk z_t, seen with noise."""
     normal = lambda mean: diagonal_normal(mean, jnp.ones_like(mean))
@@ -164,6 +175,9 @@ WALKING = gx.models.SequentialModel(
     forecast=lambda *_: None,
     steps=4,
 )
+RBM = jnp.ones((3, 2)), jnp.zeros(3), jnp.zeros(2)
+ADDITIVE = jnp.ones((3, 2)), jnp.zeros(2), jnp.ones(2), jnp.zeros(3)
+UNITS = jnp.ones((4, 3))
 WALK = {"x": jnp.ones((4, 2, 1)), "mask": jnp.ones((4, 2), bool), "start": jnp.zeros((2, 1)), "step": step_of_a_walk}
 EVALUATORS = {
     annealed.annealed_log_likelihood: lambda key: gx.annealed_log_likelihood(MODEL, {}, key, X, **CHAINS),
@@ -177,9 +191,21 @@ EVALUATORS = {
     latents.latent_usage_by_layer: usage_by_layer,
     steps_of_kl.kl_by_step: kl_of_draw,
     likelihood.negative_log_likelihood: lambda key: gx.negative_log_likelihood(MODEL, {}, key, X, num_samples=300),
+    missing.masks: lambda key: missing.masks(key, jnp.zeros((2, 3, 3)), "block"),
+    missing.predict_missing: lambda key: gx.predict_missing(
+        clamped_gibbs(gx.restricted_boltzmann_machine((3,), 2), sweeps=1, burn_in=1),
+        {"params": dict(zip(("weights", "visible_bias", "hidden_bias"), RBM, strict=True))},
+        key,
+        UNITS,
+        jnp.zeros(UNITS.shape, bool),
+    ),
+    partition.estimate_partition: log_z_of_a_machine,
     reconstruction.held_out_error: error_of_an_autoencoder,
     adversarial.wasserstein_gradient_penalty: lambda key: adversarial.wasserstein_gradient_penalty(
         key, lambda x: x[:, 0] ** 2, X, X + 1
+    ),
+    annealed_partition.annealed_partition: lambda key: annealed_partition.annealed_partition(
+        key, *annealed_partition.rbm_path(*RBM, jnp.zeros(3))[:3], num_chains=2, schedule=[0, 0.5, 1]
     ),
     annealing.annealed_importance_sampling: lambda key: annealing.annealed_importance_sampling(
         key, **PATH, num_chains=2, step_size=0.1
@@ -191,6 +217,9 @@ EVALUATORS = {
         annealing_path.make_transitions(key, PATH["schedule"], 0.1, 2).key
     ),
     annealing_path.start_path: lambda key: annealing_path.start_path(key, X, PRIOR, LIKELIHOOD, Q, 2)[1],
+    boltzmann.additive_gibbs_sweep: lambda key: boltzmann.additive_gibbs_sweep(key, UNITS, *ADDITIVE),
+    boltzmann.bernoulli_of: lambda key: boltzmann.bernoulli_of(key, jnp.zeros(3), jnp.int8),
+    boltzmann.gibbs_sweep: lambda key: boltzmann.gibbs_sweep(key, UNITS, *RBM),
     elbo.elbo: lambda key: elbo.elbo(key, **BOUND, num_samples=3, form="monte_carlo"),
     elbo.elbo_terms: lambda key: elbo.elbo_terms(key, **BOUND, num_samples=3),
     filtering.elbo_by_step: lambda key: filtering.elbo_by_step(key, **WALK),

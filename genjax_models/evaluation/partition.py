@@ -1,0 +1,113 @@
+"""log Z of a restricted Boltzmann machine, and log p(x) with it.
+
+Annealing gives log Z as log Z_0 + log mean w, with E[w] = Z / Z_0 (`estimators.annealed_partition`). A log of a mean is
+too low in expectation. So log p(x) = -F(x) - log Z is too high in expectation: the estimate flatters the machine. Up to
+20 units in the smaller layer, log Z is exact.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import logit
+
+from genjax_models.estimators.annealed_partition import annealed_partition, rbm_path
+from genjax_models.estimators.annealing_path import linear_schedule
+from genjax_models.estimators.boltzmann import MOST_UNITS, log_partition_exact
+from genjax_models.estimators.checks import check_count
+from genjax_models.estimators.importance import log_mean_exp
+from genjax_models.estimators.importance_diagnostics import effective_sample_size
+from genjax_models.evaluation.examples import check_examples, map_examples
+from genjax_models.models.boltzmann import BoltzmannMachine
+from genjax_models.types import Array, PRNGKey, Variables
+
+_INSIDE = 1e-3  # base rates of pixels that are always off or on
+
+
+class Partition(NamedTuple):
+    """An estimate of log Z, in nats.
+
+    Attributes:
+      log_partition: log Z.
+      standard_error: standard error of log Z, by the delta method; 0 if log Z is exact.
+      effective_sample_size: of the weights of the chains, from 1 to `num_chains`. If it is near 1, the standard error
+        is too small.
+      num_chains: number of chains; 0 if log Z is exact.
+    """
+
+    log_partition: Array
+    standard_error: Array
+    effective_sample_size: Array
+    num_chains: int
+
+
+def estimate_partition(
+    machine: BoltzmannMachine,
+    variables: Variables,
+    key: PRNGKey,
+    *,
+    num_chains: int = 100,
+    num_temperatures: int = 10_000,
+    exact: bool | None = None,
+) -> Partition:
+    """Returns log Z of a restricted machine: by enumeration of its smaller layer, or by annealing from base rates.
+
+    Args:
+      machine: a machine of one hidden layer. The base rates are its `data_mean`; uniform without.
+      variables: variables of the machine (of one player, not of all players).
+      key: randomness of the chains.
+      num_chains: number of chains, at least 2.
+      num_temperatures: number of temperatures, at least 2. A temperature costs a Gibbs sweep of all chains.
+      exact: whether to enumerate; None if the smaller layer has at most 20 units.
+
+    Raises:
+      ValueError: the machine is deep, a count is too low, or a layer is too large to enumerate.
+    """
+    check_count("num_chains", num_chains, at_least=2)
+    check_count("num_temperatures", num_temperatures, at_least=2)
+    layers = machine.restricted(variables)
+    if exact or (exact is None and min(layers[0].shape) <= MOST_UNITS):
+        log_partition, zero = jax.jit(log_partition_exact)(*layers), jnp.zeros(())
+        return Partition(log_partition, zero, zero, 0)
+    base = jnp.zeros_like(layers[1])
+    if machine.data_mean is not None:
+        base = logit(jnp.clip(jnp.asarray(machine.data_mean, base.dtype).ravel(), _INSIDE, 1 - _INSIDE))
+    log_weights, log_start = _annealed(key, layers, base, num_chains, num_temperatures)
+    log_mean = log_mean_exp(log_weights)
+    relative = jnp.std(jnp.exp(log_weights - log_mean), ddof=1)
+    size = effective_sample_size(log_weights[:, None])[0]
+    return Partition(log_start + log_mean, relative / num_chains**0.5, size, num_chains)
+
+
+@partial(jax.jit, static_argnums=(3, 4))
+def _annealed(
+    key: PRNGKey, layers: tuple[Array, Array, Array], base: Array, num_chains: int, num_temperatures: int
+) -> tuple[Array, Array]:
+    """Returns the log-weights of the chains, and log Z_0."""
+    path = rbm_path(*layers, base)
+    options = {"num_chains": num_chains, "schedule": linear_schedule(num_temperatures)}
+    log_weights, _ = annealed_partition(key, path.start, path.log_density, path.transition, **options)
+    return log_weights, path.log_partition
+
+
+def boltzmann_log_likelihood(
+    machine: BoltzmannMachine, variables: Variables, x: Array, log_partition: Array, *, batch_size: int = 1_000
+) -> Array:
+    """Returns log p(x) = -F(x) - log Z of examples `[n, *shape]`, `[n]` in nats.
+
+    Args:
+      machine: a machine of one hidden layer.
+      variables: variables of the machine.
+      x: examples in {0, 1}.
+      log_partition: log Z, of `estimate_partition`. All examples share its error.
+      batch_size: examples in memory at once.
+
+    Raises:
+      ValueError: the machine is deep, or x is not of its shape or not in [0, 1].
+    """
+    machine.restricted(variables)
+    check_examples(machine, x)
+    nothing = jax.random.key(0)  # nothing is drawn
+    energy = map_examples(lambda _, x: machine.free_energy(variables, x[None])[0], nothing, x, batch_size=batch_size)
+    return -energy - log_partition

@@ -1,0 +1,89 @@
+"""An energy model that is a sum of features: q(x) ~ exp(x'b + sum_t a_t sigmoid(x'w_t + c_t)), for x in {0, 1}.
+
+Self-supervised boosting adds its features one by one (Welling, Zemel and Hinton, 2002).
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import logit
+
+from genjax_models.estimators.boltzmann import additive_gibbs_sweep, additive_log_density, bernoulli_of
+from genjax_models.estimators.checks import check_count
+from genjax_models.types import Array, PRNGKey, Shape, Variables
+
+_INSIDE = 1e-3  # a pixel that is always off has a bias of -7, not of minus infinity
+
+
+class AdditiveEnergyModel(NamedTuple):
+    """Pure functions of the variables, whose collection "features" is the model. No params are read.
+
+    The features are "weights" `[d, features]`, "bias" and "coefficient" `[features]` (0 of a feature to come), and the
+    base is "visible_bias" `[d]`. "gain" and "effective", `[features]`, say what a feature gained when it was added.
+
+    Attributes:
+      shape: shape of one example.
+      features: number of features.
+      data_mean: share of examples in which a unit is on, `shape`: its logit is the base. None: the base is uniform.
+      support: lowest and highest value of x.
+    """
+
+    shape: Shape
+    features: int
+    data_mean: Array | None = None
+    support: tuple[float, float] = (0, 1)
+
+    def init(self) -> Variables:
+        """Returns the variables of the base, without a feature."""
+        d, none = math.prod(self.shape), jnp.zeros(self.features, jnp.float32)
+        base = jnp.zeros(d, jnp.float32)
+        if self.data_mean is not None:
+            base = logit(jnp.clip(jnp.asarray(self.data_mean, jnp.float32).ravel(), _INSIDE, 1 - _INSIDE))
+        features = {"weights": jnp.zeros((d, self.features), jnp.float32), "visible_bias": base}
+        return {"features": {**features, **dict.fromkeys(("bias", "coefficient", "gain", "effective"), none)}}
+
+    def log_density(self, variables: Variables, x: Array) -> Array:
+        """Returns log q(x) + log Z of x `[n, *shape]`, `[n]` in nats."""
+        return additive_log_density(x.reshape(len(x), -1), *_parts(variables))
+
+    def base(self, variables: Variables, key: PRNGKey, n: int) -> Array:
+        """Returns n draws of the base as int8 `[n, d]`."""
+        bias = variables["features"]["visible_bias"]
+        return bernoulli_of(key, jnp.broadcast_to(bias, (n, len(bias))), jnp.int8)
+
+    def swept(self, variables: Variables, key: PRNGKey, x: Array, sweeps: int) -> Array:
+        """Returns x `[n, d]` after some Gibbs sweeps over its units in turn."""
+        parts = _parts(variables)
+        move = lambda i, x: additive_gibbs_sweep(jax.random.fold_in(key, i), x, *parts)
+        return jax.lax.fori_loop(0, sweeps, move, x)
+
+    def sample(self, variables: Variables, key: PRNGKey, n: int, *, sweeps: int = 100) -> Array:
+        """Returns n draws `[n, *shape]`, after some Gibbs sweeps from the base.
+
+        Raises:
+          ValueError: `n` or `sweeps` is no integer of at least 1.
+        """
+        check_count("n", n)
+        check_count("sweeps", sweeps)
+        base_key, key = jax.random.split(key)
+        x = self.swept(variables, key, self.base(variables, base_key, n), sweeps)
+        return x.astype(jnp.float32).reshape(n, *self.shape)
+
+
+def additive_energy_model(shape: Shape, features: int, *, data_mean: Array | None = None) -> AdditiveEnergyModel:
+    """Returns a model with room for some features; see `AdditiveEnergyModel`.
+
+    Raises:
+      ValueError: `features` is no integer of at least 1, or `data_mean` has another shape.
+    """
+    check_count("features", features)
+    if data_mean is not None and np.shape(data_mean) != tuple(shape):
+        raise ValueError(f"data_mean must have the shape {tuple(shape)}, got {np.shape(data_mean)}")
+    return AdditiveEnergyModel(tuple(shape), features, data_mean)
+
+
+def _parts(variables: Variables) -> tuple[Array, ...]:
+    return tuple(variables["features"][name] for name in ("weights", "bias", "coefficient", "visible_bias"))

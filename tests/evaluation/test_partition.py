@@ -1,0 +1,49 @@
+"""log Z of restricted machines, exact and by annealing, and likelihoods with it: oracle o16."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import genjax_models as gx
+from tests import energies as exact
+from tests.models.test_boltzmann import DBM, DBM_VARIABLES, RBM, RBM_VARIABLES
+
+KEY = jax.random.key(0)
+DATA = jnp.array(exact.DATA)
+
+
+def test_log_z_is_exact_for_a_small_layer_and_likelihoods_are_exact_at_every_batch_size():
+    log_z = gx.estimate_partition(RBM, RBM_VARIABLES, KEY)
+    np.testing.assert_allclose(log_z.log_partition, exact.LOG_Z, rtol=1e-6)
+    assert (log_z.standard_error, log_z.num_chains) == (0, 0)
+    for batch_size in (2, 5):
+        log_p = gx.boltzmann_log_likelihood(RBM, RBM_VARIABLES, DATA, log_z.log_partition, batch_size=batch_size)
+        np.testing.assert_allclose(log_p, exact.LOG_P, rtol=1e-5)
+
+
+def test_annealing_knows_its_error():
+    """At one transition: the relative variance of a weight is 0.3282, as the oracle says, from the base rates."""
+    mean = 1 / (1 + np.exp(-np.array(exact.AIS["base_bias"])))
+    machine = gx.restricted_boltzmann_machine((4,), 3, data_mean=mean)
+    options = {"num_chains": 20_000, "num_temperatures": 2, "exact": False}
+    log_z = gx.estimate_partition(machine, RBM_VARIABLES, KEY, **options)
+    relative = exact.AIS["rows"][0]["relative_variance_of_w"]
+    np.testing.assert_allclose(log_z.standard_error, np.sqrt(relative / 20_000), rtol=0.1)
+    np.testing.assert_allclose(log_z.effective_sample_size, 20_000 / (1 + relative), rtol=0.03)
+    assert abs(log_z.log_partition - exact.LOG_Z) < 5 * log_z.standard_error
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda: gx.estimate_partition(DBM, DBM_VARIABLES, KEY), "one hidden layer"),
+        (lambda: gx.estimate_partition(RBM, RBM_VARIABLES, KEY, num_chains=1), "num_chains must be an integer"),
+        (lambda: gx.estimate_partition(RBM, RBM_VARIABLES, KEY, num_temperatures=1), "num_temperatures must be"),
+        (lambda: gx.boltzmann_log_likelihood(RBM, RBM_VARIABLES, 2 * DATA, 0.0), "x must be in"),
+        (lambda: gx.boltzmann_log_likelihood(RBM, RBM_VARIABLES, DATA[0], 0.0), "x must be"),
+    ],
+)
+def test_what_does_not_fit_is_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        wrong()
