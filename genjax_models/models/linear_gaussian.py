@@ -70,12 +70,12 @@ def linear_gaussian_model(
                 now = jnp.where(on[:, None], j_now, j), jnp.where(on[:, None], h_now, h)
                 return now, now
 
-            zeros = jnp.zeros(batch)
+            zeros = jnp.zeros(batch, jnp.float32)
             messages = jax.lax.scan(message, (zeros, zeros), (x, mask), reverse=True)[1]
         else:
             seen = 1 if proposal == "filter" else 0
             messages = jnp.full(x.shape, seen * c**2 / r), seen * c * x / r
-        return (jnp.zeros(batch), jnp.zeros(batch)), messages
+        return (jnp.zeros(batch, jnp.float32),) * 2, messages
 
     def parts(variables: Variables, state: State):
         """Returns mean and variance of p(z_t | z_{t-1}), and the emission."""
@@ -99,7 +99,7 @@ def linear_gaussian_model(
         init=lambda key, x: {"params": {name: jnp.float32(value) for name, value in values.items()}},
         start=start,
         step=step,
-        first=lambda variables, n: (jnp.zeros((n, 1)), jnp.zeros((n, 1))),
+        first=lambda variables, n: (jnp.zeros((n, 1), jnp.float32),) * 2,
         generate=generate,
         likelihood=gaussian((1,), "global"),
         steps=steps,

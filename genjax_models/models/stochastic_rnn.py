@@ -61,7 +61,7 @@ def stochastic_rnn(
     apply: Callable[..., Any] = networks.apply
 
     def start(variables: Variables, x: Array, mask: Array) -> tuple[Array, Array]:
-        return jnp.zeros((mask.shape[1], latent)), apply(variables, x, mask, method="read")
+        return jnp.zeros((mask.shape[1], latent), jnp.float32), apply(variables, x, mask, method="read")
 
     def parts(variables: Variables, z: Array, of_d: Array):
         """Returns mean and scale of the prior, the product of z into q, and the emission; `of_d` are products of d."""
@@ -79,7 +79,7 @@ def stochastic_rnn(
         return Step(diagonal_normal(mean + change, q_scale), diagonal_normal(mean, scale), emission, lambda z: z)
 
     def first(variables: Variables, n: int) -> tuple[Array, CellState, Array]:
-        return jnp.zeros((n, latent)), unit.start((n,)), jnp.zeros((n, *shape))
+        return jnp.zeros((n, latent), jnp.float32), unit.start((n,)), jnp.zeros((n, *shape), jnp.float32)
 
     def generate(variables: Variables, state: tuple[Array, CellState, Array]) -> Generation:
         z, d, x = state

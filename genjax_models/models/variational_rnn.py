@@ -106,7 +106,7 @@ class _Networks(nn.Module):
         """Makes the layers."""
         width, gates = self.features, cell_of(self.cell, self.hidden)
         of_input = partial(nn.Dense, width + gates.width, use_bias=False)
-        bias = lambda *_: jnp.concatenate([jnp.zeros(3 * width), gates.bias()])
+        bias = lambda *_: jnp.concatenate([jnp.zeros(3 * width, jnp.float32), gates.bias()])
         self.of_hidden = nn.Dense(3 * width + gates.width, bias_init=bias)
         self.x_features, self.of_x = MLP((width,) * self.layers), of_input()
         self.z_features, self.of_z = MLP((width,) * self.layers), of_input()
