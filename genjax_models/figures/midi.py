@@ -34,7 +34,7 @@ def midi(roll: Array, *, lowest: int = 21, steps_per_minute: float = 100) -> byt
     sounds = np.pad(roll.astype(np.int8), ((1, 1), (0, 0)))
     waited = 0
     for changes in np.diff(sounds, axis=0):
-        for key in [*np.flatnonzero(changes < 0), *np.flatnonzero(changes > 0)]:  # a note ends before another begins
+        for key in np.flatnonzero(changes):
             event = [0x90, lowest + int(key), _VELOCITY] if changes[key] > 0 else [0x80, lowest + int(key), 0]
             events.append(_variable_length(waited) + bytes(event))
             waited = 0
