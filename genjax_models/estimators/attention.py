@@ -95,8 +95,8 @@ def place_of(parameters: Array, *, height: int, width: int) -> Place:
     across, down = (jnp.clip(parameters[..., i], -_FARTHEST, _FARTHEST) for i in range(2))
     log_variance, log_side, log_gamma = (jnp.clip(parameters[..., i], -_LARGEST_LOG, _LARGEST_LOG) for i in (2, 3, 4))
     side = (max(height, width) - 1) * jnp.exp(log_side)
-    centres = [(pixels + 1) / 2 * (centre + 1) for centre, pixels in ((across, width), (down, height))]
-    return Place(*centres, side, jnp.exp(log_variance), log_gamma)
+    across, down = (width + 1) / 2 * (across + 1), (height + 1) / 2 * (down + 1)
+    return Place(across, down, side, jnp.exp(log_variance), log_gamma)
 
 
 def read(window: Window, image: Array) -> Array:

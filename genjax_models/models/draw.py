@@ -11,6 +11,7 @@ So q reads the canvas that z_<t have made: it has all parameters of the decoder.
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import distrax
 import jax
@@ -77,7 +78,8 @@ def draw_model(
         context = network.apply(variables, x, method="context")
 
         def step(state: DrawState):
-            encoder, mean, raw_scale = network.apply(variables, state, x, context, method="look")
+            seen: Any = network.apply(variables, state, x, context, method="look")
+            encoder, mean, raw_scale = seen
 
             def advance(z: Array) -> DrawState:
                 decoder = network.apply(variables, state.decoder, z, method="decode")

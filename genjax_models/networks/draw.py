@@ -96,11 +96,11 @@ class DrawNetwork(nn.Module):
             for name, output in self.outputs.items()
         }
 
-    def context(self, x: Array) -> Array | None:
-        """Returns what x `[batch, pixels]` adds to the gates of the encoder at every step; None with attention."""
-        return self.image(x) if self.read is None else None
+    def context(self, x: Array) -> Array:
+        """Returns what x `[batch, pixels]` adds to the gates of the encoder at every step; with attention, x itself."""
+        return self.image(x) if self.read is None else x
 
-    def look(self, state: DrawState, x: Array, context: Array | None) -> tuple[CellState, Array, Array]:
+    def look(self, state: DrawState, x: Array, context: Array) -> tuple[CellState, Array, Array]:
         """Returns the encoder after it has read, Eq. (3) to (5), and mean and raw scale `[..., latent]` of z_t."""
         h, lead = state.decoder[0], x.shape[:-1]
         error = x - self.mean(self.emitted(state.canvas)).reshape(x.shape)

@@ -40,18 +40,18 @@ def draw_system(config: Any, objective: Objective, model: LatentVariableModel) -
 
 def _figures(model: LatentVariableModel, variables: Variables, data: Prepared) -> list[Picture]:
     """Returns the canvas by step of test images and of draws, and the KL by step over the test split."""
-    key = jax.random.fold_in(jax.random.key(0), _KEY)
+    posterior_key, prior_key, kl_key = jax.random.split(jax.random.fold_in(jax.random.key(0), _KEY), 3)
     test, shown = data.test, []
-    if pictures.drawable(test.x.shape[1:]):
+    if pictures.drawable(test.x.shape[1:]) and model.canvases is not None:
         rows = test.x[:_ROWS]
         z = jnp.concatenate(
             [
-                model.posterior(variables, rows).sample(seed=key),
-                model.prior(variables).sample(seed=key, sample_shape=_ROWS),
+                model.posterior(variables, rows).sample(seed=posterior_key),
+                model.prior(variables).sample(seed=prior_key, sample_shape=_ROWS),
             ]
         )
         images = np.asarray(jax.jit(model.canvases)(variables, z))
         reads, writes = (None, None) if model.windows is None else jax.device_get(jax.jit(model.windows)(variables, z))
         shown.append(canvas_plots.canvases(rows, images, reads, writes, data.range))
-    kl = jax.jit(partial(gx.kl_by_step, model))(variables, key, test.x)
+    kl = jax.jit(partial(gx.kl_by_step, model))(variables, kl_key, test.x)
     return [*shown, canvas_plots.kl_by_step(kl)]
