@@ -88,13 +88,20 @@ def fused_draw(steps: int) -> Objective:
     import jax
     import jax.numpy as jnp
 
+    from genjax_models.estimators.attention import attention_window, read, write
     from genjax_models.estimators.distributions import Bernoulli
     from genjax_models.models import positive
-    from genjax_models.networks.draw import DrawNetwork, DrawState
+    from genjax_models.networks.draw import Attention, DrawNetwork, DrawState
 
     outputs = gx.bernoulli(SHAPE).outputs
     mean_of = lambda parameters: jax.nn.sigmoid(parameters["logits"])
-    network = DrawNetwork(SHAPE, DRAW_LATENT, DRAW_HIDDEN, dict(outputs), mean_of, READ, WRITE)
+
+    def attention(apply: Callable, size: int) -> Attention:
+        window = partial(attention_window, size=size, height=SHAPE[0], width=SHAPE[1])
+        return Attention(size, lambda numbers, x: apply(window(numbers), x), (0.0,) * 5)  # `init` is the model's own
+
+    windows = attention(read, READ), attention(write, WRITE)
+    network = DrawNetwork(SHAPE, DRAW_LATENT, DRAW_HIDDEN, dict(outputs), mean_of, *windows)
     base = draw(steps)
 
     def loss(players, key, batch, step):
