@@ -58,6 +58,7 @@ from .evaluation.fixed_factor_scores import beta_vae_score, factor_vae_score
 from .evaluation.gaps import bound_gaps
 from .evaluation.information import latent_information
 from .evaluation.interpolation import spherical_interpolation, walk_along
+from .evaluation.kl_by_step import kl_by_step
 from .evaluation.labels import class_accuracy, classifier_score
 from .evaluation.latents import latent_usage, latent_usage_by_layer
 from .evaluation.likelihood import negative_log_likelihood
@@ -79,8 +80,10 @@ from .models import (
     autoregressive_model,
     bernoulli,
     coupling_flow,
+    deep_markov_model,
     diagonal_gaussian,
     discretised_logistic,
+    draw_model,
     family_model,
     full_covariance_gaussian,
     gaussian,
@@ -90,13 +93,16 @@ from .models import (
     implicit_model,
     laplacian_pyramid_gan,
     latent_variable_model,
+    linear_gaussian_model,
     logistic_mixture,
     made_model,
     mixture_model,
     pixel_cnn_model,
     refining_pair,
     starting_at_data_mean,
+    stochastic_rnn,
     supervised_model,
+    variational_rnn,
     with_gaussian_noise,
 )
 from .networks import (
@@ -136,6 +142,7 @@ from .objectives import (
     mixture,
     mmd_gan,
     moment_matching,
+    sequential_vae,
     supervised,
     vae,
 )
@@ -206,10 +213,12 @@ __all__ = [
     "data_mesh",
     "data_parallel",
     "dci",
+    "deep_markov_model",
     "diagonal_gaussian",
     "dip_vae",
     "discretised_logistic",
     "discriminator_loss",
+    "draw_model",
     "effective_sample_size",
     "elbo",
     "elbo_by_step",
@@ -245,6 +254,7 @@ __all__ = [
     "iwae",
     "iwae_bound",
     "kernel_on_features",
+    "kl_by_step",
     "lapgan",
     "laplace_kernel",
     "laplacian_pyramid_gan",
@@ -253,6 +263,7 @@ __all__ = [
     "latent_usage",
     "latent_usage_by_layer",
     "latent_variable_model",
+    "linear_gaussian_model",
     "linear_readings",
     "load",
     "load_classifier",
@@ -307,9 +318,11 @@ __all__ = [
     "sample_metrics",
     "sample_quality",
     "separated_attribute_predictability",
+    "sequential_vae",
     "spherical_interpolation",
     "squared_correlations",
     "starting_at_data_mean",
+    "stochastic_rnn",
     "sum_of_kernels",
     "supervised",
     "supervised_model",
@@ -321,6 +334,7 @@ __all__ = [
     "unpool",
     "unsupervised_ranking",
     "vae",
+    "variational_rnn",
     "vmapped",
     "walk_along",
     "with_gaussian_noise",

@@ -29,6 +29,16 @@ class Window(NamedTuple):
     log_gamma: Array  # log intensity, [...]
 
 
+class Place(NamedTuple):
+    """Where windows lie on the canvas, `[...]` in pixels; the first pixel is at 1."""
+
+    across: Array  # centre g_x
+    down: Array  # centre g_y
+    side: Array  # from the first filter to the last, (N - 1) d
+    variance: Array  # of a filter, in squared pixels
+    log_gamma: Array
+
+
 def filterbank(centre: Array, stride: Array, variance: Array, *, size: int, pixels: int) -> Array:
     """Returns F `[..., size, pixels]`, Eq. (19) to (26); each filter sums to one.
 
@@ -66,16 +76,22 @@ def attention_window(parameters: Array, *, size: int, height: int, width: int) -
     check_count("size", size, at_least=2)
     if size > min(height, width):
         raise ValueError(f"size must be at most {min(height, width)} for images of {height} x {width}, got {size}")
+    place = place_of(parameters, height=height, width=width)
+    rows, columns = (
+        filterbank(centre, place.side / (size - 1), place.variance, size=size, pixels=pixels)
+        for centre, pixels in ((place.down, height), (place.across, width))
+    )
+    return Window(rows, columns, place.log_gamma)
+
+
+def place_of(parameters: Array, *, height: int, width: int) -> Place:
+    """Returns where the windows of parameters `[..., 5]` lie; the arguments are as in `attention_window`."""
     chex.assert_axis_dimension(parameters, -1, 5)
     across, down = (jnp.clip(parameters[..., i], -_FARTHEST, _FARTHEST) for i in range(2))
-    log_variance, log_stride, log_gamma = (jnp.clip(parameters[..., i], -_LARGEST_LOG, _LARGEST_LOG) for i in (2, 3, 4))
-    stride = (max(height, width) - 1) / (size - 1) * jnp.exp(log_stride)
-    variance = jnp.exp(log_variance)
-    rows, columns = (
-        filterbank((pixels + 1) / 2 * (centre + 1), stride, variance, size=size, pixels=pixels)
-        for centre, pixels in ((down, height), (across, width))
-    )
-    return Window(rows, columns, log_gamma)
+    log_variance, log_side, log_gamma = (jnp.clip(parameters[..., i], -_LARGEST_LOG, _LARGEST_LOG) for i in (2, 3, 4))
+    side = (max(height, width) - 1) * jnp.exp(log_side)
+    centres = [(pixels + 1) / 2 * (centre + 1) for centre, pixels in ((across, width), (down, height))]
+    return Place(*centres, side, jnp.exp(log_variance), log_gamma)
 
 
 def read(window: Window, image: Array) -> Array:

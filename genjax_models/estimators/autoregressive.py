@@ -34,12 +34,21 @@ class Autoregressive(distrax.Distribution):
     steps.
     """
 
-    def __init__(self, start: State, step: Step, event_shape: Shape):
+    def __init__(
+        self,
+        start: State,
+        step: Step,
+        event_shape: Shape,
+        *,
+        drawn: Callable[[Array, State], None] | None = None,
+    ):
         """Takes the state before the first step, the step, and the event shape `(time, d)`.
 
         `step(state)` returns q(z_t | z_<t) over vectors, `[*batch, d]`, and a function from z_t to the next state. All
         states have the shapes and types of `start`, whose leaves are `[*batch, ...]`. Samples are a mapped axis
-        (`jax.vmap`), which `step` does not see.
+        (`jax.vmap`), which `step` does not see. `drawn(z, state)` is called, while jax traces, with all draws
+        `[n, *batch, time, d]` and the states after their last steps, leaves `[n, *batch, ...]`: a model may keep what q
+        has computed.
 
         Raises:
           ValueError: the event shape is not two integers of at least 1; in use, a step has another event shape.
@@ -51,6 +60,7 @@ class Autoregressive(distrax.Distribution):
             check_count(name, size)
         self.start = start
         self.step = step
+        self.drawn = drawn
         self.shape = tuple(event_shape)
 
     @property
@@ -104,33 +114,58 @@ class Autoregressive(distrax.Distribution):
             raise ValueError(f"a KL needs q and p of the same event shape, got {self.shape} and {prior.event_shape}")
         start, prior_at, parameters = _steps_of(prior, self.batch_shape)
 
-        def draw(key: PRNGKey) -> tuple[Array, Array]:
-            def one(states, inputs):
-                (q, advance), (p, prior_advance) = self._at(states[0]), prior_at(states[1], inputs[1])
-                z = q.sample(seed=inputs[0])
-                with jax.numpy_rank_promotion("allow"):  # p may lack the batch axes of q
-                    kl = q.kl_divergence(p)
-                return (advance(z), prior_advance(z)), (z, kl)
+        def visit(q, key, state, parameters):
+            p, advance = prior_at(state, parameters)
+            z = q.sample(seed=key)
+            with jax.numpy_rank_promotion("allow"):  # p may lack the batch axes of q
+                kl = q.kl_divergence(p)
+            return z, kl, advance(z)
 
-            return jax.lax.scan(one, (self.start, start), (self._keys(key), parameters))[1]
+        z, kl = self._draw(key, n, visit, start, parameters)
+        return z, jnp.moveaxis(kl, 1, -1)
 
-        z, kl = jax.vmap(draw)(jax.random.split(key, n))
-        return jnp.moveaxis(z, 1, -2), jnp.moveaxis(kl, 1, -1)
+    def sample_and_means(self, key: PRNGKey, n: int) -> tuple[Array, Array]:
+        """Returns n draws, as `sample` has them, and E[z_t | z_<t] along each draw, both `[n, *batch, time, d]`."""
+        z, means = self._draw(key, n, lambda q, key, state, _: (q.sample(seed=key), q.mean(), state))
+        return z, jnp.moveaxis(means, 1, -2)
 
     def _sample_n(self, key: PRNGKey, n: int) -> Array:
-        def draw(key: PRNGKey) -> Array:
-            return self._walk(lambda q, key: (z := q.sample(seed=key), z), self._keys(key))
-
-        return jnp.moveaxis(jax.vmap(draw)(jax.random.split(key, n)), 1, -2)
+        return self._draw(key, n, lambda q, key, state, _: (q.sample(seed=key), None, state))[0]
 
     def _sample_n_and_log_prob(self, key: PRNGKey, n: int) -> tuple[Array, Array]:
-        def visit(q: distrax.Distribution, key: PRNGKey) -> tuple[Array, tuple[Array, Array]]:
+        def visit(q, key, state, _):
             with jax.numpy_rank_promotion("allow"):  # distrax promotes ranks
-                z, log_prob = q.sample_and_log_prob(seed=key)
-            return z, (z, log_prob)
+                return *q.sample_and_log_prob(seed=key), state
 
-        z, log_probs = jax.vmap(lambda key: self._walk(visit, self._keys(key)))(jax.random.split(key, n))
-        return jnp.moveaxis(z, 1, -2), jnp.sum(log_probs, axis=1)
+        z, log_probs = self._draw(key, n, visit)
+        return z, jnp.sum(log_probs, axis=1)
+
+    def _draw(
+        self,
+        key: PRNGKey,
+        n: int,
+        visit: Callable[..., tuple[Array, Any, State]],
+        beside: State = (),
+        inputs: Any = None,
+    ) -> tuple[Array, Any]:
+        """Returns n draws z `[n, *batch, time, d]`, and the outputs of `visit`, leaves `[n, time, ...]`.
+
+        `visit(q_t, key_t, state, inputs[t])` returns z_t, an output, and the next state of a walk beside q's own.
+        """
+
+        def one(states, given):
+            q, advance = self._at(states[0])
+            z, output, after = visit(q, given[0], states[1], given[1])
+            return (advance(z), after), (z, output)
+
+        def draw(key: PRNGKey) -> tuple[Any, Any]:
+            return jax.lax.scan(one, (self.start, beside), (self._keys(key), inputs))
+
+        (state, _), (z, outputs) = jax.vmap(draw)(jax.random.split(key, n))
+        z = jnp.moveaxis(z, 1, -2)
+        if self.drawn is not None:
+            self.drawn(z, state)
+        return z, outputs
 
     def _keys(self, key: PRNGKey) -> PRNGKey:
         return jax.vmap(lambda t: jax.random.fold_in(key, t))(jnp.arange(self.shape[0]))

@@ -59,6 +59,7 @@ class FilteringTerms(NamedTuple):
     evidence: Array  # log p^(x_1..t), [time, batch]
     ancestors: Array  # [time, k, batch]; 0, 1, ..., k - 1 if not resampled
     resampled: Array  # whether the step resampled, [time, batch]
+    state: State  # of each particle after the last step of its sequence, leaves [k, batch, ...]
 
 
 def filtering_bound(
@@ -149,13 +150,13 @@ def filtering_bound(
 
     carry = state, jnp.zeros((num_particles, batch)), jnp.zeros(batch)
     inputs = jnp.arange(len(mask)), x, context, mask, goes_on
-    _, (log_w, kl, evidence, ancestors, resampled, log_share) = jax.lax.scan(body, carry, inputs)
+    (state, _, _), (log_w, kl, evidence, ancestors, resampled, log_share) = jax.lax.scan(body, carry, inputs)
     bound = evidence[-1]
     if score:
         to_come = jax.lax.stop_gradient(bound[None] - evidence)
         scores = jnp.sum(jnp.where(resampled & jnp.isfinite(to_come), to_come, 0) * log_share, axis=0)
         bound = bound + (scores - jax.lax.stop_gradient(scores))
-    return FilteringTerms(bound, log_w, kl, evidence, ancestors, resampled)
+    return FilteringTerms(bound, log_w, kl, evidence, ancestors, resampled, state)
 
 
 def elbo_by_step(

@@ -6,6 +6,7 @@ import distrax
 import jax
 import jax.numpy as jnp
 
+from genjax_models.estimators.autoregressive import Autoregressive
 from genjax_models.estimators.checks import check_num_samples
 from genjax_models.estimators.distributions import Chain
 from genjax_models.estimators.elbo import kl_by_dimension
@@ -20,10 +21,12 @@ ACTIVITY_THRESHOLD = 0.01
 class LatentUsage(NamedTuple):
     """Usage of the latent dimensions of one stochastic layer, over n examples.
 
+    z is `[*event]`: `[latent]`, or `[steps, latent]` of a model that unfolds.
+
     Attributes:
-      means: posterior means E_q[z | x], `[n, latent]`.
-      activity: variance of the means over data, `[latent]`.
-      active: whether each dimension is active, `[latent]`.
+      means: posterior means E_q[z | x], `[n, *event]`.
+      activity: variance of the means over data, `[*event]`.
+      active: whether each dimension is active, `[*event]`.
       kl_by_dimension: mean KL over data, `[latent]` nats; None if q or p does not factorise.
     """
 
@@ -84,8 +87,9 @@ def latent_usage_by_layer(
     subtracted (one-way analysis of variance). So `activity` is unbiased, and may be negative for an unused unit.
 
     Args:
-      model: a model whose posterior is a `Chain`, or a distribution over vectors. The layer of the latter is the result
-        of `latent_usage` if the mean has a closed form; if not, draws are averaged and corrected in the same way.
+      model: a model whose posterior is a `Chain`, or any distribution over one array. The layer of the latter is the
+        result of `latent_usage` if the mean has a closed form; if not, draws are averaged and corrected in the same
+        way. Of an `Autoregressive`, the averages are of the conditional means of its steps.
       variables: variables of the model (of one player, not of all players).
       key: example i draws from `fold_in(key, i)`.
       x: examples, `[n, *shape]`.
@@ -132,7 +136,12 @@ def _has_mean(posterior: distrax.Distribution) -> bool:
 
 
 def _conditional_means(posterior: distrax.Distribution, key: PRNGKey, num_samples: int) -> list[Array]:
-    """Returns E[z_l | the vector before] `[num_samples, d_l]` of one example, from z_1 up; z itself without a chain."""
+    """Returns E[z_l | the vector before] `[num_samples, *event]` of one example, from z_1 up.
+
+    Without a chain it is E[z_t | z_<t] of a model that unfolds, or z itself.
+    """
+    if isinstance(posterior, Autoregressive):
+        return [posterior.sample_and_means(key, num_samples)[1][:, 0]]
     z = posterior.sample(seed=key, sample_shape=num_samples)
     if not isinstance(posterior, Chain):
         return [z[:, 0]]

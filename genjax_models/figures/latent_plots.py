@@ -10,7 +10,7 @@ from genjax_models.figures.style import BLUE, INK, ORANGE, PALE, new_axes
 from genjax_models.types import Array
 
 
-def latent_space(codes: Array, labels: Array | None, *, names: tuple[int, int] = (0, 1)) -> Figure:
+def latent_space(codes: Array, labels: Array | None, *, names: Sequence[object] = (0, 1)) -> Figure:
     """Returns codes `[n, 2]`, coloured by class `[n]`; `names` are the indices of the two dimensions."""
     codes = np.asarray(codes)
     figure, axes = new_axes(5.4, 4.8)

@@ -14,12 +14,13 @@ Range = tuple[float, float]
 
 
 class Picture(NamedTuple):
-    """A PNG file with a caption; `name` is the name of its file without .png."""
+    """A PNG file with a caption, and perhaps a film, a GIF; `name` is the name of both files without .png and .gif."""
 
     name: str
     title: str
     caption: str
     png: bytes
+    gif: bytes | None = None
 
 
 def drawable(shape: Shape) -> bool:
@@ -40,6 +41,13 @@ def learning(rows: Sequence[tuple[int, Array]], content: str, range: Range) -> P
     figure = plots.image_grid(images, columns=columns, range=range, titles=[f"step {step:,}" for step, _ in rows])
     caption = f"A row per step, from the same {columns} draws of noise: {content}."
     return Picture("learning", "Samples during training", caption, plots.png(figure))
+
+
+def draws_by_component(images: Array, titles: Sequence[str], range: Range) -> Picture:
+    """Returns draws `[components * n, ...]` of the components of a mixture, a row per component with its title."""
+    figure = plots.image_grid(images, columns=len(images) // len(titles), range=range, titles=titles)
+    caption = "A row of draws of x per component, with its weight."
+    return Picture("draws_by_component", "Draws of each component", caption, plots.png(figure))
 
 
 def curves(history: Sequence[Mapping[str, Any]], metric: str, unit: str) -> Picture:
@@ -91,9 +99,11 @@ def manifold(generate: Callable[[Array], Array], range: Range, content: str = "g
 
 
 def latent_space(codes: Array, labels: Array | None, activity: Array, caption: str) -> Picture:
-    """Returns codes `[n, latent]` in the two dimensions of largest `activity` `[latent]`."""
-    first, second = sorted(int(i) for i in np.argsort(-np.asarray(activity))[:2])
-    figure = latent_plots.latent_space(np.asarray(codes)[:, (first, second)], labels, names=(first, second))
+    """Returns codes `[n, *event]` in the two dimensions of largest `activity` `[*event]`."""
+    first, second = sorted(int(i) for i in np.argsort(-np.ravel(activity))[:2])
+    plane = np.asarray(codes).reshape(len(codes), -1)[:, (first, second)]
+    names = [", ".join(map(str, np.unravel_index(i, np.shape(activity)))) for i in (first, second)]
+    figure = latent_plots.latent_space(plane, labels, names=names)
     return Picture("latent_space", "Latent space", caption, plots.png(figure))
 
 

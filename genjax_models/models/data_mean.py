@@ -1,22 +1,28 @@
 """A generator that starts at the mean of the data, for every z: Burda, Grosse and Salakhutdinov, 2015."""
 
+from typing import TypeVar
+
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logit
 
 from genjax_models.models.latent_variable import LatentVariableModel
+from genjax_models.models.sequential import SequentialModel, time_first
 from genjax_models.types import Array, Batch, PRNGKey, Variables
+
+Model = TypeVar("Model", LatentVariableModel, SequentialModel)
 
 _INSIDE = 1e-3  # the bias of pixels that are always off starts at -7, not at minus infinity
 
 
-def starting_at_data_mean(model: LatentVariableModel, generator: str = "generator") -> LatentVariableModel:
+def starting_at_data_mean(model: Model, generator: str = "generator") -> Model:
     """Returns the model with another start: the output bias of its Bernoulli likelihood is the logit of the data mean.
 
     With a bias of zero, all hidden units would first learn that most pixels are mostly off.
 
     Args:
-      model: its generator emits "logits" by a linear layer with a bias.
+      model: its generator emits "logits" by a linear layer with a bias. For a `SequentialModel` the mean is over all
+        true steps.
       generator: name of the generator in the params: "generators_0" in a model of several layers.
 
     Returns:
@@ -25,10 +31,17 @@ def starting_at_data_mean(model: LatentVariableModel, generator: str = "generato
 
     def init(key: PRNGKey, batch: Batch) -> Variables:
         variables = model.init(key, batch)
-        bias = logit(jnp.clip(jnp.mean(batch.x, axis=0), _INSIDE, 1 - _INSIDE)).ravel()
+        mean = _mean_step(batch) if isinstance(model, SequentialModel) else jnp.mean(batch.x, axis=0)
+        bias = logit(jnp.clip(mean, _INSIDE, 1 - _INSIDE)).ravel()
         return {**variables, "params": _with_bias(variables["params"], (generator, "logits", "bias"), bias)}
 
     return model._replace(init=init)
+
+
+def _mean_step(batch: Batch) -> Array:
+    """Returns the mean of all true steps of sequences."""
+    x, mask = time_first(batch.x, batch.length)
+    return jnp.sum(x, axis=(0, 1)) / jnp.sum(mask)
 
 
 def _with_bias(params: Variables, path: tuple[str, ...], bias: Array) -> Variables:

@@ -36,6 +36,10 @@ class LatentVariableModel(NamedTuple):
       support: lowest and highest value of x under the likelihood; None if unbounded.
       shape: shape of one example, for checks; None if unknown.
       has_mean: whether p(x | z) has a mean. False if p(x | z) = prod p(x_d | x_<d, z): pictures are then draws of x.
+      shared: whether q(z | x) has parameters of p(x | z) too. Gradients other than "standard" would then be biased.
+      canvases: (variables, z) -> E[x | z] as it stood after each step `[..., steps, *shape]`, for pictures; None if the
+        generator has no steps.
+      windows: (variables, z) -> where each step read and wrote, two `Place` or None; None if there is no attention.
     """
 
     init: Callable[[PRNGKey, Batch], Variables]
@@ -46,6 +50,9 @@ class LatentVariableModel(NamedTuple):
     support: tuple[float, float] | None = None
     shape: Shape | None = None
     has_mean: bool = True
+    shared: bool = False
+    canvases: Callable[[Variables, Latent], Array] | None = None
+    windows: Callable[[Variables, Latent], tuple[Any, Any]] | None = None
 
     def generate(self, variables: Variables, z: Latent, label: Array | None = None) -> Array:
         """Returns g(z) = E[x | z], `[..., *shape]`.

@@ -102,25 +102,30 @@ def family_model(family: Family, *, spread: float = 1.0) -> DensityModel:
     return DensityModel(init, distribution, support=family.support, shape=tuple(family.event_shape))
 
 
-def mixture_model(components: Sequence[DensityModel | Family]) -> DensityModel:
+def mixture_model(components: Sequence[DensityModel | Family], *, apart: float = 0.1) -> DensityModel:
     """Returns the mixture sum_m pi_m p_m(x) of any models: MADEs, PixelCNNs, families, mixtures, or some of each.
 
-    Weights start equal. Each component starts from a key of its own. Step and draws cost as much as those of all
-    components. Learn it by `maximum_likelihood` or `mixture`; EM has closed steps for few families only.
+    Step and draws cost as much as those of all components. Learn it by `maximum_likelihood` or `mixture`; EM has closed
+    steps for few families only. Weights start equal. Components that start far apart compete unequally: of four MADEs
+    with independent starts one was never used.
 
     Args:
       components: M models or families over one space. `[made] * 4` gives four components with variables of their own.
+      apart: in (0, 1]; a component starts at a + apart (b - a), with its own random start b and the start a of the
+        first component of the same model.
 
     Returns:
       A model whose params are "logits" `[M]` and "component_0" to "component_<M - 1>".
 
     Raises:
-      ValueError: there is no component, or shapes or supports differ. While tracing: a component has other variables
-        than "params".
+      ValueError: there is no component, shapes or supports differ, or `apart` is outside (0, 1]. While tracing: a
+        component has other variables than "params".
     """
     models = tuple(
         component if isinstance(component, DensityModel) else family_model(component) for component in components
     )
+    if isinstance(apart, bool) or not 0 < apart <= 1:
+        raise ValueError(f"`apart` must be in (0, 1], got {apart!r}")
     if not models:
         raise ValueError("`components` must have at least one model, got none")
     for name in ("shape", "support"):
@@ -128,6 +133,10 @@ def mixture_model(components: Sequence[DensityModel | Family]) -> DensityModel:
         if len(values) > 1:
             raise ValueError(f"`components` must have one {name}, got {sorted(values)}")
     names = [f"component_{m}" for m in range(len(models))]
+    name_of_first = {  # of the same model
+        name: next(other for other, candidate in zip(names, components, strict=True) if candidate is component)
+        for name, component in zip(names, components, strict=True)
+    }
 
     def init(key: PRNGKey, batch: Batch) -> Variables:
         params = {"logits": jnp.zeros(len(models), jnp.float32)}
@@ -136,7 +145,8 @@ def mixture_model(components: Sequence[DensityModel | Family]) -> DensityModel:
             variables = model.init(own, batch)
             if set(variables) != {"params"}:
                 raise ValueError(f"a component of a mixture must have only params, got {sorted(variables)}")
-            params[name] = variables["params"]
+            first = params.get(name_of_first[name], variables["params"])
+            params[name] = jax.tree.map(lambda a, b: a + apart * (b - a), first, variables["params"])
         return {"params": params}
 
     def parts(variables: Variables) -> list[Variables]:

@@ -19,6 +19,12 @@ def diagonal_gaussian(latent: int) -> Family:
     )
 
 
+def gaussian_of(raw: Array) -> distrax.Distribution:
+    """Returns N(mean, diag(scale^2)) of one array `[..., 2 latent]`, so that one product emits mean and scale."""
+    mean, raw_scale = jnp.split(raw, 2, axis=-1)
+    return diagonal_normal(mean, positive(raw_scale))
+
+
 def full_covariance_gaussian(latent: int) -> Family:
     """Returns N(mean, L L') over z `[latent]`: models correlations, with latent^2 / 2 more outputs than a diagonal."""
     rows, columns = np.tril_indices(latent)

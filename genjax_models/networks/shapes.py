@@ -1,6 +1,7 @@
 """Checks the shape of the data that enter a network, and appends a condition to them."""
 
 import math
+from collections.abc import Callable
 
 import jax.numpy as jnp
 
@@ -53,3 +54,8 @@ def as_rows(x: Array) -> Array:
     transposes the operands.
     """
     return x.reshape(-1, x.shape[-1])
+
+
+def on_rows(layer: Callable[[Array], Array], h: Array) -> Array:
+    """Returns `layer` of h `[..., d]`, computed on rows."""
+    return layer(as_rows(h)).reshape(*h.shape[:-1], -1)

@@ -17,6 +17,7 @@ from genjax_models.objectives.matching import matching
 from genjax_models.objectives.mixture import mixture
 from genjax_models.objectives.mmd_gan import mmd_gan
 from genjax_models.objectives.moment_matching import moment_matching
+from genjax_models.objectives.sequential_vae import sequential_vae
 from genjax_models.objectives.supervised import supervised
 from genjax_models.objectives.vae import vae
 
@@ -38,6 +39,7 @@ __all__ = [
     "mixture",
     "mmd_gan",
     "moment_matching",
+    "sequential_vae",
     "supervised",
     "vae",
 ]

@@ -35,9 +35,12 @@ def iwae(
       An `Objective` that reports "bound" L_k (nats). `sample` draws from p(x).
 
     Raises:
-      ValueError: from the loss, while tracing, a `chunk` with batch normalisation, or with dropout in an encoder that
+      ValueError: another `gradient` than "standard" for a q that shares parameters with p(x | z), as that of DRAW does;
+        from the loss, while tracing, a `chunk` with batch normalisation, or with dropout in an encoder that
         reads z (the upper ones of a `hierarchical_model`): they need all samples at once.
     """
+    if model.shared and gradient != "standard":
+        raise ValueError(f'gradient must be "standard" for a q that shares parameters with p(x | z), got {gradient!r}')
 
     def loss(variables, key, batch, step):
         learned = learning_mode(model, variables["iwae"], key, batch)

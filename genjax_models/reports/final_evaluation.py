@@ -71,6 +71,8 @@ def report_run(run: Run, data: Prepared, fit: Fit, description: Sequence[tuple[s
     all_pictures = [*run.samples.pictures(int(fit.state.step)), curves, *figures]
     for picture in all_pictures:
         (folder / "figures" / f"{picture.name}.png").write_bytes(picture.png)
+        if picture.gif is not None:
+            (folder / "figures" / f"{picture.name}.gif").write_bytes(picture.gif)
     environment = directory.read_environment(folder)
     page = Page(
         title=run.experiment.title,

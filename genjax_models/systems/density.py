@@ -3,13 +3,19 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 import genjax_models as gx
 from genjax_models.errors import InputError
 from genjax_models.evaluation.findings import Facts
+from genjax_models.figures import pictures
 from genjax_models.models import DensityModel, Family
 from genjax_models.runs.protocol import System
 from genjax_models.systems.groups import Likelihood
-from genjax_models.types import Objective, Shape
+from genjax_models.types import Array, Objective, Shape, Variables
+
+_DRAWN = 12  # draws of each component in a picture
 
 
 def family_by_number(likelihood: Likelihood) -> Callable[[Shape], Family]:
@@ -46,3 +52,31 @@ def density_system(config: Any, objective: Objective, model: DensityModel) -> Sy
     trainer = gx.trainer(objective, config.optimizer.build(config.training.steps))
     system = System(objective, trainer, config.likelihood.prepare, evaluate, draw, figures, model=model)
     return system._replace(likelihood=config.likelihood.family, binarise=config.likelihood.binarise)
+
+
+def with_draws_by_component(config: Any, system: System) -> System:
+    """Returns the system of a mixture with a further picture: a row of draws of each component, and its weight.
+
+    Args:
+      config: with the group data. Data that are no images have no such picture.
+      system: its model is a `mixture_model`.
+    """
+    (player,) = system.objective.losses
+
+    @jax.jit
+    def rows(variables: Variables) -> tuple[Array, Array]:
+        mixture = system.model.distribution(variables)
+        keys = jax.random.split(jax.random.key(0), len(mixture.components))
+        parts = zip(mixture.components, keys, strict=True)
+        draws = [component.sample(seed=key, sample_shape=_DRAWN) for component, key in parts]
+        return jnp.concatenate(draws), mixture.weights
+
+    def figures(players, data):
+        facts, shown = system.figures(players, data)
+        if not pictures.drawable(config.data.shape):
+            return facts, shown
+        draws, weights = rows(players[player])
+        titles = [f"weight {weight:.2f}" for weight in weights]
+        return facts, [*shown, pictures.draws_by_component(draws, titles, data.range)]
+
+    return system._replace(figures=figures)

@@ -1,5 +1,6 @@
 """Systems around a `LatentVariableModel`: judged by a bound, shown by reconstructions and latent space."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -94,15 +95,15 @@ def _figures(
     """Reconstructions, the manifold of a 2-D latent space, posterior means, and KL by dimension."""
     test, key = data.test, jax.random.key(0)
     (usage,) = usage_by_layer(model, variables, key, test.x, label)
-    latent, shown = usage.means.shape[1], []
+    shape, shown = usage.means.shape[1:], []
     if pictures.drawable(config.data.shape):
         decode, what = partial(jax.jit(model.shown), variables, key), shown_in_words(model)
         decoded = decode(usage.means[:10], None if label is None else label[:10])
         shown.append(pictures.reconstructions(test.x[:10], decoded, f"{what} at the posterior mean of z", data.range))
-        if latent == 2 and label is None:
+        if shape == (2,) and label is None:
             content = "g(z) = E[x | z]" if model.has_mean else "A draw from p(x | z)"
             shown.append(pictures.manifold(decode, data.range, content))
-    if latent > 1:
+    if math.prod(shape) > 1:
         caption = "Posterior means of the test set in the two most active dimensions, coloured by class if it is known."
         shown.append(pictures.latent_space(usage.means, test.label, usage.activity, caption))
     if usage.kl_by_dimension is not None:

@@ -128,9 +128,26 @@ def test_batches_of_mixtures_mix_by_their_own_weights():
     assert np.all(x.std(axis=(2, 3)) < 0.5)  # one component for a whole event
 
 
+def test_components_of_one_model_start_close_to_each_other():
+    """Far apart, one would win all examples before the others have learned."""
+    one, other = gx.bernoulli((200,)), gx.family_model(gx.bernoulli((200,)))
+    starts = {}
+    for apart in (0.1, 1.0):
+        model = gx.mixture_model([one, one, other], apart=apart)
+        params = model.init(KEY, Batch(jnp.zeros((1, 200))))["params"]
+        starts[apart] = [np.asarray(params[f"component_{m}"]["logits"]) for m in range(3)]
+    (a, near, alone), (b, far, same) = starts.values()
+    np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(alone, same)
+    np.testing.assert_allclose(near - a, 0.1 * (far - a), atol=1e-6)
+    assert 1.2 < np.std(far - a) < 1.7
+
+
 def test_what_makes_no_mixture_is_refused():
     with pytest.raises(ValueError, match="`components` must have at least one model, got none"):
         gx.mixture_model([])
+    with pytest.raises(ValueError, match=r"`apart` must be in \(0, 1\], got 0"):
+        gx.mixture_model([gx.bernoulli((2,))], apart=0)
     with pytest.raises(ValueError, match="`components` must have one shape"):
         gx.mixture_model([gx.bernoulli((2,)), gx.bernoulli((3,))])
     with pytest.raises(ValueError, match="`spread` must be positive and finite, got 0"):

@@ -158,6 +158,15 @@ def learned_vae() -> Objective:
     return gx.vae(gx.latent_variable_model(Learned(q.outputs, 3), q, Learned(p.outputs), p), num_samples=2)
 
 
+def vrnn_of(**options) -> Callable[[], Objective]:
+    model = gx.variational_rnn(gx.bernoulli(SHAPE[1:]), steps=SHAPE[0], latent=2, hidden=6)
+    return lambda: gx.sequential_vae(model, **options)
+
+
+def dmm() -> Objective:
+    return gx.sequential_vae(gx.deep_markov_model(gx.bernoulli(SHAPE[1:]), steps=SHAPE[0], latent=2, hidden=6))
+
+
 class Row(NamedTuple):
     """`options` are the trainer's; where nothing is drawn, shards agree with one device in every bit that counts."""
 
@@ -233,6 +242,10 @@ TABLE = {
     "autoencoder": Row(plain_autoencoder),
     "supervised, an average": Row(supervised, {"average": {"generator": 0.9}}),
     "classifier": Row(lambda: classifier(ConvolutionalClassifier(SHAPE, CLASSES, (4,), 8, dropout=0.2))),
+    "vrnn": Row(vrnn_of()),
+    "vrnn, fivo": Row(vrnn_of(bound="fivo", num_particles=3)),
+    "vrnn, fivo, always": Row(vrnn_of(bound="fivo", num_particles=3, criterion="always", score=True)),
+    "dmm": Row(dmm),
     "adversarial game": Row(lambda: adversarial(size=16)),
     "adversarial game, three moves, an average": Row(
         lambda: adversarial(size=16), {"updates": {"discriminator": 3}, "average": {"generator": 0.9}}
@@ -245,7 +258,8 @@ TABLE = {
 def data_for(name: str, n: int) -> Batch:
     x = jax.random.bernoulli(jax.random.key(1), 0.3, (n, *SHAPE)).astype(jnp.float32)
     factors = jax.random.normal(jax.random.key(2), (n, 2)) if "supervised" in name else None
-    return Batch(x.reshape(n, -1) if "adversarial" in name else x, jnp.arange(n) % CLASSES, factors=factors)
+    length = 1 + jnp.arange(n) % SHAPE[0] if "vrnn" in name else None
+    return Batch(x.reshape(n, -1) if "adversarial" in name else x, jnp.arange(n) % CLASSES, length, factors)
 
 
 def train_of(name: str, optimizer=None):
@@ -263,6 +277,7 @@ VARIATIONS = {
     "gan, deep convolutional, spectral normalisation, an average",
     *("beta tcvae", "dip vae", "dip vae, of means", "latent directions", "supervised, an average"),
     *("gan", "gan, deep convolutional", "adversarial game", "adversarial game, simultaneous", "mmd gan"),
+    *("vrnn", "vrnn, fivo, always", "dmm"),
     *("iwae, two stochastic layers", "lapgan, conditional, hinge, two moves, an average"),
 }
 

@@ -1,0 +1,137 @@
+"""A training step of models that unfold, compared with hand-written PyTorch, and with other forms of our own step.
+
+python -m experiments.benchmarks.sequences                         PyTorch eager and torch.compile
+python -m experiments.benchmarks.sequences --only fused resampling unrolling
+python -m experiments.benchmarks.sequences --only made --turns 1 --seconds 0.1 --no-compile        the smallest form
+
+Both sides have the same parameters, batches of the same size and Adam. Before they are timed, loss and gradient of both
+are compared on the same parameters, examples and noise; they must agree to 1e-3 of the largest gradient of an array.
+PyTorch's threads wait by spinning: measure alone.
+
+fused: DRAW by `vae`, and the same network in one hand-written scan.
+resampling: a variational RNN learned by FIVO (resampled at half of the particles), and by IWAE, which never resamples.
+evidence: our particle filter and TFP's, on a linear-Gaussian model; E[p^] = p(x) of both within 5 standard errors.
+unrolling: the scans of DRAW with 64 glimpses and of the variational RNN, and the same scans unrolled by 8.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, get_args
+
+from experiments.benchmarks.measure import Contestant, by_turns, contestant, machine, table
+from experiments.benchmarks.sides import Run
+from genjax_models.errors import InputError
+from genjax_models.runs.command_line import exit_on_error, parse
+from genjax_models.runs.configuration import positive, whole
+
+OURS, EAGER, COMPILED = "genjax_models", "torch eager", "torch.compile"
+Against = Literal["draw_10", "draw_64", "vrnn", "pixel_vae", "made"]
+Within = Literal["fused", "resampling", "unrolling", "evidence"]
+TOLERANCE = 1e-3  # of the largest gradient of an array: float32 over 96 steps
+_UNROLLED = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Benchmark:
+    """Time a training step of models that unfold, in turns with PyTorch or with other forms of the step."""
+
+    only: tuple[Literal[Against, Within], ...] = (*get_args(Against), *get_args(Within))
+    """What to measure. Default: everything."""
+    turns: int = 5
+    """Rounds in which all contestants are timed."""
+    seconds: float = 2.0
+    """Time of each contestant per round."""
+    compile: bool = True
+    """Measure torch.compile too. Its first step takes minutes where a loop has many steps."""
+    threads: int | None = None
+    """Threads of PyTorch. Default: PyTorch's own choice."""
+
+    def __post_init__(self):
+        whole(1, turns=self.turns, threads=self.threads or 1)
+        positive(seconds=self.seconds)
+
+
+def against_torch(name: str, options: Benchmark) -> dict[str, Callable[[], Run]]:
+    """Checks that both sides compute the same, and returns what makes the contestants.
+
+    Raises:
+      AssertionError: loss or gradient differ.
+    """
+    from experiments.benchmarks import sequences_sides as sides
+
+    pair = sides.PAIRS[name]
+    loss, apart, parameters = sides.difference(pair)
+    if not apart < TOLERANCE:
+        raise AssertionError(f"{pair.what}: loss or gradient differ by {apart:.1e}")
+    print(f"{pair.what}: {parameters:,} parameters; loss {loss:.3f}, alike to {apart:.0e} with its gradient")
+    makers = {OURS: lambda: sides.our_run(pair), EAGER: lambda: sides.torch_run(pair, None)}
+    return makers | ({COMPILED: lambda: sides.torch_run(pair, {})} if options.compile else {})
+
+
+def within(name: str) -> list[dict[str, Callable[[], Run]]]:
+    """Returns what makes the contestants of a comparison within jax, one mapping per comparison."""
+    from experiments.benchmarks import sequences_evidence as evidence
+    from experiments.benchmarks import sequences_sides as sides
+
+    if name == "evidence":
+        x, makers = evidence.observations(), {}
+        print(f"log p^ of {len(x)} steps, {evidence.PARTICLES:,} particles; log p(x) is {evidence.exact(x):.2f}")
+        for side, estimate in ((OURS, evidence.ours(x)), ("TFP's particle_filter", evidence.theirs(x))):
+            print("{}: mean of p^ / p(x) {:.3f} +- {:.3f}".format(side, *evidence.agrees(estimate, x)))
+            makers[side] = functools.partial(evidence.run_of, estimate)
+        return [makers]
+    draw_10, draw_64, vrnn = (sides.PAIRS[name] for name in ("draw_10", "draw_64", "vrnn"))
+    if name == "fused":
+        print(f"{draw_10.what}: by vae, and one hand-written scan")
+        fused = lambda: sides.our_run(draw_10, sides.fused_draw(10))
+        return [{"one hand-written scan": fused, "vae": lambda: sides.our_run(draw_10)}]
+    if name == "resampling":
+        print(f"{vrnn.what}: by FIVO, and by IWAE, which never resamples")
+        never = lambda: sides.our_run(vrnn, sides.vrnn("iwae"))
+        return [{"never": never, "fivo": lambda: sides.our_run(vrnn)}]
+    print(f"{draw_64.what}, then {vrnn.what}: scans, and scans unrolled by {_UNROLLED}")
+    return [
+        {
+            f"{name}, scan": functools.partial(sides.our_run, pair),
+            f"{name}, unrolled": lambda pair=pair: sides.our_run(pair, sides.unrolled(pair.objective(), _UNROLLED)),
+        }
+        for name, pair in (("DRAW", draw_64), ("VRNN", vrnn))
+    ]
+
+
+def measured(makers: Mapping[str, Callable[[], Run]], options: Benchmark) -> str:
+    """Times the contestants in turns, and returns their table. The first is compared with the others."""
+    contestants: dict[str, Contestant] = {name: contestant(make) for name, make in makers.items()}
+    first, *_ = contestants
+    return table(by_turns(contestants, turns=options.turns, seconds=options.seconds, warm=1), ours=first)
+
+
+def benchmark(options: Benchmark) -> None:
+    """Measures, and prints a table after each comparison."""
+    try:
+        import torch
+    except ImportError as error:
+        raise InputError("the benchmark needs torch; pip install 'genjax_models[bench]'") from error
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    print(f"{machine('jax', 'torch')}; PyTorch with {torch.get_num_threads()} threads")
+    for name in options.only:
+        print()
+        makers = [against_torch(name, options)] if name in get_args(Against) else within(name)
+        for each in makers:
+            print(measured(each, options), flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures and prints. Returns the exit status."""
+    with exit_on_error():
+        benchmark(parse(Benchmark, arguments, "python -m experiments.benchmarks.sequences", Benchmark.__doc__))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
