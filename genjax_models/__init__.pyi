@@ -40,6 +40,7 @@ from .estimators.kernels import (
 )
 from .estimators.mmd import mmd_squared_biased, mmd_squared_linear, mmd_squared_unbiased, witness_function
 from .estimators.moments import central_moments, moment_difference, raw_moments
+from .estimators.orthogonality import orthogonal_penalty
 from .estimators.total_correlation import (
     aggregate_log_densities,
     covariance_penalty,
@@ -71,6 +72,7 @@ from .evaluation.quadrature import quadrature_log_likelihood
 from .evaluation.reconstruction import held_out_error
 from .evaluation.representations import compare_representations, probe
 from .evaluation.samples import sample_metrics, sample_quality
+from .evaluation.standing_statistics import standing_statistics
 from .evaluation.unsupervised_ranking import unsupervised_ranking
 from .models import (
     Condition,
@@ -95,6 +97,8 @@ from .models import (
 )
 from .networks import (
     MADE,
+    BigGANDiscriminator,
+    BigGANGenerator,
     Convolution,
     ConvolutionalEncoder,
     ConvolutionalGenerator,
@@ -145,6 +149,8 @@ __all__ = [
     "Autoregressive",
     "Aux",
     "Batch",
+    "BigGANDiscriminator",
+    "BigGANGenerator",
     "Condition",
     "Convolution",
     "ConvolutionalEncoder",
@@ -273,6 +279,7 @@ __all__ = [
     "networks",
     "non_saturating_generator_loss",
     "objectives",
+    "orthogonal_penalty",
     "pareto_k_hat",
     "parzen_window",
     "permuted",
@@ -295,6 +302,7 @@ __all__ = [
     "separated_attribute_predictability",
     "spherical_interpolation",
     "squared_correlations",
+    "standing_statistics",
     "starting_at_data_mean",
     "sum_of_kernels",
     "supervised",

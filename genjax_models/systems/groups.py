@@ -166,6 +166,27 @@ class Adversary:
 
 
 @dataclasses.dataclass(frozen=True)
+class RegularisedAdversary(Adversary):
+    """Losses of the discriminator and the generator, with a smooth generator and shifted images."""
+
+    orthogonal: float = 0.0
+    """Weight of the orthogonal penalty on the generator's kernels; 0 for none."""
+    translation: int = 0
+    """The discriminator sees all images shifted by up to so many pixels."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        at_least(0, orthogonal=self.orthogonal)
+        whole(0, translation=self.translation)
+
+    def build(self, pair: AdversarialPair) -> Objective:
+        """Returns the game of this pair."""
+        import genjax_models as gx
+
+        return gx.gan(pair, **self.options, orthogonal=self.orthogonal, translation=self.translation)
+
+
+@dataclasses.dataclass(frozen=True)
 class Optimizer:
     """Adam with a schedule, gradient clipping and weight decay."""
 

@@ -1,0 +1,114 @@
+"""BigGAN: residual blocks, classes by conditional normalisation and projection, one latent chunk per level.
+
+python -m experiments.biggan
+
+The networks are those of Brock et al. (2019), small enough for a CPU.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import ClassVar, Literal
+
+import genjax_models as gx
+from genjax_models.commands.train import main
+from genjax_models.errors import InputError
+from genjax_models.runs.configuration import Training, whole
+from genjax_models.runs.protocol import Experiment, Metric, System
+from genjax_models.systems.groups import Game, Optimizer, RegularisedAdversary
+from genjax_models.systems.precision import Precision, at_precision, warn_if_slower
+from genjax_models.systems.settings import Data, Settings
+
+RANGE = (-1, 1)  # range of tanh
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Settings):
+    """Train a BigGAN on images with classes."""
+
+    convolutional: ClassVar[bool] = True
+    conditional: ClassVar[bool] = True
+    latent: int = 60
+    """Dimensions of z, a multiple of the number of the generator's blocks plus 1."""
+    channels: tuple[int, ...] = (64, 32)
+    """Channels of the generator's blocks; each block doubles the image."""
+    discriminator_channels: tuple[int, ...] = (32, 64)
+    """Channels of the discriminator's blocks. The first blocks halve the image, as many as the generator has."""
+    shared: int = 64
+    """Dimensions of the embedding of the class that all blocks share."""
+    attention: int | None = 14
+    """Height of the images that attend to themselves; None for none."""
+    hierarchical: bool = True
+    """Give each block its own chunk of z; otherwise the first layer gets all of z."""
+    head: Literal["projection", "concat"] = "projection"
+    """How the discriminator sees the class."""
+    pooling: Literal["sum", "mean"] = "mean"
+    """The discriminator's pooling over pixels; sum in the paper."""
+    initial: Literal["orthogonal", "normal"] = "orthogonal"
+    """Initial kernels: orthogonal, or N(0, 0.02^2)."""
+    precision: Precision = "float32"
+    """Precision of the networks; parameters are float32. For accelerators: slower on a CPU."""
+    data: Data = Data()
+    adversary: RegularisedAdversary = RegularisedAdversary(loss="hinge", orthogonal=1e-4)
+    training: Training = Training(steps=6_000, batch_size=64, evaluate_every=1_000)
+    optimizer: Optimizer = Optimizer(learning_rate=2e-4, b1=0.0)
+    game: Game = Game(average=0.999)
+
+    def __post_init__(self):
+        super().__post_init__()
+        whole(1, latent=self.latent, channels=self.channels, discriminator_channels=self.discriminator_channels)
+        whole(1, shared=self.shared)
+        if self.hierarchical and self.latent % (len(self.channels) + 1):
+            raise InputError(
+                f"latent must be a multiple of {len(self.channels) + 1}, the blocks plus 1, got {self.latent}"
+            )
+        if len(self.discriminator_channels) < len(self.channels):
+            raise InputError(
+                f"discriminator_channels must name at least {len(self.channels)} blocks, as channels does, got"
+                f" {len(self.discriminator_channels)}"
+            )
+        if self.attention is not None and min(*self.channels, *self.discriminator_channels) < 8:
+            raise InputError("attention needs at least 8 channels: use more, or --attention None")
+        self.game.check_shares(self.training)
+
+
+def build(config: Config) -> System:
+    """Returns the game of two residual networks."""
+    from genjax_models.networks.biggan import BigGANDiscriminator, BigGANGenerator, check_heights
+    from genjax_models.networks.initialisers import kernel_initialiser
+    from genjax_models.systems.sampler import sampler_system
+
+    shape, classes, levels = config.data.shape, config.data.classes, len(config.channels)
+    try:
+        check_heights(shape, levels, config.attention)
+    except ValueError as error:
+        raise InputError(f"{config.data}: {error}") from None
+    warn_if_slower(config.precision)
+    init = kernel_initialiser(config.initial)
+    chunk = config.latent // (levels + 1) if config.hierarchical else None
+    down = [level < levels for level in range(len(config.discriminator_channels))]
+    generator, discriminator = at_precision(
+        config.precision,
+        BigGANGenerator(shape, config.channels, classes, config.shared, config.attention, chunk, init),
+        BigGANDiscriminator(
+            shape, config.discriminator_channels, down, config.attention, config.head, config.pooling, init
+        ),
+    )
+    pair = gx.adversarial_pair(generator, discriminator, config.latent, classes=classes)
+    objective = config.adversary.build(pair)
+    trainer = config.game.trainer(objective, config.optimizer, config.training.steps)
+    model = gx.implicit_model(generator, config.latent, classes=classes)
+    return sampler_system(config, objective, trainer, range=RANGE)._replace(model=model)
+
+
+EXPERIMENT = Experiment(
+    title="BigGAN: a class-conditional generative adversarial network of residual blocks",
+    config=Config,
+    build=build,
+    metric=Metric("kernel_distance"),
+    caption="draws of x",
+)
+
+if __name__ == "__main__":
+    sys.exit(main(EXPERIMENT))
