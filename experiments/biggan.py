@@ -14,7 +14,7 @@ from typing import ClassVar, Literal
 import genjax_models as gx
 from genjax_models.commands.train import main
 from genjax_models.errors import InputError
-from genjax_models.runs.configuration import Training, whole
+from genjax_models.runs.configuration import Training, positive, whole
 from genjax_models.runs.protocol import Experiment, Metric, System
 from genjax_models.systems.groups import Game, Optimizer, RegularisedAdversary
 from genjax_models.systems.precision import Precision, at_precision, warn_if_slower
@@ -37,8 +37,8 @@ class Config(Settings):
     """Channels of the discriminator's blocks. The first blocks halve the image, as many as the generator has."""
     shared: int = 64
     """Dimensions of the embedding of the class that all blocks share."""
-    attention: int | None = 14
-    """Height of the images that attend to themselves; None for none."""
+    attention: Literal["half", "none"] | int = "half"
+    """Height of the images that attend to themselves, in both networks: half of the data's height, or a number."""
     hierarchical: bool = True
     """Give each block its own chunk of z; otherwise the first layer gets all of z."""
     head: Literal["projection", "concat"] = "projection"
@@ -47,6 +47,8 @@ class Config(Settings):
     """The discriminator's pooling over pixels; sum in the paper."""
     initial: Literal["orthogonal", "normal"] = "orthogonal"
     """Initial kernels: orthogonal, or N(0, 0.02^2)."""
+    truncations: tuple[float, ...] = (2.0, 1.0, 0.5, 0.04)
+    """Truncations of z in the report's pictures."""
     precision: Precision = "float32"
     """Precision of the networks; parameters are float32. For accelerators: slower on a CPU."""
     data: Data = Data()
@@ -59,6 +61,12 @@ class Config(Settings):
         super().__post_init__()
         whole(1, latent=self.latent, channels=self.channels, discriminator_channels=self.discriminator_channels)
         whole(1, shared=self.shared)
+        if not isinstance(self.attention, str):
+            whole(1, attention=self.attention)
+        if not self.truncations:
+            raise InputError("truncations must name at least one, got none")
+        for truncation in self.truncations:
+            positive(truncations=truncation)
         if self.hierarchical and self.latent % (len(self.channels) + 1):
             raise InputError(
                 f"latent must be a multiple of {len(self.channels) + 1}, the blocks plus 1, got {self.latent}"
@@ -68,8 +76,8 @@ class Config(Settings):
                 f"discriminator_channels must name at least {len(self.channels)} blocks, as channels does, got"
                 f" {len(self.discriminator_channels)}"
             )
-        if self.attention is not None and min(*self.channels, *self.discriminator_channels) < 8:
-            raise InputError("attention needs at least 8 channels: use more, or --attention None")
+        if self.attention != "none" and min(*self.channels, *self.discriminator_channels) < 8:
+            raise InputError("attention needs at least 8 channels: use more, or --attention none")
         self.game.check_shares(self.training)
 
 
@@ -77,11 +85,14 @@ def build(config: Config) -> System:
     """Returns the game of two residual networks."""
     from genjax_models.networks.biggan import BigGANDiscriminator, BigGANGenerator, check_heights
     from genjax_models.networks.initialisers import kernel_initialiser
+    from genjax_models.systems.class_pictures import with_class_pictures
     from genjax_models.systems.sampler import sampler_system
 
+    config.data.needs_images()
     shape, classes, levels = config.data.shape, config.data.classes, len(config.channels)
+    attention = {"half": shape[0] // 2, "none": None}.get(config.attention, config.attention)
     try:
-        check_heights(shape, levels, config.attention)
+        check_heights(shape, levels, attention)
     except ValueError as error:
         raise InputError(f"{config.data}: {error}") from None
     warn_if_slower(config.precision)
@@ -90,16 +101,15 @@ def build(config: Config) -> System:
     down = [level < levels for level in range(len(config.discriminator_channels))]
     generator, discriminator = at_precision(
         config.precision,
-        BigGANGenerator(shape, config.channels, classes, config.shared, config.attention, chunk, init),
-        BigGANDiscriminator(
-            shape, config.discriminator_channels, down, config.attention, config.head, config.pooling, init
-        ),
+        BigGANGenerator(shape, config.channels, classes, config.shared, attention, chunk, init),
+        BigGANDiscriminator(shape, config.discriminator_channels, down, attention, config.head, config.pooling, init),
     )
     pair = gx.adversarial_pair(generator, discriminator, config.latent, classes=classes)
     objective = config.adversary.build(pair)
     trainer = config.game.trainer(objective, config.optimizer, config.training.steps)
     model = gx.implicit_model(generator, config.latent, classes=classes)
-    return sampler_system(config, objective, trainer, range=RANGE)._replace(model=model)
+    system = sampler_system(config, objective, trainer, range=RANGE)._replace(model=model)
+    return with_class_pictures(system, model, config.truncations)
 
 
 EXPERIMENT = Experiment(

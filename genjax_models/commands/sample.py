@@ -6,7 +6,8 @@ genjax-models sample runs/demo --n 100
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ import tyro
 
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
-from genjax_models.runs.configuration import seed_in_range, whole
+from genjax_models.runs.configuration import positive, seed_in_range, whole
 from genjax_models.runs.output_files import check_output, write_output
 
 
@@ -30,6 +31,8 @@ class Sample:
     """Random seed, in [0, 2^32)."""
     label: int | None = None
     """Class of the samples of a conditional model. Default: its classes in turn."""
+    truncation: float | None = None
+    """Largest size of a number of z: what lies outside is drawn again. For GANs with normal z."""
     show: Literal["images", "draws"] = "images"
     """images: as in the report (E[x | z] of a VAE). draws: samples of p(x), with the noise of p(x | z)."""
     checkpoint: Literal["best", "last"] = "best"
@@ -39,6 +42,8 @@ class Sample:
 
     def __post_init__(self):
         whole(1, n=self.n)
+        if self.truncation is not None:
+            positive(truncation=self.truncation)
         seed_in_range(self.seed)
         check_output(self.out, ".png")
 
@@ -62,13 +67,22 @@ def draw_samples(options: Sample) -> Path:
     if not pictures.drawable(run.config.data.shape):
         raise InputError(f"{options.run}: needs images, got examples of shape {run.config.data.shape}")
     sampler = run.system.draw if options.show == "images" else run.objective.sample
-    label = _labels(options, run.config.data.classes)
-    draw_all = jax.jit(lambda players, key: sampler(players, key, options.n, **label))
+    given = _labels(options, run.config.data.classes)
+    if options.truncation is not None:
+        if not _truncates(run.objective.sample):
+            raise InputError(f"--truncation {options.truncation:g}: the model in {options.run} has no truncation of z")
+        given["truncation"] = options.truncation
+    draw_all = jax.jit(lambda players, key: sampler(players, key, options.n, **given))
     with memory.with_advice(f"n is {options.n}: lower it"):
         images = block_until_ready(draw_all(run.players, jax.random.key(options.seed)))
     out = options.out or options.run / "figures" / f"sample_{options.seed}.png"
     write_output(out, plots.png(plots.image_grid(images, range=run.system.range)))
     return out
+
+
+def _truncates(sample: Callable) -> bool:
+    """Returns whether a function that draws takes a truncation."""
+    return "truncation" in inspect.signature(sample).parameters
 
 
 def _labels(options: Sample, classes: int | None) -> dict[str, Any]:
