@@ -31,7 +31,8 @@ from genjax_models.commands.train import main
 from genjax_models.errors import InputError
 from genjax_models.runs.configuration import Training, rate, whole
 from genjax_models.runs.protocol import Experiment, Metric, System
-from genjax_models.systems.groups import Game, Optimizer, RegularisedAdversary
+from genjax_models.systems.games import Game, RegularisedAdversary
+from genjax_models.systems.groups import Optimizer
 from genjax_models.systems.settings import Data, Settings
 
 RANGE = (-1, 1)  # range of tanh
