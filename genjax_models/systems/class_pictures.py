@@ -42,14 +42,17 @@ def _truncated(model: ImplicitModel, variables: Any, truncations: Sequence[float
     label = jnp.arange(_COLUMNS) % model.classes
 
     @jax.jit
-    def drawn(truncation):
+    def drawn(variables, truncation):
         key = jax.random.key(0)
         z = model.noise(key, _COLUMNS, truncation)
         standing = standing_statistics(model, variables, jax.random.key(1), truncation=truncation)
         by_batch, _ = model.generate_in_learning(variables, key, z, label)
         return by_batch, model.generate(variables, z, label), model.generate(standing, z, label)
 
-    rows = {truncation: [np.asarray(images) for images in drawn(jnp.float32(truncation))] for truncation in truncations}
+    rows = {
+        truncation: [np.asarray(images) for images in drawn(variables, jnp.float32(truncation))]
+        for truncation in truncations
+    }
     grid = lambda images, titles: plots.png(
         plots.image_grid(np.concatenate(images), columns=_COLUMNS, range=limits, titles=titles)
     )
@@ -84,11 +87,11 @@ def _between(model: ImplicitModel, variables: Any, limits: Any) -> Picture:
     ]
 
     @jax.jit
-    def drawn(weights):
+    def drawn(variables, weights):
         z = jnp.repeat(model.noise(jax.random.key(0), _PAIRS), _COLUMNS, axis=0)
         return model.generate(variables, z, weights.reshape(-1, model.classes))
 
     titles = [f"{first} to {last}" for first, last in pairs]
-    figure = plots.image_grid(np.asarray(drawn(weights)), columns=_COLUMNS, range=limits, titles=titles)
+    figure = plots.image_grid(np.asarray(drawn(variables, weights)), columns=_COLUMNS, range=limits, titles=titles)
     caption = "A row per pair of classes, at one z: weights of the classes from one to the other in equal steps."
     return Picture("interpolation", "Between classes", caption, plots.png(figure))
