@@ -143,7 +143,10 @@ def test_every_experiment_has_a_row():
     assert modules == set(RUNS)
 
 
-@pytest.mark.parametrize("name", RUNS)
+SLOW = {"biggan"}  # compiles for a minute
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in RUNS])
 def test_a_run_leaves_its_files_and_is_brought_back_as_it_was(name, files, tmp_path, capsys):
     flags, pictures = RUNS[name]
     experiment, run, flags = experiment_of(name), tmp_path / "run", with_files([*flags, *STEPS], files)
