@@ -60,7 +60,7 @@ def build(config: Config) -> System:
     import jax
     import jax.numpy as jnp
 
-    from genjax_models.data.augmentation import mirrored, shifted
+    from genjax_models.estimators.augmentation import mirrored, shifted
     from genjax_models.estimators.gram_sums import map_blocks
     from genjax_models.evaluation.findings import Facts
     from genjax_models.figures import pictures

@@ -31,7 +31,8 @@ from genjax_models.commands.train import main
 from genjax_models.errors import InputError
 from genjax_models.runs.configuration import Training, rate, whole
 from genjax_models.runs.protocol import Experiment, Metric, System
-from genjax_models.systems.groups import Adversary, Game, Optimizer
+from genjax_models.systems.games import Game, RegularisedAdversary
+from genjax_models.systems.groups import Optimizer
 from genjax_models.systems.settings import Data, Settings
 
 RANGE = (-1, 1)  # range of tanh
@@ -52,8 +53,10 @@ class Config(Settings):
     """Normalisation of the discriminator. The generator has batch normalisation."""
     dropout: float = 0.0
     """Dropout rate of the discriminator."""
+    head: Literal["concat", "projection"] = "concat"
+    """How the discriminator of a conditional GAN sees the class: as planes of the image, or in the logit."""
     data: Data = Data()
-    adversary: Adversary = Adversary()
+    adversary: RegularisedAdversary = RegularisedAdversary()
     training: Training = Training(steps=6_000, batch_size=64, evaluate_every=1_000)
     optimizer: Optimizer = Optimizer(learning_rate=2e-4, b1=0.5)
     game: Game = Game(average=0.999)
@@ -64,6 +67,8 @@ class Config(Settings):
         rate(dropout=self.dropout)
         if self.adversary.penalty != "none" and self.normalisation == "batch":
             raise InputError(f"penalty {self.adversary.penalty} excludes normalisation batch: use spectral or none")
+        if self.head == "projection" and not self.conditional:
+            raise InputError("head projection needs a conditional model: use --conditional")
         self.game.check_shares(self.training)
 
 
@@ -79,7 +84,7 @@ def build(config: Config) -> System:
         raise InputError(f"{config.data}: {error}") from None
     normalisation = None if config.normalisation == "none" else config.normalisation
     generator = DCGANGenerator(shape, config.channels[::-1])
-    discriminator = DCGANDiscriminator(shape, config.channels, normalisation, config.dropout)
+    discriminator = DCGANDiscriminator(shape, config.channels, normalisation, config.dropout, config.head)
     objective = config.adversary.build(gx.adversarial_pair(generator, discriminator, config.latent, classes=classes))
     trainer = config.game.trainer(objective, config.optimizer, config.training.steps)
     model = gx.implicit_model(generator, config.latent, classes=classes)

@@ -53,7 +53,8 @@ import genjax_models as gx
 from genjax_models.commands.train import main
 from genjax_models.runs.configuration import Training, whole
 from genjax_models.runs.protocol import Experiment, Metric, System
-from genjax_models.systems.groups import Adversary, Game, Optimizer
+from genjax_models.systems.games import Adversary, Game
+from genjax_models.systems.groups import Optimizer
 from genjax_models.systems.settings import Points, Settings, flag
 
 

@@ -40,6 +40,7 @@ from .estimators.kernels import (
 )
 from .estimators.mmd import mmd_squared_biased, mmd_squared_linear, mmd_squared_unbiased, witness_function
 from .estimators.moments import central_moments, moment_difference, raw_moments
+from .estimators.orthogonality import orthogonal_penalty
 from .estimators.total_correlation import (
     aggregate_log_densities,
     covariance_penalty,
@@ -75,6 +76,7 @@ from .evaluation.reconstruction import held_out_error
 from .evaluation.representations import compare_representations, probe
 from .evaluation.samples import sample_metrics, sample_quality
 from .evaluation.sequential_bounds import held_out_filtering
+from .evaluation.standing_statistics import standing_statistics
 from .evaluation.unsupervised_ranking import unsupervised_ranking
 from .models import (
     Condition,
@@ -113,6 +115,8 @@ from .models import (
 )
 from .networks import (
     MADE,
+    BigGANDiscriminator,
+    BigGANGenerator,
     Convolution,
     ConvolutionalEncoder,
     ConvolutionalGenerator,
@@ -168,6 +172,8 @@ __all__ = [
     "Autoregressive",
     "Aux",
     "Batch",
+    "BigGANDiscriminator",
+    "BigGANGenerator",
     "Condition",
     "Convolution",
     "ConvolutionalEncoder",
@@ -315,6 +321,7 @@ __all__ = [
     "networks",
     "non_saturating_generator_loss",
     "objectives",
+    "orthogonal_penalty",
     "pareto_k_hat",
     "parzen_window",
     "permuted",
@@ -343,6 +350,7 @@ __all__ = [
     "sequential_vae",
     "spherical_interpolation",
     "squared_correlations",
+    "standing_statistics",
     "starting_at_data_mean",
     "stochastic_rnn",
     "sum_of_kernels",

@@ -6,6 +6,7 @@ genjax-models sample runs/demo --n 100
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,7 +15,7 @@ import tyro
 
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
-from genjax_models.runs.configuration import seed_in_range, whole
+from genjax_models.runs.configuration import positive, seed_in_range, whole
 from genjax_models.runs.output_files import check_output, write_output
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class Sample:
     """Random seed, in [0, 2^32)."""
     label: int | None = None
     """Class of the samples of a conditional model. Default: its classes in turn."""
+    truncation: float | None = None
+    """Largest size of a number of z: what lies outside is drawn again. For GANs with normal z."""
     show: Literal["images", "draws", "mean"] = "images"
     """images: as in the report (E[x | z] of a VAE). draws: samples of p(x), with the noise of p(x | z). mean: E[x | z];
     an error if the model has none."""
@@ -43,6 +46,8 @@ class Sample:
 
     def __post_init__(self):
         whole(1, n=self.n)
+        if self.truncation is not None:
+            positive(truncation=self.truncation)
         seed_in_range(self.seed)
         check_output(self.out, ".png")
 
@@ -66,8 +71,12 @@ def draw_samples(options: Sample) -> Path:
     if not pictures.drawable(run.config.data.shape):
         raise InputError(f"{options.run}: needs images, got examples of shape {run.config.data.shape}")
     sampler = {"images": run.system.draw, "draws": run.objective.sample}.get(options.show) or _means_of(run, options)
-    label = _labels(options, run.config.data.classes)
-    draw_all = jax.jit(lambda players, key: sampler(players, key, options.n, **label))
+    given = _labels(options, run.config.data.classes)
+    if options.truncation is not None:
+        if not _truncates(run.objective.sample):
+            raise InputError(f"--truncation {options.truncation:g}: the model in {options.run} has no truncation of z")
+        given["truncation"] = options.truncation
+    draw_all = jax.jit(lambda players, key: sampler(players, key, options.n, **given))
     with memory.with_advice(f"n is {options.n}: lower it"):
         images = block_until_ready(draw_all(run.players, jax.random.key(options.seed)))
     out = options.out or options.run / "figures" / f"sample_{options.seed}.png"
@@ -85,6 +94,11 @@ def _means_of(run: LoadedRun, options: Sample) -> Callable:
         raise InputError(f"{options.run}: --show mean needs a model with E[x | z]. Use --show draws")
     needs_mean(model, f"{options.run}: --show mean")
     return lambda players, key, n, **label: model.sample(run.variables, key, n, **label, mean=True)
+
+
+def _truncates(sample: Callable) -> bool:
+    """Returns whether a function that draws takes a truncation."""
+    return "truncation" in inspect.signature(sample).parameters
 
 
 def _labels(options: Sample, classes: int | None) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class AdversarialPair(NamedTuple):
         batch's labels.
       discriminate: (players, key, batch) -> the discriminator's output, and players. The output is logits `[batch]`,
         or features `[batch, ...]` for `objectives.mmd_gan`.
-      sample: (players, key, n, *, label=None) -> x `[n, ...]`.
+      sample: (players, key, n, *, label=None, truncation=None) -> x `[n, ...]`; see `ImplicitModel.noise`.
       density: p(x), a function of the generator's variables; None without noise on the output.
       range: lowest and highest value of the generator's last layer; None if unbounded.
       labelled: batch -> the batch whose `label` is the value of the pair's condition, which `generate` and
@@ -98,9 +98,11 @@ def adversarial_pair(
         logits, variables = apply_in_learning(discriminator, players["discriminator"], key, *inputs)
         return logits, {**players, "discriminator": variables}
 
-    def sample(players: Players, key: PRNGKey, n: int, *, label: Array | None = None) -> Array:
+    def sample(
+        players: Players, key: PRNGKey, n: int, *, label: Array | None = None, truncation: float | None = None
+    ) -> Array:
         latent_key, data_key = jax.random.split(key)
-        return noisy(data_key, model.sample(players["generator"], latent_key, n, label=label))
+        return noisy(data_key, model.sample(players["generator"], latent_key, n, label=label, truncation=truncation))
 
     def labelled(batch: Batch) -> Batch:
         return batch._replace(label=given.of(batch)) if given else batch

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from genjax_models.estimators.checks import check_count
 from genjax_models.models.condition import Condition, condition_of, drawn_for, first_inputs, inputs_of
 from genjax_models.models.learning import apply_in_learning, dropout_key
-from genjax_models.types import Array, Batch, PRNGKey, Variables
+from genjax_models.types import Array, Batch, PRNGKey, Tracer, Variables
 
 Noise = Literal["normal", "uniform"]
 _RANGES = {jnp.tanh: (-1, 1), jax.nn.tanh: (-1, 1), jax.nn.sigmoid: (0, 1)}  # nn.tanh and nn.sigmoid are jax's
@@ -31,7 +31,8 @@ class ImplicitModel(NamedTuple):
       latent: dimensions of z.
       classes: number of classes of a model that is conditional on a class, or None.
       init: (key, batch) -> variables.
-      noise: (key, n) -> z `[n, latent]`.
+      noise: (key, n, truncation=None) -> z `[n, latent]`. With a truncation c, numbers outside [-c, c] are drawn again
+        (Brock et al., 2019): neither clipped nor scaled. It needs z ~ N(0, I).
       generate: (variables, z, label=None) -> g(z) `[n, *shape]`, for judging.
       generate_in_learning: (variables, key, z, label=None) -> g(z) in learning mode (`models.learning`), and the
         variables as they moved.
@@ -42,7 +43,7 @@ class ImplicitModel(NamedTuple):
     latent: int
     classes: int | None
     init: Callable[[PRNGKey, Batch], Variables]
-    noise: Callable[[PRNGKey, int], Array]
+    noise: Callable[..., Array]
     generate: Callable[..., Array]
     generate_in_learning: Callable[..., tuple[Array, Variables]]
     range: tuple[float, float] | None = None
@@ -52,9 +53,17 @@ class ImplicitModel(NamedTuple):
         """Returns n draws in learning mode, `[n, *shape]`, and the variables as they moved."""
         return self.generate_in_learning(variables, key, self.noise(key, n), label)
 
-    def sample(self, variables: Variables, key: PRNGKey, n: int, *, label: Array | None = None) -> Array:
+    def sample(
+        self,
+        variables: Variables,
+        key: PRNGKey,
+        n: int,
+        *,
+        label: Array | None = None,
+        truncation: float | None = None,
+    ) -> Array:
         """Returns n draws, `[n, *shape]`; the label, of a conditional model, is `[n, ...]` or one for all draws."""
-        return self.generate(variables, self.noise(key, n), drawn_for(self.condition, label, n))
+        return self.generate(variables, self.noise(key, n, truncation), drawn_for(self.condition, label, n))
 
 
 def implicit_model(
@@ -93,9 +102,12 @@ def implicit_model(
             raise ValueError(f"the generator must make examples of shape {batch.x.shape[1:]}, got {shape}")
         return dict(variables)
 
-    def draw_noise(key: PRNGKey, n: int) -> Array:
+    def draw_noise(key: PRNGKey, n: int, truncation: float | None = None) -> Array:
         check_count("n", n)
-        return _NOISE[noise](key, (n, latent))
+        if truncation is None:
+            return _NOISE[noise](key, (n, latent))
+        check_truncation(truncation, noise)
+        return jax.random.truncated_normal(key, -truncation, truncation, (n, latent))
 
     def generate(variables: Variables, z: Array, label: Array | None = None) -> Array:
         return generator.apply(variables, z, *inputs_of(given, label))
@@ -107,6 +119,14 @@ def implicit_model(
 
     values = output_range(generator)
     return ImplicitModel(latent, classes, init, draw_noise, generate, generate_in_learning, values, given)
+
+
+def check_truncation(truncation: float | Array, noise: Noise) -> None:
+    """Raises ValueError unless the truncation is above 0 (tracers are not checked) and the noise is normal."""
+    if noise != "normal":
+        raise ValueError(f'truncation needs noise "normal", got {noise!r}')
+    if not isinstance(truncation, Tracer) and not truncation > 0:
+        raise ValueError(f"truncation must be above 0, got {truncation!r}")
 
 
 def output_range(generator: nn.Module) -> tuple[float, float] | None:

@@ -1,15 +1,20 @@
 """Flax modules: the layers of encoders, generators, discriminators and a classifier, without their training."""
 
+from genjax_models.networks.attention import SelfAttention
+from genjax_models.networks.biggan import BigGANDiscriminator, BigGANGenerator
 from genjax_models.networks.convolution import Convolution, TransposedConvolution
 from genjax_models.networks.convolutional import ConvolutionalEncoder, ConvolutionalGenerator
 from genjax_models.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from genjax_models.networks.discriminators import MLPDiscriminator
 from genjax_models.networks.masked import MADE, MaskedDense
 from genjax_models.networks.mlp import MLPEncoder, MLPGenerator
+from genjax_models.networks.normalisation import ConditionalBatchNorm
 from genjax_models.networks.outputs import Output
 from genjax_models.networks.pair import EncoderGenerator, Layers
 from genjax_models.networks.pixel_cnn import GatedPixelCNN
+from genjax_models.networks.projection import Projection
 from genjax_models.networks.refining import RefiningGenerator
+from genjax_models.networks.residual import DownBlock, UpBlock
 from genjax_models.networks.spectral_normalisation import SpectralNormalisation
 from genjax_models.networks.supervised import SupervisedGenerator
 from genjax_models.networks.translation import TranslatingGenerator
@@ -17,11 +22,15 @@ from genjax_models.networks.upsampling import Upsampled, unpool
 
 __all__ = [
     "MADE",
+    "BigGANDiscriminator",
+    "BigGANGenerator",
+    "ConditionalBatchNorm",
     "Convolution",
     "ConvolutionalEncoder",
     "ConvolutionalGenerator",
     "DCGANDiscriminator",
     "DCGANGenerator",
+    "DownBlock",
     "EncoderGenerator",
     "GatedPixelCNN",
     "Layers",
@@ -30,11 +39,14 @@ __all__ = [
     "MLPGenerator",
     "MaskedDense",
     "Output",
+    "Projection",
     "RefiningGenerator",
+    "SelfAttention",
     "SpectralNormalisation",
     "SupervisedGenerator",
     "TranslatingGenerator",
     "TransposedConvolution",
+    "UpBlock",
     "Upsampled",
     "unpool",
 ]

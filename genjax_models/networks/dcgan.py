@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from genjax_models.networks.convolution import Convolution, TransposedConvolution
+from genjax_models.networks.projection import Head, Projection
 from genjax_models.networks.shapes import as_rows, lead_of, with_condition, with_condition_on_images
 from genjax_models.networks.spectral_normalisation import SpectralNormalisation
 from genjax_models.types import Array, Shape
@@ -70,6 +71,8 @@ class DCGANDiscriminator(nn.Module):
         et al., 2018). The logit of an example then depends only on the example: gradient penalties are possible.
         Spectral normalisation keeps its singular vectors in "batch_stats"; each call with the collection mutable makes
         one power iteration.
+      head: "concat" adds a condition to the image; "projection" adds embedding(condition) . features to the logit, for
+        a condition `[..., c]` (Miyato and Koyama, 2018).
       dropout: dropout rate after each level, if a key "dropout" is given. The mask is new in each call, both while the
         discriminator learns and while the generator learns from it. Without the key there is no dropout.
     """
@@ -78,22 +81,25 @@ class DCGANDiscriminator(nn.Module):
     channels: Sequence[int] = (64, 128)
     normalisation: Normalisation | None = "batch"
     dropout: float = 0.0
+    head: Head = "concat"
 
     @nn.compact
     def __call__(self, x: Array, condition: Array | None = None) -> Array:
         """Returns the logits `[...]` of x `[..., *shape]`.
 
-        A condition `[..., c]` is added to the image as c constant planes, and a condition `[..., height, width, c]` as
-        c channels.
+        With head "concat", a condition `[..., c]` is added to the image as c constant planes, and a condition
+        `[..., height, width, c]` as c channels.
 
         Raises:
-          ValueError: the levels cannot halve an image of this shape, or the normalisation is unknown.
+          ValueError: the levels cannot halve an image of this shape, or the normalisation or the head is unknown.
         """
         if self.normalisation not in (accepted := (*get_args(Normalisation), None)):
             raise ValueError(f"normalisation must be one of {accepted}, got {self.normalisation!r}")
+        if self.head not in get_args(Head):
+            raise ValueError(f"head must be one of {get_args(Head)}, got {self.head!r}")
         smallest_level(self.shape, len(self.channels))
         lead = lead_of(x, self.shape)
-        x = with_condition_on_images(x, condition)
+        x = with_condition_on_images(x, condition if self.head == "concat" else None)
         h = x.reshape(-1, *x.shape[-3:])
         for level, channels in enumerate(self.channels):
             normalised = self.normalisation == "batch" and level > 0
@@ -102,7 +108,11 @@ class DCGANDiscriminator(nn.Module):
             h = _leaky_relu(_batch_norm(self)(h) if normalised else h)
             h = nn.Dropout(self.dropout, deterministic=not self.has_rng("dropout"))(h)
         logit = self._with_normalised_weights(nn.Dense(1, kernel_init=_WEIGHTS, name="logit"))
-        return logit(h.reshape(len(h), -1)).reshape(lead)
+        features = h.reshape(len(h), -1)
+        logits = logit(features)[:, 0]
+        if condition is not None and self.head == "projection":
+            logits += Projection(self.normalisation == "spectral", _WEIGHTS)(features, as_rows(condition))
+        return logits.reshape(lead)
 
     def _with_normalised_weights(self, layer: nn.Module) -> nn.Module:
         """Returns the layer, with spectral normalisation if the discriminator uses it."""

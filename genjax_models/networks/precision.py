@@ -25,6 +25,11 @@ class InBfloat16(nn.Module):
 
     network: nn.Module
 
+    @property
+    def range(self) -> tuple[float, float] | None:
+        """Lowest and highest value that the network can make, if it says so."""
+        return getattr(self.network, "range", None)
+
     def setup(self):  # noqa: ANN201
         """Shares the scope of the network, so that parameter names have no further level."""
         nn.share_scope(self, self.network)

@@ -59,3 +59,12 @@ def as_rows(x: Array) -> Array:
 def on_rows(layer: Callable[[Array], Array], h: Array) -> Array:
     """Returns `layer` of h `[..., d]`, computed on rows."""
     return layer(as_rows(h)).reshape(*h.shape[:-1], -1)
+
+
+def in_blocks(x: Array) -> Array:
+    """Reshapes images `[n, 2 h, 2 w, c]` to blocks of 2 x 2 pixels, `[n, h, 2, w, 2, c]`.
+
+    A mean or a maximum over axes 2 and 4 is then pooling, whose gradient is fast on the CPU.
+    """
+    n, height, width, channels = x.shape
+    return x.reshape(n, height // 2, 2, width // 2, 2, channels)

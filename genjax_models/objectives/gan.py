@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from genjax_models.estimators import adversarial
+from genjax_models.estimators.augmentation import shifted
+from genjax_models.estimators.orthogonality import orthogonal_penalty
 from genjax_models.models.adversarial import AdversarialPair
 from genjax_models.types import Array, Aux, Objective
 
@@ -42,6 +44,8 @@ def gan(
     label_smoothing: float | Array = 0.0,
     penalty: Penalty | None = None,
     penalty_weight: float | Array = 10.0,
+    orthogonal: float | Array = 0.0,
+    translation: int = 0,
 ) -> Objective:
     """Returns the game of Eq. (20.80): the discriminator moves first, then the generator, with fresh noise.
 
@@ -57,23 +61,36 @@ def gan(
       penalty: penalty on the discriminator's slope: "wasserstein" between real and fake examples, "r1" at real
         examples. It refuses batch normalisation.
       penalty_weight: weight of the penalty: lambda of "wasserstein", gamma of "r1".
+      orthogonal: weight of `orthogonal_penalty` on the generator's kernels, except the embedding of classes; off at 0.
+      translation: the discriminator sees images, real and fake, shifted by up to so many pixels along both axes, and
+        padded by the lowest value of the generator (Zhao et al., 2020). Gradients pass through the shift; samples are
+        not shifted. Off at 0.
 
     Returns:
       An `Objective` whose discriminator reports "accuracy", the share of examples classified correctly (1/2 if the
       generator has won; not for "wasserstein", which has no boundary). With a penalty it also reports "penalty", before
-      the weight.
+      the weight. With `orthogonal` the generator reports "orthogonal", before its weight.
 
     Raises:
-      ValueError: an unknown loss or penalty, or label smoothing with a loss without labels.
+      ValueError: an unknown loss or penalty, label smoothing with a loss without labels, or a negative translation.
     """
     losses = _checked_losses(loss, penalty, label_smoothing)
+    if isinstance(translation, bool) or not isinstance(translation, int) or translation < 0:
+        raise ValueError(f"translation must be an integer of at least 0, got {translation!r}")
+    regular = not (isinstance(orthogonal, int | float) and orthogonal == 0)
+
+    def discriminate(variables, key, batch):
+        if translation:
+            shift_key, key = jax.random.split(key)
+            batch = batch._replace(x=shifted(shift_key, batch.x, translation, fill=(pair.range or (0, 1))[0]))
+        return pair.discriminate(variables, key, batch)
 
     def discriminator(variables, key, batch, step):
         batch = pair.labelled(batch)
         noise_key, real_key, fake_key, penalty_key = jax.random.split(key, 4)
         fake, variables = pair.generate(variables, noise_key, batch)
-        real_logits, variables = pair.discriminate(variables, real_key, batch)
-        fake_logits, variables = pair.discriminate(variables, fake_key, batch._replace(x=fake))
+        real_logits, variables = discriminate(variables, real_key, batch)
+        fake_logits, variables = discriminate(variables, fake_key, batch._replace(x=fake))
         value, metrics = jnp.mean(losses.discriminator(real_logits, fake_logits)), {}
         if losses.boundary is not None:
             metrics["accuracy"] = _accuracy(real_logits - losses.boundary, fake_logits - losses.boundary)
@@ -86,8 +103,12 @@ def gan(
         batch = pair.labelled(batch)
         noise_key, fake_key = jax.random.split(key)
         fake, variables = pair.generate(variables, noise_key, batch)
-        fake_logits, variables = pair.discriminate(variables, fake_key, batch._replace(x=fake))
-        return jnp.mean(losses.generator(fake_logits)), Aux(variables=variables)
+        fake_logits, variables = discriminate(variables, fake_key, batch._replace(x=fake))
+        value, metrics = jnp.mean(losses.generator(fake_logits)), {}
+        if regular:
+            metrics["orthogonal"] = orthogonal_penalty(variables["generator"]["params"], skip=("embedding",))
+            value += orthogonal * metrics["orthogonal"]
+        return value, Aux(metrics, variables)
 
     def slope_penalty(variables, key, batch, fake):
         point_key, dropout_key = jax.random.split(key)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Annotated, Literal, Self, cast
 
 import tyro
 
 from genjax_models.errors import InputError
-from genjax_models.runs.configuration import LARGEST, Training, at_least, positive, rate, whole
-from genjax_models.runs.fields import unchecked
+from genjax_models.runs.configuration import Training, at_least, positive, rate, whole
 from genjax_models.systems.binarisation import Binarise, binarisation_of, fits_bernoulli
 from genjax_models.systems.precision import Precision, at_precision
 
@@ -19,9 +18,8 @@ if TYPE_CHECKING:
 
     from genjax_models.data import Dataset, Prepared
     from genjax_models.data.prepare import Binarisation
-    from genjax_models.models import AdversarialPair, Family
+    from genjax_models.models import Family
     from genjax_models.systems.settings import Data
-    from genjax_models.types import Objective, Trainer
 
 flag = tyro.conf.arg
 
@@ -138,39 +136,6 @@ class Networks:
 
 
 @dataclasses.dataclass(frozen=True)
-class Adversary:
-    """Losses of the discriminator and the generator."""
-
-    loss: Literal["minimax", "non_saturating", "maximum_likelihood", "least_squares", "hinge", "wasserstein"] = (
-        "non_saturating"
-    )
-    """Losses of both players; see objectives.gan."""
-    label_smoothing: float = 0.0
-    """One-sided label smoothing, in [0, 1); for the first three losses."""
-    penalty: Literal["none", "wasserstein", "r1"] = "none"
-    """Gradient penalty of the discriminator; excludes batch normalisation there."""
-    penalty_weight: float = 10.0
-    """Weight of the penalty."""
-
-    def __post_init__(self):
-        at_least(0, penalty_weight=self.penalty_weight)
-        rate(label_smoothing=self.label_smoothing)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The options of `objectives.gan` and `objectives.lapgan`."""
-        penalty = None if self.penalty == "none" else self.penalty
-        weights = {"penalty_weight": self.penalty_weight, "label_smoothing": self.label_smoothing}
-        return {"loss": self.loss, "penalty": penalty, **weights}
-
-    def build(self, pair: AdversarialPair) -> Objective:
-        """Returns the game of this pair."""
-        import genjax_models as gx
-
-        return gx.gan(pair, **self.options)
-
-
-@dataclasses.dataclass(frozen=True)
 class Optimizer:
     """Adam with a schedule, gradient clipping and weight decay."""
 
@@ -227,57 +192,6 @@ class Optimizer:
         parts = [3**stage for stage in range(self.stages)]
         ends = [round(steps * sum(parts[: stage + 1]) / sum(parts)) for stage in range(self.stages - 1)]
         return optax.piecewise_constant_schedule(self.learning_rate, dict.fromkeys(ends, 10 ** (-1 / 7)))
-
-
-@dataclasses.dataclass(frozen=True)
-class Game:
-    """How adversaries and generators take turns: in a step the adversaries move first, then the generators."""
-
-    discriminator_moves: int = 1
-    """Moves of a discriminator per step, each on its own share of the batch."""
-    generator_learning_rate: float | None = None
-    """Peak learning rate of generators. Default: the discriminators' learning rate."""
-    average: float = 0.0
-    """Decay of a moving average of generators, which then draws the samples; 0 keeps none."""
-
-    def __post_init__(self):
-        whole(1, discriminator_moves=self.discriminator_moves)
-        if self.generator_learning_rate is not None:
-            positive(generator_learning_rate=self.generator_learning_rate)
-        rate(average=self.average)
-
-    def check_shares(self, training: Training) -> None:
-        """Refuses a batch that the discriminator's moves cannot share evenly, and moves that int32 cannot count.
-
-        Raises:
-          InputError: names both numbers.
-        """
-        if training.steps * self.discriminator_moves > LARGEST:
-            raise InputError(
-                f"steps {training.steps} times discriminator_moves {self.discriminator_moves} must be at most {LARGEST}"
-            )
-        if training.batch_size % self.discriminator_moves:
-            raise InputError(
-                f"batch_size must be a multiple of {self.discriminator_moves}, the discriminator_moves, so that each"
-                f" has an equal share, got {training.batch_size}"
-            )
-
-    def trainer(self, objective: Objective, optimizer: Optimizer, steps: int) -> Trainer:
-        """Returns the trainer of a run of `steps` steps; both roles have the settings of `optimizer`."""
-        from genjax_models.training import trainer
-
-        generators = [player for player in objective.losses if player not in objective.adversaries]
-        learning_rate = self.generator_learning_rate
-        of_generators = optimizer if learning_rate is None else unchecked(optimizer, {"learning_rate": learning_rate})
-        return trainer(
-            objective,
-            {
-                **dict.fromkeys(objective.adversaries, optimizer.build(steps * self.discriminator_moves)),
-                **dict.fromkeys(generators, of_generators.build(steps)),
-            },
-            updates=dict.fromkeys(objective.adversaries, self.discriminator_moves),
-            average=dict.fromkeys(generators, self.average) if self.average else {},
-        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -54,10 +54,10 @@ def sampler_system(
     classes, name = config.data.classes, config.data.name
     classifier = shipped_classifier(name, range) if classes else None
 
-    def drawn(players, key, n, label=None):
+    def drawn(players, key, n, label=None, **options):
         if label is None and classes:
             label = jnp.arange(n) % classes
-        return view((draw or objective.sample)(players, key, n, label=label))
+        return view((draw or objective.sample)(players, key, n, label=label, **options))
 
     def evaluate(players, key, batch):
         label = batch.label if classes else None

@@ -31,6 +31,7 @@ def trainer(
     *,
     updates: Mapping[str, int] = {},
     average: Mapping[str, float] = {},
+    accumulate: Mapping[str, int] = {},
     simultaneous: bool = False,
     gradient_norm: bool | None = None,
     over_devices: Callable[[Any], Any] | None = None,
@@ -52,6 +53,10 @@ def trainer(
         step; integers are copied. The weights sum to one over the steps made (the correction of Adam's moments; Kingma
         and Ba, 2015), so that the initial variables have no weight: at 0.999 they would have a half after 700 steps,
         and samples would be grey.
+      accumulate: player -> number of parts of its share in one move, 1 if absent. The parts pass one after another,
+        each with fresh noise, and the optimizer sees the mean of their gradients: as much memory as for one part. This
+        is the gradient of the whole share if the loss is a mean over examples. It is another one with batch statistics,
+        which are then of each part, and with a loss that compares examples (MMD).
       simultaneous: whether all players move from their positions at the start of the step. Each then keeps the
         collections (batch statistics) that its own loss moved.
       gradient_norm: whether to report the norm of each player's gradient, as "gradient_norm"; None reports it for two
@@ -64,13 +69,13 @@ def trainer(
       the player's moves, so that one move that is not finite shows.
 
     Raises:
-      ValueError: the players of losses and optimizers differ; `updates` or `average` name an unknown player or hold a
-        value out of range; from `init` and `step`, while tracing, a batch whose x is not floating point, or that the
-        shares do not divide.
+      ValueError: the players of losses and optimizers differ; `updates`, `average` or `accumulate` name an unknown
+        player or hold a value out of range; from `init` and `step`, while tracing, a batch whose x is not floating
+        point, or that the shares do not divide.
     """
     if isinstance(optimizers, optax.GradientTransformation):
         optimizers = dict.fromkeys(objective.losses, optimizers)
-    _check(objective, optimizers, updates, average)
+    _check(objective, optimizers, updates, average, accumulate)
     moves = {player: updates.get(player, 1) for player in objective.losses}
     shares = max(moves.values())
     with_norm = len(moves) > 1 if gradient_norm is None else gradient_norm
@@ -92,7 +97,8 @@ def trainer(
             start = state.variables if simultaneous else variables
             keys = jax.random.split(fold_in(key, i), moves[player])
             turns = keys, jax.tree.map(lambda share, n=moves[player]: share[:n], batches)
-            move = _move(player, loss, optimizers[player], state.step, with_norm, over_devices)
+            gradient = _gradient(player, loss, state.step, accumulate.get(player, 1))
+            move = _move(player, gradient, optimizers[player], with_norm, over_devices)
             (moved, opt_state[player]), reported = jax.lax.scan(move, (start, state.opt_state[player]), turns)
             variables = {**variables, player: moved[player]} if simultaneous else moved
             metrics |= {f"{player}/{name}": jnp.mean(values, axis=0) for name, values in reported.items()}
@@ -105,21 +111,13 @@ def trainer(
     return Trainer(init, step, objective.range, objective.adversaries)
 
 
-def _move(
-    player: str,
-    loss: Loss,
-    optimizer: optax.GradientTransformation,
-    step: Array,
-    with_norm: bool,
-    over_devices: Callable[[Any], Any] | None,
-) -> Callable:
-    """Returns one move as a scan body: (players and optimizer state, (key, share)) -> (both after the move, metrics).
+def _gradient(player: str, loss: Loss, step: Array, parts: int) -> Callable:
+    """Returns (players, key, share) -> (players as the loss moved them, gradient, metrics).
 
-    The gradient, and the optimizer's tree, of a player without "params" is {}.
+    The gradient of a player without "params" is {}.
     """
 
-    def move(carry, turn):
-        (variables, opt_state), (key, share) = carry, turn
+    def of_part(variables, key, share):
         own = variables[player]
         params = own.get("params", {})
 
@@ -127,14 +125,47 @@ def _move(
             return loss({**variables, player: _with_params(own, params)}, key, share, step)
 
         (loss_value, aux), gradient = jax.value_and_grad(value, has_aux=True)(params)
+        moved = _keep_params(variables, aux.variables or {})
+        return moved, gradient, {**aux.metrics, "loss": loss_value}
+
+    def of_share(variables, key, share):
+        def add(carry, turn):
+            variables, total = carry
+            moved, gradient, metrics = of_part(variables, *turn)
+            return (_at_precision_of(variables, moved), jax.tree.map(jnp.add, total, gradient)), metrics
+
+        turns = jax.random.split(key, parts), _interleaved(share, parts)
+        start = variables, jax.tree.map(jnp.zeros_like, variables[player].get("params", {}))
+        (moved, total), metrics = jax.lax.scan(add, start, turns)
+        mean = lambda values: jnp.mean(values, axis=0)
+        return moved, jax.tree.map(lambda a: a / parts, total), jax.tree.map(mean, metrics)
+
+    return of_part if parts == 1 else of_share
+
+
+def _move(
+    player: str,
+    gradient_of: Callable,
+    optimizer: optax.GradientTransformation,
+    with_norm: bool,
+    over_devices: Callable[[Any], Any] | None,
+) -> Callable:
+    """Returns one move as a scan body: (players and optimizer state, (key, share)) -> (both after the move, metrics).
+
+    The optimizer's tree of a player without "params" is {}.
+    """
+
+    def move(carry, turn):
+        (variables, opt_state), (key, share) = carry, turn
+        params = variables[player].get("params", {})
+        moved, gradient, metrics = gradient_of(variables, key, share)
         gradient = gradient if over_devices is None else over_devices(gradient)
         change, new_state = optimizer.update(gradient, opt_state, params)
         opt_state = _at_precision_of(opt_state, new_state)
-        moved = _keep_params(variables, aux.variables or {})
         moved[player] = _with_params(moved[player], optax.apply_updates(params, change))
         moved = _at_precision_of(variables, moved)
-        norm = {"gradient_norm": optax.tree.norm(gradient)} if with_norm and "params" in own else {}
-        return (moved, opt_state), {**aux.metrics, "loss": loss_value, **norm}
+        norm = {"gradient_norm": optax.tree.norm(gradient)} if with_norm and "params" in variables[player] else {}
+        return (moved, opt_state), {**metrics, **norm}
 
     return move
 
@@ -146,7 +177,10 @@ def _interleaved(batch: Batch, shares: int) -> Batch:
     """
     size = len(batch.x)
     if size % shares:
-        raise ValueError(f"a batch of {size} cannot be cut into {shares} equal shares (the most moves in `updates`)")
+        raise ValueError(
+            f"a batch of {size} cannot be cut into {shares} equal shares (the most moves in `updates`, or the parts in"
+            " `accumulate`)"
+        )
     chex.assert_tree_shape_prefix(batch, (size,))
     return jax.tree.map(lambda a: a.reshape(-1, shares, *a.shape[1:]).swapaxes(0, 1), batch)
 
@@ -190,7 +224,7 @@ def _average(average: Variables, variables: Variables, decay: float, steps: Arra
     return jax.tree.map(towards, average, variables)
 
 
-def _check(objective, optimizers, updates, average) -> None:
+def _check(objective, optimizers, updates, average, accumulate) -> None:
     players = list(objective.losses)
     if not players:
         raise ValueError("the objective has no losses: there is nothing to train")
@@ -198,12 +232,13 @@ def _check(objective, optimizers, updates, average) -> None:
         raise ValueError(
             f"optimizers are for {sorted(optimizers)}, but the objective's losses are of {sorted(players)}"
         )
-    for argument, named in (("updates", updates), ("average", average)):
+    for argument, named in (("updates", updates), ("average", average), ("accumulate", accumulate)):
         if unknown := sorted(set(named) - set(players)):
             raise ValueError(f"{argument} names {unknown}, but the players are {sorted(players)}")
-    for player, count in updates.items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise ValueError(f"updates[{player!r}] must be an integer of at least 1, got {count!r}")
+    for argument, counts in (("updates", updates), ("accumulate", accumulate)):
+        for player, count in counts.items():
+            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+                raise ValueError(f"{argument}[{player!r}] must be an integer of at least 1, got {count!r}")
     for player, decay in average.items():
         if not 0 <= decay < 1:
             raise ValueError(f"average[{player!r}] must be a decay in [0, 1), got {decay!r}")

@@ -66,6 +66,8 @@ def test_a_conditional_run_draws_the_class_of_the_label(trained, tmp_path, capsy
         ("conditional", "--label 2", "--label 2: the classes of {run} are 0 to 1"),
         ("conditional", "--label -1", "--label -1: the classes of {run} are 0 to 1"),
         ("vae", "--label 0", "--label 0: the model in {run} is not conditional on a class"),
+        ("vae", "--truncation 0.5", "--truncation 0.5: the model in {run} has no truncation of z"),
+        ("vae", "--truncation 0", "truncation must be positive and finite, got 0.0 (see --help)"),
         ("vectors", "", "{run}: needs images, got examples of shape (8,)"),
         ("vae", "--n 0", "n must be an integer of at least 1, got 0 (see --help)"),
         ("vae", "--seed -1", "seed must be an integer in [0, 2^32), got -1 (see --help)"),

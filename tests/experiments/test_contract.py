@@ -37,6 +37,14 @@ RUNS = {
         ),
         "samples learning curves reconstructions latent_space",
     ),
+    "biggan": (
+        (
+            *IMAGES,
+            *"--channels 8 8 --discriminator-channels 8 8 --latent 3 --shared 3 --average 0.5".split(),
+            *"--initial normal --translation 1 --truncations 1".split(),
+        ),
+        "samples learning curves neighbours truncation statistics interpolation",
+    ),
     "chairs": (
         tuple(
             "--data cutouts.npz --batch-size 10 --channels 4 4 --hidden 8 --joint 8 --kernel 3 --average 0.5".split()
@@ -159,7 +167,10 @@ def test_every_experiment_has_a_row():
     assert modules == set(RUNS)
 
 
-@pytest.mark.parametrize("name", RUNS)
+SLOW = {"biggan"}  # compiles for a minute
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in RUNS])
 def test_a_run_leaves_its_files_and_is_brought_back_as_it_was(name, files, tmp_path, capsys):
     flags, pictures = RUNS[name]
     experiment, run, flags = experiment_of(name), tmp_path / "run", with_files([*flags, *STEPS], files)
@@ -208,7 +219,13 @@ CHOICES = [
     ("chairs", "--data cutouts.npz --channels 4 --kernel 4 --upsampling transposed --average 0 --rotate 0"),
     ("colourise", "--data cutouts.npz --channels 4 --hue 0"),
     ("dcgan", "--data colours.npz --channels 4 --conditional".replace(" --conditional", "")),
+    (
+        "biggan",
+        "--data images.npz --channels 4 --discriminator-channels 4 --latent 6 --attention none"
+        " --no-hierarchical --head concat --pooling sum --precision bfloat16",
+    ),
     ("dcgan", "--data images.npz --channels 4 --conditional --loss hinge --normalisation none"),
+    ("dcgan", "--data images.npz --channels 4 --conditional --head projection --normalisation spectral"),
     *(
         ("disentanglement", f"--data factors.npz --network mlp --hidden 8 --objective {o}")
         for o in ("beta_vae", "beta_tcvae", "dip_vae_i", "dip_vae_ii")
@@ -328,6 +345,20 @@ REFUSED = [
     ("chairs", "--channels 4 4 4 4 4 4 4", "height and width can be halved 7 times, got 64 x 64 from chairs"),
     ("chairs", "--zoom -0.1", "zoom must be at least 0, got -0.1"),
     ("chairs", "--average 1", "average must be in [0, 1), got 1.0"),
+    ("biggan", "--data grey.npz", "needs a label per example"),
+    (
+        "biggan",
+        "--data images.npz --channels 8 8 8 8 --discriminator-channels 8 8 8 8 --latent 5 --batch-size 9",
+        "multiples of 16",
+    ),
+    ("biggan", "--data images.npz --attention 14 --batch-size 9", "one of [4, 8], got 14"),
+    ("biggan", "--channels 4 8 --batch-size 9", "attention needs at least 8 channels"),
+    ("biggan", "--latent 61", "latent must be a multiple of 3, the blocks plus 1, got 61"),
+    ("biggan", "--discriminator-channels 8", "discriminator_channels must name at least 2 blocks"),
+    ("biggan", "--orthogonal -1", "orthogonal must be at least 0, got -1.0"),
+    ("biggan", "--translation -1", "translation must be an integer of at least 0, got -1"),
+    ("biggan", "--truncations 0", "truncations must be positive and finite, got 0.0"),
+    ("dcgan", "--head projection", "head projection needs a conditional model"),
     ("colourise", "--data grey.npz", "data must be red, green and blue, got 1 channels from"),
     ("colourise", "--hue -1", "hue must be at least 0, got -1.0"),
     ("colourise", "--channels", "channels must name at least one level, got none"),

@@ -8,7 +8,7 @@ import pytest
 import genjax_models as gx
 from experiments import lapgan
 from genjax_models.data.padding import without_margin
-from genjax_models.systems.groups import Game
+from genjax_models.systems.games import Game
 from genjax_models.systems.settings import PaddedImages
 from tests.experiments.support import built
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import genjax_models as gx
+from genjax_models.models.condition import condition_of, drawn_for
 from genjax_models.networks.translation import TranslatingGenerator
 from genjax_models.objectives.matching import matching
 from genjax_models.types import Batch
@@ -91,3 +92,16 @@ def test_bad_conditions_are_one_line():
     conditional = gx.models.implicit_model(gx.MLPGenerator(SHAPE), 2, condition=OF_FACTORS)
     with pytest.raises(ValueError, match="is conditional on another part of the batch"):
         matching(conditional, lambda x, y: (0.0, {}))
+
+
+def test_weights_of_classes_stand_where_a_class_stands():
+    given = condition_of(3)
+    label = np.array([2, 0, 1, 1])
+    np.testing.assert_array_equal(given.inputs(np.eye(3, dtype=np.float32)[label])[0], given.inputs(label)[0])
+    between = np.array([0.25, 0.0, 0.75], np.float32)
+    np.testing.assert_array_equal(drawn_for(given, between, 5), np.tile(between, (5, 1)))
+    np.testing.assert_array_equal(drawn_for(given, 2, 5), np.full(5, 2))
+    with pytest.raises(ValueError, match=r"must sum to 1 per example, got sums 0\.5 to 1"):
+        given.inputs(np.array([between, between / 2, between]))
+    with pytest.raises(ValueError, match=r"weights of classes must be \[n, 3\], got \(4, 2\)"):
+        given.inputs(np.full((4, 2), 0.5))

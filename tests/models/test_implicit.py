@@ -67,3 +67,26 @@ def test_what_cannot_generate_the_data_is_refused():
         implicit_model(gx.MLPGenerator((3, 2), ()), 4, noise="gaussian")
     with pytest.raises(ValueError, match=r"must make examples of shape \(3, 2\), got \(6,\)"):
         implicit_model(gx.MLPGenerator((6,), ()), 4).init(KEY, BATCH)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "variance"),
+    [(2.0, 0.7737413035499232), (1.0, 0.29112509477279314), (0.5, 0.08058915460081162), (0.04, 0.0005332195642271387)],
+)
+def test_truncated_noise_is_drawn_again_neither_clipped_nor_scaled(threshold, variance):
+    """Clipping has the variances .921, .516, .185, .00157; scaling threshold^2."""
+    z = implicit_model(gx.MLPGenerator((3, 2), ()), 10).noise(KEY, 20_000, threshold)
+    assert np.abs(z).max() < threshold
+    assert_mean(z / threshold, np.zeros(10))
+    assert_mean((z / threshold) ** 2, np.full(10, variance / threshold**2))
+
+
+def test_truncation_reaches_samples_and_is_refused_where_it_has_no_meaning():
+    model = implicit_model(gx.MLPGenerator((3, 2), (8,)), 4)
+    variables = model.init(KEY, BATCH)
+    expected = model.generate(variables, model.noise(KEY, 5, 0.5))
+    np.testing.assert_array_equal(model.sample(variables, KEY, 5, truncation=0.5), expected)
+    with pytest.raises(ValueError, match=r"truncation must be above 0, got 0\.0"):
+        model.noise(KEY, 5, 0.0)
+    with pytest.raises(ValueError, match="truncation needs noise \"normal\", got 'uniform'"):
+        implicit_model(gx.MLPGenerator((3, 2), (8,)), 4, noise="uniform").noise(KEY, 5, 0.5)

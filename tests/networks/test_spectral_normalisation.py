@@ -86,3 +86,31 @@ def test_an_average_of_directions_need_not_be_of_length_one(scale):
     variables = converged(Normalised(), X)
     shorter = {**variables, "batch_stats": jax.tree.map(lambda u: scale * u, variables["batch_stats"])}
     np.testing.assert_allclose(Normalised().apply(shorter, X), Normalised().apply(variables, X), rtol=1e-5, atol=1e-6)
+
+
+def test_a_kernel_of_zeros_stays_zeros_and_its_gradient_is_finite():
+    variables = Normalised().init(KEY, X)
+    params = {**variables["params"]["map"], "kernel": jnp.zeros((5, 4))}
+
+    def total(params):
+        given = {**variables, "params": {"map": params}}
+        outputs, moved = Normalised().apply(given, X, mutable=["batch_stats"])
+        return jnp.sum(outputs), (outputs, moved)
+
+    gradient, (outputs, moved) = jax.grad(total, has_aux=True)(params)
+    assert np.all(np.asarray(outputs) == 0)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((gradient, moved)))
+
+
+def test_more_iterations_per_call_are_more_calls():
+    variables = Normalised().init(KEY, X)
+    params, stats = {"layer": variables["params"]["map"]}, variables["batch_stats"]["SpectralNormalisation_0"]
+    apply = lambda iterations, stats: SpectralNormalisation(nn.Dense(4), iterations).apply(
+        {"params": params, "batch_stats": stats}, X, mutable=["batch_stats"]
+    )
+    once = apply(1, stats)
+    twice = apply(1, once[1]["batch_stats"])
+    np.testing.assert_allclose(apply(2, stats)[0], twice[0], rtol=1e-5)
+    assert np.abs(twice[0] - once[0]).max() > 1e-4
+    with pytest.raises(ValueError, match="iterations must be an integer of at least 1, got 0"):
+        apply(0, stats)

@@ -10,7 +10,7 @@ import optax
 import pytest
 from jax.random import fold_in
 
-from genjax_models.models.adversarial import adversarial_pair
+from genjax_models.models.adversarial import AdversarialPair, adversarial_pair
 from genjax_models.networks import MLPGenerator
 from genjax_models.networks.discriminators import MLPDiscriminator
 from genjax_models.objectives.gan import GameLoss, Penalty, gan
@@ -127,6 +127,39 @@ def test_the_penalty_is_added_with_its_weight(penalty):
     (none, aux), (some, _) = (jax.jit(loss(weight))(players, KEY, BATCH, 0) for weight in (0.0, 3.0))
     assert aux.metrics["penalty"] > 1e-3
     np.testing.assert_allclose(some - none, 3 * aux.metrics["penalty"], rtol=1e-4)
+
+
+def test_the_orthogonal_penalty_is_on_the_generator_with_its_weight_and_reported_without_it():
+    pair = pair_of()
+    players = pair.init(KEY, BATCH)
+    loss = lambda weight: jax.jit(gan(pair, orthogonal=weight).losses["generator"])(players, KEY, BATCH, 0)
+    (none, plain), (some, aux) = loss(0), loss(0.5)
+    kernels = [np.asarray(leaf) for leaf in jax.tree.leaves(players["generator"]["params"]) if leaf.ndim == 2]
+    expected = sum((((W.T @ W) * (1 - np.eye(W.shape[1]))) ** 2).sum() for W in kernels)
+    np.testing.assert_allclose(aux.metrics["orthogonal"], expected, rtol=1e-5)
+    np.testing.assert_allclose(some - none, 0.5 * expected, rtol=1e-4)
+    assert "orthogonal" not in plain.metrics
+
+
+def test_the_discriminator_sees_real_and_fake_images_shifted():
+    image = np.full((6, 5, 5, 1), -1, np.float32)
+    image[:, 2, 2] = 1
+    seen = []
+
+    def discriminate(players, key, batch):
+        seen.append(np.asarray(batch.x))
+        return batch.x[:, 2, 2, 0], players
+
+    pair = AdversarialPair(None, lambda players, key, batch: (image, players), discriminate, None, range=(-1, 1))
+    for i, loss in enumerate(gan(pair, translation=2).losses.values()):
+        loss({}, fold_in(KEY, i), Batch(image), 0)
+    places = np.array([np.argwhere(x == 1)[:, 1:3] for x in seen])
+    assert len(seen) == 3
+    assert all(sorted(x.ravel()) == sorted(image.ravel()) for x in seen)  # the edges are filled with -1
+    assert places.shape == (3, 6, 2)
+    assert len({place.tobytes() for place in places}) == 3
+    with pytest.raises(ValueError, match="translation must be an integer of at least 0, got -1"):
+        gan(pair, translation=-1)
 
 
 class Normalised(nn.Module):

@@ -10,7 +10,8 @@ import pytest
 from experiments import autoencoder, iwae, vae
 from genjax_models.errors import InputError
 from genjax_models.runs.configuration import Training
-from genjax_models.systems.groups import Game, Likelihood, Networks, Optimizer, StagedTraining
+from genjax_models.systems.games import Game
+from genjax_models.systems.groups import Likelihood, Networks, Optimizer, StagedTraining
 from genjax_models.systems.settings import Data
 from genjax_models.types import Aux, Batch, Objective
 

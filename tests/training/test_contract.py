@@ -36,6 +36,12 @@ def networks(posterior, likelihood):
     )
 
 
+def residual_gan() -> Objective:
+    generator = gx.BigGANGenerator(SHAPE, (8,), CLASSES, shared=3, attention=4, chunk=2)
+    pair = gx.adversarial_pair(generator, gx.BigGANDiscriminator(SHAPE, (8,)), 4, classes=CLASSES)
+    return gx.gan(pair, loss="hinge", orthogonal=1e-2, translation=1)
+
+
 def model_of(posterior, likelihood):
     return gx.latent_variable_model(*networks(posterior(2), likelihood(SHAPE)))
 
@@ -231,6 +237,7 @@ TABLE = {
         lambda: gx.gan(deep_pair((3,), normalisation="spectral", dropout=0.2), loss="hinge"),
         {"average": {"discriminator": 0.9, "generator": 0.9}},
     ),
+    "gan, residual, projection, an average": Row(residual_gan, {"average": {"generator": 0.9}}),
     "lapgan": Row(lapgan_of()),
     "lapgan, conditional, hinge, two moves, an average": Row(
         lapgan_of(classes=CLASSES, loss="hinge", penalty="r1"),
@@ -301,7 +308,7 @@ VARIATIONS = {
     *("vae, entropy form, three samples", "vae, discretised logistic", "vae, two stochastic layers", "gmmn, unbiased"),
     *("vae, logistic mixture", "mixture of mixtures", "vae, pixel by pixel"),
     *("vae, full covariance, isotropic", "vae, convolutional", "iwae", "adversarial game, three moves, an average"),
-    "gan, deep convolutional, spectral normalisation, an average",
+    *("gan, deep convolutional, spectral normalisation, an average", "gan, residual, projection, an average"),
     *("beta tcvae", "dip vae", "dip vae, of means", "latent directions", "supervised, an average"),
     *("gan", "gan, deep convolutional", "adversarial game", "adversarial game, simultaneous", "mmd gan"),
     *("iwae, draw", "vae, draw without attention"),

@@ -188,6 +188,8 @@ def test_params_that_a_loss_returns_are_not_read():
         ({"updates": {"piont": 2}}, r"updates names \['piont'\].*\['point'\]"),
         ({"updates": {"point": 0}}, "integer of at least 1, got 0"),
         ({"updates": {"point": True}}, "integer of at least 1, got True"),
+        ({"accumulate": {"piont": 2}}, r"accumulate names \['piont'\]"),
+        ({"accumulate": {"point": 0}}, r"accumulate\['point'\] must be an integer of at least 1, got 0"),
         ({"average": {"piont": 0.9}}, r"average names \['piont'\]"),
         ({"average": {"point": 1.0}}, r"decay in \[0, 1\), got 1.0"),
     ],
@@ -210,3 +212,28 @@ def test_a_batch_that_the_shares_do_not_divide_is_refused():
 
 def _equal(left, right) -> bool:
     return all(jax.tree.leaves(jax.tree.map(lambda a, b: bool(jnp.array_equal(a, b)), left, right)))
+
+
+def test_accumulated_gradients_are_the_gradient_of_the_whole_batch():
+    """With SGD and a loss that is a mean over examples; the optimizer moves once."""
+    batch = batch_of([1.0, -0.5, 2.0, 0.25, -1.5, 3.0, 0.0, 1.25])
+    one, parted = (
+        trainer(quadratic(), {"point": optax.sgd(0.1)}, accumulate=accumulate) for accumulate in ({}, {"point": 4})
+    )
+    (state, metrics), (other, of_parts) = (steps(train, train.init(KEY, batch), [batch] * 3) for train in (one, parted))
+    theta = lambda state: state.variables["point"]["params"]["theta"]
+    np.testing.assert_allclose(theta(other), theta(state), rtol=1e-6)
+    np.testing.assert_allclose(of_parts["point/loss"], metrics["point/loss"], rtol=1e-6)
+
+
+def test_parts_have_noise_of_their_own_and_an_odd_batch_is_refused():
+    train = trainer(noisy(), optax.sgd(1.0), accumulate={"one": 2})
+    batch = batch_of(np.arange(4.0))
+    state = train.init(KEY, batch)
+    moved, metrics = jax.jit(train.step)(state, batch)
+    of_move = jax.random.split(fold_in(fold_in(state.key, 0), 0), 1)[0]
+    mean = np.mean([jax.random.normal(key) for key in jax.random.split(of_move, 2)])
+    np.testing.assert_allclose(moved.variables["one"]["params"]["noise"], mean, rtol=1e-5)
+    np.testing.assert_allclose(metrics["one/seen"], 3.0)  # the mean of 0 + 2 and 1 + 3
+    with pytest.raises(ValueError, match="cannot be cut into 2 equal shares"):
+        train.step(state, batch_of(np.arange(3.0)))

@@ -14,7 +14,8 @@ from genjax_models.errors import InputError
 from genjax_models.figures.mixture_plots import SampledModes
 from genjax_models.runs import directory
 from genjax_models.runs.configuration import Training
-from genjax_models.systems.groups import Adversary, Optimizer
+from genjax_models.systems.games import Adversary
+from genjax_models.systems.groups import Optimizer
 from genjax_models.systems.modes import sampler_of_modes
 from tests.experiments.support import built
 

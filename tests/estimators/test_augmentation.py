@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax_models.data.augmentation import mirrored, shifted
+from genjax_models.estimators.augmentation import mirrored, shifted
 
 
 def test_images_move_by_whole_pixels_to_every_place_alike():
