@@ -101,6 +101,7 @@ def repeated(figure, n, shift, scale, dimensions, repeats=400):
     return jax.jit(lambda keys: jax.lax.map(once, keys, batch_size=50))(jax.random.split(jax.random.key(0), repeats))
 
 
+@pytest.mark.slow
 def test_the_kernel_distance_is_unbiased_with_a_true_error():
     # In one dimension k = (x y + 1)^3 compares three raw moments, with weights 3, 3 and 1. The moments of
     # N(1/2, 1) are 1/2, 5/4 and 13/8; the moments of N(0, 1) are 0, 1 and 0.

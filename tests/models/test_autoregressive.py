@@ -98,6 +98,7 @@ def test_x_without_the_sample_axis_of_z_is_broadcast():
     assert log_p[2, 5] == pytest.approx(float(one), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_log_p_by_quadrature_and_by_importance_sampling_agree():
     """With a z of one dimension, the probabilities of all images by quadrature sum to one."""
     model, x = with_z("made", latent=1), jnp.asarray(IMAGES)

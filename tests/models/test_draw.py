@@ -133,7 +133,9 @@ def test_the_bound_has_the_gradient_of_the_oracle():
         np.testing.assert_allclose(gradient[name][i, j], exact, rtol=1e-3, atol=2e-6)
 
 
-@pytest.mark.parametrize("name", ["kl", "monte_carlo", "iwae"])
+@pytest.mark.parametrize(
+    "name", ["kl", *(pytest.param(name, marks=pytest.mark.slow) for name in ("monte_carlo", "iwae"))]
+)
 def test_learning_paints_once_and_has_the_value_and_gradient_of_judging(name):
     """p(x | z) of a draw is of the canvas that q has painted: one scan, not two."""
     objective = gx.iwae(MODEL, num_samples=3) if name == "iwae" else gx.vae(MODEL, form=name)
@@ -155,6 +157,7 @@ def test_learning_paints_once_and_has_the_value_and_gradient_of_judging(name):
     assert operations[0] < 0.9 * operations[1]
 
 
+@pytest.mark.slow
 def test_other_draws_are_painted_anew_in_learning():
     learned = learning_mode(MODEL, variables(), KEY, Batch(X))
     learned.posterior.sample(seed=KEY)
@@ -227,6 +230,7 @@ def test_gradients_that_take_q_and_p_apart_are_refused():
             gx.iwae(MODEL, num_samples=2, gradient=gradient)
 
 
+@pytest.mark.slow
 def test_a_learned_scale_is_a_constant():
     model = gx.draw_model(SHAPE, 2, 2, 2, gx.gaussian(SHAPE, "global"), write_size=2)
     v = model.init(KEY, Batch(X))

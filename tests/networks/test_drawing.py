@@ -45,7 +45,7 @@ def test_a_made_draws_in_its_order(order):
     ("shape", "options", "condition"),
     [
         ((4, 5, 2), (3, 3, 3, 5), (2, 3, 4, 5, 2)),
-        ((5, 3, 1), (2, 2, 5, 3), (3, 2)),
+        pytest.param((5, 3, 1), (2, 2, 5, 3), (3, 2), marks=pytest.mark.slow),
     ],
 )
 def test_a_pixel_cnn_draws_row_by_row(shape, options, condition):

@@ -106,7 +106,10 @@ def test_a_linear_discriminator_learns_the_best_logit_of_two_gaussians():
 
 @pytest.mark.parametrize(
     ("loss", "penalty"),
-    [*((loss, None) for loss in get_args(GameLoss)), ("wasserstein", "wasserstein"), ("non_saturating", "r1")],
+    [
+        *(pytest.param(loss, None, marks=pytest.mark.slow) for loss in get_args(GameLoss)),
+        *(("wasserstein", "wasserstein"), ("non_saturating", "r1")),
+    ],
 )
 def test_every_loss_and_penalty_makes_a_step(loss, penalty):
     train = trainer(gan(pair_of(dropout=0.1), loss=loss, penalty=penalty), SGD)

@@ -138,7 +138,20 @@ TABLE = {
         "classifier",
     ),
 }
-CASES = [(name, place) for name, row in TABLE.items() for place in row.places]
+ALIKE = (
+    "iwae",
+    "iwae, two layers",
+    "infinite mixture, noise on an output",
+    "info vae",
+    "gmmn on codes",
+    "mmd gan",
+    "lapgan",
+)
+CASES = [
+    pytest.param(name, place, marks=pytest.mark.slow if name in ALIKE else ())
+    for name, row in TABLE.items()
+    for place in row.places
+]
 
 
 def one_loss(objective, player, variables, key=KEY):

@@ -66,6 +66,7 @@ def test_the_penalty_is_that_of_the_slope_of_the_witness():
     np.testing.assert_allclose(aux.metrics["penalty"], penalty, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_it_learns_where_a_gaussian_lies():
     """Of N((1, -2), I), by samples of N(m, I) that begin at 0."""
 

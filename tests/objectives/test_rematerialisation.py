@@ -32,7 +32,11 @@ def value_and_gradient(model, variables, batch, **options):
 
 
 @pytest.mark.parametrize(
-    ("gradient", "zero_weights"), [*((gradient, False) for gradient in GRADIENTS), ("doubly_reparameterized", True)]
+    ("gradient", "zero_weights"),
+    [
+        *(pytest.param(gradient, False, marks=pytest.mark.slow) for gradient in GRADIENTS),
+        ("doubly_reparameterized", True),
+    ],
 )
 def test_value_and_gradient_are_those_of_all_samples_at_once(gradient, zero_weights):
     model, batch = model_of(gx.diagonal_gaussian, gx.bernoulli), data_for("iwae", 6)

@@ -55,6 +55,7 @@ def child(folder, **environment):
     return tuple(map(int, done.stdout.split()))
 
 
+@pytest.mark.slow
 def test_what_one_process_compiled_the_next_does_not_also_when_a_third_was_killed_within_a_write(tmp_path):
     hits, misses = child(tmp_path)
     assert hits == 0

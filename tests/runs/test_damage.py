@@ -287,6 +287,7 @@ def test_fault_57_samples_that_were_lost_are_named(run, capsys):
     assert_refused(run, capsys, r"figures/samples_00000005.npy: is missing")
 
 
+@pytest.mark.slow
 def test_fault_66_a_run_that_stores_few_samples_resumes_also_from_its_older_checkpoint(run, runs, monkeypatch):
     """With room for two, the samples of step 5 go at step 10, when the checkpoint at 8 no longer needs them."""
     monkeypatch.setattr(sample_history, "_STORED", 2)

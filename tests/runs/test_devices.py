@@ -166,6 +166,7 @@ def test_devices_that_share_the_examples_send_each_other_batches_and_never_all()
     assert all(np.prod(shape) <= 4 * 3 for shape in shapes)  # a batch's bytes
 
 
+@pytest.mark.slow
 def test_devices_share_the_members(base_flags, whole, placed, tmp_path):
     flags = ["--devices", "2", "--seeds", "0,3", "--run-dir", str(tmp_path / "run")]
     main(vae.EXPERIMENT, [*base_flags, *flags])
@@ -195,7 +196,8 @@ def test_fault_08_what_devices_cannot_share_is_refused_before_anything_is_made(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("before", "after"), [(4, 1), pytest.param(1, 4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("before", "after"), [(4, 1), (1, 4)])
+@pytest.mark.slow
 def test_fault_43_a_run_resumes_on_another_number_of_devices(before, after, base_flags, whole, stopped, tmp_path):
     run = tmp_path / "run"
     stopped([*base_flags, "--devices", str(before), "--run-dir", str(run)])

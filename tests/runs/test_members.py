@@ -56,7 +56,7 @@ def test_each_member_has_batches_and_noise_of_its_own_bit_for_bit(together):
     ("in_loss", "together"),
     [
         (True, False),
-        (False, True),
+        pytest.param(False, True, marks=pytest.mark.slow),
         pytest.param(True, True, marks=pytest.mark.slow),
         pytest.param(False, False, marks=pytest.mark.slow),
     ],

@@ -51,6 +51,7 @@ def child(code, *arguments):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=120)
 
 
+@pytest.mark.slow
 def test_fault_50_out_of_memory_is_one_line_with_the_batch_size_and_what_to_lower(tmp_path):
     """In a step; parameters that do not fit are refused before."""
     np.savez(tmp_path / "images.npz", x=np.random.RandomState(0).randint(0, 256, (60, 8, 8), np.uint8))

@@ -152,6 +152,7 @@ def stopped(base_flags, tmp_path_factory):
     return run, two(interrupted("never", 0, arguments), interrupted("chunk", 2, arguments))
 
 
+@pytest.mark.slow
 def test_sigterm_to_one_of_them_stops_and_saves_both(stopped):
     run, ended = stopped
     for one in ended:

@@ -24,6 +24,7 @@ def base_flags(tmp_path, monkeypatch):
     return ["--data", str(tmp_path / "small.npz"), *flags.split()]
 
 
+@pytest.mark.slow
 def test_a_trace_of_ten_steps_after_the_first_is_written_and_changes_nothing(base_flags, tmp_path, monkeypatch, capsys):
     timed, trace, within, counts = fit._timed_chunk, jax.profiler.trace, [], []
 

@@ -117,10 +117,11 @@ def test_fault_41_killed_at_chunks_the_run_is_the_same(base_flags, cache, whole,
     "moments",
     [
         [("arrays", 2), ("prune", 1)],
-        pytest.param([("arrays", 1), ("rename", 2), ("arrays", 2), ("prune", 1)], marks=pytest.mark.slow),
+        [("arrays", 1), ("rename", 2), ("arrays", 2), ("prune", 1)],
     ],
     ids=["two", "four"],
 )
+@pytest.mark.slow
 def test_fault_38_killed_within_saves_the_run_is_the_same(moments, base_flags, cache, whole, tmp_path):
     stops = [("SIGKILL", moment, count, -signal.SIGKILL) for moment, count in moments]
     stop_and_go(stops, base_flags, cache, tmp_path / "run")

@@ -182,6 +182,7 @@ def test_members_that_end_can_be_prolonged(runs, tmp_path, without_reports):
     assert [int(state_of(tmp_path / "run" / f"seed_{seed}").step) for seed in SEEDS] == [9, 9]
 
 
+@pytest.mark.slow
 def test_a_member_whose_directory_is_gone_is_not_begun_again(runs, tmp_path, capsys):
     os.system(f"cp -r {runs / 'both'} {tmp_path / 'run'}; rm -r {tmp_path / 'run' / 'seed_3' / 'checkpoints'}")
     with pytest.raises(SystemExit, match="2"):
@@ -245,6 +246,7 @@ def test_a_dry_run_lists_the_members(base_flags, capsys):
     assert f"members     4, each with its own state and batches: {names}\n" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_swept_member_is_the_run_of_its_values(base_flags, tmp_path, without_reports):
     """One value of each kind: in the loss, in a schedule, in the optimizer."""
     sweep = ["kl_weight=0.5,4", "optimizer.learning_rate=0.01", "optimizer.clip=0.5"]

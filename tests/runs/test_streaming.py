@@ -49,6 +49,7 @@ def base_flags(images):
     ]
 
 
+@pytest.mark.slow
 def test_fault_39_stopped_by_a_signal_and_resumed_it_is_the_same_run(base_flags, tmp_path, monkeypatch):
     whole, run = tmp_path / "whole", tmp_path / "run"
     monkeypatch.setattr(feed, "LONGEST_CHUNK", 3)

@@ -315,6 +315,7 @@ VARIATIONS = {
     *("vrnn", "vrnn, fivo, always", "dmm"),
     *("multi prediction", "multi prediction, implicit", "self-supervised boosting"),
     "persistent contrastive divergence, an average",
+    *("lapgan", "gmmn on codes", "factor vae", "info vae", "classifier"),
     *("iwae, two stochastic layers", "lapgan, conditional, hinge, two moves, an average"),
 }
 
@@ -431,7 +432,9 @@ def loop_of(name):
 
 
 @pytest.mark.parametrize("setting", ["jax_enable_x64", "jax_numpy_rank_promotion"], indirect=True)
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in VARIATIONS else ()) for name in QUICK]
+)
 def test_fault_81_a_loop_is_traced_under_a_setting_of_jax(name, setting):
     train, run, data = loop_of(name)
     state = jax.eval_shape(train.init, KEY, data)
@@ -466,8 +469,17 @@ POINTS = jnp.array([
 BEST_BOUND = -4.051220440915058
 
 
-@pytest.mark.parametrize("posterior", [gx.diagonal_gaussian, gx.full_covariance_gaussian])
-@pytest.mark.parametrize("form", ["kl", "entropy", "monte_carlo"])
+@pytest.mark.parametrize(
+    ("form", "posterior"),
+    [
+        ("kl", gx.diagonal_gaussian),
+        ("monte_carlo", gx.full_covariance_gaussian),
+        pytest.param("kl", gx.full_covariance_gaussian, marks=pytest.mark.slow),
+        pytest.param("entropy", gx.diagonal_gaussian, marks=pytest.mark.slow),
+        pytest.param("entropy", gx.full_covariance_gaussian, marks=pytest.mark.slow),
+        pytest.param("monte_carlo", gx.diagonal_gaussian, marks=pytest.mark.slow),
+    ],
+)
 def test_a_linear_vae_learns_the_known_answer(form, posterior):
     q, p = posterior(1), gx.gaussian((3,), "global")
     model = gx.latent_variable_model(gx.MLPEncoder((3,), q.outputs, ()), q, gx.MLPGenerator(p.outputs, ()), p)
@@ -480,7 +492,7 @@ def test_a_linear_vae_learns_the_known_answer(form, posterior):
     assert BEST_BOUND - 0.01 < bound < BEST_BOUND + 0.01  # 20,000 samples for each: a standard error below 0.002
 
 
-@pytest.mark.parametrize("gradient", ["standard", "doubly_reparameterized"])
+@pytest.mark.parametrize("gradient", ["standard", pytest.param("doubly_reparameterized", marks=pytest.mark.slow)])
 def test_a_linear_iwae_learns_the_known_answer(gradient):
     """Its bound is tight at the maximum likelihood, where q is the posterior."""
     q, p = gx.diagonal_gaussian(1), gx.gaussian((3,), "global")

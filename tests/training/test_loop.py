@@ -75,7 +75,9 @@ def test_batches_are_those_rows_prepared_with_their_own_keys():
     assert len(set(seen)) == 8
 
 
-@pytest.mark.parametrize("lengths", [[12], [1] * 12, [5, 7], [7, 0, 5], [11, 1]])
+@pytest.mark.parametrize(
+    "lengths", [[12], [7, 0, 5], *(pytest.param(n, marks=pytest.mark.slow) for n in ([1] * 12, [5, 7], [11, 1]))]
+)
 def test_every_chunking_is_the_same_run_bit_for_bit(lengths):
     train = trainer(adversarial(), {p: optax.adam(0.01) for p in ("discriminator", "generator")})
     data = Batch(jax.random.normal(KEY, (20, 3)))
@@ -170,7 +172,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("at", [0, 3, 6])
+@pytest.mark.parametrize("at", [0, 3, pytest.param(6, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("gradient_norm", [True, False])
 def test_the_state_stays_as_it_was_before_the_first_step_that_is_not_finite(fault, at, gradient_norm):
     value, names = FAULTS[fault]

@@ -58,7 +58,7 @@ def run_in(form, lengths, *, members=False, fails_at=NEVER):
 
 
 @pytest.mark.parametrize("form", ["blocks", "graph"])
-@pytest.mark.parametrize("members", [False, True])
+@pytest.mark.parametrize("members", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_calls_of_every_length_are_the_same_in_every_form(form, members):
     """A whole chunk, blocks without a remainder, a remainder without a block, no step, and both."""
     lengths = [CHUNK, 2 * BLOCK, BLOCK - 1, 0, 2 * BLOCK + 1]
