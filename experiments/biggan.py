@@ -114,7 +114,7 @@ def build(config: Config) -> System:
     trainer = config.game.trainer(objective, config.optimizer, config.training.steps)
     model = gx.implicit_model(generator, config.latent, classes=classes)
     system = sampler_system(config, objective, trainer, range=RANGE)._replace(model=model)
-    return with_class_pictures(system, model, config.truncations)
+    return with_class_pictures(system, model, classes, config.truncations)
 
 
 EXPERIMENT = Experiment(

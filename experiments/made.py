@@ -3,9 +3,15 @@
 python -m experiments.made
 python -m experiments.made --components 4     a mixture of four MADEs
 
-1,000 steps of 100 images of mnist10k, 784 hidden units: -106.99 +- 0.97 nats per test image without dropout, and
--113.37 +- 1.03 with a dropout rate of 0.3, which learns more slowly. A learning rate of 1e-3 is too low: after 1,500
-steps of 500 units, -142.96 +- 1.04. The order is row by row. A draw takes 784 passes of the network.
+exact test log-likelihood, nats per image (1,000 images of mnist10k, binarised once; seed 0):
+
+                                               10,000 steps
+python -m experiments.made                     -100.61 +- 0.94
+python -m experiments.made --dropout 0         -97.61 +- 0.93
+
+10,000 steps of 100 in 6 to 8 minutes next to other work, AMD EPYC (jax 0.10.2, CPU), 2026-11-29. Both were still
+improving; without dropout the training images are 9 nats ahead. The order is row by row. A draw takes 784 passes of the
+network.
 """
 
 from __future__ import annotations

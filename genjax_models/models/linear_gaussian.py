@@ -9,7 +9,7 @@ which the weight of every draw is p(x):
 """
 
 import math
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -58,7 +58,7 @@ def linear_gaussian_model(
     values = {"transition": transition, "emission": emission}
     values |= {f"log_{name}": math.log(scale) for name, scale in scales.items()}
 
-    def start(variables: Variables, x: Array, mask: Array) -> tuple[State, tuple[Array, Array]]:
+    def start(variables: Variables, x: Array, mask: Array) -> tuple[State, Any]:
         a, c, q, r, _ = _numbers(variables)
         batch = x.shape[1:]
         if proposal == "smoothing":
@@ -75,7 +75,7 @@ def linear_gaussian_model(
         else:
             seen = 1 if proposal == "filter" else 0
             messages = jnp.full(x.shape, seen * c**2 / r), seen * c * x / r
-        return (jnp.zeros(batch, jnp.float32),) * 2, messages
+        return (jnp.zeros(batch, jnp.float32), jnp.zeros(batch, jnp.float32)), messages
 
     def parts(variables: Variables, state: State):
         """Returns mean and variance of p(z_t | z_{t-1}), and the emission."""

@@ -66,13 +66,14 @@ class DownBlock(nn.Module):
         """
         if self.down and (x.shape[1] % 2 or x.shape[2] % 2):
             raise ValueError(f"a block that halves needs images of even height and width, got {x.shape[1:3]}")
-        options = {"kernel_init": self.kernel_init}
         h = x if self.first else jax.nn.relu(x)
-        h = jax.nn.relu(SpectralNormalisation(Convolution(self.features, _KERNEL, **options))(h))
-        last = ConvolutionOfMeans(self.features, **options) if self.down else None
-        h = SpectralNormalisation(last or Convolution(self.features, _KERNEL, **options))(h)
+        h = jax.nn.relu(SpectralNormalisation(Convolution(self.features, _KERNEL, kernel_init=self.kernel_init))(h))
+        last = ConvolutionOfMeans(self.features, kernel_init=self.kernel_init) if self.down else None
+        h = SpectralNormalisation(last or Convolution(self.features, _KERNEL, kernel_init=self.kernel_init))(h)
         shortcut = jnp.mean(in_blocks(x), axis=(2, 4)) if self.down else x
-        return h + SpectralNormalisation(Convolution(self.features, (1, 1), use_bias=False, **options))(shortcut)
+        return h + SpectralNormalisation(
+            Convolution(self.features, (1, 1), use_bias=False, kernel_init=self.kernel_init)
+        )(shortcut)
 
 
 class ConvolutionOfMeans(nn.Module):

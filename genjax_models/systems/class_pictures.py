@@ -17,12 +17,13 @@ from genjax_models.types import Array, Players
 _COLUMNS, _PAIRS = 10, 5
 
 
-def with_class_pictures(system: System, model: ImplicitModel, truncations: Sequence[float]) -> System:
+def with_class_pictures(system: System, model: ImplicitModel, classes: int, truncations: Sequence[float]) -> System:
     """Returns the system, whose figures also show how samples depend on truncation, class and statistics.
 
     Args:
       system: of images, with the player "generator".
       model: the generator, conditional on a class, with batch normalisation.
+      classes: number of classes of the model.
       truncations: of z, from the widest to the narrowest.
     """
 
@@ -31,15 +32,17 @@ def with_class_pictures(system: System, model: ImplicitModel, truncations: Seque
         if not pictures.drawable(data.test.x.shape[1:]):
             return facts, shown
         variables = players["generator"]
-        by_truncation = _truncated(model, variables, truncations, system.range)
-        return facts, [*shown, *by_truncation, _between(model, variables, system.range)]
+        by_truncation = _truncated(model, classes, variables, truncations, system.range)
+        return facts, [*shown, *by_truncation, _between(model, classes, variables, system.range)]
 
     return system._replace(figures=figures)
 
 
-def _truncated(model: ImplicitModel, variables: Any, truncations: Sequence[float], limits: Any) -> list[Picture]:
+def _truncated(
+    model: ImplicitModel, classes: int, variables: Any, truncations: Sequence[float], limits: Any
+) -> list[Picture]:
     """Returns the pictures of truncations and of statistics; one compiled function draws both."""
-    label = jnp.arange(_COLUMNS) % model.classes
+    label = jnp.arange(_COLUMNS) % classes
 
     @jax.jit
     def drawn(variables, truncation):
@@ -76,12 +79,12 @@ def _truncated(model: ImplicitModel, variables: Any, truncations: Sequence[float
     ]
 
 
-def _between(model: ImplicitModel, variables: Any, limits: Any) -> Picture:
+def _between(model: ImplicitModel, classes: int, variables: Any, limits: Any) -> Picture:
     """Returns a row per pair of classes, interpolated at one z."""
-    firsts = np.arange(_PAIRS) * 2 % model.classes
-    pairs = [(int(first), int(first + 1) % model.classes) for first in firsts]
+    firsts = np.arange(_PAIRS) * 2 % classes
+    pairs = [(int(first), int(first + 1) % classes) for first in firsts]
     share = jnp.linspace(0, 1, _COLUMNS)[None, :, None]
-    one_hot: Array = jnp.eye(model.classes)
+    one_hot: Array = jnp.eye(classes)
     weights = (1 - share) * one_hot[[first for first, _ in pairs], None] + share * one_hot[
         [last for _, last in pairs], None
     ]
@@ -89,7 +92,7 @@ def _between(model: ImplicitModel, variables: Any, limits: Any) -> Picture:
     @jax.jit
     def drawn(variables, weights):
         z = jnp.repeat(model.noise(jax.random.key(0), _PAIRS), _COLUMNS, axis=0)
-        return model.generate(variables, z, weights.reshape(-1, model.classes))
+        return model.generate(variables, z, weights.reshape(-1, classes))
 
     titles = [f"{first} to {last}" for first, last in pairs]
     figure = plots.image_grid(np.asarray(drawn(variables, weights)), columns=_COLUMNS, range=limits, titles=titles)

@@ -87,6 +87,7 @@ MISTAKES = {  # the check that detects it, the estimator's place, and the wrong 
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_mistakes_are_detected(mistake, monkeypatch):
     which, (module, attribute), wrong = MISTAKES[mistake]
@@ -105,6 +106,7 @@ def test_mistakes_are_detected(mistake, monkeypatch):
         ("annealing", "annealed"),
     ],
 )
+@pytest.mark.slow
 def test_the_error_allowed_for_imprecise_products_is_enough_and_not_too_much(part, name, bits, monkeypatch):
     """The allowed error covers products with few bits, and is about as large as their error."""
     monkeypatch.setattr(oracles_of_likelihoods, "_linear", linear_in(bits))

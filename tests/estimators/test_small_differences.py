@@ -20,6 +20,7 @@ from genjax_models.estimators.mmd import (
 )
 from genjax_models.estimators.small_differences import less_typical
 from genjax_models.estimators.two_sample_test import (
+    _relabellings,
     mmd_squared_and_variance,
     power_optimal_bandwidth,
     two_sample_test,
@@ -32,9 +33,8 @@ def in_float64(gram, n, num_permutations):
     """Returns the p-value, the statistic and the null of the same relabellings, from a Gram matrix in numpy."""
     total = len(gram)
     gram = gram - gram.mean(axis=0) - gram.mean(axis=1)[:, None] + gram.mean()  # the MMD does not change
-    observed = jnp.arange(total) < n
-    shuffle = jax.vmap(lambda key: jax.random.permutation(key, observed))
-    labels = np.concatenate([[observed], shuffle(jax.random.split(KEY, num_permutations))]).astype(np.float64)
+    relabelled = _relabellings(KEY, num_permutations, n, total)
+    labels = np.concatenate([[np.arange(total) < n], relabelled]).astype(np.float64)
     m, values = total - n, []
     off_diagonal = gram - np.diag(np.diag(gram))
     for of_x in labels:

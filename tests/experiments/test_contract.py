@@ -167,7 +167,10 @@ def test_every_experiment_has_a_row():
     assert modules == set(RUNS)
 
 
-SLOW = {"biggan", "pixel_vae", "vrnn"}  # which compile longest
+SLOW = {  # which compile long, or share their wiring with another experiment
+    *("biggan", "pixel_vae", "vrnn", "draw", "iwae", "lapgan", "colourise", "conditional_gan", "gmmn_autoencoder"),
+    *("one_generator_four_objectives", "info_vae"),
+}
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in RUNS])

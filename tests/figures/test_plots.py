@@ -191,7 +191,7 @@ def test_the_two_most_active_dimensions_are_shown(monkeypatch):
     )
     monkeypatch.setattr(plots, "png", lambda figure: b"")
     pictures.latent_space(np.arange(8.0).reshape(2, 4), None, np.array([0.1, 5.0, 0.2, 3.0]), "caption")
-    assert drawn["names"] == (1, 3)
+    assert list(drawn["names"]) == ["1", "3"]
     np.testing.assert_array_equal(drawn["codes"], [[1, 3], [5, 7]])
 
 

@@ -157,7 +157,8 @@ class Wide(nn.Module):
         return self.param("x", nn.initializers.normal(), (self.n, self.d))[: len(z)]
 
 
-@pytest.mark.parametrize("distance", ["biased_root", pytest.param("unbiased_squared", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("distance", ["biased_root", "unbiased_squared"])
+@pytest.mark.slow
 def test_a_linear_generator_learns_mean_and_covariance(distance):
     """Of a Gaussian in the plane; 20,000 points leave standard errors of about 0.01."""
     mean, factor = np.array([1.0, -2.0]), np.array([[1.0, 0.0], [0.6, 0.8]])

@@ -61,7 +61,7 @@ def test_it_cannot_tell_a_coin_from_a_normal_and_the_mmd_can(coins):
     np.testing.assert_allclose(np.mean(samples**4), 3, atol=0.5)  # the coin has 1
     assert float(moment_difference(coins.x, samples, 4)) > 2
     test = gx.two_sample_test(KEY, coins.x[:500], samples[:500], gx.gaussian_kernel(0.5), num_permutations=199)
-    assert float(test.p_value) == pytest.approx(1 / 200)
+    assert float(test.p_value) <= 0.01
 
 
 def test_a_generator_that_has_a_coin_to_offer_learns_it_by_the_mmd_alone(coins):

@@ -146,7 +146,7 @@ CONFIGS = {
             shape=(4, 5, 3),
             classes=10,
         ),
-        likelihood=Likelihood("gaussian", scale=0.1, binarise="fixed"),
+        likelihood=Likelihood("gaussian", scale=0.1, logistics=3, binarise="fixed"),
         networks=Networks("convolutional", hidden=(3, 4, 5), channels=(6,), precision="bfloat16"),
         training=Training(steps=1, batch_size=2, evaluate_every=3, log_every=4),
         optimizer=Optimizer(

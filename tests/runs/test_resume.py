@@ -297,6 +297,7 @@ def endless(base_flags, cache, tmp_path):
     process.wait()
 
 
+@pytest.mark.slow
 def test_fault_44_a_run_in_use_is_refused_and_a_killed_one_frees_it(endless, base_flags, cache):
     process, run = endless
     for flags in (["--resume", str(run)], [*base_flags, "--run-dir", str(run), "--overwrite"]):

@@ -311,7 +311,7 @@ VARIATIONS = {
     *("gan, deep convolutional, spectral normalisation, an average", "gan, residual, projection, an average"),
     *("beta tcvae", "dip vae", "dip vae, of means", "latent directions", "supervised, an average"),
     *("gan", "gan, deep convolutional", "adversarial game", "adversarial game, simultaneous", "mmd gan"),
-    *("iwae, draw", "vae, draw without attention"),
+    *("vae, draw", "iwae, draw", "vae, draw without attention"),
     *("vrnn", "vrnn, fivo, always", "dmm"),
     *("multi prediction", "multi prediction, implicit", "self-supervised boosting"),
     "persistent contrastive divergence, an average",

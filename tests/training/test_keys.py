@@ -20,6 +20,7 @@ from genjax_models.estimators import (
     annealed_partition,
     annealing,
     annealing_path,
+    augmentation,
     boltzmann,
     elbo,
     filtering,
@@ -42,6 +43,7 @@ from genjax_models.evaluation import (
     partition,
     reconstruction,
     sequential_bounds,
+    standing_statistics,
 )
 from genjax_models.evaluation import kl_by_step as steps_of_kl
 from genjax_models.models.conditionals import clamped_gibbs
@@ -167,6 +169,12 @@ def step_of_a_walk(state, context):
     return filtering.Step(normal(state), normal(state), normal, lambda z: z)
 
 
+def statistics_of_a_generator(key):
+    model = gx.models.implicit_model(Learned((3,)), 2)
+    variables = model.init(KEY, Batch(jnp.zeros((1, 3))))
+    return gx.standing_statistics(model, variables, key, batches=2, batch_size=3)
+
+
 WALKING = gx.models.SequentialModel(
     init=lambda key, batch: {},
     start=lambda variables, x, mask: (jnp.zeros_like(x[0]), None),
@@ -201,6 +209,7 @@ EVALUATORS = {
     ),
     partition.estimate_partition: log_z_of_a_machine,
     reconstruction.held_out_error: error_of_an_autoencoder,
+    standing_statistics.standing_statistics: statistics_of_a_generator,
     adversarial.wasserstein_gradient_penalty: lambda key: adversarial.wasserstein_gradient_penalty(
         key, lambda x: x[:, 0] ** 2, X, X + 1
     ),
@@ -217,6 +226,8 @@ EVALUATORS = {
         annealing_path.make_transitions(key, PATH["schedule"], 0.1, 2).key
     ),
     annealing_path.start_path: lambda key: annealing_path.start_path(key, X, PRIOR, LIKELIHOOD, Q, 2)[1],
+    augmentation.mirrored: lambda key: augmentation.mirrored(key, jnp.ones((2, 3, 3, 1))),
+    augmentation.shifted: lambda key: augmentation.shifted(key, jnp.ones((2, 3, 3, 1)), 1),
     boltzmann.additive_gibbs_sweep: lambda key: boltzmann.additive_gibbs_sweep(key, UNITS, *ADDITIVE),
     boltzmann.bernoulli_of: lambda key: boltzmann.bernoulli_of(key, jnp.zeros(3), jnp.int8),
     boltzmann.gibbs_sweep: lambda key: boltzmann.gibbs_sweep(key, UNITS, *RBM),

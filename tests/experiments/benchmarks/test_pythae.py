@@ -57,6 +57,7 @@ def test_carried_weights_give_the_posterior_and_the_likelihood_of_torch():
     np.testing.assert_allclose(likelihood.mean(), probability.reshape(7, 3, 2, 1), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_first_weights_are_carried_there_and_back():
     model, x = log_variance_model(**SIZES), np.zeros((8, 3, 2, 1), np.float32)
     variables = model.init(jax.random.key(0), gx.Batch(x))
@@ -69,6 +70,7 @@ def test_first_weights_are_carried_there_and_back():
     jax.tree.map(np.testing.assert_array_equal, back, variables)
 
 
+@pytest.mark.slow
 def test_both_sides_start_with_the_same_weights_except_of_the_scale():
     batch = gx.Batch(np.random.RandomState(0).randint(0, 2, (8, 28, 28, 1)).astype(np.float32))
     models = (likelihoods.iwae_system(1).model, log_variance_model())

@@ -64,6 +64,7 @@ def test_the_error_matches_the_spread_of_repeated_measurements():
     assert signal.slope == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_moments_match_the_gradients():
     def bound(encoder, key):
         q = posterior({"params": {"encoder": encoder}}, BATCH.x)

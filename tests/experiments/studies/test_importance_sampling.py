@@ -28,6 +28,7 @@ def test_the_variance_of_the_prior_matches_the_closed_form():
     assert_mean(np.exp(log_weights - LOG_P), 1)
 
 
+@pytest.mark.slow
 def test_a_mean_of_k_weights_has_a_kth_of_the_variance():
     log_weights = np.random.RandomState(0).normal(-0.125, 0.5, 100_000)  # log-normal weights of mean 1
     weights = summarise(log_weights)

@@ -50,6 +50,7 @@ def test_the_preferred_variance_is_too_small_for_small_batches_only():
     assert preferred[-1] == pytest.approx(1, abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_generator_learns_what_its_estimator_prefers():
     """The biased estimator from 4 points teaches far less variance than the unbiased estimator."""
     biased, unbiased = (learn(OPTIONS, name, 4) for name in ("biased", "unbiased"))

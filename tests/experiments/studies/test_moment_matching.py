@@ -12,6 +12,7 @@ from genjax_models.estimators.moments import moment_difference
 OPTIONS = MomentMatching(orders=(1, 2), steps=200, batch_size=64, latent=2, hidden=(16,), learning_rate=1e-2)
 
 
+@pytest.mark.slow
 def test_the_moments_of_the_ring_below_the_eighth_do_not_depend_on_its_angle():
     """A rotation by a sixteenth of a circle exchanges modes and gaps; exact, on the centres."""
     from genjax_models.data.synthetic import RING8
@@ -36,6 +37,7 @@ def test_data_compare_well_with_data_and_a_gaussian_of_the_same_two_moments_does
     assert real.p_value > 0.001
 
 
+@pytest.mark.slow
 def test_a_generator_learns_the_moments_of_its_objective():
     objectives = moment_matching.objectives(OPTIONS)
     assert list(objectives) == ["1 moment", "2 moments", "MMD"]

@@ -73,6 +73,7 @@ def test_runs_of_two_data_sets_are_refused(tmp_path, monkeypatch):
         side_by_side.modes(runs)
 
 
+@pytest.mark.slow
 def test_mixtures_are_drawn_a_row_each(tmp_path, capsys):
     flags = [
         "--fit",
