@@ -1,6 +1,16 @@
 """Sequential latent-variable models, learned by filtering bounds: Chung et al., 2015; Maddison et al., 2017.
 
-python -m experiments.vrnn --data chorales --bound fivo --particles 4
+python -m experiments.vrnn --data chorales --bound fivo --particles 4 --steps 1500 --evaluate-every 150
+
+nats per step of the 38 test pieces, by three bounds with 4 particles; KL in nats per piece (seed 0):
+
+trained by    ELBO             IWAE             FIVO             KL
+elbo          -8.60 +- 0.12    -8.59 +- 0.12    -8.59 +- 0.12     0.01
+iwae          -8.54 +- 0.12    -8.52 +- 0.12    -8.51 +- 0.12     0.03
+fivo          -8.20 +- 0.14    -7.97 +- 0.14    -7.49 +- 0.13    48.1
+
+Independent notes: -11.29; each note given itself a step before: -10.58. 1,500 steps in 10 to 12 minutes next to other
+work, AMD EPYC (jax 0.10.2, CPU), 2026-11-29. Two test pieces are in training too, under another number.
 """
 
 from __future__ import annotations

@@ -240,11 +240,10 @@ def test_a_learned_scale_is_a_constant():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("windows", [{}, {"read_size": 2, "write_size": 2}], ids=["whole", "attention"])
-def test_importance_sampling_and_annealing_give_probabilities_that_sum_to_one(windows):
+def test_importance_sampling_gives_probabilities_that_sum_to_one(windows):
     """Over all images of 2 x 2 bits. q is wider than the prior, so that no weight has an infinite variance.
 
-    The tolerance is more than five standard errors: effective sample sizes are in the hundreds or more, and 512 chains
-    have weights that vary less than by a factor of two.
+    The tolerance is more than five standard errors: the effective sample sizes are in the hundreds or more.
     """
     model = gx.draw_model((2, 2, 1), 3, 2, 5, gx.bernoulli((2, 2, 1)), **windows)
     images = jnp.array(list(product([0.0, 1.0], repeat=4))).reshape(16, 2, 2, 1)
@@ -256,7 +255,3 @@ def test_importance_sampling_and_annealing_give_probabilities_that_sum_to_one(wi
     drawn["params"]["posterior"]["bias"] = bias.at[2:].set(1.2)
     nll = gx.negative_log_likelihood(model, drawn, KEY, images, num_samples=20_000)["negative_log_likelihood"]
     assert jnp.sum(jnp.exp(-nll)) == pytest.approx(1, abs=0.1)
-    annealed = gx.annealed_log_likelihood(
-        model, drawn, KEY, images, start="prior", num_temperatures=30, num_chains=512, num_leapfrog=2
-    )
-    assert jnp.sum(jnp.exp(annealed["lower_bound"])) == pytest.approx(1, abs=0.1)
