@@ -217,8 +217,8 @@ def torch_data(data: Batch) -> np.ndarray:
 def same_noise() -> Iterator[None]:
     """Makes random numbers a function of their shape on both sides, the same at every step.
 
-    Ours depend on the key, by a zero: as constants in a scan, XLA:CPU read the uniform numbers transposed when the
-    scan was differentiated (jaxlib 0.10.2).
+    Ours depend on the key, by a zero. As constants, the uniform numbers of a differentiated scan were the transposed
+    ones (seen with jaxlib 0.10.2 on a CPU; the cause is not known).
     """
     import jax
     import jax.numpy as jnp

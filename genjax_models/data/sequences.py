@@ -28,7 +28,7 @@ def from_sequences(
     provenance: str = "given as sequences",
     overlap: Literal["refuse", "report"] = "refuse",
 ) -> Dataset:
-    """Returns a data set of sequences `[n, time, ...]` with their lengths; time is that of the longest sequence.
+    """Returns a data set of sequences `[n, time, ...]` with their lengths; time is the length of the longest.
 
     Integers are binary if the range is (0, 1), bytes if it is (0, 255), and else become float32.
 

@@ -172,7 +172,7 @@ def _variance(own, between):
 
 
 def _relabellings(key, count, n, points):
-    """Returns `count` random subsets of n points, bool `[count, points]`: those of the n least random numbers.
+    """Returns `count` random subsets of n points, bool `[count, points]`: the points with the n least numbers.
 
     A sort of numbers alone takes a seventh of the time of a permutation, which sorts pairs.
     """

@@ -28,7 +28,7 @@ def sequential_vae(
 
     Args:
       model: it unfolds a step at a time. Batches are `[batch, time, ...]`, with lengths or without.
-      bound: "elbo" (Chung et al., 2015, Eq. 11), with closed KLs where there are; "iwae", particles that are never
+      bound: "elbo" (Chung et al., 2015, Eq. 11), with closed KLs if possible; "iwae", particles that are never
         resampled; "fivo", particles that are (Maddison et al., 2017).
       num_particles: particles per sequence. For the ELBO, independent draws that are averaged.
       criterion: when "fivo" resamples; see `estimators.filtering.filtering_bound`.
