@@ -313,6 +313,7 @@ def test_names_are_escaped_and_runs_of_one_name_are_told_apart_by_their_paths(tm
     assert "&lt;script&gt;" in page.html
 
 
+@pytest.mark.slow
 def test_a_real_run_has_its_result_on_the_page(trained, tmp_path):
     for name in ("real", "twin"):
         shutil.copytree(trained, tmp_path / name)

@@ -11,6 +11,7 @@ from tests.commands.conftest import NO_POSTERIOR
 QUICK = "--num-samples 500 --num-temperatures 50 --num-chains 4 --num-leapfrog 2"
 
 
+@pytest.mark.slow
 def test_fault_86_the_estimates_agree_and_are_printed_and_written(runs, capsys):
     run = runs["conditional"].path
     assert likelihood.main([str(run), "--n", "4", *QUICK.split()]) == 0

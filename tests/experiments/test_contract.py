@@ -169,7 +169,7 @@ def test_every_experiment_has_a_row():
 
 SLOW = {  # which compile long, or share their wiring with another experiment
     *("biggan", "pixel_vae", "vrnn", "draw", "iwae", "lapgan", "colourise", "conditional_gan", "gmmn_autoencoder"),
-    *("one_generator_four_objectives", "info_vae"),
+    *("one_generator_four_objectives", "info_vae", "chairs", "disentanglement"),
 }
 
 

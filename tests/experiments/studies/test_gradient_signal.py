@@ -80,6 +80,7 @@ def test_moments_match_the_gradients():
     np.testing.assert_allclose(draws.bound, np.reshape(values, (20, 2)).mean(1), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_at_the_posterior_two_gradients_have_no_noise():
     assert np.all(toy_moments(EXACT, 4, "standard").square > 0.01)
     for gradient in ("sticking_the_landing", "doubly_reparameterized"):

@@ -15,6 +15,7 @@ from tests.evaluation.test_posterior_grid import LOG_P, PLANE, VARIANCE, B, W, X
 from tests.statistics import assert_mean
 
 
+@pytest.mark.slow
 def test_the_variance_of_the_prior_matches_the_closed_form():
     """p(x | z)^2 is a Gaussian in x of half the variance, times a constant."""
     second_moment = (4 * np.pi * VARIANCE) ** (-3 / 2) * stats.multivariate_normal.pdf(

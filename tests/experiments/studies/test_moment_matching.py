@@ -24,6 +24,7 @@ def test_the_moments_of_the_ring_below_the_eighth_do_not_depend_on_its_angle():
     assert float(moment_difference(centres, rotated, 8)) > 1
 
 
+@pytest.mark.slow
 def test_data_compare_well_with_data_and_a_gaussian_of_the_same_two_moments_does_not():
     data = np.asarray(moment_matching.ring(jax.random.key(5), 5_000))
     gaussian = np.sqrt(2) * np.random.default_rng(0).normal(size=(5_000, 2)).astype(np.float32)

@@ -21,6 +21,7 @@ def runs(files):
     return options, payoffs.measure(options)
 
 
+@pytest.mark.slow
 def test_during_the_head_start_all_payoffs_have_the_same_discriminator(runs):
     _, by_payoff = runs
     for run in by_payoff.values():
