@@ -11,6 +11,9 @@ fivo          -8.20 +- 0.14    -7.97 +- 0.14    -7.49 +- 0.13    48.1
 
 Independent notes: -11.29; each note given itself a step before: -10.58. 1,500 steps in 10 to 12 minutes next to other
 work, AMD EPYC (jax 0.10.2, CPU), 2026-11-29. Two test pieces are in training too, under another number.
+
+Digits, a row a step (--data mnist10k_rows --bound elbo --particles 1 --latent 16 --hidden 128 --batch-size 100 --steps
+3000): -88.59 +- 0.73 nats per test image, KL 18.5, in 7 minutes. The VAE has -101.08 +- 0.99: it does not see x_<t.
 """
 
 from __future__ import annotations
