@@ -30,6 +30,12 @@ class Picture(NamedTuple):
         return {f"{self.name}.{kind}": content for kind, content in kinds.items() if content is not None}
 
 
+def is_broad(png: bytes) -> bool:
+    """Returns whether a PNG file is a strip; its first chunk holds width and height."""
+    width, height = int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
+    return width > 2 * height
+
+
 def drawable(shape: Shape) -> bool:
     """Returns whether examples of this shape are images: grey, colours, or colours and alpha."""
     return len(shape) == 3 and shape[2] in plots.CHANNELS

@@ -7,7 +7,6 @@ import base64
 import math
 import os
 import re
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ import jinja2
 import numpy as np
 
 from genjax_models.figures import curve_plots, plots
+from genjax_models.figures.pictures import is_broad
 from genjax_models.reports.stored_run import NOTHING, StoredRun
 from genjax_models.reports.units import unit_of, words_of
 
@@ -105,7 +105,7 @@ def render_comparison(runs: Sequence[StoredRun], more: str = "") -> str:
             "Test split, at the step that was best on the validation split. A run: mean ± standard error over test"
             " examples. Several seeds: mean ± standard deviation over runs."
         ),
-        metrics=[(_words(name), unit) for name, unit in _metrics(runs)],
+        metrics=[(words_of(name), unit) for name, unit in _metrics(runs)],
         results=_results(groups, [name for name, _ in _metrics(runs)]),
         curves=_curves(groups),
         pictures=_pictures(runs),
@@ -124,7 +124,7 @@ def results_in_words(runs: Sequence[StoredRun]) -> list[str]:
         (row, *_) = _results([Group(label, members)], [experiment.metric.name])
         spread = " (mean +- standard deviation over seeds)" if len(members) > 1 else ""
         result = " ".join([row["cells"][0].replace("±", "+-"), experiment.metric.unit]).strip()
-        lines.append(f"{label}: held-out {_words(experiment.metric.name)} {result}{spread}")
+        lines.append(f"{label}: held-out {words_of(experiment.metric.name)} {result}{spread}")
     return lines
 
 
@@ -154,7 +154,7 @@ def _notes(runs: Sequence[StoredRun]) -> Iterator[str]:
         ]
         if fields := [name for name, values in differences(measured) if NOTHING not in values]:
             yield (
-                f"Runs with a {_words(metric)} differ in {' and '.join(fields)}: their results are not comparable,"
+                f"Runs with a {words_of(metric)} differ in {' and '.join(fields)}: their results are not comparable,"
                 " because the examples or the densities differ."
             )
 
@@ -220,7 +220,7 @@ def _curves(groups: Sequence[Group]) -> list[dict[str, str]]:
             ]
             figure = curve_plots.curves_of_runs(
                 curves,
-                label=f"{_words(metric)} ({experiment.metric.unit})" if experiment.metric.unit else _words(metric),
+                label=f"{words_of(metric)} ({experiment.metric.unit})" if experiment.metric.unit else words_of(metric),
             )
             better = "higher" if experiment.metric.higher_is_better else "lower"
             caption = f"Validation split; {better} is better."
@@ -229,7 +229,7 @@ def _curves(groups: Sequence[Group]) -> list[dict[str, str]]:
             if not all(curve.finished for curve in curves):
                 caption += " Dashed: not finished."
             figures.append(
-                {"title": f"Held-out {_words(metric)}", "caption": caption, "data": _base64(plots.png(figure))}
+                {"title": f"Held-out {words_of(metric)}", "caption": caption, "data": _base64(plots.png(figure))}
             )
     return figures
 
@@ -265,19 +265,9 @@ def _pictures(runs: Sequence[StoredRun]) -> list[tuple[str, bool, list[dict[str,
             {"run": run.name, "data": picture and _base64(picture), "step": step}
             for run, picture, step in zip(runs, pictures, steps, strict=True)
         ]
-        title = _words(name)
-        rows.append((title[0].upper() + title[1:], _broad(next(filter(None, pictures))), row))
+        title = words_of(name)
+        rows.append((title[0].upper() + title[1:], is_broad(next(filter(None, pictures))), row))
     return rows
-
-
-def _broad(png: bytes) -> bool:
-    """Returns whether the picture is a strip; the first chunk of a PNG holds width and height."""
-    width, height = struct.unpack(">II", png[16:24])
-    return width > 2 * height
-
-
-def _words(name: str) -> str:
-    return re.sub(r"\bkl\b", "KL", words_of(name))
 
 
 def _base64(data: bytes) -> str:

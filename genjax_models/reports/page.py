@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import jinja2
 
-from genjax_models.figures.pictures import Picture
+from genjax_models.figures.pictures import Picture, is_broad
 from genjax_models.runs.directory import flat
 
 
@@ -53,6 +53,9 @@ def render_page(content: Page) -> str:
     """Returns the page as HTML, with its pictures inside; it loads nothing from elsewhere."""
     source = (resources.files("genjax_models.reports") / "page.html.jinja").read_text("utf-8")
     page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(source)
-    pictures = [{**picture._asdict(), "data": base64.b64encode(picture.png).decode()} for picture in content.pictures]
+    pictures = [
+        {"title": p.title, "caption": p.caption, "broad": is_broad(p.png), "data": base64.b64encode(p.png).decode()}
+        for p in content.pictures
+    ]
     values = {**content._asdict(), "pictures": pictures}
     return page.render(**{**values, "config": flat(content.config), "environment": flat(content.environment)})

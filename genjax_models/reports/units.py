@@ -2,18 +2,21 @@
 
 from genjax_models.runs.protocol import Metric
 
-_WORDS = {
+_NAMES = {
     "beta_vae_score": "beta-VAE score",
-    "dci_completeness": "DCI completeness",
-    "dci_disentanglement": "DCI disentanglement",
-    "dci_informativeness": "DCI informativeness",
-    "elbo": "ELBO",
     "factor_vae_score": "FactorVAE score",
+    "mutual_information_gap": "MIG",
+    "pareto_k_hat": "Pareto k-hat (cannot see a mode that the encoder misses)",
+    "per_step": "bound per step",
+}
+_WORDS = {
+    "dci": "DCI",
+    "elbo": "ELBO",
     "fivo": "FIVO",
     "iwae": "IWAE",
     "kl": "KL",
-    "mutual_information_gap": "MIG",
-    "pareto_k_hat": "Pareto k-hat (cannot see a mode that the encoder misses)",
+    "mig": "MIG",
+    "r2": "R^2",
     "sap": "SAP",
 }
 _UNITS = {
@@ -88,4 +91,4 @@ def unit_of(metric: Metric, name: str) -> str:
 
 def words_of(name: str) -> str:
     """Returns the name of a metric in words."""
-    return _WORDS.get(name, name.replace("r2_of", "R^2 of").replace("mig_of", "MIG of").replace("_", " "))
+    return _NAMES.get(name) or " ".join(_WORDS.get(word, word) for word in name.split("_"))
