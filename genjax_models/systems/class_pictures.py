@@ -17,13 +17,11 @@ from genjax_models.types import Array, Players
 _COLUMNS, _PAIRS = 10, 5
 
 
-def with_class_pictures(system: System, model: ImplicitModel, classes: int, truncations: Sequence[float]) -> System:
+def with_class_pictures(system: System, truncations: Sequence[float]) -> System:
     """Returns the system, whose figures also show how samples depend on truncation, class and statistics.
 
     Args:
-      system: of images, with the player "generator".
-      model: the generator, conditional on a class, with batch normalisation.
-      classes: number of classes of the model.
+      system: of images, with the player "generator"; its model is conditional on a class, with batch normalisation.
       truncations: of z, from the widest to the narrowest.
     """
 
@@ -32,17 +30,15 @@ def with_class_pictures(system: System, model: ImplicitModel, classes: int, trun
         if not pictures.drawable(data.test.x.shape[1:]):
             return facts, shown
         variables = players["generator"]
-        by_truncation = _truncated(model, classes, variables, truncations, system.range)
-        return facts, [*shown, *by_truncation, _between(model, classes, variables, system.range)]
+        by_truncation = _truncated(system.model, variables, truncations, system.range)
+        return facts, [*shown, *by_truncation, _between(system.model, variables, system.range)]
 
     return system._replace(figures=figures)
 
 
-def _truncated(
-    model: ImplicitModel, classes: int, variables: Any, truncations: Sequence[float], limits: Any
-) -> list[Picture]:
+def _truncated(model: ImplicitModel, variables: Any, truncations: Sequence[float], limits: Any) -> list[Picture]:
     """Returns the pictures of truncations and of statistics; one compiled function draws both."""
-    label = jnp.arange(_COLUMNS) % classes
+    label = jnp.arange(_COLUMNS) % model.classes
 
     @jax.jit
     def drawn(variables, truncation):
@@ -79,8 +75,9 @@ def _truncated(
     ]
 
 
-def _between(model: ImplicitModel, classes: int, variables: Any, limits: Any) -> Picture:
+def _between(model: ImplicitModel, variables: Any, limits: Any) -> Picture:
     """Returns a row per pair of classes, interpolated at one z."""
+    classes = model.classes
     firsts = np.arange(_PAIRS) * 2 % classes
     pairs = [(int(first), int(first + 1) % classes) for first in firsts]
     share = jnp.linspace(0, 1, _COLUMNS)[None, :, None]
