@@ -91,7 +91,9 @@ def build(config: Config) -> System:
     from genjax_models.systems.sampler import adversarial_system
 
     shape, classes, levels = config.data.shape, config.data.classes, len(config.channels)
-    attention = {"half": shape[0] // 2, "none": None}.get(config.attention, config.attention)
+    attention = config.attention
+    if isinstance(attention, str):
+        attention = {"half": shape[0] // 2, "none": None}[attention]
     try:
         check_heights(shape, levels, attention)
     except ValueError as error:

@@ -24,21 +24,24 @@ def with_class_pictures(system: System, truncations: Sequence[float]) -> System:
       system: of images, with the player "generator"; its model is conditional on a class, with batch normalisation.
       truncations: of z, from the widest to the narrowest.
     """
+    model, classes = system.model, system.model.classes
 
     def figures(players: Players, data: Any):
         facts, shown = system.figures(players, data)
         if not pictures.drawable(data.test.x.shape[1:]):
             return facts, shown
         variables = players["generator"]
-        by_truncation = _truncated(system.model, variables, truncations, system.range)
-        return facts, [*shown, *by_truncation, _between(system.model, variables, system.range)]
+        by_truncation = _truncated(model, classes, variables, truncations, system.range)
+        return facts, [*shown, *by_truncation, _between(model, classes, variables, system.range)]
 
     return system._replace(figures=figures)
 
 
-def _truncated(model: ImplicitModel, variables: Any, truncations: Sequence[float], limits: Any) -> list[Picture]:
+def _truncated(
+    model: ImplicitModel, classes: int, variables: Any, truncations: Sequence[float], limits: Any
+) -> list[Picture]:
     """Returns the pictures of truncations and of statistics; one compiled function draws both."""
-    label = jnp.arange(_COLUMNS) % model.classes
+    label = jnp.arange(_COLUMNS) % classes
 
     @jax.jit
     def drawn(variables, truncation):
@@ -75,9 +78,8 @@ def _truncated(model: ImplicitModel, variables: Any, truncations: Sequence[float
     ]
 
 
-def _between(model: ImplicitModel, variables: Any, limits: Any) -> Picture:
+def _between(model: ImplicitModel, classes: int, variables: Any, limits: Any) -> Picture:
     """Returns a row per pair of classes, interpolated at one z."""
-    classes = model.classes
     firsts = np.arange(_PAIRS) * 2 % classes
     pairs = [(int(first), int(first + 1) % classes) for first in firsts]
     share = jnp.linspace(0, 1, _COLUMNS)[None, :, None]
