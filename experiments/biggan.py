@@ -15,7 +15,6 @@ import dataclasses
 import sys
 from typing import ClassVar, Literal
 
-import genjax_models as gx
 from genjax_models.commands.train import main
 from genjax_models.errors import InputError
 from genjax_models.runs.configuration import Training, positive, whole
@@ -24,8 +23,6 @@ from genjax_models.systems.games import Game, RegularisedAdversary
 from genjax_models.systems.groups import Optimizer
 from genjax_models.systems.precision import Precision, at_precision, warn_if_slower
 from genjax_models.systems.settings import Data, Settings
-
-RANGE = (-1, 1)  # range of tanh
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,8 +61,8 @@ class Config(Settings):
 
     def __post_init__(self):
         super().__post_init__()
-        whole(1, latent=self.latent, channels=self.channels, discriminator_channels=self.discriminator_channels)
-        whole(1, shared=self.shared)
+        whole(1, latent=self.latent, shared=self.shared)
+        whole(1, channels=self.channels, discriminator_channels=self.discriminator_channels)
         if not isinstance(self.attention, str):
             whole(1, attention=self.attention)
         if not self.truncations:
@@ -91,11 +88,12 @@ def build(config: Config) -> System:
     from genjax_models.networks.biggan import BigGANDiscriminator, BigGANGenerator, check_heights
     from genjax_models.networks.initialisers import kernel_initialiser
     from genjax_models.systems.class_pictures import with_class_pictures
-    from genjax_models.systems.sampler import sampler_system
+    from genjax_models.systems.sampler import adversarial_system
 
-    config.data.needs_images()
     shape, classes, levels = config.data.shape, config.data.classes, len(config.channels)
-    attention = {"half": shape[0] // 2, "none": None}.get(config.attention, config.attention)
+    attention = config.attention
+    if isinstance(attention, str):
+        attention = {"half": shape[0] // 2, "none": None}[attention]
     try:
         check_heights(shape, levels, attention)
     except ValueError as error:
@@ -109,12 +107,7 @@ def build(config: Config) -> System:
         BigGANGenerator(shape, config.channels, classes, config.shared, attention, chunk, init),
         BigGANDiscriminator(shape, config.discriminator_channels, down, attention, config.head, config.pooling, init),
     )
-    pair = gx.adversarial_pair(generator, discriminator, config.latent, classes=classes)
-    objective = config.adversary.build(pair)
-    trainer = config.game.trainer(objective, config.optimizer, config.training.steps)
-    model = gx.implicit_model(generator, config.latent, classes=classes)
-    system = sampler_system(config, objective, trainer, range=RANGE)._replace(model=model)
-    return with_class_pictures(system, model, classes, config.truncations)
+    return with_class_pictures(adversarial_system(config, generator, discriminator), config.truncations)
 
 
 EXPERIMENT = Experiment(

@@ -26,7 +26,6 @@ import dataclasses
 import sys
 from typing import ClassVar, Literal
 
-import genjax_models as gx
 from genjax_models.commands.train import main
 from genjax_models.errors import InputError
 from genjax_models.runs.configuration import Training, rate, whole
@@ -34,8 +33,6 @@ from genjax_models.runs.protocol import Experiment, Metric, System
 from genjax_models.systems.games import Game, RegularisedAdversary
 from genjax_models.systems.groups import Optimizer
 from genjax_models.systems.settings import Data, Settings
-
-RANGE = (-1, 1)  # range of tanh
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,9 +72,9 @@ class Config(Settings):
 def build(config: Config) -> System:
     """Returns the game of Eq. (20.80) between two convolutional networks."""
     from genjax_models.networks.dcgan import DCGANDiscriminator, DCGANGenerator, smallest_level
-    from genjax_models.systems.sampler import sampler_system
+    from genjax_models.systems.sampler import adversarial_system
 
-    shape, classes = config.data.shape, config.data.classes
+    shape = config.data.shape
     try:
         smallest_level(shape, len(config.channels))
     except ValueError as error:
@@ -85,10 +82,7 @@ def build(config: Config) -> System:
     normalisation = None if config.normalisation == "none" else config.normalisation
     generator = DCGANGenerator(shape, config.channels[::-1])
     discriminator = DCGANDiscriminator(shape, config.channels, normalisation, config.dropout, config.head)
-    objective = config.adversary.build(gx.adversarial_pair(generator, discriminator, config.latent, classes=classes))
-    trainer = config.game.trainer(objective, config.optimizer, config.training.steps)
-    model = gx.implicit_model(generator, config.latent, classes=classes)
-    return sampler_system(config, objective, trainer, range=RANGE)._replace(model=model)
+    return adversarial_system(config, generator, discriminator)
 
 
 EXPERIMENT = Experiment(

@@ -44,8 +44,8 @@ rest is not explained. Blocks of 1,000 to 10,000 rows, one logarithm for 2 to 16
 x.logits as a product of its own, and a transposed layout gained nothing, or at most 4%.
 
 Torch-fidelity has no standard errors. The error of the Frechet distance needs eigenvectors and two products of all
-rows with them. Of a test of 7.4 ms, random relabellings take 5.5, which sort. hyppo computes its statistic anew for each
-permutation.
+rows with them. Of a test of 7.4 ms, random relabellings take 5.5, which sort. hyppo computes its statistic anew for
+each permutation.
 """
 
 from __future__ import annotations

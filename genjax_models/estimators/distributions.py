@@ -11,12 +11,14 @@ import chex
 import distrax
 import jax
 import jax.numpy as jnp
+from jax.scipy.special import logit
 from tensorflow_probability.substrates import jax as tfp
 
 from genjax_models.estimators.checks import check_floating, check_prepared
 from genjax_models.types import Array, PRNGKey, Shape
 
 _LOG_2_PI = 1.8378770664093453
+_INSIDE = 1e-3  # the least distance of a mean from 0 and 1
 _MAX_WRITTEN_OUT = 4  # numbers of a vector whose density is written out as a sum
 
 
@@ -116,6 +118,11 @@ def log_prob_of_each(distribution: distrax.Distribution, value: Array) -> Array:
     if isinstance(distribution, distrax.Independent) and distribution.distribution.event_shape == ():
         return distribution.distribution.log_prob(value)
     raise ValueError(f"a log_prob of each number needs independent numbers, got {type(distribution).__name__}")
+
+
+def logits_of_mean(mean: Array) -> Array:
+    """Returns the logits `[size]` of a mean of data in [0, 1]. They are finite: -7 where a pixel is always off."""
+    return logit(jnp.clip(mean, _INSIDE, 1 - _INSIDE)).ravel()
 
 
 def as_vectors(x: Array, shape: Shape) -> Array:

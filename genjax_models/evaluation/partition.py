@@ -10,19 +10,17 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import logit
 
 from genjax_models.estimators.annealed_partition import annealed_partition, rbm_path
 from genjax_models.estimators.annealing_path import linear_schedule
 from genjax_models.estimators.boltzmann import MOST_UNITS, log_partition_exact
 from genjax_models.estimators.checks import check_count
+from genjax_models.estimators.distributions import logits_of_mean
 from genjax_models.estimators.importance import log_mean_exp
 from genjax_models.estimators.importance_diagnostics import effective_sample_size
 from genjax_models.evaluation.examples import check_examples, map_examples
 from genjax_models.models.boltzmann import BoltzmannMachine
 from genjax_models.types import Array, PRNGKey, Variables
-
-_INSIDE = 1e-3  # base rates of pixels that are always off or on
 
 
 class Partition(NamedTuple):
@@ -72,7 +70,7 @@ def estimate_partition(
         return Partition(log_partition, zero, zero, 0)
     base = jnp.zeros_like(layers[1])
     if machine.data_mean is not None:
-        base = logit(jnp.clip(jnp.asarray(machine.data_mean, base.dtype).ravel(), _INSIDE, 1 - _INSIDE))
+        base = logits_of_mean(jnp.asarray(machine.data_mean, base.dtype))
     log_weights, log_start = _annealed(key, layers, base, num_chains, num_temperatures)
     log_mean = log_mean_exp(log_weights)
     relative = jnp.std(jnp.exp(log_weights - log_mean), ddof=1)

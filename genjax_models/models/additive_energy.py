@@ -9,13 +9,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import logit
 
 from genjax_models.estimators.boltzmann import additive_gibbs_sweep, additive_log_density, bernoulli_of
 from genjax_models.estimators.checks import check_count
+from genjax_models.estimators.distributions import logits_of_mean
 from genjax_models.types import Array, PRNGKey, Shape, Variables
-
-_INSIDE = 1e-3  # a pixel that is always off has a bias of -7, not of minus infinity
 
 
 class AdditiveEnergyModel(NamedTuple):
@@ -41,7 +39,7 @@ class AdditiveEnergyModel(NamedTuple):
         d, none = math.prod(self.shape), jnp.zeros(self.features, jnp.float32)
         base = jnp.zeros(d, jnp.float32)
         if self.data_mean is not None:
-            base = logit(jnp.clip(jnp.asarray(self.data_mean, jnp.float32).ravel(), _INSIDE, 1 - _INSIDE))
+            base = logits_of_mean(jnp.asarray(self.data_mean, jnp.float32))
         features = {"weights": jnp.zeros((d, self.features), jnp.float32), "visible_bias": base}
         return {"features": {**features, **dict.fromkeys(("bias", "coefficient", "gain", "effective"), none)}}
 

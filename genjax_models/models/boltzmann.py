@@ -17,10 +17,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.nn import sigmoid
-from jax.scipy.special import logit
 
 from genjax_models.estimators.boltzmann import bernoulli_of, free_energy
 from genjax_models.estimators.checks import check_count
+from genjax_models.estimators.distributions import logits_of_mean
 from genjax_models.models.mean_field import (
     Evidence,
     Field,
@@ -35,7 +35,6 @@ from genjax_models.models.mean_field import (
 from genjax_models.types import Array, Batch, PRNGKey, Shape, Tracer, Variables
 
 Gradient = Literal["unrolled", "implicit"]
-_INSIDE = 1e-3  # a pixel that is always off has a bias of -7, not of minus infinity
 
 
 class BoltzmannMachine(NamedTuple):
@@ -71,8 +70,7 @@ class BoltzmannMachine(NamedTuple):
             params[name] = self.scale * jax.random.normal(keys[i], (sizes[i], sizes[i + 1]), jnp.float32)
         params |= {f"{name}_bias": jnp.zeros(size, jnp.float32) for name, size in layers.items()}
         if self.data_mean is not None:
-            mean = jnp.asarray(self.data_mean, jnp.float32).ravel()
-            params["visible_bias"] = logit(jnp.clip(mean, _INSIDE, 1 - _INSIDE))
+            params["visible_bias"] = logits_of_mean(jnp.asarray(self.data_mean, jnp.float32))
         return {"params": params}
 
     def energy(self, variables: Variables, field: Field) -> Array:

@@ -4,15 +4,13 @@ from typing import TypeVar
 
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import logit
 
+from genjax_models.estimators.distributions import logits_of_mean
 from genjax_models.models.latent_variable import LatentVariableModel
 from genjax_models.models.sequential import SequentialModel, time_first
 from genjax_models.types import Array, Batch, PRNGKey, Variables
 
 Model = TypeVar("Model", LatentVariableModel, SequentialModel)
-
-_INSIDE = 1e-3  # the bias of pixels that are always off starts at -7, not at minus infinity
 
 
 def starting_at_data_mean(model: Model, generator: str = "generator") -> Model:
@@ -32,8 +30,8 @@ def starting_at_data_mean(model: Model, generator: str = "generator") -> Model:
     def init(key: PRNGKey, batch: Batch) -> Variables:
         variables = model.init(key, batch)
         mean = _mean_step(batch) if isinstance(model, SequentialModel) else jnp.mean(batch.x, axis=0)
-        bias = logit(jnp.clip(mean, _INSIDE, 1 - _INSIDE)).ravel()
-        return {**variables, "params": _with_bias(variables["params"], (generator, "logits", "bias"), bias)}
+        path = generator, "logits", "bias"
+        return {**variables, "params": _with_bias(variables["params"], path, logits_of_mean(mean))}
 
     return model._replace(init=init)
 

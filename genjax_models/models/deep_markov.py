@@ -108,7 +108,7 @@ class _Networks(nn.Module):
 
         def kernel(key: Array, shape: Shape, dtype: np.dtype) -> Array:
             each = nn.initializers.lecun_normal()(key, shape, dtype)
-            return each.at[:, sizes[0] : sum(sizes[:2])].set(jnp.eye(self.latent))  # mu starts at z_{t-1}
+            return each.at[:, sizes[0] : sum(sizes[:2])].set(jnp.eye(self.latent, dtype=dtype))  # mu starts at z_{t-1}
 
         self.z_0 = self.param("z_0", nn.initializers.zeros, (self.latent,), jnp.float32)
         self.of_z = nn.Dense(sum(sizes), kernel_init=kernel)

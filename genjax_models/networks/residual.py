@@ -13,7 +13,7 @@ from genjax_models.networks.convolution import Convolution, convolve
 from genjax_models.networks.normalisation import ConditionalBatchNorm
 from genjax_models.networks.shapes import in_blocks
 from genjax_models.networks.spectral_normalisation import SpectralNormalisation
-from genjax_models.networks.upsampling import Upsampled
+from genjax_models.networks.upsampling import Upsampled, over_blocks
 from genjax_models.types import Array
 
 _KERNEL = (3, 3)
@@ -86,10 +86,5 @@ class ConvolutionOfMeans(nn.Module):
     def __call__(self, x: Array) -> Array:
         """Maps x `[batch, 2 h, 2 w, channels]` to `[batch, h, w, features]`."""
         kernel = self.param("kernel", self.kernel_init, (*_KERNEL, x.shape[-1], self.features), jnp.float32)
-        shifted = [
-            jnp.pad(kernel, ((row, 1 - row), (column, 1 - column), (0, 0), (0, 0)))
-            for row in (0, 1)
-            for column in (0, 1)
-        ]
-        y = convolve(x, sum(shifted) / 4, strides=(2, 2), padding=((1, 1), (1, 1)))
+        y = convolve(x, over_blocks(kernel) / 4, strides=(2, 2), padding=((1, 1), (1, 1)))
         return y + self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)[None, None, None]

@@ -53,14 +53,16 @@ def upsampled(x: Array, kernel: Array, kind: Upsampling = "unpool") -> Array:
     before = [(width - 1) // 2 for width in kernel.shape[:2]]
     padding = [(first, width - first) for first, width in zip(before, kernel.shape[:2], strict=True)]
     if kind == "nearest":
-        ends = ((0, 0, 0), (0, 0, 0))
-        kernel = sum(
-            jax.lax.pad(kernel, jnp.zeros((), kernel.dtype), ((1 - row, row, 0), (1 - column, column, 0), *ends))
-            for row in (0, 1)
-            for column in (0, 1)
-        )
+        kernel = over_blocks(kernel)
         padding = [(first + 1, after) for first, after in padding]
     return convolve_transposed(x, kernel, strides=_STRIDES, padding=padding)
+
+
+def over_blocks(kernel: Array) -> Array:
+    """Returns the kernel `[h, w, in, out]` summed over blocks of 2 x 2 places, `[h + 1, w + 1, in, out]`."""
+    return sum(
+        jnp.pad(kernel, ((1 - row, row), (1 - column, column), (0, 0), (0, 0))) for row in (0, 1) for column in (0, 1)
+    )
 
 
 class Upsampled(nn.Module):

@@ -17,15 +17,14 @@ from genjax_models.types import Array, Players
 _COLUMNS, _PAIRS = 10, 5
 
 
-def with_class_pictures(system: System, model: ImplicitModel, classes: int, truncations: Sequence[float]) -> System:
+def with_class_pictures(system: System, truncations: Sequence[float]) -> System:
     """Returns the system, whose figures also show how samples depend on truncation, class and statistics.
 
     Args:
-      system: of images, with the player "generator".
-      model: the generator, conditional on a class, with batch normalisation.
-      classes: number of classes of the model.
+      system: of images, with the player "generator"; its model is conditional on a class, with batch normalisation.
       truncations: of z, from the widest to the narrowest.
     """
+    model, classes = system.model, system.model.classes
 
     def figures(players: Players, data: Any):
         facts, shown = system.figures(players, data)

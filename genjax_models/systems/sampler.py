@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -79,6 +80,21 @@ def sampler_system(
 
     prepare = lambda dataset: gx.prepare(dataset, binarise="none", range=range)
     return System(objective, trainer, prepare, evaluate, drawn, figures, range=range)
+
+
+def adversarial_system(config: Any, generator: nn.Module, discriminator: nn.Module) -> System:
+    """Wires the game of two networks.
+
+    Args:
+      config: with `latent` and the groups data, adversary, game, optimizer and training.
+      generator: z `[n, latent]`, and the class if the data have classes, -> x; its values have a range.
+      discriminator: x, and the class, -> logits `[n]`.
+    """
+    latent, classes = config.latent, config.data.classes
+    objective = config.adversary.build(gx.adversarial_pair(generator, discriminator, latent, classes=classes))
+    trainer = config.game.trainer(objective, config.optimizer, config.training.steps)
+    model = gx.implicit_model(generator, latent, classes=classes)
+    return sampler_system(config, objective, trainer, range=objective.range)._replace(model=model)
 
 
 def with_likelihood(
