@@ -30,7 +30,7 @@ from genjax_models.commands.train import main
 from genjax_models.errors import InputError
 from genjax_models.runs.configuration import Training, whole
 from genjax_models.runs.protocol import Experiment, Metric, System
-from genjax_models.systems.groups import Likelihood, Optimizer
+from genjax_models.systems.groups import Likelihood, Optimizer, warmed_up
 from genjax_models.systems.settings import Data, Settings
 
 
@@ -75,11 +75,7 @@ def build(config: Config) -> System:
         model = gx.draw_model(shape, config.glimpses, config.latent, config.hidden, likelihood, **sizes)
     except ValueError as error:
         raise InputError(str(error)) from error
-
-    def warmed_up(step):
-        return step.clip(0, config.kl_warmup) / config.kl_warmup
-
-    return draw_system(config, gx.vae(model, kl_weight=warmed_up if config.kl_warmup else 1.0), model)
+    return draw_system(config, gx.vae(model, kl_weight=warmed_up(1.0, config.kl_warmup)), model)
 
 
 EXPERIMENT = Experiment(

@@ -22,7 +22,7 @@ import genjax_models as gx
 from genjax_models.commands.train import main
 from genjax_models.runs.configuration import Training, whole
 from genjax_models.runs.protocol import Experiment, Metric, System
-from genjax_models.systems.groups import Likelihood, Networks, Optimizer
+from genjax_models.systems.groups import Likelihood, Networks, Optimizer, warmed_up
 from genjax_models.systems.settings import Data, Settings
 
 
@@ -61,20 +61,13 @@ def build(config: Config) -> System:
     from genjax_models.systems.density import family_by_number
 
     config.data.needs_images()
-    shape, family, posterior = (
-        config.data.shape,
-        family_by_number(config.likelihood),
-        gx.diagonal_gaussian(config.latent),
-    )
+    shape, family = config.data.shape, family_by_number(config.likelihood)
+    posterior = gx.diagonal_gaussian(config.latent)
     condition = (*shape[:2], config.condition_channels)
     encoder, generator = config.networks.build(config.data, posterior.outputs, condition)
     decoder = gx.GatedPixelCNN(shape, family(shape).outputs, config.features, config.decoder_layers)
     model = gx.autoregressive_model(encoder, posterior, generator, decoder, family)
-
-    def warmed_up(step):
-        return step.clip(0, config.kl_warmup) / config.kl_warmup
-
-    objective = gx.vae(model, kl_weight=warmed_up if config.kl_warmup else 1.0)
+    objective = gx.vae(model, kl_weight=warmed_up(1.0, config.kl_warmup))
     return autoregressive_system(config, objective, model, judge_samples=config.judge_samples)
 
 

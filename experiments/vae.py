@@ -20,7 +20,7 @@ from genjax_models.commands.train import main
 from genjax_models.errors import InputError
 from genjax_models.runs.configuration import Training, at_least, whole
 from genjax_models.runs.protocol import Experiment, Metric, System
-from genjax_models.systems.groups import Likelihood, Networks, Optimizer
+from genjax_models.systems.groups import Likelihood, Networks, Optimizer, warmed_up
 from genjax_models.systems.settings import Data, Settings
 
 
@@ -74,12 +74,8 @@ def build(config: Config) -> System:
     encoder, generator = config.networks.build(config.data, posterior.outputs, likelihood.outputs)
     model = gx.latent_variable_model(encoder, posterior, generator, likelihood, classes=config.data.classes)
 
-    def warmed_up(step):
-        return config.kl_weight * step.clip(0, config.kl_warmup) / config.kl_warmup
-
-    weight = warmed_up if config.kl_warmup else config.kl_weight
     options = {"num_samples": config.num_samples, "form": config.form, "free_bits": config.free_bits}
-    objective = gx.vae(model, kl_weight=weight, **options)
+    objective = gx.vae(model, kl_weight=warmed_up(config.kl_weight, config.kl_warmup), **options)
     return latent_variable_system(config, objective, model, closed_kl=config.posterior != "flow")
 
 

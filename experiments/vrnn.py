@@ -24,9 +24,10 @@ from typing import Literal
 
 import genjax_models as gx
 from genjax_models.commands.train import main
+from genjax_models.errors import InputError
 from genjax_models.runs.configuration import Training, whole
 from genjax_models.runs.protocol import Experiment, Metric, System
-from genjax_models.systems.groups import Likelihood, Optimizer
+from genjax_models.systems.groups import Likelihood, Optimizer, warmed_up
 from genjax_models.systems.settings import SequenceData, Settings
 
 
@@ -45,6 +46,8 @@ class Config(Settings):
     """How bound fivo draws ancestors in training."""
     score: bool = False
     """Add the score of the ancestors to the gradient of fivo, which is then unbiased but noisy."""
+    kl_warmup: int = 0
+    """Steps in which the weight of the KL rises linearly from 0. Only bound elbo has such a weight."""
     latent: int = 32
     """Dimensions of each z_t."""
     hidden: int = 64
@@ -57,6 +60,9 @@ class Config(Settings):
     def __post_init__(self):
         super().__post_init__()
         whole(1, particles=self.particles, latent=self.latent, hidden=self.hidden)
+        whole(0, kl_warmup=self.kl_warmup)
+        if self.kl_warmup and self.bound != "elbo":
+            raise InputError(f"kl_warmup needs bound elbo, got {self.bound}: other bounds have no separate KL")
 
 
 def build(config: Config) -> System:
@@ -70,6 +76,8 @@ def build(config: Config) -> System:
     if config.likelihood.family == "bernoulli":
         model = gx.starting_at_data_mean(model)
     options = {"bound": config.bound, "num_particles": config.particles}
+    if config.bound == "elbo":
+        options["kl_weight"] = warmed_up(1.0, config.kl_warmup)
     if config.bound == "fivo":
         options |= {"resampling": config.resampling, "score": config.score}
     return sequential_system(config, gx.sequential_vae(model, **options), model)

@@ -210,3 +210,10 @@ class StagedTraining(Training):
             return self
         epochs = sum(3**stage for stage in range(stages))
         return dataclasses.replace(self, steps=epochs * (size // self.batch_size))
+
+
+def warmed_up(weight: float, steps: int) -> float | optax.Schedule:
+    """Returns the weight. With `steps` above 0 it is a schedule, which rises to the weight linearly from 0."""
+    import optax
+
+    return optax.linear_schedule(0.0, weight, steps) if steps else weight

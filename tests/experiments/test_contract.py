@@ -264,7 +264,7 @@ CHOICES = [
     ("vae", "--data images.npz --conditional --network convolutional --channels 4"),
     ("vae", "--data images.npz --binarise fixed --latent 1"),
     ("vae", "--data images.npz --binarise none --kl-weight 4 --kl-warmup 10"),
-    ("vrnn", "--data sequences.npz --bound elbo --hidden 4"),
+    ("vrnn", "--data sequences.npz --bound elbo --kl-warmup 2 --hidden 4"),
     ("vrnn", "--data sequences.npz --model dmm --bound iwae --hidden 4"),
     ("vrnn", "--data sequences.npz --model srnn --resampling systematic --score --hidden 4"),
     ("vrnn", "--data real_sequences.npz --particles 1 --hidden 4"),
@@ -431,6 +431,7 @@ REFUSED = [
     ("vrnn", "--data images.npz --batch-size 9", "data must be sequences [n, time, d], got grey images of 8 x 8"),
     ("vrnn", "--data sequences.npz --batch-size 999", "batch_size must be at most"),
     ("vrnn", "--data real_sequences.npz --likelihood bernoulli --batch-size 9", "a Bernoulli likelihood needs binary"),
+    ("vrnn", "--kl-warmup 10", "kl_warmup needs bound elbo, got fivo"),
     ("vrnn", "--particles 0", "particles must be an integer of at least 1, got 0"),
 ]
 
