@@ -112,7 +112,7 @@ def fused_draw(steps: int) -> Objective:
             encoder, mean, raw = of(state, x, None, method="look")
             scale = positive(raw)
             decoder = of(state.decoder, mean + scale * eps, method="decode")
-            canvas = state.canvas + of(decoder.h, method="paint")
+            canvas = state.canvas + of(decoder[0], method="paint")
             return DrawState(encoder, decoder, canvas), 0.5 * (mean**2 + scale**2 - 1) - jnp.log(scale)
 
         eps = jax.random.normal(key, (steps, len(x), DRAW_LATENT))

@@ -130,9 +130,9 @@ def draw_loss(p: Tree, steps: int, latent: int, read_size: int, write_size: int,
     import torch
 
     def loss(x):
-        batch, hidden = len(x), p["encoder"]["recurrent"]["kernel"].shape[0]
-        gates = {name: torch.cat([p[name]["inputs"]["kernel"], p[name]["recurrent"]["kernel"]]) for name in LSTMS}
-        biases = {name: p[name]["recurrent"]["bias"] for name in LSTMS}
+        batch, hidden = len(x), p["encoder"]["of_hidden"].shape[0]
+        gates = {name: torch.cat([p[name]["of_input"]["kernel"], p[name]["of_hidden"]]) for name in LSTMS}
+        biases = {name: p[name]["of_input"]["bias"] for name in LSTMS}
         eps = noise_of_steps(steps, batch, latent)
         encoder_c = encoder_h = decoder_c = decoder_h = x.new_zeros(batch, hidden)
         canvas, kl = p["logits"].expand(batch, -1), 0.0
