@@ -48,16 +48,19 @@ def estimate_partition(
     num_chains: int = 100,
     num_temperatures: int = 10_000,
     exact: bool | None = None,
+    base_rates: Array | None = None,
 ) -> Partition:
     """Returns log Z of a restricted machine: by enumeration of its smaller layer, or by annealing from base rates.
 
     Args:
-      machine: a machine of one hidden layer. The base rates are its `data_mean`; uniform without.
+      machine: a machine of one hidden layer.
       variables: variables of the machine (of one player, not of all players).
       key: randomness of the chains.
       num_chains: number of chains, at least 2.
       num_temperatures: number of temperatures, at least 2. A temperature costs a Gibbs sweep of all chains.
       exact: whether to enumerate; None if the smaller layer has at most 20 units.
+      base_rates: share in which each unit is on where annealing starts, `[*shape]`. None: the machine's `data_mean` if
+        it is an array, else one half.
 
     Raises:
       ValueError: the machine is deep, a count is too low, or a layer is too large to enumerate.
@@ -69,8 +72,10 @@ def estimate_partition(
         log_partition, zero = jax.jit(log_partition_exact)(*layers), jnp.zeros(())
         return Partition(log_partition, zero, zero, 0)
     base = jnp.zeros_like(layers[1])
-    if machine.data_mean is not None:
-        base = logits_of_mean(jnp.asarray(machine.data_mean, base.dtype))
+    if base_rates is None and not isinstance(machine.data_mean, str):
+        base_rates = machine.data_mean
+    if base_rates is not None:
+        base = logits_of_mean(jnp.asarray(base_rates, base.dtype))
     log_weights, log_start = _annealed(key, layers, base, num_chains, num_temperatures)
     log_mean = log_mean_exp(log_weights)
     relative = jnp.std(jnp.exp(log_weights - log_mean), ddof=1)

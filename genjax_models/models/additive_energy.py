@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from genjax_models.estimators.boltzmann import additive_gibbs_sweep, additive_log_density, bernoulli_of
 from genjax_models.estimators.checks import check_count
 from genjax_models.estimators.distributions import logits_of_mean
-from genjax_models.types import Array, PRNGKey, Shape, Variables
+from genjax_models.models.data_mean import DataMean, check_data_mean, mean_of
+from genjax_models.types import Array, Batch, PRNGKey, Shape, Variables
 
 
 class AdditiveEnergyModel(NamedTuple):
@@ -25,21 +25,22 @@ class AdditiveEnergyModel(NamedTuple):
     Attributes:
       shape: shape of one example.
       features: number of features.
-      data_mean: share of examples in which a unit is on, `shape`: its logit is the base. None: the base is uniform.
+      data_mean: share of examples in which a unit is on, `shape`: its logit is the base. "batch": the share in the
+        batch of `init`. None: the base is uniform.
       support: lowest and highest value of x.
     """
 
     shape: Shape
     features: int
-    data_mean: Array | None = None
+    data_mean: DataMean = None
     support: tuple[float, float] = (0, 1)
 
-    def init(self) -> Variables:
-        """Returns the variables of the base, without a feature."""
+    def init(self, batch: Batch | None = None) -> Variables:
+        """Returns the variables of the base, without a feature. The batch is read if `data_mean` is "batch"."""
         d, none = math.prod(self.shape), jnp.zeros(self.features, jnp.float32)
         base = jnp.zeros(d, jnp.float32)
         if self.data_mean is not None:
-            base = logits_of_mean(jnp.asarray(self.data_mean, jnp.float32))
+            base = logits_of_mean(mean_of(self.data_mean, batch))
         features = {"weights": jnp.zeros((d, self.features), jnp.float32), "visible_bias": base}
         return {"features": {**features, **dict.fromkeys(("bias", "coefficient", "gain", "effective"), none)}}
 
@@ -71,15 +72,14 @@ class AdditiveEnergyModel(NamedTuple):
         return x.astype(jnp.float32).reshape(n, *self.shape)
 
 
-def additive_energy_model(shape: Shape, features: int, *, data_mean: Array | None = None) -> AdditiveEnergyModel:
+def additive_energy_model(shape: Shape, features: int, *, data_mean: DataMean = None) -> AdditiveEnergyModel:
     """Returns a model with room for some features; see `AdditiveEnergyModel`.
 
     Raises:
       ValueError: `features` is no integer of at least 1, or `data_mean` has another shape.
     """
     check_count("features", features)
-    if data_mean is not None and np.shape(data_mean) != tuple(shape):
-        raise ValueError(f"data_mean must have the shape {tuple(shape)}, got {np.shape(data_mean)}")
+    check_data_mean(data_mean, shape)
     return AdditiveEnergyModel(tuple(shape), features, data_mean)
 
 

@@ -21,6 +21,7 @@ from jax.nn import sigmoid
 from genjax_models.estimators.boltzmann import bernoulli_of, free_energy
 from genjax_models.estimators.checks import check_count
 from genjax_models.estimators.distributions import logits_of_mean
+from genjax_models.models.data_mean import DataMean, check_data_mean, mean_of
 from genjax_models.models.mean_field import (
     Evidence,
     Field,
@@ -48,7 +49,8 @@ class BoltzmannMachine(NamedTuple):
       hidden: units of the hidden layers, one or two.
       classes: number of classes, or None.
       scale: standard deviation of the first weights.
-      data_mean: share of examples in which a unit is on, `shape`: the visible bias starts at its logit. None: at 0.
+      data_mean: share of examples in which a unit is on, `shape`: the visible bias starts at its logit. "batch": the
+        share in the batch of `init`. None: the bias starts at 0.
       support: lowest and highest value of x.
     """
 
@@ -56,7 +58,7 @@ class BoltzmannMachine(NamedTuple):
     hidden: tuple[int, ...]
     classes: int | None
     scale: float
-    data_mean: Array | None = None
+    data_mean: DataMean = None
     support: tuple[float, float] = (0, 1)
 
     def init(self, key: PRNGKey, batch: Batch) -> Variables:
@@ -70,7 +72,7 @@ class BoltzmannMachine(NamedTuple):
             params[name] = self.scale * jax.random.normal(keys[i], (sizes[i], sizes[i + 1]), jnp.float32)
         params |= {f"{name}_bias": jnp.zeros(size, jnp.float32) for name, size in layers.items()}
         if self.data_mean is not None:
-            params["visible_bias"] = logits_of_mean(jnp.asarray(self.data_mean, jnp.float32))
+            params["visible_bias"] = logits_of_mean(mean_of(self.data_mean, batch))
         return {"params": params}
 
     def energy(self, variables: Variables, field: Field) -> Array:
@@ -236,7 +238,7 @@ class BoltzmannMachine(NamedTuple):
         return Evidence(v, observed, y, label_observed[:, None])
 
 
-def restricted_boltzmann_machine(shape: Shape, hidden: int, *, data_mean: Array | None = None) -> BoltzmannMachine:
+def restricted_boltzmann_machine(shape: Shape, hidden: int, *, data_mean: DataMean = None) -> BoltzmannMachine:
     """Returns a machine of one hidden layer (Smolensky, 1986): p(v, h) = exp(-E(v, h)) / Z.
 
     Args:
@@ -255,7 +257,7 @@ def deep_boltzmann_machine(
     hidden: tuple[int, int] = (500, 1000),
     *,
     classes: int | None = None,
-    data_mean: Array | None = None,
+    data_mean: DataMean = None,
 ) -> BoltzmannMachine:
     """Returns a machine of two hidden layers, and a class above them (Salakhutdinov and Hinton, 2009).
 
@@ -280,8 +282,7 @@ def deep_boltzmann_machine(
 def _machine(shape, hidden, classes, scale, data_mean) -> BoltzmannMachine:
     for units in hidden:
         check_count("hidden", units)
-    if data_mean is not None and np.shape(data_mean) != tuple(shape):
-        raise ValueError(f"data_mean must have the shape {tuple(shape)}, got {np.shape(data_mean)}")
+    check_data_mean(data_mean, shape)
     return BoltzmannMachine(tuple(shape), hidden, classes, scale, data_mean)
 
 

@@ -1,6 +1,6 @@
 """A generator that starts at the mean of the data, for every z: Burda, Grosse and Salakhutdinov, 2015."""
 
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,8 +8,9 @@ import numpy as np
 from genjax_models.estimators.distributions import logits_of_mean
 from genjax_models.models.latent_variable import LatentVariableModel
 from genjax_models.models.sequential import SequentialModel, time_first
-from genjax_models.types import Array, Batch, PRNGKey, Variables
+from genjax_models.types import Array, Batch, PRNGKey, Shape, Variables
 
+DataMean = Array | Literal["batch"] | None  # share of examples in which each unit is on
 Model = TypeVar("Model", LatentVariableModel, SequentialModel)
 
 
@@ -34,6 +35,24 @@ def starting_at_data_mean(model: Model, generator: str = "generator") -> Model:
         return {**variables, "params": _with_bias(variables["params"], path, logits_of_mean(mean))}
 
     return model._replace(init=init)
+
+
+def mean_of(data_mean: DataMean, batch: Batch | None) -> Array:
+    """Returns a mean that is given, or for "batch" the mean of the batch, float32 `[*shape]`."""
+    if isinstance(data_mean, str):
+        if batch is None:
+            raise ValueError('data_mean "batch" needs a batch.')
+        data_mean = jnp.mean(batch.x, axis=0)
+    return jnp.asarray(data_mean, jnp.float32)
+
+
+def check_data_mean(data_mean: DataMean, shape: Shape) -> None:
+    """Raises ValueError if a mean that is given has another shape, or is a word other than "batch"."""
+    if isinstance(data_mean, str):
+        if data_mean != "batch":
+            raise ValueError(f'data_mean must be an array, "batch" or None, got {data_mean!r}')
+    elif data_mean is not None and np.shape(data_mean) != tuple(shape):
+        raise ValueError(f"data_mean must have the shape {tuple(shape)}, got {np.shape(data_mean)}")
 
 
 def _mean_step(batch: Batch) -> Array:

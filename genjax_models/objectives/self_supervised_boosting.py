@@ -54,7 +54,7 @@ def self_supervised_boosting(
         if batch.x.shape[1:] != model.shape:
             raise ValueError(f"the model must have the shape of the data, {batch.x.shape[1:]}, got {model.shape}")
         weights_key, negatives_key = jax.random.split(key)
-        variables = model.init()
+        variables = model.init(batch)
         size, stages = variables["features"]["weights"].shape
         # At the start x'w + c has mean 0 and a standard deviation of about 2, so that features are not saturated.
         weights = 4 / size**0.5 * jax.random.normal(weights_key, (size, stages), jnp.float32)

@@ -97,6 +97,29 @@ class Likelihood:
 
 
 @dataclasses.dataclass(frozen=True)
+class Bits:
+    """How data become binary, for models of x in {0, 1}."""
+
+    binarise: Binarise = "auto"
+    """How values in [0, 1] become binary. auto: dynamic for grey images, none for binary data."""
+
+    def for_data(self, dataset: Dataset) -> Self:
+        """Returns this group with the binarisation that these data have.
+
+        Raises:
+          InputError: the data are not binary, and do not become so.
+        """
+        binarise = binarisation_of(dataset, self.binarise)
+        if binarise == "none" and not dataset.is_binary:
+            raise InputError(f"the model needs binary data, got {dataset.in_words} and binarise none")
+        return dataclasses.replace(self, binarise=binarise)
+
+    def prepare(self, dataset: Dataset) -> Prepared:
+        """Returns the data, 0 or 1."""
+        return Likelihood("bernoulli", binarise=self.binarise).prepare(dataset)
+
+
+@dataclasses.dataclass(frozen=True)
 class Networks:
     """An encoder and a generator, its mirror image."""
 

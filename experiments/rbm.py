@@ -1,0 +1,67 @@
+"""A restricted Boltzmann machine, learned with chains that persist: Smolensky, 1986; Tieleman, 2008.
+
+python -m experiments.rbm --hidden 500 --steps 12000
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+
+import genjax_models as gx
+from genjax_models.commands.train import main
+from genjax_models.runs.configuration import Training, positive, rate, whole
+from genjax_models.runs.protocol import Experiment, Metric, System
+from genjax_models.systems.groups import Bits
+from genjax_models.systems.settings import Data, Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Settings):
+    """Train a restricted Boltzmann machine, and report log p(x) of held-out data with an estimate of log Z."""
+
+    hidden: int = 500
+    """Number of hidden units."""
+    chains: int = 100
+    """Number of chains that persist."""
+    sweeps: int = 1
+    """Gibbs sweeps of the chains per step."""
+    sample_sweeps: int = 1_000
+    """Gibbs sweeps of a sample, from the chains."""
+    temperatures: int = 2_000
+    """Temperatures of the annealing that estimates log Z. Up to 20 units in a layer, log Z is exact."""
+    learning_rate: float = 0.05
+    """Learning rate of gradient descent at the start. It falls linearly to 0."""
+    average: float = 0.999
+    """Decay of a moving average of the parameters, which is judged and drawn from; 0 keeps none."""
+    data: Data = Data()
+    bits: Bits = Bits()
+    training: Training = Training(steps=12_000)
+
+    def __post_init__(self):
+        super().__post_init__()
+        whole(1, hidden=self.hidden, chains=self.chains, sweeps=self.sweeps, sample_sweeps=self.sample_sweeps)
+        whole(2, temperatures=self.temperatures)
+        positive(learning_rate=self.learning_rate)
+        rate(average=self.average)
+
+
+def build(config: Config) -> System:
+    """Returns the machine, whose visible bias starts at the logit of the data mean."""
+    from genjax_models.systems.energies import restricted_system
+
+    machine = gx.restricted_boltzmann_machine(config.data.shape, config.hidden, data_mean="batch")
+    counts = {"num_chains": config.chains, "sweeps": config.sweeps, "sample_sweeps": config.sample_sweeps}
+    return restricted_system(config, gx.persistent_contrastive_divergence(machine, **counts), machine)
+
+
+EXPERIMENT = Experiment(
+    title="A restricted Boltzmann machine",
+    config=Config,
+    build=build,
+    metric=Metric("log_likelihood", "nats", higher_is_better=True),
+    caption="p(v = 1 | h) after Gibbs sweeps from the chains; not draws of v",
+)
+
+if __name__ == "__main__":
+    sys.exit(main(EXPERIMENT))
