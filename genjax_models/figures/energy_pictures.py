@@ -1,9 +1,13 @@
 """Pictures of energy models: their weights, and what they fill in."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
+from matplotlib.figure import Figure
 
 from genjax_models.figures import plots
 from genjax_models.figures.pictures import Picture
+from genjax_models.figures.style import BLUE, GREY, ORANGE
 from genjax_models.types import Array
 
 
@@ -14,3 +18,49 @@ def filters(weights: Array, what: str) -> Picture:
     figure = plots.image_grid(weights / np.maximum(largest, 1e-12), range=(-1, 1))
     caption = f"Weights of the {len(weights)} {what}. Grey is 0, white raises the unit, black lowers it."
     return Picture("filters", "Weights", caption, plots.png(figure))
+
+
+def imputations(x: Array, observed: Mapping[str, Array], filled: Mapping[str, Array]) -> Picture:
+    """Returns images `[n, ...]` in [0, 1], and for each kind of mask what is seen, and what a model fills in."""
+    rows, titles = [np.asarray(x)], ["image"]
+    for kind, seen in observed.items():
+        rows += [np.where(np.asarray(seen), np.asarray(x), 0.5), np.asarray(filled[kind])]
+        titles += [f"{kind}: seen", "filled in"]
+    figure = plots.image_grid(np.concatenate(rows), columns=len(x), titles=titles)
+    caption = "Test images, and for each kind of mask what is seen (missing pixels are grey) and p(missing | seen)."
+    return Picture("imputations", "What is filled in", caption, plots.png(figure))
+
+
+def missing(
+    shares: Sequence[float],
+    nats: Sequence[Array],
+    accuracy: Sequence[Array] | None,
+    sweeps: Sequence[int],
+    nats_by_sweeps: Sequence[Array],
+    trained: int,
+) -> Picture:
+    """Returns predictions over the missing share, and over the sweeps of inference at half of the pixels missing.
+
+    Args:
+      shares: shares of missing pixels; the first is 0.
+      nats: nats per missing pixel at all shares but the first.
+      accuracy: share of images whose class is found, at each share; None without classes.
+      sweeps: numbers of sweeps.
+      nats_by_sweeps: nats per missing pixel at each.
+      trained: sweeps of training.
+    """
+    panels = 2 if accuracy is None else 3
+    figure = Figure(figsize=(3.4 * panels, 3.0), layout="constrained")
+    first, *classes, last = figure.subplots(1, panels)
+    first.plot(shares[1:], nats, color=BLUE, marker="o", markersize=3)
+    first.set(xlabel="share of pixels missing", ylabel="nats per missing pixel")
+    for axes in classes:
+        axes.plot(shares, accuracy, color=BLUE, marker="o", markersize=3)
+        axes.set(xlabel="share of pixels missing", ylabel="class accuracy")
+    last.plot(sweeps, nats_by_sweeps, color=ORANGE, marker="o", markersize=3)
+    last.axvline(trained, color=GREY, linestyle=":")
+    last.set(xscale="log", xlabel="sweeps of mean field (dotted: in training)", ylabel="nats per missing pixel")
+    for axes in (first, *classes, last):
+        axes.grid(alpha=0.25)
+    caption = "Test images with pixels missing at random. Right: half of the pixels missing."
+    return Picture("missing", "What can be inferred from what is left", caption, plots.png(figure))

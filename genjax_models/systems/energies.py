@@ -1,6 +1,7 @@
 """Systems around energy models of x in {0, 1}: Boltzmann machines, and sums of features."""
 
-from typing import Any
+from functools import partial
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
@@ -9,13 +10,18 @@ import optax
 import genjax_models as gx
 from genjax_models.estimators.boltzmann import bernoulli_of
 from genjax_models.evaluation.findings import Facts
+from genjax_models.evaluation.missing import Mask, class_probabilities, masks, predict_missing
 from genjax_models.evaluation.partition import estimate_partition
 from genjax_models.figures import energy_pictures, pictures
 from genjax_models.models.boltzmann import BoltzmannMachine
+from genjax_models.models.conditionals import mean_field
 from genjax_models.runs.protocol import System
 from genjax_models.types import Array, Objective, PRNGKey, Trainer, Variables
 
 _FILTERS = 100  # hidden units in a picture
+_SHARES = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95)  # missing shares
+_SWEEPS = (1, 2, 3, 5, 10, 20, 50)
+_COLUMNS = 12  # of the picture of imputations
 
 
 def falling_sgd(config: Any, objective: Objective) -> Trainer:
@@ -73,3 +79,55 @@ def restricted_system(config: Any, objective: Objective, machine: BoltzmannMachi
     trainer = falling_sgd(config, objective)
     system = System(objective, trainer, config.bits.prepare, evaluate, draw, figures, model=machine)
     return system._replace(likelihood="bernoulli, given the hidden units", binarise=config.bits.binarise)
+
+
+def multi_prediction_system(config: Any, objective: Objective, machine: BoltzmannMachine) -> System:
+    """Wires `multi_prediction`: judged by nats per missing pixel at half of the pixels missing, and by classes.
+
+    Args:
+      config: with `sweeps`, and the groups data, bits, training and optimizer.
+      objective: has the player "machine".
+      machine: with classes if the data have labels.
+    """
+    conditional = mean_field(machine, sweeps=config.sweeps)
+
+    def evaluate(players, key, batch):
+        variables, observed = players["machine"], masks(key, batch.x, "random")
+        missing = predict_missing(conditional, variables, key, batch.x, observed)
+        values = {"nats_per_missing_pixel": jnp.sum(missing["nats"]) / jnp.sum(missing["missing"])}
+        if machine.classes is not None:
+            values["class_accuracy"] = correct(variables, batch, jnp.ones_like(observed))
+        return values
+
+    def correct(variables, batch, observed):
+        classes = class_probabilities(machine, variables, batch.x, observed, sweeps=config.sweeps)
+        return jnp.argmax(classes, axis=1) == batch.label
+
+    def draw(players, key, n, label=None):
+        return objective.sample(players, key, n, label=label)
+
+    @partial(jax.jit, static_argnums=3)
+    def nats(variables, x, observed, sweeps):
+        missing = predict_missing(mean_field(machine, sweeps=sweeps), variables, jax.random.key(0), x, observed)
+        return jnp.sum(missing["nats"]) / jnp.sum(missing["missing"])
+
+    def figures(players, data):
+        variables, test, key = players["machine"], data.test, jax.random.key(0)
+        by_share = [masks(key, test.x, "random", share=share) for share in _SHARES]
+        losses = [nats(variables, test.x, observed, config.sweeps) for observed in by_share[1:]]
+        by_sweeps = [nats(variables, test.x, masks(key, test.x, "random"), sweeps) for sweeps in _SWEEPS]
+        accuracy = None
+        if machine.classes is not None:
+            judged = jax.jit(correct)
+            accuracy = [jnp.mean(judged(variables, test, observed)) for observed in by_share]
+        shown = [energy_pictures.missing(_SHARES, losses, accuracy, _SWEEPS, by_sweeps, config.sweeps)]
+        if pictures.drawable(config.data.shape):
+            x, fill = test.x[:_COLUMNS], jax.jit(conditional)
+            seen = {kind: masks(key, x, kind) for kind in get_args(Mask)}
+            filled = {kind: fill(variables, key, x, observed) for kind, observed in seen.items()}
+            shown.insert(0, energy_pictures.imputations(x, seen, filled))
+        return Facts(values=data.validation.x), shown
+
+    trainer = gx.trainer(objective, config.optimizer.build(config.training.steps))
+    system = System(objective, trainer, config.bits.prepare, evaluate, draw, figures, model=machine)
+    return system._replace(likelihood="bernoulli, given all other units", binarise=config.bits.binarise)

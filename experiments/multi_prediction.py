@@ -1,0 +1,64 @@
+"""A deep Boltzmann machine that predicts any subset of pixels and class from any other: Goodfellow et al., 2013.
+
+python -m experiments.multi_prediction --hidden 500 1000
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import Literal
+
+import genjax_models as gx
+from genjax_models.commands.train import main
+from genjax_models.runs.configuration import Training, rate, whole
+from genjax_models.runs.protocol import Experiment, Metric, System
+from genjax_models.systems.groups import Bits, Optimizer
+from genjax_models.systems.settings import Data, Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Settings):
+    """Train a deep Boltzmann machine by back-propagation through its inference, and report what it fills in."""
+
+    conditional: bool = True
+    """Give the machine a unit per class, which is predicted as pixels are. Needs labels."""
+    hidden: tuple[int, int] = (500, 1000)
+    """Units of the lower and the upper hidden layer."""
+    sweeps: int = 5
+    """Sweeps of mean field, in training and after it."""
+    label_missing: float = 0.8
+    """Probability that the label of a training example is missing."""
+    gradient: Literal["unrolled", "implicit"] = "unrolled"
+    """Gradient through all sweeps, or as at a fixed point, with the memory of one sweep."""
+    data: Data = Data()
+    bits: Bits = Bits()
+    training: Training = Training(steps=6_000)
+    optimizer: Optimizer = Optimizer(learning_rate=1e-3, schedule="cosine", warmup=100, clip=100.0)
+
+    def __post_init__(self):
+        super().__post_init__()
+        whole(1, hidden=self.hidden, sweeps=self.sweeps)
+        rate(label_missing=self.label_missing)
+
+
+def build(config: Config) -> System:
+    """Returns the machine, whose visible bias starts at the logit of the data mean."""
+    from genjax_models.systems.energies import multi_prediction_system
+
+    shape, classes = config.data.shape, config.data.classes
+    machine = gx.deep_boltzmann_machine(shape, config.hidden, classes=classes, data_mean="batch")
+    options = {"sweeps": config.sweeps, "label_missing": config.label_missing, "gradient": config.gradient}
+    return multi_prediction_system(config, gx.multi_prediction(machine, **options), machine)
+
+
+EXPERIMENT = Experiment(
+    title="A multi-prediction Boltzmann machine",
+    config=Config,
+    build=build,
+    metric=Metric("nats_per_missing_pixel"),
+    caption="draws by Gibbs sweeps",
+)
+
+if __name__ == "__main__":
+    sys.exit(main(EXPERIMENT))
