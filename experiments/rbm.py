@@ -28,7 +28,7 @@ class Config(Settings):
     """Gibbs sweeps of the chains per step."""
     sample_sweeps: int = 1_000
     """Gibbs sweeps of a sample, from the chains."""
-    temperatures: int = 2_000
+    temperatures: int = 10_000
     """Temperatures of the annealing that estimates log Z. Up to 20 units in a layer, log Z is exact."""
     learning_rate: float = 0.05
     """Learning rate of gradient descent at the start. It falls linearly to 0."""
@@ -36,7 +36,7 @@ class Config(Settings):
     """Decay of a moving average of the parameters, which is judged and drawn from; 0 keeps none."""
     data: Data = Data()
     bits: Bits = Bits()
-    training: Training = Training(steps=12_000)
+    training: Training = Training(steps=12_000, evaluate_every=3_000)
 
     def __post_init__(self):
         super().__post_init__()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from genjax_models.data import (
+    bars_and_stripes,
     chairs,
     chorales,
     faces,
@@ -29,7 +30,11 @@ from genjax_models.data.factors import Source
 from genjax_models.data.kinds import Kind
 from genjax_models.errors import InputError
 
-_IMAGES = {"mnist10k": mnist.mnist10k, "fashion_mnist": mnist.fashion_mnist}
+_IMAGES = {
+    "mnist10k": mnist.mnist10k,
+    "fashion_mnist": mnist.fashion_mnist,
+    "bars_and_stripes": bars_and_stripes.bars_and_stripes,
+}
 _SEQUENCES = {
     "chorales": chorales.chorales,
     "japanese_vowels": vowels.japanese_vowels,
@@ -66,6 +71,7 @@ def load(
       name: one of
         "mnist10k": 10,000 digits of MNIST, shipped with the package;
         "fashion_mnist": Fashion-MNIST, installed by Debian's package dataset-fashion-mnist;
+        "bars_and_stripes": the 30 binary images of bars and stripes, 4 x 4, each in every split;
         "rivers": cartoon rivers with known factors (see `data.rivers`), 64 x 64; "rivers:32" is 32 x 32;
         "chairs": 20 chairs from 31 azimuths and 2 elevations (see `data.chairs`), red, green, blue and alpha;
         "sprites": 50,000 binary sprites of five known factors (see `data.sprites`), 64 x 64;

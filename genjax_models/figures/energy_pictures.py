@@ -1,10 +1,12 @@
 """Pictures of energy models: their weights, and what they fill in."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from genjax_models.evaluation.boosting_stages import Stages
 from genjax_models.figures import plots
 from genjax_models.figures.pictures import Picture
 from genjax_models.figures.style import BLUE, GREY, ORANGE
@@ -64,3 +66,36 @@ def missing(
         axes.grid(alpha=0.25)
     caption = "Test images with pixels missing at random. Right: half of the pixels missing."
     return Picture("missing", "What can be inferred from what is left", caption, plots.png(figure))
+
+
+def stages(coefficients: Array, gains: Array, exact: Stages | None) -> Picture:
+    """Returns what each stage of boosting gained; `exact` figures are those of models that can be enumerated."""
+    at = np.arange(1, len(np.asarray(gains)) + 1)
+    figure = Figure(figsize=(9.6, 3.0), layout="constrained")
+    if exact is None:
+        first, last = figure.subplots(1, 2)
+        first.plot(at, np.cumsum(gains), color=BLUE, marker="o", markersize=3)
+        first.set(xlabel="stage", ylabel="sum of gains (nats)")
+        caption = "Left: gains of log-likelihood that the negatives promise, added up."
+    else:
+        first, middle, last = figure.subplots(1, 3)
+        first.plot([0, *at], exact.kl, color=BLUE, marker="o", markersize=3, label="exact")
+        first.plot([0, *at], exact.kl[0] - np.cumsum([0, *gains]), color=GREY, linestyle=":", label="promised")
+        first.set(xlabel="stage", ylabel="KL(data || model) (nats)", ylim=(0, None))
+        first.legend(frameon=False)
+        middle.plot(at, exact.before, color=ORANGE, marker="o", markersize=3, label="before the answer")
+        middle.plot(at, exact.after, color=BLUE, marker="o", markersize=3, label="after it")
+        middle.axhline(math.log(4), color=GREY, linestyle=":", label="log 4: it knows nothing")
+        low = min(exact.before)
+        room = 0.4 * (math.log(4) - low)  # for the legend
+        middle.set(xlabel="stage", ylabel="loss of the discriminator (nats)", ylim=(low - room, math.log(4) + room / 8))
+        middle.legend(frameon=False, loc="lower left")
+        caption = (
+            "By enumeration. Left: KL(data || model), and what the gains on the negatives promised. Middle: least loss"
+            " of a logistic regression on the stage's feature."
+        )
+    last.bar(at, np.asarray(coefficients), color=BLUE)
+    last.set(xlabel="stage", ylabel="coefficient")
+    for axes in figure.axes:
+        axes.grid(alpha=0.25)
+    return Picture("stages", "Stage by stage", f"{caption} Right: the coefficient of each feature.", plots.png(figure))

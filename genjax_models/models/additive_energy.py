@@ -46,7 +46,7 @@ class AdditiveEnergyModel(NamedTuple):
 
     def log_density(self, variables: Variables, x: Array) -> Array:
         """Returns log q(x) + log Z of x `[n, *shape]`, `[n]` in nats."""
-        return additive_log_density(x.reshape(len(x), -1), *_parts(variables))
+        return additive_log_density(x.reshape(len(x), -1), *parts_of(variables))
 
     def base(self, variables: Variables, key: PRNGKey, n: int) -> Array:
         """Returns n draws of the base as int8 `[n, d]`."""
@@ -55,7 +55,7 @@ class AdditiveEnergyModel(NamedTuple):
 
     def swept(self, variables: Variables, key: PRNGKey, x: Array, sweeps: int) -> Array:
         """Returns x `[n, d]` after some Gibbs sweeps over its units in turn."""
-        parts = _parts(variables)
+        parts = parts_of(variables)
         move = lambda i, x: additive_gibbs_sweep(jax.random.fold_in(key, i), x, *parts)
         return jax.lax.fori_loop(0, sweeps, move, x)
 
@@ -83,5 +83,6 @@ def additive_energy_model(shape: Shape, features: int, *, data_mean: DataMean = 
     return AdditiveEnergyModel(tuple(shape), features, data_mean)
 
 
-def _parts(variables: Variables) -> tuple[Array, ...]:
+def parts_of(variables: Variables) -> tuple[Array, ...]:
+    """Returns weights, biases and coefficients of the features, and the bias of the base."""
     return tuple(variables["features"][name] for name in ("weights", "bias", "coefficient", "visible_bias"))

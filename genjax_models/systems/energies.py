@@ -1,5 +1,6 @@
 """Systems around energy models of x in {0, 1}: Boltzmann machines, and sums of features."""
 
+import math
 from functools import partial
 from typing import Any, get_args
 
@@ -9,10 +10,12 @@ import optax
 
 import genjax_models as gx
 from genjax_models.estimators.boltzmann import bernoulli_of
+from genjax_models.evaluation.boosting_stages import MOST_UNITS, additive_log_partition, boosting_stages
 from genjax_models.evaluation.findings import Facts
 from genjax_models.evaluation.missing import Mask, class_probabilities, masks, predict_missing
 from genjax_models.evaluation.partition import estimate_partition
 from genjax_models.figures import energy_pictures, pictures
+from genjax_models.models.additive_energy import AdditiveEnergyModel
 from genjax_models.models.boltzmann import BoltzmannMachine
 from genjax_models.models.conditionals import mean_field
 from genjax_models.runs.protocol import System
@@ -131,3 +134,38 @@ def multi_prediction_system(config: Any, objective: Objective, machine: Boltzman
     trainer = gx.trainer(objective, config.optimizer.build(config.training.steps))
     system = System(objective, trainer, config.bits.prepare, evaluate, draw, figures, model=machine)
     return system._replace(likelihood="bernoulli, given all other units", binarise=config.bits.binarise)
+
+
+def boosting_system(config: Any, objective: Objective, model: AdditiveEnergyModel) -> System:
+    """Wires `self_supervised_boosting`: judged by log p(x), exact up to 16 units; the stages are shown.
+
+    Args:
+      config: with the groups data, bits, training and optimizer.
+      objective: has the player "energy".
+      model: with a feature per stage.
+    """
+
+    def evaluate(players, key, batch):
+        variables = players["energy"]
+        log_z = additive_log_partition(model, variables, key)
+        return {"log_likelihood": model.log_density(variables, batch.x) - log_z, "log_partition": log_z}
+
+    def draw(players, key, n, label=None):
+        return objective.sample(players, key, n)
+
+    def figures(players, data):
+        features, shown = players["energy"]["features"], []
+        stages = None
+        if math.prod(model.shape) <= MOST_UNITS:
+            stages = boosting_stages(model, players["energy"], data.test.x)
+        shown.append(energy_pictures.stages(features["coefficient"], features["gain"], stages))
+        if pictures.drawable(config.data.shape):
+            filters = features["weights"].T.reshape(-1, *model.shape)
+            shown.append(energy_pictures.filters(filters, "features, in the order of their stages"))
+        return Facts(values=data.validation.x), shown
+
+    trainer = gx.trainer(objective, config.optimizer.build(config.training.steps))
+    system = System(objective, trainer, config.bits.prepare, evaluate, draw, figures, model=model)
+    return system._replace(
+        likelihood="exact up to 16 units, else with log Z by annealing", binarise=config.bits.binarise
+    )

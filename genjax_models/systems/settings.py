@@ -68,8 +68,9 @@ class Data:
     """The data set, and how its images become arrays."""
 
     name: Annotated[str, flag(name="data")] = "mnist10k"
-    """mnist10k, fashion_mnist, rivers, chairs, sprites, faces (or NAME:SIZE), furniture:DIR, chorales, mnist10k_rows,
-    japanese_vowels, a .npz, .npy, .csv or .parquet file, a folder of idx files or of images, or tfds:NAME[:SPLIT]."""
+    """mnist10k, fashion_mnist, bars_and_stripes, rivers, chairs, sprites, faces (or NAME:SIZE), furniture:DIR,
+    chorales, mnist10k_rows, japanese_vowels, a .npz, .npy, .csv or .parquet file, a folder of idx files or of images,
+    or tfds:NAME[:SPLIT]."""
     range: Annotated[tuple[float, float] | None, flag(name="data-range")] = None
     """Lowest and highest stored value of a data file. Default: 0 255 for uint8, 0 1 for bool and floating point."""
     kind: Annotated[Literal["images", "vectors", "sequences"] | None, flag(name="data-kind")] = None

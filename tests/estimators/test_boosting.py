@@ -74,3 +74,9 @@ def test_an_infinite_optimum_is_finite():
 def test_the_effective_share_is_a_share(share):
     with pytest.raises(ValueError, match="least_effective must be in"):
         best_coefficient(ON_DATA, ON_NEGATIVES, least_effective=share)
+
+
+def test_a_feature_that_hardly_varies_on_the_negatives_moves_no_density_far():
+    on_data, on_negatives = jnp.array([0.9, 1.0]), 1e-9 * jnp.arange(100.0)
+    a, _ = coefficient(on_data, on_negatives)
+    assert 0 < a * 1.0 <= 30.01

@@ -151,6 +151,10 @@ RUNS = {
         ),
         "samples learning curves reconstructions manifold latent_space kl_by_dimension readings latent_walk",
     ),
+    "self_supervised_boosting": (
+        (*IMAGES, *"--features 2 --negatives 10 --sweeps 1 --sample-sweeps 2".split()),
+        "samples learning curves stages filters",
+    ),
     "vae": (
         (*IMAGES, *"--hidden 16 --warmup 0 --learning-rate 0.03".split()),
         "samples learning curves reconstructions manifold latent_space kl_by_dimension",
@@ -176,7 +180,19 @@ def test_every_experiment_has_a_row():
 
 
 SLOW = {  # which compile long, or share their wiring with another experiment
-    *("biggan", "pixel_vae", "vrnn", "draw", "iwae", "lapgan", "colourise", "conditional_gan", "gmmn_autoencoder"),
+    *(
+        "multi_prediction",
+        "self_supervised_boosting",
+        "biggan",
+        "pixel_vae",
+        "vrnn",
+        "draw",
+        "iwae",
+        "lapgan",
+        "colourise",
+        "conditional_gan",
+        "gmmn_autoencoder",
+    ),
     *("one_generator_four_objectives", "info_vae", "chairs", "disentanglement"),
 }
 
@@ -436,6 +452,14 @@ REFUSED = [
     ("vae", "--likelihood logistic_mixture --data grey.npz --batch-size 9", "needs 8-bit data and binarise none"),
     ("vae", "--likelihood logistic_mixture --logistics 0", "logistics must be an integer of at least 1, got 0"),
     ("vae", "--optimizer.learning-rate 1 --learning-rate 2", "are one field: give it once"),
+    (
+        "self_supervised_boosting",
+        "--steps 10 --features 4",
+        "steps must be a multiple of 4, one stage per feature, got 10",
+    ),
+    ("rbm", "--chains 0", "chains must be an integer of at least 1, got 0"),
+    ("rbm", "--data colours.npz --batch-size 9", "a Bernoulli likelihood needs binary data"),
+    ("rbm", "--data grey.npz --batch-size 9 --binarise none", "the model needs binary data"),
     ("vrnn", "--data images.npz --batch-size 9", "data must be sequences [n, time, d], got grey images of 8 x 8"),
     ("vrnn", "--data sequences.npz --batch-size 999", "batch_size must be at most"),
     ("vrnn", "--data real_sequences.npz --likelihood bernoulli --batch-size 9", "a Bernoulli likelihood needs binary"),
@@ -504,6 +528,8 @@ def test_bad_input_is_one_line_before_anything_is_compiled(name, flags, words, f
     def compile_nothing(*_, **__):
         raise AssertionError("something was compiled")
 
+    for system in Path(gx.__path__[0], "systems").glob("[a-z]*.py"):
+        importlib.import_module(f"genjax_models.systems.{system.stem}")  # modules decorate with jit when they load
     monkeypatch.setattr(jax, "jit", compile_nothing)
     flags = [*with_files(flags.split(), files), "--run-dir", str(tmp_path / "run")]
     refused(experiment_of(name), flags, [words], capsys)

@@ -1,0 +1,71 @@
+"""An energy model that fools one logistic regression after another: Welling, Zemel and Hinton, 2002; 20.10.4.
+
+python -m experiments.self_supervised_boosting
+python -m experiments.self_supervised_boosting --data mnist10k --features 100 --steps 20000
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+
+import genjax_models as gx
+from genjax_models.commands.train import main
+from genjax_models.errors import InputError
+from genjax_models.runs.configuration import Training, whole
+from genjax_models.runs.protocol import Experiment, Metric, System
+from genjax_models.systems.groups import Bits, Optimizer
+from genjax_models.systems.settings import Data, Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Settings):
+    """Train an energy model by self-supervised boosting, and report log p(x) of held-out data."""
+
+    features: int = 24
+    """Number of features, each added in a stage of its own. The steps must be a multiple of it."""
+    negatives: int = 1_000
+    """Number of draws of the model that the discriminator tells from data."""
+    sweeps: int = 20
+    """Gibbs sweeps of the negatives at the start of a stage."""
+    sample_sweeps: int = 100
+    """Gibbs sweeps of a sample, from the negatives."""
+    data: Data = Data("bars_and_stripes")
+    bits: Bits = Bits()
+    training: Training = Training(steps=4_800, batch_size=120)
+    optimizer: Optimizer = Optimizer(learning_rate=3e-2)
+
+    def __post_init__(self):
+        super().__post_init__()
+        whole(1, features=self.features, negatives=self.negatives, sweeps=self.sweeps, sample_sweeps=self.sample_sweeps)
+        if self.training.steps % self.features:
+            raise InputError(
+                f"steps must be a multiple of {self.features}, one stage per feature, got {self.training.steps}"
+            )
+
+
+def build(config: Config) -> System:
+    """Returns the model, whose base are independent pixels with the mean of the data."""
+    from genjax_models.systems.energies import boosting_system
+
+    model = gx.additive_energy_model(config.data.shape, config.features, data_mean="batch")
+    objective = gx.self_supervised_boosting(
+        model,
+        steps_per_stage=config.training.steps // config.features,
+        num_negatives=config.negatives,
+        sweeps=config.sweeps,
+        sample_sweeps=config.sample_sweeps,
+    )
+    return boosting_system(config, objective, model)
+
+
+EXPERIMENT = Experiment(
+    title="Self-supervised boosting",
+    config=Config,
+    build=build,
+    metric=Metric("log_likelihood", "nats", higher_is_better=True),
+    caption="draws of x by Gibbs sweeps from the negatives",
+)
+
+if __name__ == "__main__":
+    sys.exit(main(EXPERIMENT))
