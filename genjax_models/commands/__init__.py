@@ -13,6 +13,7 @@ from collections.abc import Sequence
 COMMANDS = {
     "data": "Say what a data set is: kind, sizes, ranges, classes, copies, files left out.",
     "sample": "Draw from a finished run into a PNG file.",
+    "impute": "Fill in missing pixels of test data by a finished run.",
     "check": "List the damage of a run: files that were lost or changed.",
     "compare": "Write one page that compares runs: settings, curves, results and pictures.",
     "export": "Write a finished run as safetensors and StableHLO files.",

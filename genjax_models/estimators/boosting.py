@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from genjax_models.types import Array
 
 _STEPS = 60  # of a search that halves its bracket: past the precision of float32 and float64
-_LARGEST = 30.0  # |a| (max f - min f): where the maximum is at infinity, densities change by e^30 at most
+_LARGEST = 30.0  # |a| max(1, max f - min f): densities change by e^30 at most
 
 
 def best_coefficient(on_data: Array, on_negatives: Array, *, least_effective: float = 1 / 3) -> tuple[Array, Array]:
@@ -25,8 +25,8 @@ def best_coefficient(on_data: Array, on_negatives: Array, *, least_effective: fl
 
     Newton's method, kept in a bracket that shrinks. The effective share is the effective sample size of the weights
     exp(a f) over the number of negatives. Where it would be below `least_effective`, a is nearer to 0, so that the
-    negatives still say something about the new model. A feature that tells all data from all negatives has no best a:
-    the log-density of data over that of negatives then rises by 30 at most.
+    negatives still say something about the new model. A feature that tells all data from all negatives has no best a,
+    and one that is nearly constant has a very large one. So |a| is at most 30, and less where f spans more than 1.
 
     Args:
       on_data: f of the data, `[n]`.
@@ -43,7 +43,7 @@ def best_coefficient(on_data: Array, on_negatives: Array, *, least_effective: fl
     target = jnp.mean(on_data) - jnp.mean(on_negatives)
     varies = jnp.max(f) > jnp.min(f)
     both = jnp.concatenate([on_data, on_negatives])
-    furthest = jnp.sign(target) * _LARGEST / jnp.where(varies, jnp.max(both) - jnp.min(both), 1)
+    furthest = jnp.sign(target) * _LARGEST / jnp.maximum(jnp.max(both) - jnp.min(both), 1)
 
     def newton(_, search):
         a, near, far = search  # the maximum is between near and far

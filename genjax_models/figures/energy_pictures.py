@@ -22,14 +22,16 @@ def filters(weights: Array, what: str) -> Picture:
     return Picture("filters", "Weights", caption, plots.png(figure))
 
 
-def imputations(x: Array, observed: Mapping[str, Array], filled: Mapping[str, Array]) -> Picture:
-    """Returns images `[n, ...]` in [0, 1], and for each kind of mask what is seen, and what a model fills in."""
-    rows, titles = [np.asarray(x)], ["image"]
+def imputations(
+    x: Array, observed: Mapping[str, Array], filled: Mapping[str, Array], range: tuple[float, float] = (0, 1)
+) -> Picture:
+    """Returns images `[n, ...]`, and for each kind of mask what is seen, and what a model fills in."""
+    rows, titles, grey = [np.asarray(x)], ["image"], sum(range) / 2
     for kind, seen in observed.items():
-        rows += [np.where(np.asarray(seen), np.asarray(x), 0.5), np.asarray(filled[kind])]
+        rows += [np.where(np.asarray(seen), np.asarray(x), grey), np.asarray(filled[kind])]
         titles += [f"{kind}: seen", "filled in"]
-    figure = plots.image_grid(np.concatenate(rows), columns=len(x), titles=titles)
-    caption = "Test images, and for each kind of mask what is seen (missing pixels are grey) and p(missing | seen)."
+    figure = plots.image_grid(np.concatenate(rows), columns=len(x), titles=titles, range=range)
+    caption = "Test images, and for each kind of mask what is seen (missing pixels are grey), and E[missing | seen]."
     return Picture("imputations", "What is filled in", caption, plots.png(figure))
 
 

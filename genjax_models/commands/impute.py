@@ -1,0 +1,180 @@
+"""Fills in missing pixels of test data by a finished run.
+
+genjax-models impute runs/multi_prediction --mask half
+
+Boltzmann machines and latent-variable models can fill in. A deep machine uses the mean field of its training; a
+restricted one, Gibbs sweeps with the observed pixels held; a latent-variable model, pseudo-Gibbs sweeps.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import tyro
+
+from genjax_models.errors import InputError
+from genjax_models.runs.command_line import exit_on_error, parse
+from genjax_models.runs.configuration import seed_in_range, whole
+from genjax_models.runs.output_files import check_output, write_output
+
+if TYPE_CHECKING:
+    from genjax_models.models.conditionals import Conditional
+    from genjax_models.runs.loading import LoadedRun
+    from genjax_models.types import Batch
+
+_COLUMNS = 12  # of the picture
+_INSIDE = 1e-6  # least probability of a value
+
+
+@dataclasses.dataclass(frozen=True)
+class Impute:
+    """Fill in missing pixels of test data by a finished run."""
+
+    run: tyro.conf.Positional[Path]
+    """Directory of the run."""
+    mask: Literal["random", "half", "block"] = "half"
+    """Missing pixels: each at random, the lower half, or a rectangle at a random place."""
+    share: float = 0.5
+    """Share of missing pixels, for mask random and block."""
+    by: Literal["auto", "mean_field", "gibbs", "importance", "pseudo_gibbs"] = "auto"
+    """Method. auto: mean_field for deep Boltzmann machines, gibbs for restricted ones, pseudo_gibbs for models with
+    q(z | x)."""
+    samples: int = 100
+    """Draws of importance sampling, or sweeps that gibbs and pseudo_gibbs average (after half as many)."""
+    data: str | None = None
+    """Other data, prepared as in training; their test split is filled in. Default: the data of the run."""
+    n: int | None = None
+    """Number of test examples. Default: all."""
+    seed: int = 0
+    """Random seed of masks and draws, in [0, 2^32)."""
+    checkpoint: Literal["best", "last"] = "best"
+    """Checkpoint: best on held-out data, or last."""
+    out: Path | None = None
+    """A .npz file for x, observed, and filled: x where it is observed, else E[x | observed x]. Default: none."""
+    picture: Path | None = None
+    """The PNG file. Default: figures/impute_<mask>.png in the run, for images."""
+
+    def __post_init__(self):
+        if not 0 < self.share <= 1:
+            raise InputError(f"share must be in (0, 1], got {self.share!r}")
+        whole(1, samples=self.samples)
+        if self.n is not None:
+            whole(1, n=self.n)
+        seed_in_range(self.seed)
+        check_output(self.out, ".npz")
+        check_output(self.picture, ".png", "--picture")
+
+
+class Imputed(NamedTuple):
+    """What was filled in: the method, the picture if there is one, and -log p per missing pixel of binary data."""
+
+    by: str
+    picture: Path | None
+    nats: float | None
+    n: int
+
+
+def impute(options: Impute) -> Imputed:
+    """Writes the picture and the `.npz`.
+
+    Raises:
+      InputError: no run is there, its model cannot fill in by this method, or a file cannot be written.
+    """
+    import jax
+    import numpy as np
+
+    from genjax_models.evaluation.examples import map_examples
+    from genjax_models.evaluation.missing import masks
+    from genjax_models.figures import energy_pictures, pictures
+    from genjax_models.runs.loading import load_run
+
+    run = load_run(options.run, options.checkpoint, data=options.data is None)
+    by, conditional = conditional_of(run, options)
+    test, n = _test_split(run, options), options.n
+    if n is not None and n > len(test.x):
+        raise InputError(f"n must be at most {len(test.x)}, the size of the test split, got {n}")
+    x, key = test.x[:n], jax.random.key(options.seed)
+    if options.mask == "block" and x.ndim < 3:
+        raise InputError(f"--mask block needs images, got examples of shape {x.shape[1:]}")
+    observed = masks(key, x, options.mask, share=options.share)
+    fill = lambda key, one: conditional(run.variables, key, one[0][None], one[1][None])[0]
+    filled = jax.jit(lambda x, observed: map_examples(fill, key, (x, observed), batch_size=100))(x, observed)
+    x, observed, filled = map(np.asarray, (x, observed, filled))
+    if options.out:
+        buffer = io.BytesIO()
+        label = {} if test.label is None else {"y": np.asarray(test.label[:n])}
+        np.savez(buffer, x=x, observed=observed, filled=filled, **label)
+        write_output(options.out, buffer.getvalue())
+    picture = None
+    if pictures.drawable(run.config.data.shape):
+        picture = options.picture or options.run / "figures" / f"impute_{options.mask}.png"
+        few = {options.mask: observed[:_COLUMNS]}, {options.mask: filled[:_COLUMNS]}
+        write_output(picture, energy_pictures.imputations(x[:_COLUMNS], *few, run.system.range).png)
+    nats = None
+    if np.isin(x, (0, 1)).all():
+        p = np.clip(np.where(x > 0.5, filled, 1 - filled)[~observed], _INSIDE, 1)
+        nats = float(-np.mean(np.log(p)))
+    return Imputed(by, picture, nats, len(x))
+
+
+def conditional_of(run: LoadedRun, options: Impute) -> tuple[str, Conditional]:
+    """Returns the method in use and its conditional.
+
+    Raises:
+      InputError: the model cannot fill in, or not by this method.
+    """
+    from genjax_models.models import LatentVariableModel, conditionals
+    from genjax_models.models.boltzmann import BoltzmannMachine
+
+    model: Any = run.model
+    averaged = {"sweeps": options.samples, "burn_in": options.samples // 2}
+    if isinstance(model, BoltzmannMachine):
+        deep = len(model.hidden) > 1
+        methods = {
+            "mean_field": lambda: conditionals.mean_field(model, sweeps=run.config.sweeps if deep else 50),
+            "gibbs": lambda: conditionals.clamped_gibbs(model, **averaged),
+        }
+        default = "mean_field" if deep else "gibbs"
+    elif isinstance(model, LatentVariableModel) and model.has_mean and run.config.data.classes is None:
+        methods = {
+            "importance": lambda: conditionals.importance_sampling(model, num_samples=options.samples),
+            "pseudo_gibbs": lambda: conditionals.pseudo_gibbs(model, **averaged),
+        }
+        default = "pseudo_gibbs"
+    else:
+        raise InputError(
+            f"{options.run}: impute needs a Boltzmann machine, or an unconditional model with q(z | x) and E[x | z],"
+            " such as a run of experiments.multi_prediction, rbm or vae"
+        )
+    by = default if options.by == "auto" else options.by
+    if by not in methods:
+        raise InputError(f"{options.run}: --by must be auto or one of {', '.join(methods)} for this model, got {by}")
+    return by, methods[by]()
+
+
+def _test_split(run: LoadedRun, options: Impute) -> Batch:
+    if options.data is None:
+        return run.data.test
+    config = run.config
+    _, dataset = dataclasses.replace(config.data, name=options.data).load(labels=False)
+    if dataset.shape != config.data.shape:
+        raise InputError(
+            f"--data {options.data}: examples must have the shape {config.data.shape} of the run, got {dataset.shape}"
+        )
+    return run.system.prepare(dataset).test
+
+
+def main(arguments: Sequence[str] | None = None, program: str = "genjax-models impute") -> int:
+    """Runs the command; returns the exit status."""
+    with exit_on_error():
+        options = parse(Impute, arguments, program, Impute.__doc__)
+        result = impute(options)
+        nats = "" if result.nats is None else f": {result.nats:.4f} nats per missing pixel"
+        print(f"{result.n:,} test examples, mask {options.mask}, by {result.by}{nats}")
+        for path in filter(None, (result.picture, options.out)):
+            print(path)
+    return 0
