@@ -43,7 +43,9 @@ class AnySubset:
     hidden: tuple[int, ...] = (500, 1000)
     """Widths of the two classifiers that are trained here: one with missing pixels, one without."""
     steps: int = 6_000
-    """Steps of 100 examples of each classifier."""
+    """Steps of each classifier."""
+    batch_size: int = 100
+    """Examples per step."""
     learning_rate: float = 1e-3
     """Learning rate of the classifiers at the start. It falls to 0."""
     seed: int = 0
@@ -53,7 +55,7 @@ class AnySubset:
 
     def __post_init__(self):
         check_output(self.out, ".png")
-        whole(1, sweeps=self.sweeps, hidden=self.hidden, steps=self.steps)
+        whole(1, sweeps=self.sweeps, hidden=self.hidden, steps=self.steps, batch_size=self.batch_size)
         positive(learning_rate=self.learning_rate)
         if not self.shares or any(not 0 < share <= 1 for share in self.shares):
             raise InputError(f"shares must be in (0, 1], got {self.shares}")
@@ -174,7 +176,7 @@ def _classifier(options: AnySubset, train: Batch, *, missing: bool) -> Callable[
         init=lambda key, batch: objective.init(key, hidden(key, batch)), losses={"classifier": loss}
     )
     trainer = gx.trainer(masked, optax.adam(optax.cosine_decay_schedule(options.learning_rate, options.steps)))
-    loop = gx.loop_over_data(trainer, batch_size=100, chunk=options.steps)
+    loop = gx.loop_over_data(trainer, batch_size=options.batch_size, chunk=options.steps)
     state, _ = loop(jax.jit(trainer.init)(jax.random.key(options.seed), train), train)
     return lambda x, seen: network.apply(state.variables["classifier"], seen_by(x, seen))
 

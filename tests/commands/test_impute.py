@@ -1,0 +1,70 @@
+"""`impute` fills in what is missing, and leaves what is observed."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments import multi_prediction, rbm
+from genjax_models.commands import impute
+from genjax_models.systems.settings import Data
+
+
+@pytest.fixture(scope="module")
+def machines(files, store, tmp_path_factory):
+    """Runs of two Boltzmann machines on binary images."""
+    data, folder = Data(name=str(files / "images.npz")), tmp_path_factory.mktemp("machines")
+    configs = {
+        "deep": (multi_prediction, multi_prediction.Config(hidden=(4, 3), data=data)),
+        "restricted": (rbm, rbm.Config(hidden=4, chains=3, data=data)),
+    }
+    return {
+        kind: store(folder / kind, module.EXPERIMENT, config.load()[0]).path
+        for kind, (module, config) in configs.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "method"),
+    [
+        ("deep", "--mask half", "mean_field"),
+        ("restricted", "--mask block --samples 3", "gibbs"),
+        ("vae", "--mask random --share 0.9 --samples 3", "pseudo_gibbs"),
+        ("vae", "--by importance --samples 3 --n 4", "importance"),
+    ],
+)
+def test_observed_pixels_stay_and_the_rest_are_probabilities(kind, arguments, method, runs, machines, tmp_path, capsys):
+    run = runs["vae"].path if kind == "vae" else machines[kind]
+    out = tmp_path / "filled.npz"
+    assert impute.main([str(run), *arguments.split(), "--out", str(out)]) == 0
+    first, picture, path = capsys.readouterr().out.splitlines()
+    assert f"by {method}: " in first
+    assert path == str(out)
+    with Image.open(picture) as image:
+        assert image.size[0] > 100
+    with np.load(out) as arrays:
+        x, observed, filled = (arrays[name] for name in ("x", "observed", "filled"))
+        assert len(arrays["y"]) == len(x) == (4 if "--n" in arguments else 6)
+    np.testing.assert_array_equal(filled[observed], x[observed])
+    assert 0 < np.mean(~observed) < 1
+    assert ((filled[~observed] > 0) & (filled[~observed] < 1)).all()
+    nats = -np.mean(np.log(np.where(x > 0.5, filled, 1 - filled)[~observed]))
+    assert f": {nats:.4f} nats per missing pixel" in first
+
+
+def test_other_data_are_prepared_as_in_training(machines, files, capsys):
+    assert impute.main([str(machines["deep"]), "--data", str(files / "images.npz")]) == 0
+    other = capsys.readouterr().out
+    assert impute.main([str(machines["deep"])]) == 0
+    assert capsys.readouterr().out == other
+
+
+def test_bad_input_is_one_line(runs, machines, files, refused):
+    deep, conditional, autoencoder = machines["deep"], runs["conditional"].path, runs["autoencoder"].path
+    needs = "impute needs a Boltzmann machine, or an unconditional model with q(z | x) and E[x | z]"
+    assert refused(impute, conditional).startswith(f"{conditional}: {needs}")
+    assert refused(impute, autoencoder).startswith(f"{autoencoder}: {needs}")
+    words = f"{deep}: --by must be auto or one of mean_field, gibbs for this model, got importance"
+    assert refused(impute, deep, "--by", "importance") == words
+    assert refused(impute, deep, "--share", "0").startswith("share must be in (0, 1], got 0.0")
+    assert "n must be at most 6" in refused(impute, deep, "--n", "99")
+    assert "examples must have the shape (8, 8, 1)" in refused(impute, deep, "--data", str(files / "colours.npz"))

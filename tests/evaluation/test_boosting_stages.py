@@ -1,0 +1,70 @@
+"""The stages of boosting: log Z by enumeration and by annealing, KL, and what a discriminator knows."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import genjax_models as gx
+from genjax_models.estimators.boosting import best_coefficient
+from genjax_models.evaluation.boosting_stages import additive_log_partition, boosting_stages
+
+KEY = jax.random.key(0)
+RANDOM = np.random.RandomState(0)
+
+
+def variables_of(model, coefficients):
+    """Returns random features with these coefficients."""
+    d, n = math.prod(model.shape), len(coefficients)
+    features = {
+        "weights": jnp.asarray(RANDOM.normal(0, 1, (d, n)), jnp.float32),
+        "bias": jnp.asarray(RANDOM.normal(0, 1, n), jnp.float32),
+        "coefficient": jnp.asarray(coefficients, jnp.float32),
+        "visible_bias": jnp.asarray(RANDOM.normal(0, 0.5, d), jnp.float32),
+    }
+    return {"features": features}
+
+
+def test_annealing_agrees_with_enumeration_within_five_standard_errors():
+    """17 units are annealed; the last is independent of the others, so that 16 can be enumerated."""
+    small, large = gx.additive_energy_model((16,), 2), gx.additive_energy_model((17,), 2)
+    variables = variables_of(small, [2.0, -1.5])
+    features = variables["features"]
+    more = {
+        **features,
+        "weights": jnp.pad(features["weights"], ((0, 1), (0, 0))),
+        "visible_bias": jnp.pad(features["visible_bias"], (0, 1)),
+    }
+    exact = additive_log_partition(small, variables, KEY) + math.log(2)
+    annealed = jax.jit(lambda key: additive_log_partition(large, {"features": more}, key, num_chains=200))
+    values = np.array([annealed(jax.random.fold_in(KEY, i)) for i in range(4)])
+    assert abs(values.mean() - exact) < 5 * max(values.std(ddof=1) / 2, 1e-3)
+
+
+def test_the_kl_and_the_losses_of_the_stages():
+    model = gx.additive_energy_model((2, 2), 1)
+    variables = variables_of(model, [0.0])
+    x = jnp.array([[[0, 0], [1, 1]], [[1, 1], [0, 0]], [[0, 0], [1, 1]]], jnp.float32)
+    states = (np.arange(16)[:, None] >> np.arange(4)[::-1] & 1).astype(np.float32).reshape(-1, 2, 2)
+    on = lambda x: jax.nn.sigmoid(x.reshape(-1, 4) @ variables["features"]["weights"] + variables["features"]["bias"])
+    base = jax.nn.softmax(states.reshape(-1, 4) @ variables["features"]["visible_bias"])
+    on_negatives = jax.random.choice(KEY, on(states)[:, 0], (100_000,), p=base)
+    a, _ = best_coefficient(on(x)[:, 0], on_negatives, least_effective=1e-3)
+    variables["features"]["coefficient"] = a[None]
+    stages = boosting_stages(model, variables, x)
+    log_q = model.log_density(variables, states)
+    log_q = log_q - jax.nn.logsumexp(log_q)
+    of = {tuple(state.ravel()): float(log) for state, log in zip(states, log_q, strict=True)}
+    p = {(0, 0, 1, 1): 2 / 3, (1, 1, 0, 0): 1 / 3}
+    np.testing.assert_allclose(stages.kl[-1], sum(q * (math.log(q) - of[s]) for s, q in p.items()), atol=1e-5)
+    assert stages.kl[1] < stages.kl[0]
+    assert stages.before[0] < math.log(4) - 0.01
+    np.testing.assert_allclose(stages.after[0], math.log(4), atol=1e-3)
+
+
+def test_more_than_16_units_are_not_enumerated():
+    model = gx.additive_energy_model((17,), 1)
+    with pytest.raises(ValueError, match="enumeration needs at most 16 units, got 17"):
+        boosting_stages(model, variables_of(model, [0.0]), jnp.zeros((2, 17)))
