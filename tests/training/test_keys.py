@@ -188,12 +188,12 @@ RBM = jnp.ones((3, 2)), jnp.zeros(3), jnp.zeros(2)
 ADDITIVE = jnp.ones((3, 2)), jnp.zeros(2), jnp.ones(2), jnp.zeros(3)
 UNITS = jnp.ones((4, 3))
 WALK = {"x": jnp.ones((4, 2, 1)), "mask": jnp.ones((4, 2), bool), "start": jnp.zeros((2, 1)), "step": step_of_a_walk}
-ADDITIVE = gx.additive_energy_model((17,), 2).init()
+ENERGY = gx.additive_energy_model((17,), 2).init()
 EVALUATORS = {
     annealed.annealed_log_likelihood: lambda key: gx.annealed_log_likelihood(MODEL, {}, key, X, **CHAINS),
     annealed.annealed_sandwich: lambda key: gx.annealed_sandwich(MODEL, {}, key, 2, **CHAINS),
     boosting_stages.additive_log_partition: lambda key: boosting_stages.additive_log_partition(
-        gx.additive_energy_model((17,), 2), ADDITIVE, key, num_chains=2, num_temperatures=3
+        gx.additive_energy_model((17,), 2), ENERGY, key, num_chains=2, num_temperatures=3
     ),
     bounds.held_out_bound: lambda key: gx.held_out_bound(MODEL, {}, key, X, num_samples=3),
     examples.map_examples: lambda key: examples.map_examples(
