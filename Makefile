@@ -16,7 +16,7 @@ EXTRA ?= cuda13
 MINUTES ?= 60
 TESTS ?= tests
 
-.PHONY: demo test quick slow accelerator lint format clean
+.PHONY: demo test quick slow docs accelerator lint format clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m experiments.vae --run-dir runs/demo --overwrite
@@ -29,6 +29,10 @@ quick: $(INSTALLED)
 
 slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
+
+# The pages, in docs/_build/html: offline; a warning is an error.
+docs: $(INSTALLED)
+	$(BIN)/python -m sphinx -qW --keep-going -c docs . docs/_build/html
 
 # Measures an accelerator, then runs the tests on it. Without make: python -m experiments.accelerator
 accelerator: $(INSTALLED)

@@ -1,4 +1,4 @@
-"""What the README shows, runs."""
+"""What the README and the pages show, runs."""
 
 import os
 import re
@@ -10,8 +10,9 @@ import matplotlib
 import pytest
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {path: path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]}
+BLOCKS = list(dict.fromkeys(re.findall(r"```python\n(.*?)```", "\n".join(PAGES.values()), flags=re.DOTALL)))
 
 
 def test_there_are_examples():
@@ -50,12 +51,23 @@ def test_the_quickstart_is_short():
     assert len([line for line in BLOCKS[0].splitlines() if line.strip()]) <= 20
 
 
-def test_every_path_that_the_readme_names_is_there():
-    for path in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (ROOT / path).exists(), path
+def test_the_readme_is_short():
+    assert README.count("\n") <= 150
 
 
-def test_every_command_that_the_readme_names_is_there():
-    for module in re.findall(r"python -m (experiments\.[a-z_.]+)", README):
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_path_and_command_that_a_page_names_is_there(page):
+    text = PAGES[page]
+    for path in re.findall(r"\]\((?!http)([^)#]+)\)|```{image} (\S+)", text):
+        assert (page.parent / "".join(path)).exists(), path
+    for module in re.findall(r"python -m (experiments\.[a-z_.]+)", text):
         path = ROOT / module.replace(".", "/")
         assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
+
+
+def test_the_pages_build_without_a_warning(tmp_path):
+    """Offline, with the notebooks as they are."""
+    command = [sys.executable, "-m", "sphinx", "-qW", "--keep-going", "-c", "docs", ".", str(tmp_path / "html")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "html" / "docs" / "energies.html").exists()

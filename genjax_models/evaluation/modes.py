@@ -30,10 +30,10 @@ def mode_coverage(
       "modes_covered", "modes_missed": numbers of modes, scalars.
       "high_quality": whether each sample is of high quality, bool `[n]`; the mean is their share.
       "mode_divergence": KL from the histogram of nearest centres, over all samples, to the uniform one, in nats: 0 if
-        all modes are equally frequent, log(modes) if all samples are at one. Its expectation for n fair draws is about
-        (modes - 1) / (2 n). `[n]`; the figure is the mean, with the standard error of a mean.
+      all modes are equally frequent, log(modes) if all samples are at one. Its expectation for n fair draws is about
+      (modes - 1) / (2 n). `[n]`; the figure is the mean, with the standard error of a mean.
       "total_variation": distance, in [0, 1], between the shares of high quality at each mode and 1 / modes, with one
-        more place for the other samples: the share of samples that must move. `[n]`; the figure is the mean.
+      more place for the other samples: the share of samples that must move. `[n]`; the figure is the mean.
 
     Raises:
       ValueError: no samples, samples and centres of different dimensions, values not finite, or numbers not positive.

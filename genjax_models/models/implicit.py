@@ -77,8 +77,9 @@ def implicit_model(
     """Wires a network z `[n, latent]` -> x `[n, *shape]`.
 
     Args:
-      generator: ends in a sigmoid for data in [0, 1], in tanh for data in [-1, 1]: `nn.Sequential([network,
-        nn.sigmoid])`. It may have dropout and batch normalisation, by the convention of `models.learning`.
+      generator: ends in a sigmoid for data in [0, 1], in tanh for data in [-1, 1], as
+        `nn.Sequential([network, nn.sigmoid])` does. It may have dropout and batch normalisation, by the convention of
+        `models.learning`.
       latent: dimensions of z.
       noise: z ~ N(0, I), or uniform in [-1, 1]^latent.
       classes: number of classes, if the network sees the class as `[n, classes]`, one-hot.

@@ -1,0 +1,65 @@
+"""The configuration of the pages: `make docs` builds them into docs/_build, offline."""
+
+import ast
+import importlib.metadata
+import inspect
+import re
+from pathlib import Path
+
+import genjax_models
+
+project = "genjax_models"
+version = release = importlib.metadata.version(project)
+root_doc = "docs/index"
+include_patterns = ["docs/**.md", "notebooks/*.ipynb"]
+exclude_patterns = ["docs/_build/**"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+nb_execution_mode = "off"  # the notebooks hold their outputs
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+napoleon_use_ivar = True
+html_theme = "furo"
+html_title = project
+
+_API = Path(__file__).parent / "api"
+
+
+def _write_reference(_) -> None:
+    """Writes a page for each room of the package: the public names of `__init__.pyi`, from their docstrings."""
+    tree = ast.parse(Path(genjax_models.__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
+    rooms: dict[str, list[str]] = {}
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [alias.asname or alias.name for alias in node.names]
+            rooms.setdefault(node.module.partition(".")[0], []).extend(names)
+    _API.mkdir(exist_ok=True)
+    for room, names in rooms.items():
+        lines = [f"# {room}", "", "```{eval-rst}"]
+        for name in sorted(names, key=str.lower):
+            value = getattr(genjax_models, name)
+            kind = "class" if inspect.isclass(value) else "function" if callable(value) else "data"
+            lines += [f".. auto{kind}:: genjax_models.{name}", *(["   :members:"] if kind == "class" else []), ""]
+        (_API / f"{room}.md").write_text("\n".join([*lines, "```", ""]), encoding="utf-8")
+
+
+def _as_plain_text(app, what, name, value, options, lines: list[str]) -> None:
+    """Makes reStructuredText of a docstring of plain text: `code` is code, and |x|, *, x_ mean themselves."""
+    for i, line in enumerate(lines):
+        parts = re.split(r"(`[^`]+`)", line)
+        parts[::2] = [re.sub(r"([|*`\\]|_(?!\w))", r"\\\1", part) for part in parts[::2]]
+        parts[1::2] = [f"`{part}`" for part in parts[1::2]]
+        lines[i] = "".join(parts)
+
+
+def _is_field(app, what, name, value, skip, options) -> bool | None:
+    """Leaves out fields, which the docstring of their class describes."""
+    return None if callable(value) or isinstance(value, property) else True
+
+
+def setup(app) -> None:
+    """Lets Sphinx write the reference before it reads the pages."""
+    app.connect("builder-inited", _write_reference)
+    app.connect("autodoc-process-docstring", _as_plain_text, priority=100)  # before napoleon
+    app.connect("autodoc-skip-member", _is_field)
