@@ -34,7 +34,7 @@ class Config(Settings):
     data: Data = Data()
     bits: Bits = Bits()
     training: Training = Training(steps=6_000)
-    optimizer: Optimizer = Optimizer(learning_rate=1e-3, schedule="cosine", warmup=100, clip=100.0)
+    optimizer: Optimizer = Optimizer(learning_rate=3e-3, schedule="cosine", warmup=100, clip=100.0)
 
     def __post_init__(self):
         super().__post_init__()

@@ -13,7 +13,9 @@ from collections.abc import Sequence
 COMMANDS = {
     "data": "Say what a data set is: kind, sizes, ranges, classes, copies, files left out.",
     "sample": "Draw from a finished run into a PNG file.",
+    "draw": "Draw many examples from a finished run into a .npz file or PNG files.",
     "impute": "Fill in missing pixels of test data by a finished run.",
+    "judge": "Judge one set of images by another: runs, files or folders.",
     "check": "List the damage of a run: files that were lost or changed.",
     "compare": "Write one page that compares runs: settings, curves, results and pictures.",
     "export": "Write a finished run as safetensors and StableHLO files.",

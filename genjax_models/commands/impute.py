@@ -107,7 +107,7 @@ def impute(options: Impute) -> Imputed:
     if options.out:
         buffer = io.BytesIO()
         label = {} if test.label is None else {"y": np.asarray(test.label[:n])}
-        np.savez(buffer, x=x, observed=observed, filled=filled, **label)
+        np.savez(buffer, allow_pickle=False, x=x, observed=observed, filled=filled, **label)
         write_output(options.out, buffer.getvalue())
     picture = None
     if pictures.drawable(run.config.data.shape):

@@ -9,7 +9,7 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import tyro
 
@@ -70,12 +70,8 @@ def draw_samples(options: Sample) -> Path:
     run = load_run(options.run, options.checkpoint)
     if not pictures.drawable(run.config.data.shape):
         raise InputError(f"{options.run}: needs images, got examples of shape {run.config.data.shape}")
-    sampler = {"images": run.system.draw, "draws": run.objective.sample}.get(options.show) or _means_of(run, options)
-    given = _labels(options, run.config.data.classes)
-    if options.truncation is not None:
-        if not _truncates(run.objective.sample):
-            raise InputError(f"--truncation {options.truncation:g}: the model in {options.run} has no truncation of z")
-        given["truncation"] = options.truncation
+    sampler, given = sampler_of(run, options)
+    given |= labels_of(options, run.config.data.classes)
     draw_all = jax.jit(lambda players, key: sampler(players, key, options.n, **given))
     with memory.with_advice(f"n is {options.n}: lower it"):
         images = block_until_ready(draw_all(run.players, jax.random.key(options.seed)))
@@ -84,7 +80,36 @@ def draw_samples(options: Sample) -> Path:
     return out
 
 
-def _means_of(run: LoadedRun, options: Sample) -> Callable:
+class Wish(Protocol):
+    """What is to be drawn: fields of `Sample` and of `draw.Draw`."""
+
+    @property
+    def run(self) -> Path: ...
+    @property
+    def n(self) -> int: ...
+    @property
+    def label(self) -> int | None: ...
+    @property
+    def truncation(self) -> float | None: ...
+    @property
+    def show(self) -> Literal["images", "draws", "mean"]: ...
+
+
+def sampler_of(run: LoadedRun, options: Wish) -> tuple[Callable, dict[str, Any]]:
+    """Returns a function like `System.draw`, and its arguments besides the labels.
+
+    Raises:
+      InputError: the model has no mean, or no truncation.
+    """
+    sampler = {"images": run.system.draw, "draws": run.objective.sample}.get(options.show) or _means_of(run, options)
+    if options.truncation is None:
+        return sampler, {}
+    if not _truncates(run.objective.sample):
+        raise InputError(f"--truncation {options.truncation:g}: the model in {options.run} has no truncation of z")
+    return sampler, {"truncation": options.truncation}
+
+
+def _means_of(run: LoadedRun, options: Wish) -> Callable:
     """Returns E[x | z] of z from the prior, as a function like `System.draw`."""
     from genjax_models.models import GeneratorModel, LatentVariableModel
     from genjax_models.models.latent_variable import needs_mean
@@ -101,8 +126,12 @@ def _truncates(sample: Callable) -> bool:
     return "truncation" in inspect.signature(sample).parameters
 
 
-def _labels(options: Sample, classes: int | None) -> dict[str, Any]:
-    """Returns the labels of the samples as an argument; {} if the model is not conditional."""
+def labels_of(options: Wish, classes: int | None) -> dict[str, Any]:
+    """Returns the labels of the samples as an argument; {} if the model is not conditional.
+
+    Raises:
+      InputError: a label is given that the model does not have.
+    """
     import numpy as np
 
     if classes is None:

@@ -138,17 +138,18 @@ def _results(metric: Metric, test: Row, of_samples: Mapping[str, SampleFigure], 
     }
     longer = second.get(metric.name, metric.name)
     of_data = of_samples[longer].of_data if longer in of_samples else None
-    rows = [_result(metric, metric.name, _estimate(test, metric.name, examples), of_data)]
+    rows = [result_of(metric, metric.name, _estimate(test, metric.name, examples), of_data)]
     others = [name for name in names if name not in {*second, *of_samples, metric.name, longer}]
-    rows += [_result(metric, name, _estimate(test, name, examples)) for name in others]
-    return [*rows, *(_result(metric, name, *figure) for name, figure in of_samples.items() if name != longer)]
+    rows += [result_of(metric, name, _estimate(test, name, examples)) for name in others]
+    return [*rows, *(result_of(metric, name, *figure) for name, figure in of_samples.items() if name != longer)]
 
 
 def _estimate(row: Row, name: str, examples: int) -> Estimate:
     return Estimate(row[name], row.get(f"{name}_se", math.nan), examples)
 
 
-def _result(metric: Metric, name: str, figure: Estimate, of_data: Estimate | None = None) -> Result:
+def result_of(metric: Metric, name: str, figure: Estimate, of_data: Estimate | None = None) -> Result:
+    """Returns a figure as a row of text; `metric` is the run's, whose unit other figures share."""
     low, high = figure.interval
     return Result(
         name=words_of(name),

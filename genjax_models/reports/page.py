@@ -53,9 +53,12 @@ def render_page(content: Page) -> str:
     """Returns the page as HTML, with its pictures inside; it loads nothing from elsewhere."""
     source = (resources.files("genjax_models.reports") / "page.html.jinja").read_text("utf-8")
     page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(source)
-    pictures = [
-        {"title": p.title, "caption": p.caption, "broad": is_broad(p.png), "data": base64.b64encode(p.png).decode()}
-        for p in content.pictures
-    ]
+    pictures = [as_html(picture) for picture in content.pictures]
     values = {**content._asdict(), "pictures": pictures}
     return page.render(**{**values, "config": flat(content.config), "environment": flat(content.environment)})
+
+
+def as_html(picture: Picture) -> dict[str, Any]:
+    """Returns what a template needs of a picture."""
+    data = base64.b64encode(picture.png).decode()
+    return {"title": picture.title, "caption": picture.caption, "broad": is_broad(picture.png), "data": data}

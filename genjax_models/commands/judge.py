@@ -1,0 +1,148 @@
+"""Judges one set of images by another: every figure of samples, with its error and the floor of the reference.
+
+genjax-models judge runs/gan mnist10k
+genjax-models judge samples.npz photos/ --features pixels
+
+A set is a run (n of its draws), a file, a folder of images, or the name of a data set (n of its examples). The floor is
+the same figure between two halves of the reference: what an ideal generator would have at that size.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import tyro
+
+from genjax_models.errors import InputError
+from genjax_models.runs.command_line import exit_on_error, parse
+from genjax_models.runs.configuration import seed_in_range, whole
+from genjax_models.runs.output_files import check_output, write_output
+
+if TYPE_CHECKING:
+    from genjax_models.reports.page import Result
+    from genjax_models.types import Array
+
+FEWEST = 20  # examples of a set: each group of the jackknife has at least one
+_SHOWN = 64  # images of a set on the page
+
+
+@dataclasses.dataclass(frozen=True)
+class Judge:
+    """Judge one set of images by another, with standard errors and the floor of the reference."""
+
+    samples: tyro.conf.Positional[str]
+    """What is judged: a run, a .npz file, a folder of images, or the name of a data set."""
+    reference: tyro.conf.Positional[str]
+    """What it should look like: the same forms."""
+    n: int = 1_000
+    """Largest number of examples of each set."""
+    features: str = "auto"
+    """Features by which the sets are compared: mnist_classifier, fashion_classifier, or pixels. auto: the shipped
+    classifier of the reference; pixels for other data."""
+    seed: int = 0
+    """Random seed of the draws of runs and of the choice among files, in [0, 2^32)."""
+    out: Path = Path("judge.html")
+    """The page."""
+
+    def __post_init__(self):
+        whole(FEWEST, n=self.n)
+        seed_in_range(self.seed)
+        check_output(self.out, ".html")
+
+
+class Judgement(NamedTuple):
+    """Rows of the table, and the number of examples of each set."""
+
+    results: list[Result]
+    sizes: tuple[int, int]
+
+
+def judge(options: Judge) -> Judgement:
+    """Judges, and writes the page.
+
+    Raises:
+      InputError: a set is absent, holds no images or fewer than 20, the shapes differ, or the features are unknown.
+    """
+    from genjax_models.evaluation.samples import compared_with_data
+    from genjax_models.reports.judgement import page_of, results_of
+
+    names = options.samples, options.reference
+    samples, reference = (images_of(name, options) for name in names)
+    if samples.shape[1:] != reference.shape[1:]:
+        raise InputError(
+            f"both sets must have images of one shape, got {samples.shape[1:]} from {options.samples} and"
+            f" {reference.shape[1:]} from {options.reference}"
+        )
+    results = results_of(compared_with_data(features_of(options), samples, reference, fewest=FEWEST))
+    sizes = len(samples), len(reference)
+    page = page_of(names, (samples[:_SHOWN], reference[:_SHOWN]), sizes, results)
+    write_output(options.out, page.encode())
+    return Judgement(results, sizes)
+
+
+def images_of(name: str, options: Judge) -> Array:
+    """Returns at most n images in [0, 1], `[n, height, width, channels]`.
+
+    Raises:
+      InputError: as `judge`.
+    """
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from genjax_models.data import load
+    from genjax_models.data.records import Records
+    from genjax_models.figures import pictures
+
+    if (Path(name) / "config.json").is_file():
+        from genjax_models.runs.loading import load_run
+
+        run = load_run(Path(name))
+        x = jax.jit(run.system.draw, static_argnums=2)(run.players, jax.random.key(options.seed), options.n)
+        x, range = np.asarray(x), run.system.range
+    else:
+        dataset = load(name)
+        parts = [split.x for split in (dataset.train, dataset.validation, dataset.test)]
+        x = np.concatenate([np.asarray(part[:]) if isinstance(part, Records) else part for part in parts])
+        range = dataset.range
+    x = x[np.random.RandomState(options.seed).permutation(len(x))[: options.n]]  # draws come by class, files by split
+    if not pictures.drawable(x.shape[1:]):
+        raise InputError(f"{name}: needs images, got examples of shape {x.shape[1:]}")
+    if len(x) < FEWEST:
+        raise InputError(f"{name}: needs at least {FEWEST} images, got {len(x)}")
+    return jnp.clip((jnp.asarray(x, jnp.float32) - range[0]) / (range[1] - range[0]), 0, 1)
+
+
+def features_of(options: Judge) -> Any:
+    """Returns the features; raises InputError if they are unknown."""
+    from genjax_models.data.features import load_features
+    from genjax_models.systems.samples import default_features
+
+    if options.features == "auto":
+        return default_features(options.reference, (0, 1))
+    return load_features(options.features, range=(0, 1))
+
+
+def table(results: Sequence[Result]) -> str:
+    """Returns the figures as lines of text."""
+    rows = [("", "value", "95% interval", "floor of the reference")]
+    rows += [(row.name, f"{row.value} {row.unit}".strip(), row.interval, row.of_data) for row in results]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def main(arguments: Sequence[str] | None = None, program: str = "genjax-models judge") -> int:
+    """Runs the command; returns the exit status."""
+    with exit_on_error():
+        options = parse(Judge, arguments, program, Judge.__doc__)
+        judgement = judge(options)
+        of_samples, of_reference = judgement.sizes
+        print(f"{of_samples:,} of {options.samples}, judged by {of_reference:,} of {options.reference}")
+        print(table(judgement.results))
+        print(options.out)
+    return 0
