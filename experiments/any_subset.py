@@ -1,6 +1,26 @@
 """Which models infer any subset of pixels from any other (20.10.3): five ways to fill in, and two classifiers.
 
 python -m experiments.any_subset --rbm runs/rbm --multi-prediction runs/multi_prediction --vae runs/vae16
+
+nats per missing pixel            passes     25%     50%     75%     90%     95%
+RBM, Gibbs                           150   0.104   0.111   0.130   0.197   0.273
+RBM, mean field                      100   0.107   0.119   0.158   0.331   0.401
+MP-DBM, mean field                     5   0.107   0.114   0.129   0.166   0.201
+VAE, pseudo-Gibbs                    150   0.110   0.119   0.148   0.236   0.318
+VAE, importance                      100   0.117   0.158   0.255   0.408   0.517
+mean pixel                             0   0.263   0.263   0.263   0.263   0.263
+
+class accuracy, %                     0%     25%     50%     75%     90%     95%
+MP-DBM                              95.3    94.3    93.7    91.2    76.8    58.4
+MLP, trained with missing pixels    96.9    96.3    93.3    87.3    71.3    57.3
+MLP, trained without                94.7    90.8    83.7    64.7    40.8    24.8
+
+On all 1,000 test images of mnist10k, binarised, with pixels missing at random; the runs are those of the records (seed
+0). Up to half of the pixels missing, Gibbs sweeps of the RBM fill in best. From three quarters on, the machine that
+learned to fill in is best, with 5 passes in place of 150. Its classes are the best from half of the pixels missing on.
+With all pixels it is behind an MLP that saw missing pixels, and ahead of one that did not. The VAE's encoder alone is
+misled from half on.
+4 minutes on one busy core, AMD EPYC (jax 0.10.2, CPU), 2026-11-29.
 """
 
 from __future__ import annotations
