@@ -1,0 +1,65 @@
+"""`draw` writes as many examples as were asked for, in a form that `load` takes."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import genjax_models as gx
+from genjax_models.commands import draw
+
+
+def written(run, capsys, to, *arguments):
+    assert draw.main([str(run), "--to", str(to), "--block", "4", *map(str, arguments)]) == 0
+    assert capsys.readouterr().out.strip() == str(to)
+    assert not to.with_name(to.name + ".partial").exists()
+    return to
+
+
+def test_images_with_their_classes_are_data(runs, capsys, tmp_path):
+    run = runs["conditional"]
+    with np.load(written(run.path, capsys, tmp_path / "new" / "x.npz", "--n", 30)) as arrays:
+        x, y = arrays["x"], arrays["y"]
+    assert (x.shape, x.dtype) == ((30, 8, 8, 1), np.uint8)
+    np.testing.assert_array_equal(y, np.arange(30) % 2)
+    assert gx.load(tmp_path / "new" / "x.npz").num_classes == 2
+    with np.load(written(run.path, capsys, tmp_path / "one.npz", "--n", 5, "--label", 1)) as arrays:
+        assert set(arrays["y"]) == {1}
+    with np.load(written(run.path, capsys, tmp_path / "again.npz", "--n", 30)) as arrays:
+        np.testing.assert_array_equal(arrays["x"], x)
+
+
+def test_a_folder_holds_the_same_images(runs, capsys, tmp_path):
+    run = runs["conditional"].path
+    folder = written(run, capsys, tmp_path / "folder", "--n", 10)
+    with np.load(written(run, capsys, tmp_path / "x.npz", "--n", 10)) as arrays:
+        x = arrays["x"]
+    names = sorted(path.name for path in folder.glob("*.png"))
+    assert names == [f"{i}.png" for i in range(10)]
+    assert (folder / "labels.csv").read_text(encoding="utf-8").splitlines()[3] == "3.png,1"
+    for name, image in zip(names, x, strict=True):
+        with Image.open(folder / name) as stored:
+            np.testing.assert_array_equal(np.asarray(stored), image[..., 0])
+
+
+def test_vectors_keep_their_values(runs, capsys, tmp_path):
+    with np.load(written(runs["vectors"].path, capsys, tmp_path / "x.npz", "--n", 6, "--show", "draws")) as arrays:
+        assert list(arrays) == ["x"]
+        assert arrays["x"].dtype == np.float32
+        assert arrays["x"].shape[0] == 6
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "words"),
+    [
+        ("vectors", "--to {tmp}/folder", "PNG files need images, got examples of shape"),
+        ("vae", "--to {tmp}", "is there already. Name a .npz file, or a folder that is not there yet"),
+        ("vae", "--to {tmp}/x.npz --label 1", "the model in {run} is not conditional on a class"),
+        ("conditional", "--to {tmp}/x.npz --label 2", "the classes of {run} are 0 to 1"),
+        ("vae", "--to {tmp}/x.npz --truncation 0.5", "the model in {run} has no truncation of z"),
+        ("vae", "--to {tmp}/x.npz --n 0", "n must be an integer of at least 1, got 0"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(kind, arguments, words, runs, refused, tmp_path):
+    run = runs[kind].path
+    assert words.format(run=run) in refused(draw, run, *arguments.format(tmp=tmp_path).split())
+    assert list(tmp_path.iterdir()) == []

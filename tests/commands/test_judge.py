@@ -1,0 +1,80 @@
+"""`judge` compares runs, files and folders, and refuses what cannot be compared."""
+
+import re
+
+import numpy as np
+import pytest
+
+from genjax_models.commands import judge
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    """Files of 80 images: noise, as much other noise, darker noise, and images of another shape."""
+    folder, random = tmp_path_factory.mktemp("sets"), np.random.RandomState(0)
+    shapes = {
+        "noise": (80, 6, 6, 1),
+        "other": (80, 6, 6, 1),
+        "dark": (80, 6, 6, 1),
+        "wide": (80, 6, 7, 1),
+        "vectors": (80, 5),
+    }
+    for name, shape in shapes.items():
+        np.savez(
+            folder / f"{name}.npz", x=(random.uniform(size=shape) * (0.5 if name == "dark" else 1)).astype(np.float32)
+        )
+    return folder
+
+
+def judged(capsys, *arguments):
+    assert judge.main([str(argument) for argument in arguments]) == 0
+    first, head, *rows, out = capsys.readouterr().out.splitlines()
+    assert head.split()[0] == "value"
+    cells = [re.split(r" {2,}", row) for row in rows]
+    return first, {name: rest for name, *rest in cells}, out
+
+
+def test_alike_and_unlike_sets(sets, capsys, tmp_path):
+    out = tmp_path / "page.html"
+    distance = {}
+    for name in ("other", "dark"):
+        first, rows, path = judged(capsys, sets / f"{name}.npz", sets / "noise.npz", "--out", out)
+        assert first == f"80 of {sets / f'{name}.npz'}, judged by 80 of {sets / 'noise.npz'}"
+        assert path == str(out)
+        value = next(cells for row, cells in rows.items() if row.startswith("kernel distance"))
+        assert "±" in value[0]
+        distance[name] = float(value[0].split()[0])
+    assert abs(distance["other"]) < 0.1 * distance["dark"]
+    page = out.read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64,") == 2
+    assert "Floor" in page
+
+
+def test_a_run_is_judged_by_its_draws(runs, files, capsys, tmp_path):
+    run, data = runs["conditional"].path, files / "images.npz"
+    first, rows, _ = judged(capsys, run, data, "--n", 20, "--out", tmp_path / "page.html")
+    assert first == f"20 of {run}, judged by 20 of {data}"
+    assert len(rows) > 5
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "more", "words"),
+    [
+        ("noise", "wide", "", "both sets must have images of one shape, got (6, 6, 1) from"),
+        ("vectors", "noise", "", "needs images, got examples of shape (5,)"),
+        ("noise", "noise", "--n 19", "n must be an integer of at least 20, got 19"),
+        ("noise", "noise", "--features fashion", "fashion"),
+        ("noise", "absent", "", "absent.npz"),
+    ],
+)
+def test_bad_input_is_one_line(first, second, more, words, sets, refused, tmp_path):
+    out = tmp_path / "page.html"
+    line = refused(judge, sets / f"{first}.npz", sets / f"{second}.npz", *more.split(), "--out", out)
+    assert words in line
+    assert not out.exists()
+
+
+def test_fewer_than_20_images_are_refused(refused, tmp_path):
+    np.savez(tmp_path / "few.npz", x=np.random.RandomState(0).uniform(size=(12, 4, 4, 1)).astype(np.float32))
+    few = tmp_path / "few.npz"
+    assert refused(judge, few, few) == f"{few}: needs at least 20 images, got 12"
