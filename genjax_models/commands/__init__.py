@@ -14,6 +14,7 @@ COMMANDS = {
     "data": "Say what a data set is: kind, sizes, ranges, classes, copies, files left out.",
     "sample": "Draw from a finished run into a PNG file.",
     "draw": "Draw many examples from a finished run into a .npz file or PNG files.",
+    "encode": "Encode data by a finished run: posterior means, and reconstructions.",
     "impute": "Fill in missing pixels of test data by a finished run.",
     "judge": "Judge one set of images by another: runs, files or folders.",
     "check": "List the damage of a run: files that were lost or changed.",

@@ -1,27 +1,56 @@
-"""Loads a finished run whose model has an encoder, for the commands on latents."""
+"""Loads a finished run whose model has an encoder, and prepares data for it, for the commands on latents."""
 
+import dataclasses
 from pathlib import Path
 from typing import Literal
 
+import jax
+import jax.numpy as jnp
+
+from genjax_models.data import Prepared
 from genjax_models.errors import InputError
 from genjax_models.models import LatentVariableModel
 from genjax_models.runs.loading import LoadedRun, load_run
 from genjax_models.types import Array, Batch
 
 
-def load_encoder_run(path: Path, checkpoint: Literal["best", "last"] = "best") -> LoadedRun:
-    """Returns the run, with its data.
+def load_encoder_run(path: Path, checkpoint: Literal["best", "last"] = "best", *, data: str | None = None) -> LoadedRun:
+    """Returns the run, with its data, or with the data of the name `data`, prepared as in training.
 
     Raises:
-      InputError: no run is there, or its model has no posterior.
+      InputError: no run is there, its model has no posterior, or the data have another shape or no labels.
       CheckpointError: the checkpoint is absent or damaged.
     """
-    run = load_run(path, checkpoint, data=True)
+    run = load_run(path, checkpoint, data=data is None)
     if not isinstance(run.model, LatentVariableModel):
         raise InputError(
             f"{path}: needs a model with a posterior q(z | x), such as a run of experiments.vae or experiments.iwae"
         )
-    return run
+    if data is None:
+        return run
+    return run._replace(data=prepared_as_in_training(run, data, labels=bool(run.config.data.classes)))
+
+
+def prepared_as_in_training(run: LoadedRun, name: str, *, labels: bool = False) -> Prepared:
+    """Returns other data, prepared as those of the run.
+
+    Raises:
+      InputError: they cannot be loaded, have another shape, or have no labels where `labels` are needed.
+    """
+    group = run.config.data
+    _, dataset = dataclasses.replace(group, name=name).load(labels=labels)
+    if dataset.shape != group.shape:
+        raise InputError(f"--data {name}: examples must have the shape {group.shape} of the run, got {dataset.shape}")
+    return run.system.prepare(dataset)
+
+
+def posterior_means(run: LoadedRun, batch: Batch) -> Array:
+    """Returns the posterior means of all stochastic layers and steps, concatenated: `[n, latent]`."""
+    from genjax_models.evaluation.latents import latent_usage_by_layer
+
+    usage = jax.jit(lambda x, label: latent_usage_by_layer(run.model, run.variables, jax.random.key(0), x, label=label))
+    n, layers = len(batch.x), usage(batch.x, label_of(run, batch))
+    return jnp.concatenate([layer.means.reshape(n, -1) for layer in layers], axis=-1)
 
 
 def label_of(run: LoadedRun, batch: Batch) -> Array | None:

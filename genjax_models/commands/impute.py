@@ -24,7 +24,6 @@ from genjax_models.runs.output_files import check_output, write_output
 if TYPE_CHECKING:
     from genjax_models.models.conditionals import Conditional
     from genjax_models.runs.loading import LoadedRun
-    from genjax_models.types import Batch
 
 _COLUMNS = 12  # of the picture
 _INSIDE = 1e-6  # least probability of a value
@@ -87,6 +86,7 @@ def impute(options: Impute) -> Imputed:
     import jax
     import numpy as np
 
+    from genjax_models.commands.encoders import prepared_as_in_training
     from genjax_models.evaluation.examples import map_examples
     from genjax_models.evaluation.missing import masks
     from genjax_models.figures import energy_pictures, pictures
@@ -94,7 +94,8 @@ def impute(options: Impute) -> Imputed:
 
     run = load_run(options.run, options.checkpoint, data=options.data is None)
     by, conditional = conditional_of(run, options)
-    test, n = _test_split(run, options), options.n
+    data = run.data if options.data is None else prepared_as_in_training(run, options.data)
+    test, n = data.test, options.n
     if n is not None and n > len(test.x):
         raise InputError(f"n must be at most {len(test.x)}, the size of the test split, got {n}")
     x, key = test.x[:n], jax.random.key(options.seed)
@@ -154,18 +155,6 @@ def conditional_of(run: LoadedRun, options: Impute) -> tuple[str, Conditional]:
     if by not in methods:
         raise InputError(f"{options.run}: --by must be auto or one of {', '.join(methods)} for this model, got {by}")
     return by, methods[by]()
-
-
-def _test_split(run: LoadedRun, options: Impute) -> Batch:
-    if options.data is None:
-        return run.data.test
-    config = run.config
-    _, dataset = dataclasses.replace(config.data, name=options.data).load(labels=False)
-    if dataset.shape != config.data.shape:
-        raise InputError(
-            f"--data {options.data}: examples must have the shape {config.data.shape} of the run, got {dataset.shape}"
-        )
-    return run.system.prepare(dataset).test
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "genjax-models impute") -> int:

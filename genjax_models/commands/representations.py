@@ -12,16 +12,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import tyro
 
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import whole
-
-if TYPE_CHECKING:
-    from genjax_models.runs.loading import LoadedRun
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +45,7 @@ def representations(options: Representations) -> dict[str, dict[str, list[float]
     import jax
 
     import genjax_models as gx
-    from genjax_models.commands.encoders import load_encoder_run
+    from genjax_models.commands.encoders import load_encoder_run, posterior_means
     from genjax_models.data.records import Records
     from genjax_models.runs import directory
 
@@ -60,7 +57,7 @@ def representations(options: Representations) -> dict[str, dict[str, list[float]
         raise InputError(f"{options.run}: the probes need a label per example, and {run.config.data} has no labels")
     train = jax.jit(run.data.each_step)(jax.random.key(0), train)  # Draws the dynamic binarisation once.
     scores = gx.compare_representations(
-        _posterior_means(run, train), _posterior_means(run, test), train, test, neighbours=options.neighbours
+        posterior_means(run, train), posterior_means(run, test), train, test, neighbours=options.neighbours
     )
     results = {
         name: {probe: [score.value, score.standard_error] for probe, score in row.items()}
@@ -68,21 +65,6 @@ def representations(options: Representations) -> dict[str, dict[str, list[float]
     }
     directory.write_json(options.run / "representations.json", results)
     return results
-
-
-def _posterior_means(run: LoadedRun, batch):
-    """Returns the posterior means of all stochastic layers and steps, concatenated: `[n, latent]`."""
-    import jax
-    import jax.numpy as jnp
-
-    import genjax_models as gx
-    from genjax_models.commands.encoders import label_of
-
-    usage = jax.jit(
-        lambda x, label: gx.latent_usage_by_layer(run.model, run.variables, jax.random.key(0), x, label=label)
-    )
-    n, layers = len(batch.x), usage(batch.x, label_of(run, batch))
-    return jnp.concatenate([layer.means.reshape(n, -1) for layer in layers], axis=-1)
 
 
 def accuracy_table(results: dict[str, dict[str, list[float]]]) -> str:

@@ -135,7 +135,8 @@ def load(
         raise InputError(f"data set {name!r}: cannot be read ({error})") from error
     nearest = difflib.get_close_matches(name.casefold(), _NAMES, n=1)
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
-    raise InputError(f"no data set {name!r}{hint}; accepted are {_ACCEPTED}")
+    public = f". A data set of TensorFlow Datasets is tfds:{name}" if re.fullmatch(r"[a-z0-9_]+", name) else ""
+    raise InputError(f"no data set {name!r}{hint}; accepted are {_ACCEPTED}{public}")
 
 
 def load_source(name: str) -> Source:

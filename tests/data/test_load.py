@@ -127,7 +127,7 @@ def test_a_misspelt_name_suggests_the_nearest(name, nearest):
 @pytest.mark.parametrize("name", ["cifar10", "images:", "/no/such/file.npz", "a\0b", "~no-such-user/x.npz", "x" * 300])
 def test_an_unknown_name_lists_the_accepted_names(name):
     with pytest.raises(
-        InputError, match=r"accepted are mnist10k, fashion_mnist, rivers.*, a \.npz, |cannot be read"
+        InputError, match=r"accepted are mnist10k, fashion_mnist, bars_and_stripes, rivers.*, a \.npz, |cannot be read"
     ) as e:
         load(name)
     assert "did you mean" not in str(e.value)
