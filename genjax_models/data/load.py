@@ -11,6 +11,7 @@ from genjax_models.data import (
     bars_and_stripes,
     chairs,
     chorales,
+    emoji,
     faces,
     files,
     furniture,
@@ -46,6 +47,7 @@ _DRAWN = {  # each takes the size of its images
     "chairs": chairs.chairs,
     "sprites": sprites.sprites,
     "faces": faces.faces,
+    "emoji": emoji.emoji,
 }
 _SOURCES = {"rivers": rivers.source, "sprites": sprites.source, "faces": faces.source}
 _NAMES = _IMAGES | _POINTS | _DRAWN | _SEQUENCES
@@ -76,6 +78,7 @@ def load(
         "chairs": 20 chairs from 31 azimuths and 2 elevations (see `data.chairs`), red, green, blue and alpha;
         "sprites": 50,000 binary sprites of five known factors (see `data.sprites`), 64 x 64;
         "faces": renders of one head, rotation x expression, 28 x 20 (see `data.faces`); needs the extra `faces`;
+        "emoji": 1,377 emoji in colour, 32 x 32, in nine groups (see `data.emoji`), of two packages of Debian;
         "furniture:DIR": renders of the seats in DIR, by default of Debian's sweethome3d-furniture (`data.furniture`);
         "chorales": Bach's chorales, binary sequences of 88 keys (see `data.chorales`); needs the extra `music`;
         "japanese_vowels": utterances of nine speakers, 12 numbers a step (see `data.vowels`); needs the extra `speech`;

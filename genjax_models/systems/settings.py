@@ -68,7 +68,7 @@ class Data:
     """The data set, and how its images become arrays."""
 
     name: Annotated[str, flag(name="data")] = "mnist10k"
-    """mnist10k, fashion_mnist, bars_and_stripes, rivers, chairs, sprites, faces (or NAME:SIZE), furniture:DIR,
+    """mnist10k, fashion_mnist, bars_and_stripes, rivers, chairs, sprites, faces, emoji (or NAME:SIZE), furniture:DIR,
     chorales, mnist10k_rows, japanese_vowels, a .npz, .npy, .csv or .parquet file, a folder of idx files or of images,
     or tfds:NAME[:SPLIT]."""
     range: Annotated[tuple[float, float] | None, flag(name="data-range")] = None
