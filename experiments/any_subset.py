@@ -102,25 +102,11 @@ def measure(options: AnySubset) -> Page:
     import jax.numpy as jnp
 
     from genjax_models.evaluation.missing import class_probabilities, masks, predict_missing
-    from genjax_models.models import conditionals
 
     rbm, deep, vae = _runs(options)
     data, key = deep.data, jax.random.key(options.seed)
     test, train = data.test, data.training_examples(slice(None))
-    sweeps, burn_in = options.sweeps, options.sweeps // 2
-    averaged = {"sweeps": sweeps, "burn_in": burn_in}
-    ways: dict[str, tuple[int, Conditional, Variables]] = {
-        "RBM, Gibbs": (sweeps + burn_in, conditionals.clamped_gibbs(rbm.model, **averaged), rbm.variables),
-        "RBM, mean field": (sweeps, conditionals.mean_field(rbm.model, sweeps=sweeps), rbm.variables),
-        "MP-DBM, mean field": (
-            deep.config.sweeps,
-            conditionals.mean_field(deep.model, sweeps=deep.config.sweeps),
-            deep.variables,
-        ),
-        "VAE, pseudo-Gibbs": (sweeps + burn_in, conditionals.pseudo_gibbs(vae.model, **averaged), vae.variables),
-        "VAE, importance": (sweeps, conditionals.importance_sampling(vae.model, num_samples=sweeps), vae.variables),
-        "mean pixel": (0, conditionals.mean_pixel(jnp.mean(train.x, axis=0)), {}),
-    }
+    ways = _ways(options, [rbm, deep, vae], train)
     observed = [masks(key, test.x, "random", share=share) for share in options.shares]
     results = {}
     for name, (passes, conditional, variables) in ways.items():
@@ -144,6 +130,29 @@ def measure(options: AnySubset) -> Page:
         right = jax.jit(lambda x, seen, of=probabilities: jnp.mean(jnp.argmax(of(x, seen), axis=1) == test.label))
         accuracy[name] = [float(right(test.x, seen)) for seen in observed]
     return Page(results, accuracy)
+
+
+def _ways(options: AnySubset, runs: Sequence[LoadedRun], train: Batch) -> dict[str, tuple[int, Conditional, Variables]]:
+    """Returns each way to fill in: its passes through the network, the conditional and its variables."""
+    import jax.numpy as jnp
+
+    from genjax_models.models import conditionals
+
+    rbm, deep, vae = runs
+    sweeps, burn_in = options.sweeps, options.sweeps // 2
+    averaged = {"sweeps": sweeps, "burn_in": burn_in}
+    return {
+        "RBM, Gibbs": (sweeps + burn_in, conditionals.clamped_gibbs(rbm.model, **averaged), rbm.variables),
+        "RBM, mean field": (sweeps, conditionals.mean_field(rbm.model, sweeps=sweeps), rbm.variables),
+        "MP-DBM, mean field": (
+            deep.config.sweeps,
+            conditionals.mean_field(deep.model, sweeps=deep.config.sweeps),
+            deep.variables,
+        ),
+        "VAE, pseudo-Gibbs": (sweeps + burn_in, conditionals.pseudo_gibbs(vae.model, **averaged), vae.variables),
+        "VAE, importance": (sweeps, conditionals.importance_sampling(vae.model, num_samples=sweeps), vae.variables),
+        "mean pixel": (0, conditionals.mean_pixel(jnp.mean(train.x, axis=0)), {}),
+    }
 
 
 def _runs(options: AnySubset) -> list[LoadedRun]:

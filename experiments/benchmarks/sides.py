@@ -102,7 +102,7 @@ def training(
     run, latest = in_chunks(loop, state, data.train, chunk)
 
     def one() -> jax.stages.Compiled:
-        batch = gx.Batch(jax.ShapeDtypeStruct((batch_size, *data.example.x.shape[1:]), np.float32))
+        batch = jax.tree.map(lambda a: jax.ShapeDtypeStruct((batch_size, *a.shape[1:]), a.dtype), data.example)
         return jax.jit(train.step, donate_argnums=0).lower(state, batch).compile()
 
     return Ours(run, one, state=latest)
