@@ -117,7 +117,3 @@ def _normalised(log_q: np.ndarray) -> tuple[np.ndarray, float]:
 def _states(units: int) -> Array:
     """Returns all states of some units, `[2^units, units]`."""
     return (jnp.arange(2**units)[:, None] >> jnp.arange(units)[::-1] & 1).astype(jnp.float32)
-
-
-def _parts(variables: Variables) -> tuple[Array, ...]:
-    return tuple(variables["features"][name] for name in ("weights", "bias", "coefficient", "visible_bias"))
