@@ -126,14 +126,14 @@ def _write_archive(path: Path, options: Draw, parts: Iterator[np.ndarray], label
     import numpy as np
 
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        with archive.open("x.npy", "w", force_zip64=True) as file:
+        with archive.open("x.npy", mode="w", force_zip64=True) as file:
             for i, part in enumerate(parts):
                 if i == 0:
                     header = {"descr": part.dtype.str, "fortran_order": False, "shape": (options.n, *part.shape[1:])}
                     np.lib.format.write_array_header_2_0(file, header)
                 file.write(np.ascontiguousarray(part).tobytes())
         if label is not None:
-            with archive.open("y.npy", "w") as file:
+            with archive.open("y.npy", mode="w") as file:
                 np.lib.format.write_array(file, label.astype(np.int32))
 
 

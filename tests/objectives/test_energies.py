@@ -212,8 +212,8 @@ def test_after_the_answer_a_new_discriminator_knows_nothing(boosted):
     a, effective = best_coefficient(f(BARS), negatives)
     np.testing.assert_allclose(features["coefficient"][0], a, rtol=1e-4)
     np.testing.assert_allclose(features["effective"][0], effective, rtol=1e-4)
-    if effective > 0.34:  # the coefficient is the best one, not one that keeps a third of the negatives
-        np.testing.assert_allclose(weights @ negatives, f(BARS).mean(), atol=1e-4)
+    assert effective > 0.34  # the coefficient is the best one, not one that keeps a third of the negatives
+    np.testing.assert_allclose(weights @ negatives, f(BARS).mean(), atol=1e-4)
 
 
 def test_negatives_move_at_the_first_step_of_a_stage_alone():
