@@ -22,6 +22,7 @@ autodoc_typehints = "signature"
 napoleon_use_ivar = True
 html_theme = "furo"
 html_title = project
+html_show_copyright = False
 
 _API = Path(__file__).parent / "api"
 
