@@ -37,12 +37,13 @@ class AdditiveEnergyModel(NamedTuple):
 
     def init(self, batch: Batch | None = None) -> Variables:
         """Returns the variables of the base, without a feature. The batch is read if `data_mean` is "batch"."""
-        d, none = math.prod(self.shape), jnp.zeros(self.features, jnp.float32)
+        d = math.prod(self.shape)
         base = jnp.zeros(d, jnp.float32)
         if self.data_mean is not None:
             base = logits_of_mean(mean_of(self.data_mean, batch))
         features = {"weights": jnp.zeros((d, self.features), jnp.float32), "visible_bias": base}
-        return {"features": {**features, **dict.fromkeys(("bias", "coefficient", "gain", "effective"), none)}}
+        none = {name: jnp.zeros(self.features, jnp.float32) for name in ("bias", "coefficient", "gain", "effective")}
+        return {"features": {**features, **none}}  # each array of its own: the compiled loop donates them
 
     def log_density(self, variables: Variables, x: Array) -> Array:
         """Returns log q(x) + log Z of x `[n, *shape]`, `[n]` in nats."""
