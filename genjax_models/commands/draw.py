@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shutil
+import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -79,16 +79,15 @@ def draw(options: Draw) -> Path:
     archive = options.to.suffix == ".npz"
     if not archive and not images:
         raise InputError(f"{options.run}: PNG files need images, got examples of shape {run.config.data.shape}")
-    partial = options.to.with_name(options.to.name + ".partial")
+    write = _write_archive if archive else _write_folder
     try:
         options.to.parent.mkdir(parents=True, exist_ok=True)
-        write = _write_archive if archive else _write_folder
-        write(partial, options, blocks(run, options, images), classes(run, options))
-        os.replace(partial, options.to)
+        with tempfile.TemporaryDirectory(dir=options.to.parent) as folder:  # of one file system, for the renaming
+            partial = Path(folder) / "partial"
+            write(partial, options, blocks(run, options, images), classes(run, options))
+            os.replace(partial, options.to)
     except OSError as error:
         raise InputError(f"--to {options.to}: cannot be written ({error.strerror})") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True) if partial.is_dir() else partial.unlink(missing_ok=True)
     return options.to
 
 

@@ -4,7 +4,8 @@ genjax-models judge runs/gan mnist10k
 genjax-models judge samples.npz photos/ --features pixels
 
 A set is a run (n of its draws), a file, a folder of images, or the name of a data set (n of its examples). The floor is
-the same figure between two halves of the reference: what an ideal generator would have at that size.
+the same figure between two halves of the reference: what an ideal generator would have with half as many images. A
+Frechet distance may be below it, for it falls with the number of images.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def judge(options: Judge) -> Judgement:
     from genjax_models.reports.judgement import page_of, results_of
 
     names = options.samples, options.reference
-    samples, reference = (images_of(name, options) for name in names)
+    samples, reference = (images_of(name, options, side) for side, name in enumerate(names))
     if samples.shape[1:] != reference.shape[1:]:
         raise InputError(
             f"both sets must have images of one shape, got {samples.shape[1:]} from {options.samples} and"
@@ -83,8 +84,8 @@ def judge(options: Judge) -> Judgement:
     return Judgement(results, sizes)
 
 
-def images_of(name: str, options: Judge) -> Array:
-    """Returns at most n images in [0, 1], `[n, height, width, channels]`.
+def images_of(name: str, options: Judge, side: int) -> Array:
+    """Returns at most n images in [0, 1], `[n, height, width, channels]`; the two sides have keys of their own.
 
     Raises:
       InputError: as `judge`.
@@ -101,14 +102,17 @@ def images_of(name: str, options: Judge) -> Array:
         from genjax_models.runs.loading import load_run
 
         run = load_run(Path(name))
-        x = jax.jit(run.system.draw, static_argnums=2)(run.players, jax.random.key(options.seed), options.n)
+        key = jax.random.fold_in(jax.random.key(options.seed), side)
+        x = jax.jit(run.system.draw, static_argnums=2)(run.players, key, options.n)
         x, range = np.asarray(x), run.system.range
     else:
         dataset = load(name)
         parts = [split.x for split in (dataset.train, dataset.validation, dataset.test)]
         x = np.concatenate([np.asarray(part[:]) if isinstance(part, Records) else part for part in parts])
         range = dataset.range
-    x = x[np.random.RandomState(options.seed).permutation(len(x))[: options.n]]  # draws come by class, files by split
+    x = x[
+        np.random.RandomState([options.seed, side]).permutation(len(x))[: options.n]
+    ]  # draws come by class, files by split
     if not pictures.drawable(x.shape[1:]):
         raise InputError(f"{name}: needs images, got examples of shape {x.shape[1:]}")
     if len(x) < FEWEST:
@@ -128,7 +132,7 @@ def features_of(options: Judge) -> Any:
 
 def table(results: Sequence[Result]) -> str:
     """Returns the figures as lines of text."""
-    rows = [("", "value", "95% interval", "floor of the reference")]
+    rows = [("", "value", "95% interval", "floor (half as many)")]
     rows += [(row.name, f"{row.value} {row.unit}".strip(), row.interval, row.of_data) for row in results]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(

@@ -138,7 +138,8 @@ def load(
         raise InputError(f"data set {name!r}: cannot be read ({error})") from error
     nearest = difflib.get_close_matches(name.casefold(), _NAMES, n=1)
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
-    public = f". A data set of TensorFlow Datasets is tfds:{name}" if re.fullmatch(r"[a-z0-9_]+", name) else ""
+    is_name = re.fullmatch(r"[a-z0-9_]+", name) and not nearest
+    public = f". A data set of TensorFlow Datasets is tfds:{name}" if is_name else ""
     raise InputError(f"no data set {name!r}{hint}; accepted are {_ACCEPTED}{public}")
 
 

@@ -74,7 +74,7 @@ def draw_model(
 
     def posterior(variables: Variables, x: Array, label: Array | None = None, drawn=None) -> Autoregressive:
         check_prepared("x", x, likelihood.support)
-        x = x.reshape(len(x), -1)
+        x = x.reshape(len(x), -1).astype(jnp.float32)  # the type of the state, with x64 too
         context = network.apply(variables, x, method="context")
 
         def step(state: DrawState):
@@ -92,7 +92,7 @@ def draw_model(
         return Autoregressive(start, step, (steps, latent), drawn=drawn)
 
     def prior(variables: Variables, label: Array | None = None) -> distrax.Independent:
-        zeros = jnp.zeros((steps, latent))
+        zeros = jnp.zeros((steps, latent), jnp.float32)
         return distrax.Independent(distrax.Normal(zeros, jnp.ones_like(zeros)), 2)
 
     def of_canvas(variables: Variables, canvas: Array) -> distrax.Distribution:

@@ -11,7 +11,7 @@ from genjax_models.commands import draw
 def written(run, capsys, to, *arguments):
     assert draw.main([str(run), "--to", str(to), "--block", "4", *map(str, arguments)]) == 0
     assert capsys.readouterr().out.strip() == str(to)
-    assert not to.with_name(to.name + ".partial").exists()
+    assert not [path for path in to.parent.iterdir() if path.name.startswith("tmp")]
     return to
 
 
@@ -39,6 +39,13 @@ def test_a_folder_holds_the_same_images(runs, capsys, tmp_path):
     for name, image in zip(names, x, strict=True):
         with Image.open(folder / name) as stored:
             np.testing.assert_array_equal(np.asarray(stored), image[..., 0])
+
+
+def test_what_lies_beside_the_output_stays(runs, capsys, tmp_path):
+    (tmp_path / "a.partial").mkdir()
+    (tmp_path / "a.partial" / "mine.txt").write_text("mine", encoding="utf-8")
+    written(runs["vae"].path, capsys, tmp_path / "a", "--n", 2)
+    assert (tmp_path / "a.partial" / "mine.txt").read_text(encoding="utf-8") == "mine"
 
 
 def test_vectors_keep_their_values(runs, capsys, tmp_path):

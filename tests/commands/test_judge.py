@@ -55,6 +55,10 @@ def test_a_run_is_judged_by_its_draws(runs, files, capsys, tmp_path):
     first, rows, _ = judged(capsys, run, data, "--n", 20, "--out", tmp_path / "page.html")
     assert first == f"20 of {run}, judged by 20 of {data}"
     assert len(rows) > 5
+    _, rows, _ = judged(capsys, run, run, "--n", 20, "--out", tmp_path / "page.html")
+    assert rows["kernel distance on pixels"][0] != "0.00 ± 0.00"  # two sets, not the same draws twice
+    options = judge.Judge(str(run), str(run), n=20)
+    assert (judge.images_of(str(run), options, 0) != judge.images_of(str(run), options, 1)).any()
 
 
 @pytest.mark.parametrize(
