@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from genjax_models.estimators.attention import Place, Window, attention_window, place_of, read, write
 from genjax_models.estimators.autoregressive import Autoregressive
 from genjax_models.estimators.checks import check_count, check_prepared
+from genjax_models.estimators.distributions import diagonal_normal
 from genjax_models.models.families import Family
 from genjax_models.models.latent_variable import LatentVariableModel
 from genjax_models.models.learning import Learning
@@ -93,7 +94,7 @@ def draw_model(
 
     def prior(variables: Variables, label: Array | None = None) -> distrax.Independent:
         zeros = jnp.zeros((steps, latent), jnp.float32)
-        return distrax.Independent(distrax.Normal(zeros, jnp.ones_like(zeros)), 2)
+        return distrax.Independent(diagonal_normal(zeros, jnp.ones_like(zeros)), 1)
 
     def of_canvas(variables: Variables, canvas: Array) -> distrax.Distribution:
         return likelihood.distribution(network.apply(variables, canvas, method="emitted"))

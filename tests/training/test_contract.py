@@ -39,7 +39,7 @@ def networks(posterior, likelihood):
 def residual_gan() -> Objective:
     generator = gx.BigGANGenerator(SHAPE, (8,), CLASSES, shared=3, attention=4, chunk=2)
     pair = gx.adversarial_pair(generator, gx.BigGANDiscriminator(SHAPE, (8,)), 4, classes=CLASSES)
-    return gx.gan(pair, loss="hinge", orthogonal=1e-2, translation=1)
+    return gx.gan(pair, orthogonal=1e-2, translation=1)
 
 
 def model_of(posterior, likelihood):
