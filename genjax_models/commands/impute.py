@@ -102,6 +102,8 @@ def impute(options: Impute) -> Imputed:
     if options.mask == "block" and x.ndim < 3:
         raise InputError(f"--mask block needs images, got examples of shape {x.shape[1:]}")
     observed = masks(key, x, options.mask, share=options.share)
+    if bool(observed.all()):
+        raise InputError(f"--share {options.share:g}: nothing is missing from examples of shape {x.shape[1:]}")
     fill = lambda key, one: conditional(run.variables, key, one[0][None], one[1][None])[0]
     filled = jax.jit(lambda x, observed: map_examples(fill, key, (x, observed), batch_size=100))(x, observed)
     x, observed, filled = map(np.asarray, (x, observed, filled))

@@ -66,5 +66,7 @@ def test_bad_input_is_one_line(runs, machines, files, refused):
     words = f"{deep}: --by must be auto or one of mean_field, gibbs for this model, got importance"
     assert refused(impute, deep, "--by", "importance") == words
     assert refused(impute, deep, "--share", "0").startswith("share must be in (0, 1], got 0.0")
+    words = "--share 0.0001: nothing is missing from examples of shape (8, 8, 1)"
+    assert refused(impute, deep, "--mask", "block", "--share", "0.0001") == words
     assert "n must be at most 6" in refused(impute, deep, "--n", "99")
     assert "examples must have the shape (8, 8, 1)" in refused(impute, deep, "--data", str(files / "colours.npz"))
