@@ -1,10 +1,8 @@
-r"""BigGAN: residual blocks, classes by conditional normalisation and projection, one latent chunk per level.
+"""BigGAN: residual blocks, classes by conditional normalisation and projection, one latent chunk per level.
 
 python -m experiments.biggan --evaluate-every 250
 python -m experiments.biggan --data emoji        1,377 colour pictures in nine groups
-python -m experiments.biggan --data tfds:cifar10 --channels 256 256 256 --discriminator-channels 256 256 256 256 \
-    --latent 128 --shared 128 --attention none --initial normal --batch-size 200 --discriminator-moves 4 \
-    --steps 100000    50 images per move; for one GPU, only dry-run
+python -m experiments.biggan --preset cifar      tfds:cifar10, 4 moves of 50 images a step; for one GPU, only dry-run
 
 mnist10k, seed 0. Class accuracy is the share of 10,000 samples that the shipped classifier assigns to their class
 (98.9% of test images). The distances compare 1,000 samples with the 1,000 test images, on its features:
@@ -46,7 +44,7 @@ from genjax_models.systems.settings import Data, Settings
 
 @dataclasses.dataclass(frozen=True)
 class Config(Settings):
-    """Train a BigGAN on images with classes."""
+    """Train a BigGAN on images with classes. --preset cifar has the networks and the schedule of CIFAR-10."""
 
     convolutional: ClassVar[bool] = True
     conditional: ClassVar[bool] = True
@@ -129,12 +127,28 @@ def build(config: Config) -> System:
     return with_class_pictures(adversarial_system(config, generator, discriminator), config.truncations)
 
 
+CIFAR = {
+    "data.name": "tfds:cifar10",
+    "channels": (256, 256, 256),
+    "discriminator_channels": (256, 256, 256, 256),
+    "latent": 128,
+    "shared": 128,
+    "attention": "none",
+    "pooling": "sum",
+    "initial": "normal",
+    "adversary.translation": 0,
+    "training.batch_size": 200,
+    "training.steps": 100_000,
+    "game.discriminator_moves": 4,
+}
+
 EXPERIMENT = Experiment(
     title="BigGAN: a class-conditional generative adversarial network of residual blocks",
     config=Config,
     build=build,
     metric=Metric("kernel_distance"),
     caption="draws of x",
+    presets={"cifar": CIFAR},
 )
 
 if __name__ == "__main__":

@@ -164,6 +164,7 @@ from .runs.evaluation import players_for_sampling
 from .runs.fit import fit
 from .runs.loading import load_run
 from .runs.protocol import Experiment, Metric, System
+from .trained.loading import pretrained
 from .training import data_mesh, data_parallel, loop_over_chunk, loop_over_data, pmapped, trainer, vmapped
 from .types import Aux, Batch, Objective, Trainer, TrainState
 
@@ -334,6 +335,7 @@ __all__ = [
     "power_optimal_bandwidth",
     "predict_missing",
     "prepare",
+    "pretrained",
     "principal_directions",
     "probe",
     "product_of_kernels",

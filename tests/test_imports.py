@@ -17,7 +17,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # The order of DESIGN: a room imports its own files and lower floors, never a neighbour on its floor or a floor above.
 ORDER = (
     "types, errors <- estimators, networks <- models <- objectives <- training <- evaluation <- data <- figures"
-    " <- runs <- systems, reports <- commands <- __main__"
+    " <- runs <- systems, reports <- commands, trained <- __main__"
 )
 FLOORS = [set(floor.split(", ")) for floor in ORDER.split(" <- ")]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -39,6 +39,7 @@ def page(about: Facts, outcomes: Outcomes, whats: Mapping[str, str]) -> str:
         ("Schedule of Burda et al., k = 50", ["batch", "hours"], _hours(outcomes)),
         ("In turns with PyTorch", ["step of", *(f"faster than {s}" for s in PEERS)], _torch(outcomes)),
         ("Contract table", ["products", "passed", "skipped", "failed"], _contract(outcomes)),
+        ("Presets", ["", "steps/s", "hours of the schedule", "numbers"], _presets(outcomes)),
         ("Eight seeds", ["", "one seed, steps/s", "eight seeds, in sum", "throughput"], _seeds(outcomes)),
         (
             "Forms of the loop",
@@ -65,6 +66,7 @@ def summary(name: str, outcome: Outcome, ceilings: Facts) -> str:
         "steps": _steps,
         "torch": _torch,
         "contract": _contract,
+        "preset": _presets,
         "seeds": _seeds,
         "forms": _forms,
     }[kind](outcomes)
@@ -113,6 +115,12 @@ def _steps(outcomes: Outcomes) -> Iterator[tuple]:
         share = "" if share is None else f"{share:.1%} of {facts['products']}"
         memory = f"{facts['memory_in_mib']:.3g}" if "memory_in_mib" in facts else ""
         yield facts["what"], f"{facts['steps_per_second']:,.4g}", share, memory, f"{facts['ready_in_seconds']:.1f}"
+
+
+def _presets(outcomes: Outcomes) -> Iterator[tuple]:
+    for _, facts in _of_kind(outcomes, "preset"):
+        numbers = "finite" if facts["finite"] else "not finite"
+        yield facts["what"], f"{facts['steps_per_second']:,.4g}", f"{facts['hours_of_the_schedule']:.1f}", numbers
 
 
 def _hours(outcomes: Outcomes) -> Iterator[tuple]:

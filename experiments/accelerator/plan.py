@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import get_args
 
-from experiments.accelerator import contract, device, estimators, members, steps
+from experiments.accelerator import contract, device, estimators, members, presets, steps
 from experiments.accelerator.part import Facts, Part
 from experiments.benchmarks.contests import CONTESTS, Name
 from experiments.benchmarks.seeds import CASES
@@ -40,6 +40,7 @@ def _on_cpu() -> Iterator[Part]:
     yield _members(SMALL_SEEDS, 25)
     yield _contract("cpu", "float32", 30, "a_linear_vae_learns or fault_81_a_loop")
     yield _beside_torch("vae", 40)
+    yield Part("preset:cifar", "500 steps of BigGAN's preset cifar", 5, presets.cifar)
     for name in (*FIRST, *LATER):
         if name != "vae":
             yield _ours(name, 25)
@@ -58,6 +59,7 @@ def _on_accelerator(about: Facts) -> Iterator[Part]:
     yield _forms("vae", 60)
     yield _contract(on, first, 120)
     yield _members(seeds, 45)
+    yield Part("preset:cifar", "500 steps of BigGAN's preset cifar", 120, presets.cifar)
     for name in FIRST[3:]:
         yield _beside_torch(name, 90)
     for name in FIRST[1:3]:

@@ -1,5 +1,6 @@
 """The command line of an experiment: `main(EXPERIMENT)`. Imports no jax until there is something to compute."""
 
+import argparse
 import contextlib
 import gc
 import shlex
@@ -7,7 +8,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from genjax_models.errors import InputError
 from genjax_models.runs.command_line import Options, exit_on_error, parse_options, parse_run
+from genjax_models.runs.fields import replaced
 from genjax_models.runs.protocol import Experiment
 from genjax_models.runs.signals import ending_in_one_line
 from genjax_models.runs.streams import best_effort_output
@@ -30,7 +33,8 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
             from_process_zero = stack.enter_context(_joined_processes(options))
             config = resumed_config(experiment, arguments, options, from_process_zero)
         else:
-            config, options = parse_run(experiment.config, arguments, experiment.program)
+            flags, default = _preset(experiment, arguments)
+            config, options = parse_run(experiment.config, flags, experiment.program, default)
             from_process_zero = stack.enter_context(_joined_processes(options))
         if options.dry_run:
             from genjax_models.runs.dry_run import dry_run
@@ -46,6 +50,24 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
             compilation.keep_compiled(convolves=config.convolves)
             train(experiment, config, options, shlex.join([*experiment.program.split(), *arguments]), report)
     return 0
+
+
+def _preset(experiment: Experiment, arguments: Sequence[str]) -> tuple[list[str], Any]:
+    """Returns the arguments without `--preset NAME`, and the config of that preset, or None.
+
+    Raises:
+      InputError: the experiment has no preset of this name.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--preset", nargs="?", const="")
+    known, flags = parser.parse_known_args(list(arguments))
+    if known.preset is None:
+        return flags, None
+    if known.preset not in experiment.presets:
+        names = ", ".join(experiment.presets)
+        accepted = f"one of {names}" if names else f"absent: {experiment.program} has no presets"
+        raise InputError(f"preset must be {accepted}, got {known.preset!r}")
+    return flags, replaced(experiment.config(), experiment.presets[known.preset])
 
 
 def _resumes(arguments: Sequence[str]) -> bool:

@@ -79,12 +79,13 @@ def principal_directions(z: Array, features: Array, count: int | None = None) ->
 
 
 class FirstLayer(NamedTuple):
-    """The beginning of a generator.
+    """The beginning of a generator: its dense layers that read z itself.
 
     Attributes:
-      kernel: kernel of the first dense layer, the rows that read z, `[latent, out]`.
-      features: z `[n, latent]` -> the inputs of the second layer `[n, ...]`, after normalisation and activation; the
-        generator's output if it has one layer.
+      kernel: kernels of these layers side by side, the rows that read z, `[latent, out]`. A generator with one chunk of
+        z per level (BigGAN) has several.
+      features: z `[n, latent]` -> the inputs of the layer after them `[n, ...]`, after normalisation and activation;
+        the generator's output if there is none.
     """
 
     kernel: np.ndarray
@@ -99,37 +100,48 @@ def first_layer(generate: Callable[[Array], Array], latent: int) -> FirstLayer:
       latent: dimensions of z.
 
     Raises:
-      ValueError: the first module with a kernel is no dense layer that reads z.
+      ValueError: the layers that see z first are not dense, or do not read all of z.
     """
 
-    def watched(z: Array) -> tuple[list[nn.Module], list[Array], Array]:
-        layers, inputs = [], []
+    def watched(z: Array) -> tuple[list[Array], list[Array], Array]:
+        kernels, inputs = [], []
 
         def watch(function, args, kwargs, context):
             module = context.module
             if context.method_name == "__call__" and module.has_variable("params", "kernel"):
-                layers.append(module.variables["params"]["kernel"])
+                kernels.append(module.variables["params"]["kernel"])
                 inputs.append(args[0])
             return function(*args, **kwargs)
 
         with nn.intercept_methods(watch):
             outputs = generate(z)
-        return layers, inputs, outputs
+        return kernels, inputs, outputs
 
-    kernels: list = []
+    two = jax.random.normal(jax.random.key(0), (2, latent))
+    kernels, inputs, _ = watched(two)
+    places = [_places(x, two) if kernel.ndim == 2 else None for kernel, x in zip(kernels, inputs, strict=True)]
+    reads = [bool(np.ptp(np.asarray(x), axis=0).any()) for x in inputs]  # the others see a condition only
+    first = [place is not None and bool(place.any()) for place in places]
+    later = [i for i, (see, one) in enumerate(zip(reads, first, strict=True)) if see and not one]
+    end = later[0] if later else len(kernels)
+    parts = [places[i].T @ np.asarray(kernels[i]) for i in range(len(kernels)) if first[i]]
+    kernel = np.concatenate(parts, axis=1) if parts else np.zeros((latent, 0), np.float32)
+    if not kernel.any(axis=1).all() or end < first.index(True):
+        raise ValueError(
+            f"the generator must begin with dense layers that read {latent} latents, got kernels"
+            f" {[kernel.shape for kernel in kernels[: end + 1]]}"
+        )
 
     def features(z: Array) -> Array:
-        layers, inputs, outputs = watched(z)
-        kernels[:] = layers[:1]
-        return inputs[1] if len(inputs) > 1 else outputs
+        _, inputs, outputs = watched(z)
+        return inputs[end] if end < len(inputs) else outputs
 
-    jax.eval_shape(features, jax.ShapeDtypeStruct((1, latent), np.float32))  # the variables are no tracers in it
-    shape = np.shape(kernels[0]) if kernels else ()
-    if len(shape) != 2 or shape[0] < latent:
-        raise ValueError(
-            f"the generator must begin with a dense layer that reads {latent} latents, got a kernel {shape}"
-        )
-    return FirstLayer(np.asarray(kernels[0])[:latent], jax.jit(features))
+    return FirstLayer(kernel, jax.jit(features))
+
+
+def _places(x: Array, z: Array) -> np.ndarray:
+    """Returns `[inputs, latent]`: 1 where a layer's inputs `[n, inputs]` are a latent of the draws z, bit for bit."""
+    return np.all(np.asarray(x)[:, :, None] == np.asarray(z)[:, None], axis=0).astype(np.float32)
 
 
 def _turned(vectors: np.ndarray) -> np.ndarray:

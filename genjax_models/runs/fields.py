@@ -77,16 +77,21 @@ def with_plain_flags(config: Any, arguments: list[str]) -> list[str]:
 
 
 def replaced(config: Any, values: Mapping[str, Any]) -> Any:
-    """Returns the config with other values in the fields of these dotted names; the config checks them.
+    """Returns the config with other values in the fields of these dotted names; the config checks all at once.
 
     Raises:
       InputError: the config refuses a value.
     """
+    fields: dict[str, Any] = {}
+    groups: dict[str, dict[str, Any]] = {}
     for name, value in values.items():
         first, _, rest = name.partition(".")
-        inner = replaced(getattr(config, first), {rest: value}) if rest else value
-        config = dataclasses.replace(config, **{first: inner})
-    return config
+        if rest:
+            groups.setdefault(first, {})[rest] = value
+        else:
+            fields[first] = value
+    inner = {name: replaced(getattr(config, name), rest) for name, rest in groups.items()}
+    return dataclasses.replace(config, **fields, **inner)
 
 
 def unchecked(config: Any, values: Mapping[str, Any]) -> Any:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Experiment(NamedTuple):
     build(config) -> System: `config.data` knows the shape of the data. Raises InputError if the config does not fit.
     metric: selects the best checkpoint.
     caption: content of the pictures of samples.
+    presets: `--preset NAME` replaces the defaults of these fields, given by their dotted names.
     """
 
     title: str
@@ -84,6 +86,7 @@ class Experiment(NamedTuple):
     build: Callable[[Any], System]
     metric: Metric
     caption: str
+    presets: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 
     @property
     def module(self) -> str:

@@ -60,6 +60,23 @@ def test_the_first_layer_of_a_generator(generator, label, shape):
     assert (features >= 0).all() or shape == (4, 4, 1)  # after the activation
 
 
+def test_a_generator_with_chunks_of_z_has_a_first_layer_per_chunk():
+    """Moving z changes what the layers emit by z times the kernel; the embedding of the class is no part of it."""
+    generator = gx.BigGANGenerator((8, 8, 1), (8, 8), classes=3, shared=4, chunk=2)
+    label = jax.nn.one_hot(jnp.array([1]), 3)
+    variables = generator.init(jax.random.key(0), jnp.zeros((1, 6)), label)
+    generate = lambda z: generator.apply(variables, z, jnp.broadcast_to(label, (len(z), 3)))
+    layer = first_layer(generate, 6)
+    # first [2, 32] of chunk 0; gains and biases [2, 8] of two normalisations per block, of chunks 1 and 2
+    assert layer.kernel.shape == (6, 32 + 8 * 8)
+    blocks = np.abs(layer.kernel).reshape(3, 2, -1).max(axis=1) > 0
+    np.testing.assert_array_equal(blocks.sum(axis=1), [32, 32, 32])
+    np.testing.assert_array_equal(blocks.sum(axis=0), 1)
+    assert layer.features(jnp.ones((5, 6))).shape == (5, 2, 2, 8)
+    vectors = closed_form_directions(layer.kernel).vectors
+    np.testing.assert_allclose(vectors @ vectors.T, np.eye(6), atol=1e-6)
+
+
 def test_a_walk_along_a_direction_changes_nothing_else():
     start, vectors = np.array([1.0, 2.0, 3.0]), np.array([[0.6, 0.8, 0.0], [0.0, 0.0, 1.0]])
     walks = walk_along(start, vectors, 2.0, 5)
@@ -92,8 +109,8 @@ VARIABLES = Convolved().init(jax.random.key(0), jnp.zeros((1, 2)))
         ),
         (lambda: principal_directions(np.ones((3, 2)), np.full((3, 2), np.inf)), "z and features must be finite"),
         (lambda: principal_directions(np.ones((3, 2)), np.ones((3, 2)), 3), "count must be 1 to 2, got 3"),
-        (lambda: first_layer(lambda z: z, 2), "the generator must begin with a dense layer that reads 2 latents"),
-        (lambda: first_layer(lambda z: Convolved().apply(VARIABLES, z), 2), "must begin with a dense layer"),
+        (lambda: first_layer(lambda z: z, 2), "the generator must begin with dense layers that read 2 latents"),
+        (lambda: first_layer(lambda z: Convolved().apply(VARIABLES, z), 2), "must begin with dense layers"),
     ],
 )
 def test_bad_input_is_one_line(call, message):

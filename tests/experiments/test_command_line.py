@@ -18,7 +18,9 @@ from PIL import Image
 import genjax_models.reports.final_evaluation  # noqa: F401 - so that no test pays for the import
 from experiments import autoencoder, vae
 from genjax_models.commands import sample
+from genjax_models.commands import train as train_command
 from genjax_models.commands.train import main
+from genjax_models.runs.command_line import parse_run
 
 BASE = "--data images.npz --hidden 16 --steps 4 --batch-size 10 --channels 4 8 --run-dir run"
 HEAVY = ("jax", "flax", "optax", "distrax", "orbax", "matplotlib", "tensorflow", "tensorflow_datasets", "scipy")
@@ -247,3 +249,22 @@ def test_a_dry_run_counts_parameters_and_writes_nothing(experiment, arguments, c
     assert "48 training, 6 validation, 6 test examples" in out
     assert "4 of 10 examples: 1.0 epochs of 4 steps" in out
     assert listing(here) == before
+
+
+def test_a_preset_replaces_defaults_and_flags_come_after_it(capsys, compiled):
+    from experiments import biggan
+
+    flags, default = train_command._preset(biggan.EXPERIMENT, ["--steps", "7", "--preset", "cifar", "--no-overwrite"])
+    assert flags == ["--steps", "7", "--no-overwrite"]
+    config, _ = parse_run(biggan.Config, flags, "biggan", default)
+    assert (config.channels, config.training.steps, config.data.name) == ((256, 256, 256), 7, "tfds:cifar10")
+    assert train_command._preset(biggan.EXPERIMENT, ["--seed", "1"]) == (["--seed", "1"], None)
+    for experiment, name, words in (
+        (biggan.EXPERIMENT, "cifra", "preset must be one of cifar, got 'cifra'"),
+        (vae.EXPERIMENT, "cifar", "python -m experiments.vae has no presets, got 'cifar'"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(experiment, ["--preset", name])
+        assert stop.value.code == 2
+        assert words in capsys.readouterr().err
+    assert not compiled

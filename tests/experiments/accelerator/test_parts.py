@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from experiments.accelerator import contract, plan, steps
+from experiments.accelerator import contract, plan, presets, steps
 from experiments.accelerator.kernels import Counts, count, per_step
 from experiments.accelerator.part import LeftOutError
 from experiments.benchmarks.contests import CONTESTS, Name
@@ -20,7 +20,7 @@ def test_every_contest_is_in_the_plan_once_and_parts_travel_to_their_process(abo
     assert len(set(names)) == len(names)
     assert {f"steps:{name}" for name in get_args(Name)} <= set(names)
     assert {name.partition(":")[0] for name in names} == {
-        "ceilings", "estimators", "steps", "torch", "forms", "contract", "seeds",
+        "ceilings", "estimators", "steps", "torch", "forms", "contract", "seeds", "preset",
     }  # fmt: skip
     pickle.dumps(parts)
 
@@ -91,8 +91,18 @@ def test_what_is_absent_or_too_long_for_a_cpu_is_left_out_with_the_reason(monkey
     for measure, reason in (
         (lambda: contract.contract("cpu", "float32"), "pytest is not installed"),
         (lambda: steps.beside_torch("vae"), "torch is not installed"),
+        (presets.cifar, "a step of the preset cifar takes too long on a CPU"),
         (lambda: steps.ours_alone("mmd_50000"), "a step takes 1600 GFLOP, which is too long for a CPU"),
     ):
         with pytest.raises(LeftOutError, match=reason):
             next(measure())
     assert CONTESTS["mmd_50000"].flops == 1.6e12
+
+
+@pytest.mark.slow
+def test_the_preset_of_cifar_makes_its_steps():
+    """Smaller networks, 3 steps."""
+    small = {"channels": (8, 8, 8), "discriminator_channels": (8, 8, 8), "latent": 8, "training.batch_size": 8}
+    (facts,) = presets.cifar(3, **small)
+    assert facts["finite"]
+    assert facts["hours_of_the_schedule"] == pytest.approx(100_000 / facts["steps_per_second"] / 3600)
