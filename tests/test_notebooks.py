@@ -27,7 +27,7 @@ def test_there_are_notebooks():
     assert NOTEBOOKS
 
 
-COSTLY = {"01", "02", "03", "04", "05"}  # over 12 seconds of processor time each
+COSTLY = {"01", "02", "03", "04", "05", "07", "09"}  # over 12 seconds of processor time each
 RUNS = [pytest.param(path, marks=pytest.mark.slow) if path.stem[:2] in COSTLY else path for path in NOTEBOOKS]
 
 
@@ -51,3 +51,12 @@ def test_a_notebook_is_committed_executed(path):
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     assert not any(output.output_type == "error" for cell in code for output in cell.outputs)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_has_no_progress_bars_and_no_standard_error(path):
+    notebook = nbformat.read(path, as_version=4)
+    assert "widgets" not in notebook.metadata
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+        assert output.get("name") != "stderr", output
+        assert not any("widget" in kind for kind in output.get("data", {})), output

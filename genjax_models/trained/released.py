@@ -24,12 +24,16 @@ from genjax_models.systems.supervised import supervised_system
 
 
 class Released(NamedTuple):
-    """A trained model: its experiment, the player that its file holds, the digest of the file, and one figure."""
+    """A trained model: its experiment, the player that its file holds, and the digest of the file.
+
+    `figure` names the test figure `value`; both are of the numbers in the file.
+    """
 
     experiment: Experiment
     player: str
     sha256: str
     figure: str
+    value: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +72,7 @@ class Chairs(Settings):
     average: float = 0.999
     data: CutOuts = CutOuts()
     changes: Changes = Changes()
-    training: Training = Training(steps=12_000, batch_size=16, evaluate_every=3_000)
+    training: Training = Training(steps=8_000, batch_size=16, evaluate_every=2_000)
     optimizer: Optimizer = Optimizer(learning_rate=1e-3, schedule="cosine", warmup=200)
 
 
@@ -86,7 +90,7 @@ class RiversVAE(Settings):
     )
     likelihood: Likelihood = Likelihood("gaussian", scale=0.1, binarise="none")
     networks: Networks = Networks("convolutional", hidden=(96,), channels=(16, 32, 64))
-    training: Training = Training(steps=4_000, batch_size=32, evaluate_every=1_000)
+    training: Training = Training(steps=3_000, batch_size=32, evaluate_every=1_000)
     optimizer: Optimizer = Optimizer(learning_rate=3e-3, schedule="cosine", warmup=200)
 
 
