@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from genjax_models.errors import InputError
+from genjax_models.figures.palette import BLUE, GREEN, GREY, ORANGE, PINK, SKY
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, seed_in_range, whole
 from genjax_models.runs.output_files import check_output, write_output
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from genjax_models.runs.loading import LoadedRun
     from genjax_models.types import Array, Batch, Variables
 
-_COLOURS = ("#2364aa", "#56b4e9", "#e07a1f", "#009e73", "#cc79a7", "#7b8794")
+_COLOURS = (BLUE, SKY, ORANGE, GREEN, PINK, GREY)
 
 
 @dataclasses.dataclass(frozen=True)

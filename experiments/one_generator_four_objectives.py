@@ -68,6 +68,12 @@ class Config(Settings):
         if not 0 < self.average < 1:
             raise InputError(f"average must be in (0, 1), got {self.average!r}")
 
+    @property
+    def unused(self) -> set[str]:
+        """Fields of other objectives."""
+        of_objectives = {"sigma": ("vae", "iwae"), "num_samples": ("iwae",)}
+        return super().unused | {field for field, names in of_objectives.items() if self.objective not in names}
+
 
 def build(config: Config) -> System:
     """Returns the network z -> x in [0, 1] with the objective that the config names."""

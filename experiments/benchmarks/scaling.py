@@ -33,6 +33,7 @@ from experiments.benchmarks.likelihoods import (
 )
 from experiments.benchmarks.measure import Timing, by_turns, contestant, machine
 from experiments.benchmarks.sides import Run, training
+from genjax_models.figures.palette import BLUE, GREY, INK
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, whole
 from genjax_models.runs.output_files import check_output, write_output
@@ -117,15 +118,15 @@ def picture(measured: Sequence[Curve], about: str) -> Figure:
         times = 1e3 * np.array([timing.seconds for timing in curve.timings])
         middle, values = np.median(times, axis=1), np.array(curve.values, float)
         error = np.abs(np.array([times.min(axis=1), times.max(axis=1)]) - middle)
-        axes.errorbar(values, middle, error, marker="o", color="#2364aa", capsize=3, label="measured")
-        axes.plot(values, middle[-1] * values / values[-1], "--", color="#7b8794", label="proportional growth")
+        axes.errorbar(values, middle, error, marker="o", color=BLUE, capsize=3, label="measured")
+        axes.plot(values, middle[-1] * values / values[-1], "--", color=GREY, label="proportional growth")
         axes.set(xscale="log", yscale="log", xlabel=curve.varies, title=curve.title)
         axes.set_xticks(values, [f"{value:,}" for value in curve.values])
         axes.set_xticks([], minor=True)
         axes.grid(alpha=0.25, which="both")
         axes.legend(fontsize=8)
     figure.axes[0].set_ylabel("milliseconds per step")
-    figure.text(0.5, -0.03, about, ha="center", va="top", fontsize=8, color="#1f2933")
+    figure.text(0.5, -0.03, about, ha="center", va="top", fontsize=8, color=INK)
     return figure
 
 

@@ -27,6 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from genjax_models.figures.palette import BLUE, GREEN, ORANGE
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, seed_in_range, whole
 from genjax_models.runs.output_files import check_output, write_output
@@ -44,7 +45,7 @@ PROPOSALS: dict[Proposal, str] = {  # of `linear_gaussian_model`, with their nam
     "smoothing": "p(z_t | z_t-1, x)",
 }
 BOUNDS = {"IWAE": "never", "FIVO": "ess", "FIVO, always": "always"}  # with their criteria; with N = 1 each is the ELBO
-_COLOURS = dict(zip(BOUNDS, ("#2364aa", "#d1495b", "#edae49"), strict=True))
+_COLOURS = dict(zip(BOUNDS, (BLUE, ORANGE, GREEN), strict=True))
 
 
 @dataclasses.dataclass(frozen=True)

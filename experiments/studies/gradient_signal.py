@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from genjax_models.models import LatentVariableModel
     from genjax_models.types import Batch, PRNGKey, Variables
 
+_THEORY = {"standard": -0.5, "doubly_reparameterized": 0.5}  # slopes of log SNR over log k
 _GROUPS = 20  # groups of draws; the jackknife leaves out one at a time
 
 
@@ -221,20 +222,34 @@ def table(num_samples: Sequence[int], signals: Mapping[str, Signal]) -> str:
 
 
 def picture(num_samples: Sequence[int], signals: Mapping[str, Signal]) -> Figure:
-    """Draws SNR over k, both in logarithms, with the slopes of theory."""
+    """Draws SNR over k, both in logarithms; to the right of the largest k, the slopes of theory go on from there."""
     import numpy as np
 
     from genjax_models.figures import curve_plots
+    from genjax_models.figures.style import COLORS, PALE
 
     k = np.asarray(num_samples)
     lines = {
-        f"{name.replace('_', ' ')}: {s.slope:+.2f} ± {s.slope_error:.2f}": (k, s.ratio, s.ratio_error)
+        f"{name.replace('_', ' ')}: slope {s.slope:+.2f} ± {s.slope_error:.2f}": (k, s.ratio, s.ratio_error)
         for name, s in signals.items()
     }
-    guides, end = {}, np.array([k.max() / 16, k.max()])  # theory holds for large k
-    for name, power in (("standard", -0.5), ("doubly_reparameterized", 0.5)):
-        guides[f"slope {power:+.1f}"] = (end, signals[name].ratio[k.argmax()] * (end / k.max()) ** power)
-    return curve_plots.over_samples(lines, label="signal-to-noise ratio", guides=guides, logarithmic=True)
+    figure = curve_plots.over_samples(lines, label="signal-to-noise ratio", logarithmic=True)
+    (axes,) = figure.axes
+    last, end = k.max(), 8 * k.max()
+    for (name, signal), colour in zip(signals.items(), COLORS, strict=False):
+        if name not in _THEORY:
+            continue
+        ratio, power = signal.ratio[k.argmax()], _THEORY[name]
+        axes.plot([last, end], [ratio, ratio * (end / last) ** power], ":", color=colour, linewidth=1.6)
+        middle, side = np.sqrt(last * end), np.sign(power)
+        place = {"xytext": (-6, 6 * side), "textcoords": "offset points", "ha": "right", "va": "center"}
+        text = f"slope {power:+.1f}"
+        axes.annotate(text, (middle, ratio * (middle / last) ** power), size=8, color=colour, **place)
+    axes.axvspan(last, 1.3 * end, color=PALE, alpha=0.25, linewidth=0, zorder=0)
+    axes.set_xlim(right=1.3 * end)
+    axes.set_title("measured, and to the right what theory says of large k", fontsize=9)
+    axes.legend(frameon=False, fontsize=8, loc="lower left")
+    return figure
 
 
 def _model_and_batch(options: GradientSignal) -> tuple[LatentVariableModel, Variables, Batch]:

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import genjax_models as gx
 from genjax_models.errors import InputError
+from genjax_models.figures.palette import BLUE, INK
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, seed_in_range, whole
 from genjax_models.runs.output_files import check_output, write_output
@@ -210,7 +211,7 @@ def picture(compared: Mapping[str, Comparison]) -> Figure:
 
     figure = Figure(figsize=(2.6 * len(compared), 2.9), layout="constrained")
     for axes, (name, one) in zip(figure.subplots(1, len(compared), squeeze=False)[0], compared.items(), strict=True):
-        colour = "#1f2933" if name == "data" else "#2364aa"
+        colour = INK if name == "data" else BLUE
         axes.plot(*one.samples[:_SHOWN].T, ".", markersize=1.6, color=colour)
         axes.set_title(name, fontsize=10)
         axes.set(xlim=(-4.5, 4.5), ylim=(-4.5, 4.5), xticks=[], yticks=[], aspect="equal")

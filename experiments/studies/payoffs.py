@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import genjax_models as gx
 from genjax_models.errors import InputError
+from genjax_models.figures.palette import BLUE, GREEN, GREY, INK, ORANGE
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import whole
 from genjax_models.runs.output_files import check_output, write_output
@@ -48,7 +49,7 @@ PAYOFFS = ("minimax", "non_saturating", "maximum_likelihood")
 _EVERY = 10  # steps per point of the curves
 _SHOWN = 10  # samples per payoff in the picture
 _IN_WORDS = {"minimax": "minimax", "non_saturating": "non-saturating", "maximum_likelihood": "maximum likelihood"}
-_COLOURS = {"minimax": "#e07a1f", "non_saturating": "#2364aa", "maximum_likelihood": "#009e73"}
+_COLOURS = {"minimax": ORANGE, "non_saturating": BLUE, "maximum_likelihood": GREEN}
 _STYLES = {
     "minimax": "-",
     "non_saturating": "-",
@@ -185,9 +186,9 @@ def picture(options: Payoffs, runs: Mapping[str, Run]) -> Figure:
     norms.set_yscale("log")
     norms.set_title("norm of the generator's gradient", fontsize=10)
     accuracies.set_title("discriminator's accuracy", fontsize=10)
-    accuracies.axhline(0.5, color="#1f2933", linewidth=0.8, linestyle=":")
+    accuracies.axhline(0.5, color=INK, linewidth=0.8, linestyle=":")
     for axes in (norms, accuracies):
-        axes.axvspan(0, options.head_start, color="#7b8794", alpha=0.15, linewidth=0)
+        axes.axvspan(0, options.head_start, color=GREY, alpha=0.15, linewidth=0)
         axes.set_xlim(0, run.step[-1])
         axes.set_xlabel("step")
         axes.grid(alpha=0.25)

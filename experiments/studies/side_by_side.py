@@ -133,9 +133,20 @@ def objectives(runs: Sequence[Path]) -> Figure:
 
     loaded = _loaded(runs)
     rows = [run.system.draw(run.players, jax.random.key(0), _COLUMNS) for run in loaded]
-    titles = ["data", *(_OBJECTIVES[run.config.objective] for run in loaded)]
+    titles = ["data", *map(_title, runs, loaded)]
     images = jnp.concatenate([loaded[0].data.test.x[:_COLUMNS], *rows])
     return plots.image_grid(images, columns=_COLUMNS, titles=titles)
+
+
+def _title(path: Path, run: LoadedRun) -> str:
+    """Returns the objective of a run, and its kernel and Frechet distance if the run has judged samples."""
+    samples = json.loads((Path(path) / "result.json").read_bytes()).get("samples", {})
+    lines = [_OBJECTIVES[run.config.objective]]
+    for name in ("kernel_distance", "frechet_distance"):
+        for key, figure in samples.items():
+            if key.startswith(f"{name}_on_"):
+                lines.append(f"{name.partition('_')[0].capitalize()} {figure['value']:.1f} ± {figure['se']:.1f}")
+    return "\n".join(lines)
 
 
 def table_of_objectives(runs: Sequence[Path]) -> str:

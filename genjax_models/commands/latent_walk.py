@@ -13,6 +13,9 @@ figures/along_dimensions.png with --along, in place of the two: a row per direct
                              (closed-form: SeFa, Shen and Zhou, 2021); principal components of its outputs for 1,000
                              draws (principal: GANSpace, Härkönen et al., 2020); or the rows of a file [k, latent]
 
+figures/interpolations.gif, figures/along_dimensions.gif
+                             with --gif: a cell per walk, there and back
+
 VAE with 16 latents (the README's, seed 0): 44% of the moved latents have the target class at --strength 1, 70% at 1.5,
 83% at 2 and 89% at 3. Class means lie nearer to each other than classes do. DCGAN (experiments.dcgan): 52% at 1 and 80%
 at 2; pictures/latent_walk_dcgan.png has its great circles. 2026-11-22
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
 _DRAWS = 10_000  # latents for the class means
 _PRINCIPAL = 1_000  # latents for principal directions
 _MOVED = 200  # moved latents per class
+_FRAMES = 24  # of a film, one way
 DIRECTIONS = ("dimensions", "closed-form", "principal")
 _CLASSIFIERS = {"mnist10k": "mnist_classifier", "fashion_mnist": "fashion_classifier"}
 
@@ -63,6 +67,8 @@ class Walk:
     """Length of a walk along a direction, to both sides of 0, in standard deviations of z."""
     label: int | None = None
     """Class of all images of a conditional model (default 0). A conditional model has no class arithmetic."""
+    gif: bool = False
+    """Also write the walks as a film (GIF)."""
     seed: int = 0
     """Random seed of the latents, in [0, 2^32)."""
     checkpoint: Literal["best", "last"] = "best"
@@ -98,6 +104,7 @@ def walk(options: Walk) -> list[str]:
       Lines to print: the share of moved latents with the target class, if any, and paths.
     """
     import jax
+    import numpy as np
 
     from genjax_models.figures import plots
 
@@ -106,23 +113,30 @@ def walk(options: Walk) -> list[str]:
         return _along_directions(options, decoder)
     interpolation_key, arithmetic_key = jax.random.split(jax.random.key(options.seed))
     images, lines = interpolations(decoder, interpolation_key, options.rows, options.steps), []
-    figures = {"interpolations": plots.image_grid(images, columns=options.steps, range=decoder.range)}
+    circles = {"columns": options.steps, "range": decoder.range, "heading": "Great circles between pairs of z"}
+    figures = {"interpolations": plots.image_grid(images, **circles)}
     classifier = None if decoder.conditional else _classifier(decoder)
     if classifier:
         images, accuracy = class_arithmetic(decoder, classifier, arithmetic_key, options.strength)
         titles = [str(i) for i in range(classifier.classes)]
-        figures["arithmetic"] = plots.image_grid(images, columns=classifier.classes, range=decoder.range, titles=titles)
+        moves = {"titles": titles, "above": titles, "heading": "From the class of the row to the class of the column"}
+        figures["arithmetic"] = plots.image_grid(images, columns=classifier.classes, range=decoder.range, **moves)
         lines.append(f"moved latents with the target class: {accuracy:.1%} (chance: {1 / classifier.classes:.0%})")
     folder = options.run / "figures"
     for name, figure in figures.items():
         write_output(folder / f"{name}.png", plots.png(figure))
         lines.append(str(folder / f"{name}.png"))
+    if options.gif:
+        images = interpolations(decoder, interpolation_key, options.rows, _FRAMES)
+        titles = [f"{share:.0%} of the way" for share in np.linspace(0, 1, _FRAMES)]
+        lines.append(_film(images, titles, decoder, folder / "interpolations.gif"))
     return lines
 
 
 def _along_directions(options: Walk, decoder: Decoder) -> list[str]:
     """Draws the walks along directions into the run; returns the line to print."""
     import jax
+    import numpy as np
 
     from genjax_models.evaluation.interpolation import walk_along
     from genjax_models.figures import plots
@@ -137,7 +151,25 @@ def _along_directions(options: Walk, decoder: Decoder) -> list[str]:
     name = (options.along or "").replace("-", "_") if options.along in DIRECTIONS else Path(options.along or "").stem
     path = options.run / "figures" / f"along_{name}.png"
     write_output(path, plots.png(figure))
-    return [str(path)]
+    lines = [str(path)]
+    if options.gif:
+        z = walk_along(start, vectors, options.reach, _FRAMES)
+        images = jax.jit(decoder.generate)(z.reshape(-1, len(start)))
+        places = [f"{place:+.1f} standard deviations" for place in np.linspace(-options.reach, options.reach, _FRAMES)]
+        lines.append(_film(images, places, decoder, path.with_suffix(".gif")))
+    return lines
+
+
+def _film(images: Array, titles: Sequence[str], decoder: Decoder, path: Path) -> str:
+    """Writes walks `[rows * frames, *shape]` as a film with a cell per row; returns the path."""
+    import numpy as np
+
+    from genjax_models.figures import films
+
+    unit = films.eight_bits(images, decoder.range) / np.float32(255)
+    frames = unit.reshape(-1, len(titles), *unit.shape[1:]).swapaxes(0, 1)
+    write_output(path, films.film(list(zip(titles, frames, strict=True)), back=True))
+    return str(path)
 
 
 def directions(decoder: Decoder, along: str, key: PRNGKey, latent: int) -> tuple[Array, list[str]]:

@@ -76,7 +76,8 @@ def draw_samples(options: Sample) -> Path:
     with memory.with_advice(f"n is {options.n}: lower it"):
         images = block_until_ready(draw_all(run.players, jax.random.key(options.seed)))
     out = options.out or options.run / "figures" / f"sample_{options.seed}.png"
-    write_output(out, plots.png(plots.image_grid(images, range=run.system.range)))
+    heading = f"{options.run.resolve().name}: {options.show}, seed {options.seed}"
+    write_output(out, plots.png(plots.image_grid(images, range=run.system.range, heading=heading)))
     return out
 
 

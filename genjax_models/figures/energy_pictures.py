@@ -17,7 +17,7 @@ def filters(weights: Array, what: str) -> Picture:
     """Returns weights `[n, height, width, channels]` as images, each on a scale of its own; `what` names the units."""
     weights = np.asarray(weights)
     largest = np.abs(weights).max(axis=(1, 2, 3), keepdims=True)
-    figure = plots.image_grid(weights / np.maximum(largest, 1e-12), range=(-1, 1))
+    figure = plots.image_grid(weights / np.maximum(largest, 1e-12), range=(-1, 1), heading=f"Weights of {what}")
     caption = f"Weights of the {len(weights)} {what}. Grey is 0, white raises the unit, black lowers it."
     return Picture("filters", "Weights", caption, plots.png(figure))
 

@@ -26,7 +26,9 @@ def views(splits: Mapping[str, tuple[Array, Array]], errors: Mapping[str, float]
 
 def morphing(rows: Array) -> Picture:
     """Returns rows of pictures `[rows, columns, ...]` from one style to another."""
-    figure = plots.image_grid(np.concatenate(np.asarray(rows)), columns=len(rows[0]))
+    images, columns = np.concatenate(np.asarray(rows)), len(rows[0])
+    above = [f"{weight:.0%}" for weight in np.linspace(0, 1, columns)]
+    figure = plots.image_grid(images, columns=columns, above=above, heading="Weight of the second style")
     caption = (
         "Each row goes from one style to another, by weights of both that sum to 1. Both ends are styles of the data."
         " Training has no mixtures."
@@ -36,7 +38,8 @@ def morphing(rows: Array) -> Picture:
 
 def sums_of_styles(rows: Array) -> Picture:
     """Returns rows of pictures `[rows, 4, ...]` of styles a, b, c and a - b + c."""
-    figure = plots.image_grid(np.concatenate(np.asarray(rows)), columns=len(rows[0]))
+    above = ("a", "b", "c", "a - b + c")
+    figure = plots.image_grid(np.concatenate(np.asarray(rows)), columns=len(rows[0]), above=above)
     caption = "Each row: styles a, b and c, and the sum of their style weights a - b + c, seen alike."
     return Picture("arithmetic", "Sums of styles", caption, plots.png(figure))
 
@@ -56,7 +59,7 @@ def checkerboards(images: Mapping[str, Array], amplitudes: Mapping[str, float]) 
     """Returns a channel `[height, width]` of each layer on a constant input; `amplitudes` are named alike."""
     scaled = [np.asarray(image) / max(float(np.abs(image).max()), 1e-12) for image in images.values()]
     stacked = np.stack([0.5 + 0.5 * image for image in scaled])[..., None]
-    figure = plots.image_grid(stacked, columns=len(stacked))
+    figure = plots.image_grid(stacked, columns=len(stacked), above=tuple(images), heading="Output for a constant input")
     numbers = ", ".join(f"{name} {amplitude:.2f}" for name, amplitude in amplitudes.items())
     caption = (
         "Output of each layer that doubles the picture, for an input of ones: grey is 0. Standard deviation over the"

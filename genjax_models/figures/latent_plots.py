@@ -1,12 +1,14 @@
 """Plots of latents: codes in the plane, the KL by dimension, and the factors that each latent reads."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from genjax_models.figures.style import BLUE, INK, ORANGE, PALE, new_axes
+from genjax_models.figures.style import BLUE, CLASS_COLORS, INK, ORANGE, PALE, new_axes
 from genjax_models.types import Array
 
 
@@ -14,21 +16,15 @@ def latent_space(codes: Array, labels: Array | None, *, names: Sequence[object] 
     """Returns codes `[n, 2]`, coloured by class `[n]`; `names` are the indices of the two dimensions."""
     codes = np.asarray(codes)
     figure, axes = new_axes(5.4, 4.8)
-    points = axes.scatter(
-        codes[:, 0],
-        codes[:, 1],
-        c=INK if labels is None else np.asarray(labels),
-        cmap=None if labels is None else "tab10",
-        s=7,
-        linewidths=0,
-        alpha=0.8,
-    )
+    classes, rank = (np.array([]), None) if labels is None else np.unique(np.asarray(labels), return_inverse=True)
+    colours = INK if rank is None else np.asarray(CLASS_COLORS)[rank % len(CLASS_COLORS)]
+    axes.scatter(codes[:, 0], codes[:, 1], c=colours, s=7, linewidths=0, alpha=0.8)
     if labels is not None:
-        classes = np.unique(np.asarray(labels))
-        handles, _ = points.legend_elements(num=list(classes))
-        axes.legend(
-            handles, [str(c) for c in classes], title="class", frameon=False, loc="center left", bbox_to_anchor=(1, 0.5)
-        )
+        cycle = itertools.cycle(CLASS_COLORS)
+        handles = [Line2D([], [], color=next(cycle), marker="o", markersize=4, linestyle="") for _ in classes]
+        names_of_classes = [str(c) for c in classes]
+        legend = {"title": "class", "frameon": False, "loc": "center left", "bbox_to_anchor": (1, 0.5)}
+        axes.legend(handles, names_of_classes, **legend)
     axes.set_aspect("equal")
     axes.set_xlabel(f"z[{names[0]}]")
     axes.set_ylabel(f"z[{names[1]}]")

@@ -43,7 +43,7 @@ def drawable(shape: Shape) -> bool:
 
 def samples(images: Array, step: int, content: str, range: Range) -> Picture:
     """Returns samples `[n, ...]` after `step` steps; `content` describes them."""
-    figure = plots.image_grid(images, range=range)
+    figure = plots.image_grid(images, range=range, heading=f"Samples at step {step:,}")
     return Picture("samples", "Samples", f"After {step:,} steps: {content}.", plots.png(figure))
 
 
@@ -82,7 +82,9 @@ def reconstructions(x: Array, reconstruction: Array, content: str, range: Range)
 def draws_of_one_latent(x: Array, draws: Array, range: Range) -> Picture:
     """Returns images `[n, ...]`, each left of a row of draws from p(x | z) `[n, k, ...]` for one z of q(z | x)."""
     rows = np.concatenate([np.asarray(x)[:, None], np.asarray(draws)], axis=1)
-    figure = plots.image_grid(rows.reshape(-1, *rows.shape[2:]), columns=rows.shape[1], range=range)
+    above = ["x", *(f"draw {i}" for i, _ in enumerate(rows[0, 1:], start=1))]
+    images = rows.reshape(-1, *rows.shape[2:])
+    figure = plots.image_grid(images, columns=rows.shape[1], range=range, above=above)
     caption = (
         "First column: test images. Right of each: draws from p(x | z), all for the same z, one draw of q(z | x). What"
         " a row has in common is what z keeps; what differs is what the decoder adds."

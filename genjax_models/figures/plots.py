@@ -23,24 +23,43 @@ def png(figure: Figure, dpi: int = 120) -> bytes:
 
 
 def image_grid(
-    images: Array, *, columns: int | None = None, range: tuple[float, float] = (0, 1), titles: Sequence[str] = ()
+    images: Array,
+    *,
+    columns: int | None = None,
+    range: tuple[float, float] = (0, 1),
+    titles: Sequence[str] = (),
+    above: Sequence[str] = (),
+    heading: str = "",
 ) -> Figure:
-    """Returns a grid of images `[n, height, width, 1, 3 or 4]`; `titles` are labels to the left of its rows.
+    """Returns a grid of images `[n, height, width, 1, 3 or 4]`.
 
     Images of straight (not premultiplied) colours and alpha are drawn on white.
+
+    Args:
+      images: row by row.
+      columns: of the grid. Default: as many as rows.
+      range: lowest and highest value.
+      titles: labels to the left of the rows.
+      above: labels above the columns.
+      heading: title of the grid.
     """
     images = np.asarray(images)
     columns = columns or math.ceil(math.sqrt(len(images)))
     rows = math.ceil(len(images) / columns)
-    mosaic = _mosaic(images, rows, columns, range)
-    figure, axes = new_axes(0.55 * columns + (0.9 if titles else 0), 0.55 * rows * images.shape[1] / images.shape[2])
-    axes.imshow(mosaic, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    axes.set_xticks([])
-    height = mosaic.shape[0] / rows
+    grid = mosaic(images, rows, columns, range)
+    words = 0.25 * bool(heading) + 0.2 * bool(above)  # inches
+    height = 0.55 * rows * images.shape[1] / images.shape[2] + words
+    figure, axes = new_axes(0.55 * columns + (0.9 if titles else 0), height)
+    axes.imshow(grid, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    height, width = grid.shape[0] / rows, grid.shape[1] / columns
+    axes.set_xticks([width * (column + 0.5) for column, _ in enumerate(above)], above, fontsize=8)
+    axes.xaxis.tick_top()
     axes.set_yticks([height * (row + 0.5) for row, _ in enumerate(titles)], titles)
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
+    if heading:
+        axes.set_title(heading, fontsize=9)
     return figure
 
 
@@ -53,10 +72,12 @@ def reconstructions(x: Array, reconstruction: Array, *, pairs: int = 10, range: 
 def manifold(images: Array, *, range: tuple[float, float] = (0, 1)) -> Figure:
     """Returns g(z) on the grid of `manifold_grid`, from images `[side^2, height, width, channels]` (Fig. 20.6)."""
     side = math.isqrt(len(images))
-    mosaic = _mosaic(np.asarray(images), side, side, range, gap=0)
+    grid = mosaic(np.asarray(images), side, side, range, gap=0)
     figure, axes = new_axes(6, 6)
-    axes.imshow(mosaic, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    axes.set_axis_off()
+    axes.imshow(grid, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set(xlabel="z[0], from low to high", ylabel="z[1], from low to high", xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
     return figure
 
 
@@ -70,15 +91,17 @@ def manifold_grid(side: int) -> np.ndarray:
     return np.stack([first.ravel(), second.ravel()], axis=-1).astype(np.float32)
 
 
-def _mosaic(images: np.ndarray, rows: int, columns: int, range: tuple[float, float], gap: int = 1) -> np.ndarray:
+def mosaic(images: Array, rows: int, columns: int, range: tuple[float, float], gap: int = 1) -> np.ndarray:
+    """Returns images `[n, height, width, channels]` as one image of red, green and blue in [0, 1]."""
+    images = np.asarray(images)
     height, width, channels = images.shape[1:]
     if channels not in CHANNELS:
         raise ValueError(f"images must have 1, 3 or 4 channels, got {channels}")
     unit = np.clip((images - range[0]) / (range[1] - range[0]), 0, 1)
     if channels == 4:
         unit, channels = on_white(unit), 3
-    mosaic = np.ones((rows * (height + gap), columns * (width + gap), channels), np.float32)
+    grid = np.ones((rows * (height + gap), columns * (width + gap), channels), np.float32)
     for i, image in enumerate(unit):
         top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
-        mosaic[top : top + height, left : left + width] = image
-    return np.repeat(mosaic, 3, axis=-1) if channels == 1 else mosaic
+        grid[top : top + height, left : left + width] = image
+    return np.repeat(grid, 3, axis=-1) if channels == 1 else grid

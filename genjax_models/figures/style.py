@@ -3,9 +3,10 @@
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-INK, GREY, PALE = "#1f2933", "#7b8794", "#c3ccd5"
-BLUE, ORANGE = "#2364aa", "#e07a1f"
-COLORS = (BLUE, ORANGE, "#009e73", "#cc79a7", "#56b4e9", "#b8860b", INK)  # for the colour blind (Okabe and Ito, 2008)
+from genjax_models.figures.palette import BLUE, CLASS_COLORS, COLORS, GREEN, GREY, INK, ORANGE, PALE
+
+__all__ = ["BLUE", "CLASS_COLORS", "COLORS", "GREEN", "GREY", "INK", "MARKERS", "ORANGE", "PALE", "new_axes"]
+
 MARKERS = "os^Dv"
 
 

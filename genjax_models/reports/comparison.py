@@ -3,20 +3,18 @@
 Runs that differ only in their seed form a group, which has one curve, one band and one row of results.
 """
 
-import base64
 import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
 from typing import Any, NamedTuple
 
-import jinja2
 import numpy as np
 
 from genjax_models.figures import curve_plots, plots
 from genjax_models.figures.pictures import is_broad
 from genjax_models.reports.stored_run import NOTHING, StoredRun
+from genjax_models.reports.templates import as_base64, rendered
 from genjax_models.reports.units import unit_of, words_of
 
 _FIRST = ("samples", "reconstructions")
@@ -83,13 +81,6 @@ def render_comparison(runs: Sequence[StoredRun], more: str = "") -> str:
       runs: runs of one or several experiments.
       more: sentences for the end of the summary.
     """
-    templates = resources.files("genjax_models.reports")
-    environment = jinja2.Environment(
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        loader=jinja2.FunctionLoader(lambda name: (templates / name).read_text("utf-8")),
-    )
     groups = grouped(runs)
     kinds = dict.fromkeys(run.experiment.name for run in runs)
     experiments = "Experiments" if len(kinds) > 1 else "Experiment"
@@ -97,7 +88,8 @@ def render_comparison(runs: Sequence[StoredRun], more: str = "") -> str:
     commands = [run.environment.get("command", f"(not recorded: {run.name})") for run in runs]
     environments = [{name: value for name, value in run.environment.items() if name != "command"} for run in runs]
     count = f"{len(runs)} runs" if len(runs) > 1 else "one run"
-    return environment.get_template("comparison.html.jinja").render(
+    return rendered(
+        "comparison.html.jinja",
         title=f"Comparison of {count}",
         summary=f"{experiments}: {', '.join(kinds)}. Runs that differ only in their seed are grouped. {more}".strip(),
         notes=list(_notes(runs)),
@@ -229,7 +221,7 @@ def _curves(groups: Sequence[Group]) -> list[dict[str, str]]:
             if not all(curve.finished for curve in curves):
                 caption += " Dashed: not finished."
             figures.append(
-                {"title": f"Held-out {words_of(metric)}", "caption": caption, "data": _base64(plots.png(figure))}
+                {"title": f"Held-out {words_of(metric)}", "caption": caption, "data": as_base64(plots.png(figure))}
             )
     return figures
 
@@ -262,13 +254,9 @@ def _pictures(runs: Sequence[StoredRun]) -> list[tuple[str, bool, list[dict[str,
             f"step {run.samples_step:,}" if name == "samples" and run.samples_step is not None else None for run in runs
         ]
         row = [
-            {"run": run.name, "data": picture and _base64(picture), "step": step}
+            {"run": run.name, "data": picture and as_base64(picture), "step": step}
             for run, picture, step in zip(runs, pictures, steps, strict=True)
         ]
         title = words_of(name)
         rows.append((title[0].upper() + title[1:], is_broad(next(filter(None, pictures))), row))
     return rows
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()

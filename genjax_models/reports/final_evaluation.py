@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -14,7 +15,9 @@ from genjax_models.evaluation.findings import Facts, findings
 from genjax_models.evaluation.samples import SampleFigure
 from genjax_models.figures import pictures
 from genjax_models.reports.comparison import render_comparison, results_in_words
+from genjax_models.reports.draws import draws_of_other_data
 from genjax_models.reports.page import Page, Result, render_page
+from genjax_models.reports.records import records_of
 from genjax_models.reports.stored_run import read_run
 from genjax_models.reports.units import better_of, unit_of, words_of
 from genjax_models.runs import checkpoints, directory
@@ -62,17 +65,19 @@ def report_run(run: Run, data: Prepared, fit: Fit, description: Sequence[tuple[s
     config, folder, metric = run.config, run.folder, run.experiment.metric
     shape = state_shape(run.system.trainer, config.data.shape)
     best = checkpoints.restore(folder / "checkpoints", shape, "best")
-    test, facts, figures = _evaluate(run, data, players_for_sampling(best), int(best.step))
+    players = players_for_sampling(best)
+    test, facts, figures = _evaluate(run, data, players, int(best.step))
     sentences = findings(fit.history, facts)
     of_samples = {name: _as_json(figure) for name, figure in facts.samples.items()}
     result = {"test": test, **({"samples": of_samples} if of_samples else {})}
     directory.write_json(folder / "result.json", {**result, "findings": sentences, "seconds": fit.seconds})
     curves = pictures.curves(fit.history, metric.name, metric.unit)
-    all_pictures = [*run.samples.pictures(int(fit.state.step)), curves, *figures]
+    draws = draws_of_other_data(run.system, config, players, data, figures)
+    all_pictures = [*run.samples.pictures(int(fit.state.step)), *draws, curves, *figures]
     for picture in all_pictures:
         for name, content in picture.files.items():
             (folder / "figures" / name).write_bytes(content)
-    environment = directory.read_environment(folder)
+    environment, values = directory.read_environment(folder), dataclasses.asdict(config)
     page = Page(
         title=run.experiment.title,
         summary=f"{config.data}, {config.training.steps:,} steps of {config.training.batch_size} examples, seed"
@@ -83,12 +88,27 @@ def report_run(run: Run, data: Prepared, fit: Fit, description: Sequence[tuple[s
         findings=sentences,
         pictures=all_pictures,
         data=[*description, *likelihood_in_words(run.system)],
-        config=dataclasses.asdict(config),
+        config=values,
         environment=environment,
+        snippet=_snippet(folder),
+        unused=config.unused,
+        records=records_of(run.experiment.module, config.data.name, directory.flat(values)),
     )
     path = folder / "report.html"
     directory.write_text(path, render_page(page))
     return "\n".join([*(f"- {sentence}" for sentence in sentences), *_in_words(metric, test, data), f"report: {path}"])
+
+
+def _snippet(folder: Path) -> str:
+    """Returns lines of Python that load the run and draw; the path is relative to the current folder if it can be."""
+    here = Path.cwd()
+    path = folder.relative_to(here) if folder.is_relative_to(here) else folder
+    return f"""import jax
+
+import genjax_models as gx
+
+run = gx.load_run({str(path)!r})  # config, system, objective, model, players of the best checkpoint
+draws = run.system.draw(run.players, jax.random.key(0), 16)"""
 
 
 def _evaluate(run: Run, data: Prepared, players: Players, step: int) -> tuple[Row, Facts, list[pictures.Picture]]:
@@ -170,7 +190,10 @@ def _as_json(figure: SampleFigure) -> dict[str, float | None]:
 
 
 def _speed(fit: Fit) -> str:
-    rate = (int(fit.state.step) - fit.first) / fit.seconds["running"]
+    steps = int(fit.state.step) - fit.first
+    if not steps:
+        return "The run was reported again, without further steps."
+    rate = steps / fit.seconds["running"]
     return f"{rate:,.0f} steps per second, evaluations included. Compilation: {fit.seconds['compiling']:.1f} seconds."
 
 

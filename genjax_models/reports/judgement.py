@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-import jinja2
-
 from genjax_models.evaluation.samples import SampleFigure
 from genjax_models.figures import plots
 from genjax_models.figures.pictures import Picture
 from genjax_models.reports.final_evaluation import result_of
-from genjax_models.reports.page import Result, as_html
+from genjax_models.reports.page import Result
+from genjax_models.reports.templates import as_html, rendered
 from genjax_models.runs.protocol import Metric
 from genjax_models.types import Array
 
@@ -28,13 +27,10 @@ def page_of(names: Sequence[str], images: Sequence[Array], sizes: Sequence[int],
       results: rows of the table.
     """
     shown = [
-        Picture("images", name, f"Some of {size:,} images.", plots.png(plots.image_grid(part)))
+        Picture("images", name, f"Some of {size:,} images.", plots.png(plots.image_grid(part, heading=name)))
         for name, part, size in zip(names, images, sizes, strict=True)
     ]
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("genjax_models", "reports"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
     title = f"{names[0]}, judged by {names[1]}"
     summary = f"{sizes[0]:,} images against {sizes[1]:,}"
-    page = environment.get_template("judgement.html.jinja")
-    return page.render(title=title, summary=summary, results=results, pictures=[as_html(picture) for picture in shown])
+    pictures = [as_html(picture) for picture in shown]
+    return rendered("judgement.html.jinja", title=title, summary=summary, results=results, pictures=pictures)

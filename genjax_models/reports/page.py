@@ -1,13 +1,11 @@
 """`report.html`: one self-contained page with the results, findings, pictures, command and config of a run."""
 
-import base64
-from collections.abc import Mapping, Sequence
-from importlib import resources
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jinja2
-
-from genjax_models.figures.pictures import Picture, is_broad
+from genjax_models.figures.pictures import Picture
+from genjax_models.reports.records import Record
+from genjax_models.reports.templates import as_html, rendered
 from genjax_models.runs.directory import flat
 
 
@@ -34,7 +32,8 @@ class Result(NamedTuple):
 class Page(NamedTuple):
     """The content of the page.
 
-    The first of the `results` has chosen the checkpoint; `data` are rows of name and text; `command` repeats the run.
+    The first of the `results` has chosen the checkpoint; `data` are rows of name and text; `command` repeats the run,
+    and `snippet` loads it. `unused` are dotted names of config fields that do nothing in this run.
     """
 
     title: str
@@ -47,18 +46,18 @@ class Page(NamedTuple):
     data: Sequence[tuple[str, str]]
     config: Mapping[str, Any]
     environment: Mapping[str, Any]
+    snippet: str = ""
+    unused: Collection[str] = ()
+    records: Sequence[Record] = ()
 
 
 def render_page(content: Page) -> str:
-    """Returns the page as HTML, with its pictures inside; it loads nothing from elsewhere."""
-    source = (resources.files("genjax_models.reports") / "page.html.jinja").read_text("utf-8")
-    page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(source)
-    pictures = [as_html(picture) for picture in content.pictures]
-    values = {**content._asdict(), "pictures": pictures}
-    return page.render(**{**values, "config": flat(content.config), "environment": flat(content.environment)})
+    """Returns the page as HTML, with its pictures inside; it loads nothing from elsewhere.
 
-
-def as_html(picture: Picture) -> dict[str, Any]:
-    """Returns what a template needs of a picture."""
-    data = base64.b64encode(picture.png).decode()
-    return {"title": picture.title, "caption": picture.caption, "broad": is_broad(picture.png), "data": data}
+    Config that is named in `unused`, or is None or empty, is folded.
+    """
+    values = {**content._asdict(), "pictures": [as_html(picture) for picture in content.pictures]}
+    folded = {"unused": [], "config": []}
+    for name, text in flat(content.config):
+        folded["unused" if name in content.unused or text in ("", "None") else "config"].append((name, text))
+    return rendered("page.html.jinja", **{**values, **folded, "environment": flat(content.environment)})

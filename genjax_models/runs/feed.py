@@ -15,6 +15,7 @@ from genjax_models.data.records import Records
 from genjax_models.data.streaming import Prefetch, Stream
 from genjax_models.runs import processes
 from genjax_models.runs.configuration import Training
+from genjax_models.runs.kept_steps import kept_after
 from genjax_models.training import BatchRows, batch_rows, loop_over_chunk, loop_over_rows
 from genjax_models.types import Batch, Metrics, Trainer, TrainState
 
@@ -181,8 +182,9 @@ def longest_chunk(training: Training, size: int) -> int:
 
 
 def _planned(training: Training, step: int, most: int) -> int:
-    """Returns the steps of the chunk that begins at `step`: up to the next evaluation, at most `most`."""
-    return min(most, training.evaluate_every - step % training.evaluate_every, training.steps - step)
+    """Returns the steps of the chunk at `step`: up to the next evaluation or kept samples, at most `most`."""
+    to_evaluation = training.evaluate_every - step % training.evaluate_every
+    return min(most, to_evaluation, kept_after(step) - step, training.steps - step)
 
 
 class _Pace:

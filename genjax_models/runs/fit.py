@@ -20,6 +20,7 @@ from genjax_models.runs.display import Bar, Lines, display_of
 from genjax_models.runs.evaluation import Evaluate, block_until_ready
 from genjax_models.runs.feed import Feed, replicated
 from genjax_models.runs.history import Listeners, Log, Progress, Row, prefix, summary
+from genjax_models.runs.kept_steps import is_kept
 from genjax_models.runs.logs import Logs, Member, split_members, split_metrics
 from genjax_models.runs.streams import BestEffortStream
 from genjax_models.runs.ways import Programs, TrainerOf, Way, faster
@@ -222,6 +223,8 @@ class _Loop:
         if last or self.step % self.training.evaluate_every == 0:
             processes.on_process_zero(self.logs.evaluate, processes.to_local(self.state))
             self.display.evaluated(self.step, summary(self.logs.newest))
+        elif is_kept(self.step):
+            processes.on_process_zero(self.logs.keep, processes.to_local(self.state))
         return None
 
     def result(self) -> list[Fit]:

@@ -31,10 +31,11 @@ class Progress(NamedTuple):
 
 
 class Listeners(NamedTuple):
-    """Callbacks of a member: each new row of its history, and each evaluation."""
+    """Callbacks of a member: each new row of its history, each evaluation, and each kept step between evaluations."""
 
     on_metrics: Callable[[Row], None] | None = None
     on_evaluation: Callable[[Progress, Row], None] | None = None
+    on_kept_step: Callable[[TrainState], None] | None = None
 
 
 class Log:

@@ -78,6 +78,12 @@ class Logs:
         """Evaluates each member, and appends its row."""
         self.append(state, self.validate(state))
 
+    def keep(self, state: TrainState) -> None:
+        """Hands the state at a kept step between evaluations to the listeners."""
+        for log, member in zip(self._logs, split_members(state), strict=True):
+            if log.listeners.on_kept_step:
+                log.listeners.on_kept_step(member)
+
     def add(self, metrics: Metrics, count: int, last: bool) -> None:
         """Adds the first `count` steps of a chunk; the last chunk of a run completes the pending training row."""
         for log, values in zip(self._logs, split_metrics(metrics, len(self._logs)), strict=True):

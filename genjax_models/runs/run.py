@@ -9,7 +9,6 @@ from typing import Any
 
 from genjax_models.errors import CheckpointError
 from genjax_models.runs import checkpoints, directory
-from genjax_models.runs.evaluation import Evaluate
 from genjax_models.runs.fields import replaced, unchecked
 from genjax_models.runs.history import Listeners, Progress, Row
 from genjax_models.runs.logs import Member
@@ -17,7 +16,7 @@ from genjax_models.runs.members import Members, values_of
 from genjax_models.runs.metrics_file import MetricsFile
 from genjax_models.runs.protocol import Experiment, System
 from genjax_models.runs.sample_history import SampleHistory, fixed_noise_draw
-from genjax_models.types import Tracer, Trainer
+from genjax_models.types import Tracer, Trainer, TrainState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,8 +78,12 @@ class Run:
             self.samples.append(progress.state)
             self.save(progress, row)
 
-        evaluate: Evaluate = self.system.evaluate
-        return Member(self.name, self.config.seed, self.values, evaluate, start, Listeners(on_metrics, on_evaluation))
+        def on_kept_step(state: TrainState) -> None:
+            self.check_lock()
+            self.samples.keep(state)
+
+        evaluate, listeners = self.system.evaluate, Listeners(on_metrics, on_evaluation, on_kept_step)
+        return Member(self.name, self.config.seed, self.values, evaluate, start, listeners)
 
 
 class Systems:

@@ -1,6 +1,6 @@
-"""Samples from the same noise at evaluations, stored on disk, so that a resumed run has them.
+"""Samples from the same noise while a run learns, stored on disk, so that a resumed run has them.
 
-At most 17 evaluations are stored, however many there are: the first of each 1, 2, 4, 8, ... evaluations, and the last.
+They are of the steps of `kept_steps`, and of the newest evaluation.
 """
 
 import hashlib
@@ -12,18 +12,19 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from genjax_models.figures import pictures
+from genjax_models.figures import films, pictures
 from genjax_models.figures.pictures import Picture
 from genjax_models.runs import directory
 from genjax_models.runs.checkpoints import digest_of_file
 from genjax_models.runs.evaluation import block_until_ready, players_for_sampling
+from genjax_models.runs.kept_steps import is_kept
 from genjax_models.runs.protocol import System
 from genjax_models.types import Array, Players, Shape, TrainState
 
 _SAMPLES = 64
-_STORED = 16  # evaluations, beside the last
-_SHOWN = 8  # evaluations in one picture
-_NOISE = 2**32 - 3  # the noise of every evaluation; no key of a run or of an evaluation is folded with it
+_SHOWN = 8  # steps in the picture that stands still
+_FRAMES = 32  # steps in the film
+_NOISE = 2**32 - 3  # the noise of every step; no key of a run or of an evaluation is folded with it
 
 Draw = Callable[[Players], Array]
 
@@ -36,80 +37,99 @@ def fixed_noise_draw(system: System, shape: Shape) -> Draw | None:
     return jax.jit(lambda players: system.draw(players, key(), _SAMPLES))
 
 
-def stored_of(steps: Sequence[int]) -> list[int]:
-    """Returns the steps whose samples are stored, when the evaluations are those at `steps`."""
-    spacing = 1
-    while len(steps) > _STORED * spacing:
-        spacing *= 2
-    return list(dict.fromkeys([*steps[::spacing], *steps[-1:]]))
-
-
 class SampleHistory:
-    """The stored samples of a run, in `folder`."""
+    """The stored samples of a run, in `folder`: 8-bit arrays, and a PNG of each stored evaluation."""
 
     def __init__(self, draw: Draw | None, folder: Path, caption: str, range: tuple[float, float]):
         self.draw, self.folder, self.caption, self.range = draw, folder, caption, range
-        self.steps: list[int] = []  # of all evaluations
-        self._own: set[int] = set()
+        self._own: set[int] = set()  # all steps whose samples were stored
+        self._unsynced: set[str] = set()
         self.digests: dict[str, str] = {}  # file name -> sha256
 
     def append(self, state: TrainState) -> None:
-        """Draws samples from the players of this state, and stores them. `digests` then has no samples too many."""
+        """Stores samples of the players at an evaluation; `digests` then has no samples too many."""
         if self.draw:
-            images, step = np.asarray(block_until_ready(self.draw(players_for_sampling(state)))), int(state.step)
-            array = io.BytesIO()
-            np.save(array, images)
-            self._write(_name(step, "npy"), array.getvalue())
-            self._write(_name(step, "png"), pictures.samples(images, step, self.caption, self.range).png)
-            self.steps.append(step)
-            self._own.add(step)
-            stored = [_name(step, kind) for step in stored_of(self.steps) for kind in ("npy", "png")]
-            self.digests = {name: self.digests[name] for name in stored if name in self.digests}
+            step = self._store(state)
+            self._write(_name(step, "png"), self._png(step))
+            stored = {name: digest for name, digest in self.digests.items() if is_kept(_step(name))}
+            self.digests = stored | {name: self.digests[name] for name in (_name(step, "npy"), _name(step, "png"))}
+
+    def keep(self, state: TrainState) -> None:
+        """Stores samples of the players at a kept step between evaluations, without a picture."""
+        if self.draw:
+            self._store(state)
 
     def resume(self, digests: Mapping[str, str], steps: Sequence[int]) -> None:
         """Continues the samples with these digests after evaluations at `steps`.
 
         Draws their missing or changed pictures again.
         """
-        self.digests, self.steps, self._own = {}, list(steps), set(steps)
+        self.digests, self._own = {}, {*steps, *map(_step, digests)}
         for name, digest in digests.items():
             path = self.folder / name
             self.digests[name] = digest
             if path.suffix == ".png" and not (path.is_file() and digest_of_file(path) == digest):
-                images = np.load(path.with_suffix(".npy"), allow_pickle=False)
-                step = _step(name)
-                self._write(name, pictures.samples(images, step, self.caption, self.range).png)
+                self._write(name, self._png(_step(name)))
 
     def sync(self) -> None:
         """Waits until the samples are on disk."""
-        for name in list(self.digests)[-2:]:  # the others were synced before
+        for name in sorted(self._unsynced & {*self.digests}):
             directory.sync(self.folder / name)
+        self._unsynced.clear()
         directory.sync(self.folder)
 
     def delete_others(self, needed: Collection[str]) -> None:
-        """Deletes samples of this run's evaluations that are neither stored nor `needed`."""
+        """Deletes samples of this run that are neither stored nor `needed`."""
         kept = {*self.digests, *needed}
         for path in self.folder.glob("samples_*"):
             own = re.fullmatch(r"samples_[0-9]{8,}\.(npy|png)", path.name) and _step(path.name) in self._own
             if own and path.name not in kept:
                 path.unlink()
 
+    def _store(self, state: TrainState) -> int:
+        """Stores the array of this state's samples; returns its step."""
+        assert self.draw
+        images, step = block_until_ready(self.draw(players_for_sampling(state))), int(state.step)
+        array = io.BytesIO()
+        np.save(array, films.eight_bits(images, self.range))
+        self._write(_name(step, "npy"), array.getvalue())
+        self._own.add(step)
+        return step
+
+    def _load(self, step: int) -> np.ndarray:
+        """Returns the samples at a step, in [0, 1]."""
+        images = np.load(self.folder / _name(step, "npy"), allow_pickle=False)
+        if images.dtype != np.uint8:  # an older version stored the values as they are
+            images = films.eight_bits(images, self.range)
+        return images / np.float32(255)
+
+    def _png(self, step: int) -> bytes:
+        return pictures.samples(self._load(step), step, self.caption, (0, 1)).png
+
     def _write(self, name: str, content: bytes) -> None:
         (self.folder / name).unlink(missing_ok=True)
         (self.folder / name).write_bytes(content)
         self.digests[name] = hashlib.sha256(content).hexdigest()
+        self._unsynced.add(name)
 
     def pictures(self, last: int) -> list[Picture]:
-        """Returns the samples after step `last`, and the samples of several steps up to it."""
+        """Returns the samples after step `last`, and the samples of several steps up to it, still and as a film."""
         if not self.draw:
             return []
-        steps = sorted(step for step in {_step(name) for name in self.digests} if step <= last)
-        load = lambda step: np.load(self.folder / _name(step, "npy"), allow_pickle=False)
-        shown = sorted(set(np.linspace(0, len(steps) - 1, min(_SHOWN, len(steps))).round().astype(int)))
+        steps = sorted({_step(name) for name in self.digests if _step(name) <= last})
+        rows = [(step, self._load(step)) for step in _some(steps, _SHOWN)]
+        frames = [(f"step {step:,}", self._load(step)) for step in _some(steps, _FRAMES)]
+        learning = pictures.learning(rows, self.caption, (0, 1))
         return [
-            pictures.samples(load(steps[-1]), last, self.caption, self.range),
-            pictures.learning([(steps[i], load(steps[i])) for i in shown], self.caption, self.range),
+            pictures.samples(rows[-1][1], last, self.caption, (0, 1)),
+            learning._replace(gif=films.film(frames)) if len(frames) > 1 else learning,
         ]
+
+
+def _some(steps: Sequence[int], most: int) -> list[int]:
+    """Returns at most so many of the steps, at equal distances in their order, with the first and the last."""
+    places = np.linspace(0, len(steps) - 1, min(most, len(steps))).round().astype(int)
+    return [steps[place] for place in sorted(set(places))]
 
 
 def _name(step: int, kind: str) -> str:

@@ -35,6 +35,12 @@ class Adversary:
         rate(label_smoothing=self.label_smoothing)
 
     @property
+    def unused(self) -> set[str]:
+        """The weight of no penalty, and the smoothing of losses without labels."""
+        weight = {"penalty_weight"} if self.penalty == "none" else set()
+        return weight | ({"label_smoothing"} if self.loss in ("least_squares", "hinge", "wasserstein") else set())
+
+    @property
     def options(self) -> dict[str, Any]:
         """The options of `objectives.gan` and `objectives.lapgan`."""
         penalty = None if self.penalty == "none" else self.penalty

@@ -47,6 +47,12 @@ class Likelihood:
         if not isinstance(self.scale, str):
             positive(scale=self.scale)
 
+    @property
+    def unused(self) -> set[str]:
+        """Fields of other families."""
+        of_family = {"scale": "gaussian", "logistics": "logistic_mixture"}
+        return {field for field, family in of_family.items() if self.family != family}
+
     def build(self, shape: tuple[int, ...]) -> Family:
         """Returns the family over examples of this shape.
 
@@ -137,6 +143,11 @@ class Networks:
         if self.kind == "convolutional" and not self.channels:
             raise InputError("channels must name at least one level for network convolutional, got none")
 
+    @property
+    def unused(self) -> set[str]:
+        """The channels of networks without convolutions."""
+        return {"channels"} if self.kind == "mlp" else set()
+
     def build(self, data: Data, encoder_outputs, generator_outputs) -> tuple[nn.Module, nn.Module]:
         """Returns the encoder and the generator for examples of these data, which emit these outputs.
 
@@ -191,6 +202,11 @@ class Optimizer:
         if self.stages > _MOST_STAGES:
             raise InputError(f"stages must be at most {_MOST_STAGES}: stage i has 3^i parts, got {self.stages}")
         rate(b1=self.b1, b2=self.b2)
+
+    @property
+    def unused(self) -> set[str]:
+        """The stages of other schedules."""
+        return set() if self.schedule == "stages" else {"stages"}
 
     def build(self, steps: int) -> optax.GradientTransformation:
         """Returns the optax transformation of a run of `steps` steps."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import tyro
@@ -46,6 +47,12 @@ class Settings:
         groups = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         completed = {name: group.for_data(dataset) for name, group in groups.items() if hasattr(group, "for_data")}
         return dataclasses.replace(self, data=data, **completed), dataset
+
+    @property
+    def unused(self) -> set[str]:
+        """Dotted names of the fields that do nothing beside the values of others; groups have this property too."""
+        groups = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {f"{name}.{field}" for name, group in groups.items() for field in getattr(group, "unused", ())}
 
     @property
     def convolves(self) -> bool:
@@ -99,6 +106,12 @@ class Data:
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def unused(self) -> set[str]:
+        """The options of images in files, for other data."""
+        files = self.name.startswith(("images:", "tfds:")) or Path(self.name).is_dir()
+        return set() if files else {"image_size", "image_fit", "image_channels", "skip_unreadable", "stream"}
 
     def load(self, *, labels: bool = False) -> tuple[Self, Dataset]:
         """Returns this group, completed with the shape of the data and with `labels` their classes, and the data.

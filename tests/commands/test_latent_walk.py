@@ -35,6 +35,17 @@ def test_walks_along_directions(kind, along, rows, runs, capsys, tmp_path):
         assert picture.size[0] > 100
 
 
+@pytest.mark.parametrize("along", [(), ("--along", "dimensions")])
+def test_walks_as_a_film(along, runs, capsys):
+    """A cell per walk; 24 frames there, and 22 back."""
+    assert latent_walk.main([str(runs["vae"].path), "--rows", "2", "--steps", "3", "--gif", *along]) == 0
+    *_, path = capsys.readouterr().out.split()
+    name = "along_dimensions" if along else "interpolations"
+    assert path == str(runs["vae"].path / "figures" / f"{name}.gif")
+    with Image.open(path) as film:
+        assert (film.format, film.n_frames) == ("GIF", 46)
+
+
 def test_a_z_of_several_steps_is_walked_as_one_vector(runs, capsys):
     run = runs["draw"].path
     for arguments in ("--rows 2 --steps 3", "--along dimensions --steps 3 --rows 2"):

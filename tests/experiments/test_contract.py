@@ -96,7 +96,7 @@ RUNS = {
     ),
     "infinite_mixture": (
         tuple("--hidden 8 --fit finite_mixture --components 3 --batch-size 50 --warmup 0".split()),
-        "components curves",
+        "components draws curves",
     ),
     "info_vae": (
         (*IMAGES, *"--hidden 8 --latent 2 --alpha 0.5 --mmd-weight 20 --warmup 0".split()),
@@ -208,6 +208,7 @@ def test_a_run_leaves_its_files_and_is_brought_back_as_it_was(name, files, tmp_p
     assert {path.name for path in run.iterdir()} == names | {".lock"}
     assert set(pictures.split()) == {path.stem for path in (run / "figures").glob("*.png") if "_0" not in path.stem}
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in (run / "figures").glob("*.png"))
+    assert (run / "figures" / "learning.gif").exists() == ("learning" in pictures.split())
 
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     metric = experiment.metric

@@ -70,12 +70,13 @@ def test_the_report_has_the_findings_and_the_draws_are_binary(run):
 
 
 def test_fault_23_a_run_of_no_steps_on_vectors_is_whole_too(files, tmp_path):
-    """Vectors have no picture, one latent dimension has no plane, and there is no step."""
+    """Vectors have a picture of draws, one latent dimension has no plane, and there is no step."""
     plain, options = tmp_path / "plain", "--steps 0 --latent 1 --likelihood gaussian --posterior full_covariance"
     assert start(files / "vectors.npz", plain, *options.split()) == 0
     assert [(row["step"], row["split"]) for row in rows(plain)] == [(0, "validation")]
     assert result(plain)["test"]["step"] == 0
-    assert (plain / "report.html").read_text().count("data:image/png;base64,") == 1
+    assert (plain / "report.html").read_text().count("data:image/png;base64,") == 2
+    assert {path.stem for path in (plain / "figures").iterdir()} == {"curves", "draws"}
     assert gx.load_run(plain).variables["params"]["generator"]
 
 

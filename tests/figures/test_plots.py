@@ -31,6 +31,14 @@ def test_images_fill_the_rows_from_the_left_with_a_gap_between_them():
     assert np.all(pixels[3:5, 8:11] == 1)  # there is no sixth image
 
 
+def test_a_grid_has_labels_at_its_rows_and_columns_and_a_heading():
+    options = {"titles": ("one", "two"), "above": ("a", "b", "c"), "heading": "All"}
+    (axes,) = plots.image_grid(flat([0.1] * 6), columns=3, **options).axes
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["one", "two"]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["a", "b", "c"]
+    assert (axes.get_title(), list(axes.get_xticks()), list(axes.get_yticks())) == ("All", [2, 6, 10], [1.5, 4.5])
+
+
 def test_an_image_keeps_its_orientation():
     image = np.linspace(0, 1, 6).reshape(1, 2, 3, 1)
     np.testing.assert_allclose(mosaic(plots.image_grid(image))[:2, :3, 0], image[0, :, :, 0], rtol=1e-6)

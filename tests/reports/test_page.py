@@ -11,6 +11,7 @@ from genjax_models.evaluation.samples import SampleFigure
 from genjax_models.figures.pictures import Picture
 from genjax_models.reports import final_evaluation
 from genjax_models.reports.page import Page, Result, render_page
+from genjax_models.reports.records import Record
 from genjax_models.runs.protocol import Metric
 
 PNG = bytes(range(256))
@@ -29,13 +30,16 @@ CONTENT = Page(
     pictures=[Picture("samples", "Samples", "After 20 steps.", PNG), Picture("curves", "Curves", "Means.", b"\x89PNG")],
     config={"latent": 2, "hidden": (16, 8), "training": {"steps": 20, "deeper": {"still": None}}},
     environment={"versions": {"jax": "0.0.1"}, "devices": ["cpu: one", "cpu: two"]},
+    snippet='run = gx.load_run("runs/vae")',
+    unused={"hidden"},
+    records=[Record("--latent 16", "bound -101.08 ± 0.99 nats")],
 )
 
 
 class ParsedPage(HTMLParser):
     """Tags with their attributes, and all text."""
 
-    void = ("meta", "img")
+    void = ("meta", "img", "input")
 
     def __init__(self, html):
         super().__init__()
@@ -94,7 +98,7 @@ def test_a_page_without_findings_says_so():
 
 def test_every_nested_field_has_a_row():
     cells = ParsedPage(render_page(CONTENT)).cells
-    cells = cells[4 * len(CONTENT.results) :]  # after the table of results
+    cells = cells[4 * len(CONTENT.results) + len(CONTENT.records) :]  # after the tables of results and records
     rows = dict(zip(cells[::2], cells[1::2], strict=True))
     assert rows == {
         "data": "mnist10k: 8,000 training examples",
@@ -121,6 +125,8 @@ def test_every_nested_field_has_a_row():
         CONTENT._replace(findings=[EVIL]),
         CONTENT._replace(results=[Result(EVIL, EVIL, EVIL, EVIL, EVIL, EVIL)]),
         CONTENT._replace(pictures=[Picture("name", EVIL, EVIL, PNG)]),
+        CONTENT._replace(snippet=EVIL),
+        CONTENT._replace(records=[Record(EVIL, EVIL)]),
     ],
 )
 def test_text_that_looks_like_html_is_escaped(content):
@@ -129,6 +135,39 @@ def test_text_that_looks_like_html_is_escaped(content):
     page = ParsedPage(html)
     assert EVIL in "".join(page.text)
     assert {tag for tag, _ in page.tags} <= {tag for tag, _ in ParsedPage(render_page(CONTENT)).tags}
+
+
+def test_the_records_and_the_snippet_are_shown():
+    page = ParsedPage(render_page(CONTENT))
+    assert {*CONTENT.records[0][:2], CONTENT.snippet, "What is good?"} <= set(page.text)
+    assert "What is good?" not in render_page(CONTENT._replace(records=[]))
+
+
+def test_config_that_does_nothing_is_folded():
+    html = render_page(CONTENT)
+    shown, folded = html[html.index("<h2>Config") :].split("<details>", 1)
+    assert "training.steps" in shown
+    assert ("hidden" in shown, "training.deeper.still" in shown) == (False, False)
+    assert ("<td>hidden</td>" in folded, "training.deeper.still" in folded) == (True, True)
+    assert "Settings that do nothing" not in render_page(CONTENT._replace(config={"latent": 2}, unused=()))
+
+
+def test_a_picture_enlarges_without_a_script():
+    """A click on a label checks the box in it, and the style enlarges the picture beside a checked box."""
+    html = render_page(CONTENT)
+    labels = re.findall(r'<label class="picture"><input type="checkbox" aria-label="[^"]+"><img [^>]+></label>', html)
+    assert len(labels) == len(CONTENT.pictures)
+    assert ".picture input:checked + img" in html
+    assert "prefers-color-scheme: dark" in html
+
+
+def test_a_film_is_on_the_page_and_names_its_file():
+    film = CONTENT.pictures[0]._replace(gif=b"GIF89a of noise")
+    html = render_page(CONTENT._replace(pictures=[film]))
+    (data,) = re.findall(r'src="data:image/gif;base64,([^"]+)"', html)
+    assert base64.b64decode(data) == film.gif
+    assert "figures/samples.gif" in html
+    assert "gif" not in render_page(CONTENT)
 
 
 def test_the_column_of_halves_is_there_only_if_a_figure_has_it():

@@ -1,84 +1,115 @@
 """Stored samples: few on disk however many evaluations there are, the same few if the run was stopped."""
 
+import io
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image, ImageSequence
 
 from genjax_models.runs import sample_history
-from genjax_models.runs.sample_history import SampleHistory, stored_of
+from genjax_models.runs.kept_steps import is_kept, kept_after
+from genjax_models.runs.sample_history import SampleHistory
 
-N = 300
+STEPS = 3_000
+EVERY = 200
+KEPT = [0, 16, 22, 32, 45, 64, 90, 128, 181, 256, 362, 512, 724, 1024, 1448, 2048, 2896]
 
 
 @pytest.fixture
 def drawn(monkeypatch):
     """Steps of the rows of the last picture; pictures of samples are not drawn, for their time."""
     rows = []
+    learning = lambda stored, *_: rows.append([s for s, _ in stored]) or sample_history.Picture("learning", "", "", b"")
     monkeypatch.setattr(sample_history.pictures, "samples", lambda x, *_: SimpleNamespace(png=x.tobytes()))
-    monkeypatch.setattr(sample_history.pictures, "learning", lambda stored, *_: rows.append([s for s, _ in stored]))
+    monkeypatch.setattr(sample_history.pictures, "learning", learning)
     return rows
 
 
 def history_in(folder):
+    """Samples whose grey says the step."""
     folder.mkdir(exist_ok=True)
-    return SampleHistory(lambda players: np.full((2, 1), players["n"]), folder, "", (0, 1))
+    return SampleHistory(lambda players: np.full((4, 2, 2, 1), players["n"] / STEPS), folder, "", (0, 1))
 
 
-def evaluate(history, steps):
-    for step in steps:
-        history.append(SimpleNamespace(step=step, variables={"n": step}, average={}))
-        history.delete_others([])
+def state(step):
+    return SimpleNamespace(step=step, variables={"n": step}, average={})
+
+
+def train(history, first, last, needed=()):
+    """Does as a run from the step after `first` on: keeps and evaluates."""
+    for step in range(first, last + 1):
+        if step % EVERY == 0:
+            history.append(state(step))
+            history.delete_others(needed)
+        elif is_kept(step):
+            history.keep(state(step))
 
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+def test_kept_steps_are_two_per_doubling():
+    assert [step for step in range(STEPS) if is_kept(step)] == KEPT
+    assert [kept_after(step) for step in (0, 15, 16, 2895, 2896)] == [16, 16, 22, 2896, 4096]
+    assert sum(map(is_kept, KEPT)) == len(KEPT)
+
+
 def test_fault_66_few_samples_are_stored_and_read(tmp_path, drawn, monkeypatch):
-    history, steps = history_in(tmp_path / "run"), [10 * i for i in range(N)]
-    counts = []
-    for step in steps:
-        evaluate(history, [step])
-        counts.append((len(names(history.folder)), len(history.digests)))
-    assert max(counts) == (34, 34)
-    assert {int(name[8:16]) for name in history.digests} == {*range(0, 10 * N, 320), 10 * (N - 1)}
+    history = history_in(tmp_path / "run")
+    train(history, 0, STEPS)
+    arrays = {int(name[8:16]) for name in names(history.folder) if name.endswith(".npy")}
+    assert arrays == {*KEPT, STEPS}
+    assert set(names(history.folder)) == set(history.digests)
     loads, load = [], np.load
     monkeypatch.setattr(np, "load", lambda path, **options: loads.append(path) or load(path, **options))
-    history.pictures(steps[-1])
+    history.pictures(STEPS)
     (shown,) = drawn
-    assert (len(shown), shown[0], shown[-1]) == (8, 0, steps[-1])
-    assert len(loads) == 9
+    assert (len(shown), shown[0], shown[-1]) == (8, 0, STEPS)
+    assert len(loads) == 8 + len(KEPT) + 1
 
 
-@pytest.mark.parametrize("stop", [1, 16, 17, 18, 33, 64, 65, 299])
-def test_fault_66_a_stopped_run_stores_the_same_samples(stop, tmp_path, drawn):
+@pytest.mark.parametrize("stop", [0, 200, 1_000, 2_800])
+def test_fault_66_a_stopped_run_stores_the_same_samples_and_film(stop, tmp_path, drawn):
     whole, first, second = (history_in(tmp_path / name) for name in ("whole", "run", "run"))
-    steps = [10 * i for i in range(N)]
-    evaluate(whole, steps)
-    evaluate(first, steps[:stop])
-    second.resume(first.digests, steps[:stop])
-    evaluate(second, steps[stop:])
+    train(whole, 0, STEPS)
+    train(first, 0, stop)
+    digests = dict(first.digests)
+    train(first, stop + 1, stop + EVERY - 1)  # the run is killed after its checkpoint
+    second.resume(digests, range(0, stop + 1, EVERY))
+    train(second, stop + 1, STEPS)
     assert names(second.folder) == names(whole.folder)
     assert second.digests == whole.digests
+    assert second.pictures(STEPS)[1].gif == whole.pictures(STEPS)[1].gif
+
+
+def test_the_film_has_a_frame_per_kept_step(tmp_path, drawn):
+    history = history_in(tmp_path / "run")
+    train(history, 0, STEPS)
+    film = Image.open(io.BytesIO(history.pictures(STEPS)[1].gif))
+    greys = [frame.convert("L").getpixel((5, 50)) for frame in ImageSequence.Iterator(film)]
+    np.testing.assert_allclose(greys, [255 * step / STEPS for step in [*KEPT, STEPS]], atol=6)
+    lone = history_in(tmp_path / "lone")
+    lone.append(state(0))
+    assert lone.pictures(0)[1].gif is None
 
 
 def test_fault_66_samples_that_an_older_checkpoint_needs_stay_and_so_do_strays(tmp_path, drawn):
     history = history_in(tmp_path / "run")
     for stray in ("samples_00000999.npy", "samples_final.npy", "samples_00000005.txt"):
         (history.folder / stray).write_text("mine")
-    evaluate(history, range(16))
+    train(history, 0, 400)
     needed = dict(history.digests)
-    history.append(SimpleNamespace(step=16, variables={"n": 16}, average={}))
-    history.delete_others(needed)
+    train(history, 401, 600, needed)
     assert set(needed) | set(history.digests) < set(names(history.folder))
     history.delete_others([])
     strays = {"samples_00000999.npy", "samples_final.npy", "samples_00000005.txt"}
     assert set(names(history.folder)) == set(history.digests) | strays
 
 
-def test_stored_evaluations_are_spaced_by_powers_of_two():
-    assert stored_of([]) == []
-    assert stored_of(range(16)) == list(range(16))
-    assert stored_of(range(17)) == list(range(0, 17, 2))
-    assert stored_of(range(18)) == [*range(0, 18, 2), 17]
+def test_samples_that_an_older_version_stored_are_read(tmp_path, drawn):
+    history = history_in(tmp_path / "run")
+    history.append(state(0))
+    np.save(history.folder / "samples_00000000.npy", np.full((4, 2, 2, 1), 0.4, np.float32))
+    np.testing.assert_allclose(history._load(0), 0.4, atol=1e-6)

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.studies.bilinear_game.theory import factors
+from genjax_models.figures.palette import BLUE, GOLD, GREEN, GREY, INK, ORANGE, PINK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
     from experiments.studies.bilinear_game.measurement import BilinearGame
 
 _COLOURS = {
-    "simultaneous": "#e07a1f",
-    "alternating": "#2364aa",
-    "continuous": "#7b8794",
-    "extragradient": "#009e73",
-    "optimistic": "#cc79a7",
-    "consensus": "#b8860b",
+    "simultaneous": ORANGE,
+    "alternating": BLUE,
+    "continuous": GREY,
+    "extragradient": GREEN,
+    "optimistic": PINK,
+    "consensus": GOLD,
 }
 
 
@@ -38,7 +39,7 @@ def picture(options: BilinearGame, orbits: Mapping[str, np.ndarray]) -> Figure:
         radii.plot(steps, np.linalg.norm(orbits[name], axis=1), color=_COLOURS[name], linewidth=1.4, label=name)
     for i, factor in enumerate(factors(options.eta, options.gamma).values()):
         exact = math.hypot(*options.start) * factor**steps
-        radii.plot(steps, exact, ":", color="#1f2933", linewidth=1, label=None if i else "exact factor")
+        radii.plot(steps, exact, ":", color=INK, linewidth=1, label=None if i else "exact factor")
     radii.set_yscale("log")
     radii.set_ylim(1e-5 * math.hypot(*options.start))
     radii.set_xlabel("step")
@@ -55,8 +56,8 @@ def _plane(axes: Axes, options: BilinearGame, orbits: Mapping[str, np.ndarray], 
     """Draws orbits within `reach` times the radius of the start."""
     for name, points in orbits.items():
         axes.plot(*points.T, "-", color=_COLOURS[name], linewidth=1.1, marker=".", markersize=2.5, label=name)
-    axes.plot(*options.start, "o", color="#1f2933", markersize=5)
-    axes.plot(0, 0, "+", color="#1f2933", markersize=9)
+    axes.plot(*options.start, "o", color=INK, markersize=5)
+    axes.plot(0, 0, "+", color=INK, markersize=9)
     limit = reach * math.hypot(*options.start)
     axes.set_xlim(-limit, limit)
     axes.set_ylim(-limit, limit)

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from genjax_models.figures import pictures
+from genjax_models.figures.palette import BLUE, GREY, INK, ORANGE, PALE, RED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from experiments.studies.importance_sampling.measurement import Study
     from genjax_models.evaluation.posterior_grid import PosteriorGrid
 
-_COLOURS = {"prior": "#7b8794", "encoder": "#e07a1f", "posterior": "#2364aa"}
+_COLOURS = {"prior": GREY, "encoder": ORANGE, "posterior": BLUE}
 _SHOWN = 10.0  # the picture shows the posterior down to this many nats below its mode
 
 
@@ -48,11 +49,11 @@ def _plane(axes: Axes, study: Study) -> None:
     terms = np.asarray(study.likelihood(z).log_prob(study.x), np.float64)
     highest = (grid.log_joint - np.asarray(prior.log_prob(grid.z))).max()
     large = terms > highest + np.log(0.01)
-    axes.scatter(*z[~large].T, s=8, color="#b8c1cc", linewidths=0, label="terms below 1% of the largest p(x | z)")
-    axes.scatter(*z[large].T, s=22, color="#c1121f", linewidths=0, label="terms of at least 1%", zorder=3)
+    axes.scatter(*z[~large].T, s=8, color=PALE, linewidths=0, label="terms below 1% of the largest p(x | z)")
+    axes.scatter(*z[large].T, s=22, color=RED, linewidths=0, label="terms of at least 1%", zorder=3)
     _regions(axes, grid, grid.log_joint, "posterior", linewidths=1)
     (left, right), (low, high) = ((axis[0], axis[-1]) for axis in grid.axes)
-    axes.indicate_inset([left, low, right - left, high - low], edgecolor="#1f2933")
+    axes.indicate_inset([left, low, right - left, high - low], edgecolor=INK)
     axes.set_title(f"{len(z):,} draws of the prior; {large.sum()} have p(x | z) of at least 1% of the largest")
     axes.set_xlim(-4, 4)
     axes.set_ylim(-4, 4)
@@ -110,7 +111,7 @@ def _log_estimates(axes: Axes, study: Study) -> None:
         low, median, high = w.log_quantiles.T
         axes.plot(w.samples, median, "o-", markersize=4, color=_COLOURS[name])
         axes.fill_between(w.samples, low, high, color=_COLOURS[name], alpha=0.25, linewidth=0)
-    axes.axhline(0, color="#1f2933", linestyle="--", linewidth=1)
+    axes.axhline(0, color=INK, linestyle="--", linewidth=1)
     axes.set_yscale("symlog", linthresh=1)
     axes.set_ylabel("nats")
     axes.set_title("Estimate of log p(x), less log p(x):\nmedian, 10% and 90% quantiles", fontsize=11)

@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from experiments.studies.mmd_batch_size.measurement import Measured, expectations
 from experiments.studies.mmd_batch_size.options import MMDBatchSize
 from experiments.studies.mmd_batch_size.theory import mean_variance, preferred_variance
+from genjax_models.figures.palette import BLUE, GREY, INK, ORANGE
 
-_COLOURS = {"biased": "#e07a1f", "unbiased": "#2364aa"}
+_COLOURS = {"biased": ORANGE, "unbiased": BLUE}
 
 
 def picture(options: MMDBatchSize, measured: Mapping[int, Measured]) -> Figure:
@@ -39,7 +40,7 @@ def _estimates(axes: Axes, options: MMDBatchSize, measured: Mapping[int, Measure
         axes.errorbar(sizes, values.mean(1), error, color=colour, fmt="o", markersize=4, label=name)
     expected = [biased[n] for n in measured]
     axes.plot(list(measured), expected, color=_COLOURS["biased"], linewidth=1, label="expectation of biased")
-    axes.axhline(truth, color="#1f2933", linewidth=1, linestyle=":", label="exact")
+    axes.axhline(truth, color=INK, linewidth=1, linestyle=":", label="exact")
     axes.set_ylabel("MMD², mean and standard deviation")
     axes.set_title(f"samples of standard deviation {options.scale:g}", fontsize=10)
 
@@ -52,7 +53,7 @@ def _variances(axes: Axes, options: MMDBatchSize, measured: Mapping[int, Measure
                 axes.plot(np.full(len(variance), size), variance, ".", color=colour, markersize=5, label=label)
     preferred = [preferred_variance(options.bandwidth, n) for n in measured]
     axes.plot(list(measured), preferred, color=_COLOURS["biased"], linewidth=1, label="least expected biased MMD²")
-    axes.axhline(1, color="#1f2933", linewidth=1, linestyle=":", label="data")
+    axes.axhline(1, color=INK, linewidth=1, linestyle=":", label="data")
     axes.set_ylim(0.6)
     axes.set_ylabel("variance of samples")
     axes.set_title(f"learned in {options.steps} steps", fontsize=10)
@@ -60,8 +61,8 @@ def _variances(axes: Axes, options: MMDBatchSize, measured: Mapping[int, Measure
 
 def _times(axes: Axes, measured: Mapping[int, Measured]) -> None:
     sizes, times = np.array(list(measured)), np.array([1e3 * row.seconds for row in measured.values()])
-    axes.plot(sizes, times, "o-", color="#1f2933", markersize=4, linewidth=1, label="a step")
-    axes.plot(sizes, times[-1] * (sizes / sizes[-1]) ** 2, ":", color="#7b8794", linewidth=1, label="batch²")
+    axes.plot(sizes, times, "o-", color=INK, markersize=4, linewidth=1, label="a step")
+    axes.plot(sizes, times[-1] * (sizes / sizes[-1]) ** 2, ":", color=GREY, linewidth=1, label="batch²")
     axes.set_yscale("log")
     axes.set_ylim(times.min() / 2)
     axes.set_ylabel("ms of processor time")
