@@ -96,10 +96,12 @@ class TrainState(NamedTuple):
 class Trainer(NamedTuple):
     """`init(key, batch)` and the pure `step(state, batch)`; the caller jits, scans, vmaps or shards them.
 
-    `range` and `adversaries` are the objective's.
+    `range` and `adversaries` are the objective's. `begin(key, players)` is the state of step 0 with these players, and
+    with optimizers and averages that begin at them; None if the trainer cannot begin with given players.
     """
 
     init: Callable[[PRNGKey, Batch], TrainState]
     step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
     range: tuple[float, float] | None = None
     adversaries: tuple[str, ...] = ()
+    begin: Callable[[PRNGKey, Players], TrainState] | None = None

@@ -98,8 +98,8 @@ def test_an_unknown_command_is_one_line_with_the_list_and_the_nearest_match(name
     assert commands.main([name]) == 2
     captured = capsys.readouterr()
     names = (
-        "data, sample, draw, encode, impute, judge, check, compare, export, likelihood, latent-walk, representations,"
-        " check-device"
+        "data, sample, draw, encode, reconstruct, impute, judge, check, compare, export, likelihood, latent-walk,"
+        " representations, check-device"
     )
     assert captured.err == f"error: command must be one of {names}, got {name!r}{suggestion}\n"
     assert not captured.out

@@ -1,17 +1,20 @@
 """Compares runs on one page: settings, curves, results with errors, pictures.
 
 genjax-models compare runs/vae2 runs/vae16
-genjax-models compare runs/sweep-* --out sweep.html
+genjax-models compare runs/seeds runs/other-seeds
+genjax-models compare runs/sweep --out sweep.html
 
-Runs that differ only in their seed form a group. The page shows the mean and the range of their curves, and the mean
-and the standard deviation of their results. It says which runs have not finished. A run may belong to any experiment.
+Runs that differ only in their seed form a group, and so do the seeds in a folder that --seeds or --sweep has written;
+a sweep has a group for each combination of values. The page shows the mean and the range of a group's curves, the mean
+of its results with its standard error and 95% interval, and the differences of groups over equal seeds. It says which
+runs have not finished. A run may belong to any experiment.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import tyro
@@ -26,7 +29,7 @@ class Compare:
     """Write one page that compares runs."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
-    """Directories of the runs; of several members, the directory of each."""
+    """Directories of runs, and of the seeds and sweeps that one command has trained."""
     out: Path = Path("comparison.html")
     """File of the page."""
     overwrite: bool = False
@@ -44,8 +47,9 @@ def compare(options: Compare) -> Path:
     from genjax_models.reports.stored_run import read_run
     from genjax_models.runs.loading import experiment_of
 
-    experiments, names = map(experiment_of, options.runs), _names(options.runs)
-    page = render_comparison([read_run(*run) for run in zip(options.runs, experiments, names, strict=True)])
+    runs = list(_members(options.runs))
+    _check_once([path for path, *_ in runs])
+    page = render_comparison([read_run(path, experiment_of(path), *names) for path, *names in runs])
     write_output(options.out, page.encode("utf-8", "backslashreplace"))
     return options.out
 
@@ -54,19 +58,30 @@ def _check(options: Compare) -> None:
     """Checks the options before runs are read."""
     if not options.runs:
         raise InputError("compare needs at least one run, got none (see --help)")
-    locations = [path.resolve() for path in options.runs]
-    twice = [location for location, count in Counter(locations).items() if count > 1]
-    if repeated := [str(path) for path, location in zip(options.runs, locations, strict=True) if location in twice]:
-        raise InputError(f"{' and '.join(repeated)}: is given more than once")
     if options.out.is_file() and not options.overwrite:
         raise InputError(f"--out {options.out}: exists already; name another, or replace it with --overwrite")
     check_output(options.out, ".html")
 
 
-def _names(paths: Sequence[Path]) -> list[str]:
-    """Returns the names of the runs on the page: names of directories, or whole paths if two names are equal."""
+def _check_once(paths: Sequence[Path]) -> None:
+    locations = [path.resolve() for path in paths]
+    twice = [location for location, count in Counter(locations).items() if count > 1]
+    if repeated := [str(path) for path, location in zip(paths, locations, strict=True) if location in twice]:
+        raise InputError(f"{' and '.join(repeated)}: is given more than once")
+
+
+def _members(paths: Sequence[Path]) -> Iterator[tuple[Path, str, str]]:
+    """Yields (directory, name on the page, name of the folder of members or "") of each run, or member of a folder.
+
+    Names are those of directories, or whole paths if two names are equal.
+    """
+    from genjax_models.runs import directory
+
     names = Counter(path.resolve().name for path in paths)
-    return [path.resolve().name if names[path.resolve().name] == 1 else str(path) for path in paths]
+    for path in paths:
+        name = path.resolve().name if names[path.resolve().name] == 1 else str(path)
+        for member in directory.read_members(path):
+            yield (path / member, f"{name}/{member}", name) if member else (path, name, "")
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "genjax-models compare") -> int:

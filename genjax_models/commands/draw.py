@@ -8,25 +8,23 @@ Both forms are data that `--data` and `gx.load` take: images as bytes, with the 
 from __future__ import annotations
 
 import dataclasses
-import os
-import tempfile
-import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import tyro
 
+from genjax_models.commands.example_files import Examples, as_bytes, check_images, check_place, write_examples
 from genjax_models.commands.sample import labels_of, sampler_of
-from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, seed_in_range, whole
-from genjax_models.runs.output_files import check_output
 
 if TYPE_CHECKING:
     import numpy as np
 
     from genjax_models.runs.loading import LoadedRun
+    from genjax_models.types import Array, PRNGKey
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,10 +56,7 @@ class Draw:
         if self.truncation is not None:
             positive(truncation=self.truncation)
         seed_in_range(self.seed)
-        if self.to.suffix == ".npz":
-            check_output(self.to, ".npz", "--to")
-        elif self.to.exists() or self.to.is_symlink():
-            raise InputError(f"--to {self.to}: is there already. Name a .npz file, or a folder that is not there yet")
+        check_place(self.to)
 
 
 def draw(options: Draw) -> Path:
@@ -71,23 +66,16 @@ def draw(options: Draw) -> Path:
       InputError: no run is there, the model cannot draw so, a folder is asked of data that are no images, or the files
         cannot be written.
     """
-    from genjax_models.figures import pictures
     from genjax_models.runs.loading import load_run
 
     run = load_run(options.run, options.checkpoint)
-    images = pictures.drawable(run.config.data.shape)
-    archive = options.to.suffix == ".npz"
-    if not archive and not images:
-        raise InputError(f"{options.run}: PNG files need images, got examples of shape {run.config.data.shape}")
-    write = _write_archive if archive else _write_folder
-    try:
-        options.to.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=options.to.parent) as folder:  # of one file system, for the renaming
-            partial = Path(folder) / "partial"
-            write(partial, options, blocks(run, options, images), classes(run, options))
-            os.replace(partial, options.to)
-    except OSError as error:
-        raise InputError(f"--to {options.to}: cannot be written ({error.strerror})") from error
+    images = check_images(options.to, options.run, run.config.data.shape)
+    finish = partial(as_bytes, range=run.system.range) if images else None
+    wanted = Blocks(options.n, options.seed, options.block)
+    sampler, given = sampler_of(run, options)
+    label = classes(run, options)
+    drawn = blocks(run, wanted, sampler=partial(sampler, **given), label=label, finish=finish)
+    write_examples(options.to, {"": Examples(options.n, drawn, label)})
     return options.to
 
 
@@ -96,58 +84,49 @@ def classes(run: LoadedRun, options: Draw) -> np.ndarray | None:
     return labels_of(options, run.config.data.classes).get("label")
 
 
-def blocks(run: LoadedRun, options: Draw, images: bool) -> Iterator[np.ndarray]:
-    """Yields blocks of examples `[block, *shape]`: images as bytes, others as float32.
+class Blocks(NamedTuple):
+    """The number of examples, the key or seed of their draws, and the number of examples in memory at once."""
+
+    n: int
+    seed: PRNGKey | int
+    size: int
+
+
+def blocks(
+    run: LoadedRun,
+    wanted: Blocks,
+    *,
+    sampler: Callable,
+    label: np.ndarray | None = None,
+    finish: Callable[[Array], Array] | None = None,
+) -> Iterator[np.ndarray]:
+    """Yields blocks of draws of a run, `[size, *shape]`.
 
     Block i draws from `fold_in(key, i)`, so that the examples depend on the size of the blocks.
+
+    Args:
+      run: the run.
+      wanted: number, seed and size.
+      sampler: a function like `System.draw`.
+      label: class of each example, `[n]`; None if the model is not conditional.
+      finish: what becomes of a block; it is compiled with the draws. Default: it stays as it is.
     """
     import jax
     import numpy as np
     from tqdm import tqdm
 
-    sampler, given = sampler_of(run, options)
-    label = classes(run, options)
-    low, high = run.system.range
+    n, seed, size = wanted
+    key = jax.random.key(seed) if isinstance(seed, int) else seed
 
     @jax.jit
     def drawn(players: Any, key: Any, label: Any):
         own = {} if label is None else {"label": label}
-        x = sampler(players, key, options.block, **{**given, **own})
-        return jax.numpy.round(jax.numpy.clip((x - low) / (high - low), 0, 1) * 255).astype("uint8") if images else x
+        x = sampler(players, key, size, **own)
+        return x if finish is None else finish(x)
 
-    for i, start in enumerate(tqdm(range(0, options.n, options.block), unit="block", leave=False)):
-        size = min(options.block, options.n - start)
-        own = None if label is None else np.resize(label[start : start + size], options.block)
-        yield np.asarray(drawn(run.players, jax.random.fold_in(jax.random.key(options.seed), i), own))[:size]
-
-
-def _write_archive(path: Path, options: Draw, parts: Iterator[np.ndarray], label: np.ndarray | None) -> None:
-    import numpy as np
-
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        with archive.open("x.npy", mode="w", force_zip64=True) as file:
-            for i, part in enumerate(parts):
-                if i == 0:
-                    header = {"descr": part.dtype.str, "fortran_order": False, "shape": (options.n, *part.shape[1:])}
-                    np.lib.format.write_array_header_2_0(file, header)
-                file.write(np.ascontiguousarray(part).tobytes())
-        if label is not None:
-            with archive.open("y.npy", mode="w") as file:
-                np.lib.format.write_array(file, label.astype(np.int32))
-
-
-def _write_folder(path: Path, options: Draw, parts: Iterator[np.ndarray], label: np.ndarray | None) -> None:
-    from PIL import Image
-
-    path.mkdir()
-    digits, names = len(str(options.n - 1)), []
-    for part in parts:
-        for image in part:
-            names.append(f"{len(names):0{digits}}.png")
-            Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(path / names[-1])
-    if label is not None:
-        rows = "".join(f"{name},{value}\n" for name, value in zip(names, label, strict=True))
-        (path / "labels.csv").write_text(rows, encoding="utf-8")
+    for i, start in enumerate(tqdm(range(0, n, size), unit="block", leave=False)):
+        own = None if label is None else np.resize(label[start : start + size], size)
+        yield np.asarray(drawn(run.players, jax.random.fold_in(key, i), own))[: n - start]
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "genjax-models draw") -> int:

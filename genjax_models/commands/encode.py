@@ -1,9 +1,11 @@
-"""Encodes data by a finished run: posterior means of z into a `.npz`, and reconstructions into a picture.
+"""Encodes data by a finished run: means and standard deviations of q(z | x) into a `.npz`.
 
 genjax-models encode runs/vae16 --data mine.npz --out codes.npz
 
-The file has `x_train`, `x_validation` and `x_test`, `[n, latent]`, and `y_...` if the data have labels. `--data` and
-`gx.load` take it as vectors, with a range: `gx.load("codes.npz", range=(-6, 6))`.
+The file has the means `x_train`, `x_validation` and `x_test`, `[n, latent]`, the standard deviations `sd_train`, ...
+of the same shapes, and `y_train`, ... if the data have labels. Layers and steps of z are concatenated. A moment without
+a closed form is estimated from 100 draws of q. `--data` and `gx.load` take the means as vectors, with a range:
+`gx.load("codes.npz", range=(-6, 6))`. Examples are encoded in blocks, so that streamed data need not fit into memory.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import dataclasses
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
@@ -20,12 +22,16 @@ from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.output_files import check_output, write_output
 
+if TYPE_CHECKING:
+    from genjax_models.types import Array, Variables
+
 _PAIRS = 10  # reconstructions in the picture
+_BLOCK = 500  # examples in memory at once
 
 
 @dataclasses.dataclass(frozen=True)
 class Encode:
-    """Encode data by a finished run whose model has q(z | x): posterior means, and a picture of reconstructions."""
+    """Encode data by a finished run whose model has q(z | x): its means and standard deviations."""
 
     run: tyro.conf.Positional[Path]
     """Directory of the run."""
@@ -52,21 +58,30 @@ def encode(options: Encode) -> dict[str, tuple[int, ...]]:
     import jax
     import numpy as np
 
-    from genjax_models.commands.encoders import label_of, load_encoder_run, posterior_means
-    from genjax_models.data.records import Records
+    from genjax_models.commands.encoders import SPLITS, block_size, blocks_of, label_of, load_encoder_run
+    from genjax_models.evaluation.latents import codes_by_layer
     from genjax_models.figures import pictures, plots
 
     run = load_encoder_run(options.run, options.checkpoint, data=options.data)
     if options.picture and not pictures.drawable(run.config.data.shape):
         raise InputError(f"{options.run}: --picture needs images, got examples of shape {run.config.data.shape}")
-    if isinstance(run.data.train.x, Records):
-        raise InputError(f"{options.run}: encode needs training data in memory, and this run streams them")
-    train = run.data.training_examples(slice(None))
+
+    @jax.jit
+    def encoded(variables: Variables, first: Array, x: Array, label: Array | None) -> tuple[Array, Array]:
+        layers = codes_by_layer(run.model, variables, jax.random.key(0), x, label=label, first=first)
+        joined = lambda parts: jax.numpy.concatenate([part.reshape(len(x), -1) for part in parts], axis=-1)
+        return joined([layer.mean for layer in layers]), joined([layer.deviation for layer in layers])
+
     arrays = {}
-    for name, split in (("train", train), ("validation", run.data.validation), ("test", run.data.test)):
-        arrays[f"x_{name}"] = np.asarray(posterior_means(run, split))
-        if split.label is not None:
-            arrays[f"y_{name}"] = np.asarray(split.label)
+    for name in SPLITS:
+        codes = []
+        for first, n, batch in blocks_of(run.data, name, block_size(run.data, _BLOCK)):
+            moments = encoded(run.variables, first, batch.x, label_of(run, batch))
+            codes.append([np.asarray(moment)[:n] for moment in moments])
+        arrays[f"x_{name}"], arrays[f"sd_{name}"] = (np.concatenate(parts) for parts in zip(*codes, strict=True))
+        label = getattr(run.data, name).label
+        if label is not None:
+            arrays[f"y_{name}"] = np.asarray(label)
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     write_output(options.out, buffer.getvalue())

@@ -1,17 +1,24 @@
 """Loads a finished run whose model has an encoder, and prepares data for it, for the commands on latents."""
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.random import fold_in
 
 from genjax_models.data import Prepared
+from genjax_models.data.records import Records
 from genjax_models.errors import InputError
 from genjax_models.models import LatentVariableModel
 from genjax_models.runs.loading import LoadedRun, load_run
 from genjax_models.types import Array, Batch
+
+SPLITS = ("train", "validation", "test")
+_STREAMED = 2**32 - 4  # the key of binary pixels of streamed examples; no key of a run or of an evaluation has it
 
 
 def load_encoder_run(path: Path, checkpoint: Literal["best", "last"] = "best", *, data: str | None = None) -> LoadedRun:
@@ -54,5 +61,31 @@ def posterior_means(run: LoadedRun, batch: Batch) -> Array:
 
 
 def label_of(run: LoadedRun, batch: Batch) -> Array | None:
-    """Returns the labels of the batch; None if the model is not conditional."""
+    """Returns the labels of the batch, or what its model sees in their place; None if it is not conditional."""
+    condition = getattr(run.model, "condition", None)
+    if condition is not None:
+        return condition.of(batch)
     return batch.label if run.config.data.classes else None
+
+
+def block_size(data: Prepared, most: int) -> int:
+    """Returns the number of examples of a block: `most`, or fewer if no split has as many."""
+    return min(most, max(len(batch.x) for batch in (data.train, data.validation, data.test)))
+
+
+def blocks_of(data: Prepared, split: str, size: int) -> Iterator[tuple[int, int, Batch]]:
+    """Yields a split in blocks: the index of the first example, the number of examples, and `size` prepared examples.
+
+    Every block has one shape, so that it is compiled for once: the last block repeats its last example. Streamed
+    training examples are read block by block; binary pixels of a block are then drawn with a key of its own.
+    """
+    stored, shared = data.train, fold_in(jax.random.key(0), np.uint32(_STREAMED))
+    streamed = split == "train" and isinstance(stored.x, Records)
+    whole = data.training_examples(slice(None)) if split == "train" and not streamed else getattr(data, split)
+    n = len(whole.x)
+    for start in range(0, n, size):
+        rows = np.minimum(np.arange(start, start + size), n - 1)
+        part = jax.tree.map(lambda a, rows=rows: a[rows], whole)
+        if streamed:
+            part = data.each_step(fold_in(shared, start), part._replace(x=np.asarray(part.x)))
+        yield start, min(size, n - start), part

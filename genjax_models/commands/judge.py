@@ -3,9 +3,9 @@
 genjax-models judge runs/gan mnist10k
 genjax-models judge samples.npz photos/ --features pixels
 
-A set is a run (n of its draws), a file, a folder of images, or the name of a data set (n of its examples). The floor is
-the same figure between two halves of the reference: what an ideal generator would have with half as many images. A
-Frechet distance may be below it, for it falls with the number of images.
+A set is a run (n of its draws, made in blocks), a file, a folder of images, or the name of a data set (n of its
+examples). The floor is the same figure between two halves of the reference: what an ideal generator would have with
+half as many images. A Frechet distance may be below it, for it falls with the number of images.
 """
 
 from __future__ import annotations
@@ -45,11 +45,14 @@ class Judge:
     classifier of the reference; pixels for other data."""
     seed: int = 0
     """Random seed of the draws of runs and of the choice among files, in [0, 2^32)."""
+    block: int = 500
+    """Number of draws of a run in memory at once, besides the images that are compared."""
     out: Path = Path("judge.html")
     """The page."""
 
     def __post_init__(self):
         whole(FEWEST, n=self.n)
+        whole(1, block=self.block)
         seed_in_range(self.seed)
         check_output(self.out, ".html")
 
@@ -94,17 +97,20 @@ def images_of(name: str, options: Judge, side: int) -> Array:
     import jax.numpy as jnp
     import numpy as np
 
+    from genjax_models.commands.draw import Blocks, blocks
     from genjax_models.data import load
     from genjax_models.data.records import Records
-    from genjax_models.figures import pictures
 
     if (Path(name) / "config.json").is_file():
         from genjax_models.runs.loading import load_run
 
         run = load_run(Path(name))
-        key = jax.random.fold_in(jax.random.key(options.seed), side)
-        x = jax.jit(run.system.draw, static_argnums=2)(run.players, key, options.n)
-        x, range = np.asarray(x), run.system.range
+        _check_drawable(name, run.config.data.shape)
+        wanted = Blocks(options.n, jax.random.fold_in(jax.random.key(options.seed), side), options.block)
+        classes = run.config.data.classes
+        label = np.arange(options.n) % classes if classes else None
+        x = np.concatenate(list(blocks(run, wanted, sampler=run.system.draw, label=label)))
+        range = run.system.range
     else:
         dataset = load(name)
         parts = [split.x for split in (dataset.train, dataset.validation, dataset.test)]
@@ -113,11 +119,17 @@ def images_of(name: str, options: Judge, side: int) -> Array:
     x = x[
         np.random.RandomState([options.seed, side]).permutation(len(x))[: options.n]
     ]  # draws come by class, files by split
-    if not pictures.drawable(x.shape[1:]):
-        raise InputError(f"{name}: needs images, got examples of shape {x.shape[1:]}")
+    _check_drawable(name, x.shape[1:])
     if len(x) < FEWEST:
         raise InputError(f"{name}: needs at least {FEWEST} images, got {len(x)}")
     return jnp.clip((jnp.asarray(x, jnp.float32) - range[0]) / (range[1] - range[0]), 0, 1)
+
+
+def _check_drawable(name: str, shape: tuple[int, ...]) -> None:
+    from genjax_models.figures import pictures
+
+    if not pictures.drawable(shape):
+        raise InputError(f"{name}: needs images, got examples of shape {shape}")
 
 
 def features_of(options: Judge) -> Any:

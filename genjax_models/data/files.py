@@ -19,6 +19,7 @@ _ALIASES = {"images": "x", "labels": "y", "label": "y"}
 _TABLES = ".txt", ".dat"
 _SPLITS = "train", "validation", "test"
 _KEYS = "x_train", "x_validation", "x_test"
+_DEVIATIONS = {"sd_train", "sd_validation", "sd_test"}  # beside codes (`commands.encode`), and no part of the data
 _FIELDS = "x", "y", "length", "factors"
 _LAYOUTS = (
     "x [and y, length, factors]; or x_train, x_test [and y_train, x_validation, length_train, factors_train, ...]"
@@ -49,11 +50,12 @@ def load_file(
     """
     arrays = _read(path)
     names = sorted(arrays)
-    aliases = {_ALIASES.get(key, key): array for key, array in arrays.items()}
+    plain = {key: array for key, array in arrays.items() if key not in _DEVIATIONS}
+    aliases = {_ALIASES.get(key, key): array for key, array in plain.items()}
     arrays = _renamed(path, arrays, keys) if keys else aliases
     allowed = set(_FIELDS) if "x" in arrays else {f"{k}_{s}" for k in _FIELDS for s in _SPLITS}
     needed = {"x"} if "x" in arrays else {"x_train", "x_test"}
-    if not needed <= set(arrays) <= allowed or len(arrays) < len(keys or names):
+    if not needed <= set(arrays) <= allowed or len(arrays) < len(keys or plain):
         raise InputError(f"{path}: the keys must be {_LAYOUTS}; got {names}. {_rename(names)}")
     for key in sorted(set(arrays) - {"x", *_KEYS}):
         _same_length(path, key, arrays)

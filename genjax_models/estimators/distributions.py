@@ -153,6 +153,10 @@ class FullCovarianceNormal(distrax.Distribution):
         """Returns the mean, `[..., d]`."""
         return self.mean_
 
+    def stddev(self) -> Array:
+        """Returns the standard deviation of each number, `[..., d]`."""
+        return jnp.linalg.norm(self.factor, axis=-1)
+
     def covariance(self) -> Array:
         """Returns L L', `[..., d, d]`."""
         return self.factor @ jnp.swapaxes(self.factor, -1, -2)

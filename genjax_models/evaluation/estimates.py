@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import stdtrit
 
 from genjax_models.types import Array
 
@@ -39,6 +40,23 @@ class Estimate(NamedTuple):
         error = "" if math.isnan(low) else f" +- {self.standard_error:.2g}, 95% from {low:.3g} to {high:.3g}"
         data = "" if self.m is None else f", {self.m:,} data"
         return f"{self.value:.4g}{error} ({self.n:,} samples{data})"
+
+
+class OfRuns(Estimate):
+    """The mean of independent runs; `n` is their number. See `over_runs`."""
+
+    __slots__ = ()
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Returns the 95% interval of Student's t with n - 1 degrees of freedom."""
+        half = float(stdtrit(self.n - 1, 0.975)) * self.standard_error if self.n > 1 else math.nan
+        return self.value - half, self.value + half
+
+
+def over_runs(values: Array) -> OfRuns:
+    """Returns the mean of one number per run `[n]`, with its standard error and Student's interval."""
+    return OfRuns(*estimate(np.asarray(values, np.float64)))
 
 
 class Limited(Estimate):

@@ -1,5 +1,6 @@
 """Usage of the latent dimensions: posterior means, active units, and KL by dimension."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import distrax
@@ -123,13 +124,75 @@ def latent_usage_by_layer(
     )
 
 
+class Code(NamedTuple):
+    """Mean and standard deviation of q(z | x) of one stochastic layer, both `[n, *event]`."""
+
+    mean: Array
+    deviation: Array
+
+
+def codes_by_layer(
+    model: LatentVariableModel,
+    variables: Variables,
+    key: PRNGKey,
+    x: Array,
+    *,
+    label: Array | None = None,
+    first: int | Array = 0,
+    num_samples: int = 100,
+    batch_size: int = 50,
+) -> tuple[Code, ...]:
+    """Returns mean and standard deviation of q(z_l | x) of each layer, from the layer nearest to the data up.
+
+    The means are those of `latent_usage_by_layer`. A moment without a closed form is estimated from the same draws; the
+    error of such a standard deviation is about 1 / sqrt(2 num_samples) of it, 7% for 100.
+
+    Args:
+      model: as in `latent_usage_by_layer`.
+      variables: variables of the model.
+      key: example i draws from `fold_in(key, first + i)`.
+      x: examples, `[n, *shape]`.
+      label: classes for a conditional model, `[n]`.
+      first: index of the first example, so that a set can be encoded in blocks.
+      num_samples: draws for each example, at least 2, for moments without a closed form.
+      batch_size: examples in memory at once; no figure depends on it.
+
+    Raises:
+      ValueError: fewer than two samples, no examples, or a batch size below 1.
+    """
+    check_examples(model, x)
+    check_num_samples(num_samples)
+    if num_samples < 2:
+        raise ValueError(f"`num_samples` must be at least 2, got {num_samples}")
+
+    def one(_, example: tuple[Array, Batch]) -> tuple[Code, ...]:
+        index, batch = example
+        single = jax.tree.map(lambda a: a[None], batch)
+        posterior = model.posterior(variables, single.x, single.label)
+        if _has(posterior.mean) and _has(posterior.stddev):
+            return (Code(posterior.mean()[0], posterior.stddev()[0]),)
+        z, means = _draws(posterior, jax.random.fold_in(key, index), num_samples)
+        if _has(posterior.mean):
+            means = [posterior.mean()]
+        return tuple(
+            Code(jnp.mean(mean, axis=0), jnp.std(draws, axis=0, ddof=1)) for mean, draws in zip(means, z, strict=True)
+        )
+
+    examples = jnp.arange(len(x)) + first, Batch(x, label)
+    return map_examples(one, key, examples, batch_size=batch_size)
+
+
 def _usage(means: Array, activity: Array, kl_by_dimension: Array | None = None) -> LatentUsage:
     return LatentUsage(means, activity, activity > ACTIVITY_THRESHOLD, kl_by_dimension)
 
 
 def _has_mean(posterior: distrax.Distribution) -> bool:
+    return _has(posterior.mean)
+
+
+def _has(moment: Callable[[], Array]) -> bool:
     try:
-        posterior.mean()
+        moment()
     except NotImplementedError:
         return False
     return True
@@ -140,15 +203,22 @@ def _conditional_means(posterior: distrax.Distribution, key: PRNGKey, num_sample
 
     Without a chain it is E[z_t | z_<t] of a model that unfolds, or z itself.
     """
+    return _draws(posterior, key, num_samples)[1]
+
+
+def _draws(posterior: distrax.Distribution, key: PRNGKey, num_samples: int) -> tuple[list[Array], list[Array]]:
+    """Returns draws of z and their conditional means, as `_conditional_means` does."""
     if isinstance(posterior, Autoregressive):
-        return [posterior.sample_and_means(key, num_samples)[1][:, 0]]
+        draws, means = posterior.sample_and_means(key, num_samples)
+        return [draws[:, 0]], [means[:, 0]]
     z = posterior.sample(seed=key, sample_shape=num_samples)
     if not isinstance(posterior, Chain):
-        return [z[:, 0]]
+        return [z[:, 0]], [z[:, 0]]
     before = z[::-1] if posterior.downwards else z
     first = jnp.broadcast_to(posterior.first.mean(), before[0].shape)
     means = [first, *(given(vector).mean() for given, vector in zip(posterior.conditionals, before, strict=False))]
-    return [mean[:, 0] for mean in (means[::-1] if posterior.downwards else means)]
+    means = means[::-1] if posterior.downwards else means
+    return [draws[:, 0] for draws in z], [mean[:, 0] for mean in means]
 
 
 def _kl_by_dimension(posterior: distrax.Distribution, prior: distrax.Distribution) -> Array | None:

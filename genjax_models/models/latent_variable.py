@@ -40,6 +40,7 @@ class LatentVariableModel(NamedTuple):
       canvases: (variables, z) -> E[x | z] as it stood after each step `[..., steps, *shape]`, for pictures; None if the
         generator has no steps.
       windows: (variables, z) -> where each step read and wrote, two `Place` or None; None if there is no attention.
+      condition: the function of the batch whose value the label is, if it is no class; else None.
     """
 
     init: Callable[[PRNGKey, Batch], Variables]
@@ -53,6 +54,7 @@ class LatentVariableModel(NamedTuple):
     shared: bool = False
     canvases: Callable[[Variables, Latent], Array] | None = None
     windows: Callable[[Variables, Latent], tuple[Any, Any]] | None = None
+    condition: Condition | None = None
 
     def generate(self, variables: Variables, z: Latent, label: Array | None = None) -> Array:
         """Returns g(z) = E[x | z], `[..., *shape]`.
@@ -153,7 +155,8 @@ def latent_variable_model(
             chunked=not has_state(variables),
         )
 
-    return LatentVariableModel(init, encode, prior, generate, learning, likelihood.support, likelihood.event_shape)
+    parts = init, encode, prior, generate, learning, likelihood.support, likelihood.event_shape
+    return LatentVariableModel(*parts, condition=condition)
 
 
 def needs_mean(model: Any, who: str) -> None:

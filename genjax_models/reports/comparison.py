@@ -1,6 +1,7 @@
 """`comparison.html`: the results of several runs and the differences of their configs, on one self-contained page.
 
-Runs that differ only in their seed form a group, which has one curve, one band and one row of results.
+Runs that differ only in their seed form a group, which has one curve, one band and one row of results. Members of a
+folder form groups of their own, even if runs elsewhere have their config. Everywhere ± is one standard error.
 """
 
 import math
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from genjax_models.evaluation.estimates import over_runs
 from genjax_models.figures import curve_plots, plots
 from genjax_models.figures.pictures import is_broad
 from genjax_models.reports.stored_run import NOTHING, StoredRun
@@ -18,6 +20,8 @@ from genjax_models.reports.templates import as_base64, rendered
 from genjax_models.reports.units import unit_of, words_of
 
 _FIRST = ("samples", "reconstructions")
+_MOST_NAMED = 4  # groups in the title
+_MOST_SHOWN = 12  # runs whose pictures are all shown
 # Held-out metrics are comparable only if these fields are equal: field -> its name in the note.
 _MEASURED_ON = {
     "data.name": "data",
@@ -34,17 +38,22 @@ class Group(NamedTuple):
     label: str
     runs: Sequence[StoredRun]
 
+    @property
+    def measured_on(self) -> dict[str, str]:
+        """The fields of the config that must be equal if results are to be comparable."""
+        return _measured_on(self.runs[0].config)
+
 
 def grouped(runs: Sequence[StoredRun]) -> list[Group]:
     """Returns runs grouped over seeds, in the order of their first runs.
 
     A run that has not finished has its own group, because its incomplete curve would bias a mean. A run that repeats
-    the config and the seed of another run is not a further seed, and goes into another group.
+    the config and the seed of another run is not a further seed, and goes into another group. So do members of folders.
     """
     members: dict[Any, list[StoredRun]] = {}
     counts: dict[Any, int] = {}
     for run in runs:
-        settings = (run.experiment.name, *sorted((k, v) for k, v in run.config.items() if k != "seed"))
+        settings = (run.folder, run.experiment.name, *sorted((k, v) for k, v in run.config.items() if k != "seed"))
         repeats = counts.get((settings, run.seed), 0)
         if run.test is None:
             members[run.name] = [run]
@@ -87,20 +96,29 @@ def render_comparison(runs: Sequence[StoredRun], more: str = "") -> str:
     config = differences([{"experiment": run.experiment.name, **run.config} for run in runs])
     commands = [run.environment.get("command", f"(not recorded: {run.name})") for run in runs]
     environments = [{name: value for name, value in run.environment.items() if name != "command"} for run in runs]
-    count = f"{len(runs)} runs" if len(runs) > 1 else "one run"
+    metrics = _metrics(runs)
+    names = [name for name, _ in metrics]
+    shown = runs if len(runs) <= _MOST_SHOWN else [group.runs[0] for group in groups]
+    pictured = "" if shown is runs else "The first run of each group."
     return rendered(
         "comparison.html.jinja",
-        title=f"Comparison of {count}",
+        title=_title(groups),
         summary=f"{experiments}: {', '.join(kinds)}. Runs that differ only in their seed are grouped. {more}".strip(),
         notes=list(_notes(runs)),
         results_caption=(
-            "Test split, at the step that was best on the validation split. A run: mean ± standard error over test"
-            " examples. Several seeds: mean ± standard deviation over runs."
+            "Test split, at the step that was best on the validation split. ± is one standard error: of a run over its"
+            " test examples, of a group over its runs. Below the mean of a group: its 95% interval (Student's t)."
         ),
-        metrics=[(words_of(name), unit) for name, unit in _metrics(runs)],
-        results=_results(groups, [name for name, _ in _metrics(runs)]),
+        metrics=[(words_of(name), unit) for name, unit in metrics],
+        results=_results(groups, names),
+        differences=_differences(groups, names),
+        differences_caption=(
+            "The mean over seeds that both groups have, of the difference between the two runs of one seed; ± is its"
+            " standard error. Below: its 95% interval (Student's t)."
+        ),
         curves=_curves(groups),
-        pictures=_pictures(runs),
+        pictures=_pictures(shown),
+        pictures_caption=pictured,
         runs=[run.name for run in runs],
         config=config,
         environment=differences(environments),
@@ -114,8 +132,9 @@ def results_in_words(runs: Sequence[StoredRun]) -> list[str]:
     for label, members in grouped(runs):
         experiment = members[0].experiment
         (row, *_) = _results([Group(label, members)], [experiment.metric.name])
-        spread = " (mean +- standard deviation over seeds)" if len(members) > 1 else ""
-        result = " ".join([row["cells"][0].replace("±", "+-"), experiment.metric.unit]).strip()
+        (text, interval), *_ = row["cells"]
+        spread = f" (mean +- standard error over seeds, 95% from {interval})" if interval else ""
+        result = " ".join([text.replace("±", "+-"), experiment.metric.unit]).strip()
         lines.append(f"{label}: held-out {words_of(experiment.metric.name)} {result}{spread}")
     return lines
 
@@ -130,25 +149,52 @@ def _notes(runs: Sequence[StoredRun]) -> Iterator[str]:
                 f"{run.name} has not finished: {reached} of {steps:,}. It has no result, its curve is dashed, and means"
                 " over seeds leave it out."
             )
-    first: dict[Any, StoredRun] = {}
-    for run in runs:
-        original = first.setdefault((run.experiment.name, *sorted(run.config.items())), run)
-        if original is not run and None not in (run.test, original.test):
-            same = "the same" if run.test == original.test else "other"
-            yield (
-                f"{run.name} has the config and the seed of {original.name}, and {same} results. It is not a further"
-                " seed, so it has its own row."
-            )
+    yield from _repeats(runs)
     for metric in dict.fromkeys(run.experiment.metric.name for run in runs):
-        configs = [run.config for run in runs if run.experiment.metric.name == metric]
-        measured = [
-            {words: config[name] for name, words in _MEASURED_ON.items() if name in config} for config in configs
-        ]
+        measured = [_measured_on(run.config) for run in runs if run.experiment.metric.name == metric]
         if fields := [name for name, values in differences(measured) if NOTHING not in values]:
             yield (
                 f"Runs with a {words_of(metric)} differ in {' and '.join(fields)}: their results are not comparable,"
                 " because the examples or the densities differ."
             )
+
+
+def _repeats(runs: Sequence[StoredRun]) -> Iterator[str]:
+    """Yields warnings about runs, or folders of runs, that repeat the config and the seed of others."""
+    first: dict[Any, StoredRun] = {}
+    repeats: dict[tuple[str, str, bool], list[bool]] = {}
+    for run in runs:
+        original = first.setdefault((run.experiment.name, *sorted(run.config.items())), run)
+        if original is not run and None not in (run.test, original.test):
+            folders = bool(run.folder and original.folder and run.folder != original.folder)
+            pair = (run.folder, original.folder) if folders else (run.name, original.name)
+            repeats.setdefault((*pair, folders), []).append(run.test == original.test)
+    for (name, original, folders), same in repeats.items():
+        results = "the same" if all(same) else "other"
+        if folders:
+            count = f"{len(same)} runs" if len(same) > 1 else "one run"
+            yield f"{name} has {count} with the config and the seed of a run in {original}, and {results} results."
+        else:
+            yield (
+                f"{name} has the config and the seed of {original}, and {results} results. It is not a further seed,"
+                " so it has its own row."
+            )
+
+
+def _measured_on(config: Mapping[str, str]) -> dict[str, str]:
+    return {words: config[name] for name, words in _MEASURED_ON.items() if name in config}
+
+
+def _title(groups: Sequence[Group]) -> str:
+    """Returns the groups that are compared, up to four, and the metrics by which they are."""
+    metrics = " and ".join(dict.fromkeys(words_of(run.experiment.metric.name) for _, runs in groups for run in runs))
+    labels = [group.label for group in groups]
+    if len(labels) == 1:
+        return f"{labels[0]}: {metrics}"
+    named = (
+        labels if len(labels) <= _MOST_NAMED else [*labels[: _MOST_NAMED - 1], f"{len(labels) - _MOST_NAMED + 1} more"]
+    )
+    return f"Comparison of {', '.join(named[:-1])} and {named[-1]} by {metrics}"
 
 
 def _metrics(runs: Sequence[StoredRun]) -> list[tuple[str, str]]:
@@ -165,27 +211,63 @@ def _results(groups: Sequence[Group], names: Sequence[str]) -> list[dict[str, An
     rows = []
     for label, runs in groups:
         if len(runs) > 1:
-            pairs = [_over_seeds([(run.test or {}).get(name) for run in runs]) for name in names]
-            rows.append({"label": label, "seed": f"{len(runs)} seeds", "step": "", "pairs": pairs, "member": False})
+            figures = [_over_runs([_value(run, name) for run in runs]) for name in names]
+            rows.append({"label": label, "seed": f"{len(runs)} seeds", "step": "", "figures": figures, "member": False})
         for run in runs:
             test = run.test or {}
             step = f"{test['step']:,}" if test else "not finished"
-            pairs = [(test.get(name), test.get(f"{name}_se")) for name in names]
-            rows.append({"label": run.name, "seed": run.seed, "step": step, "pairs": pairs, "member": len(runs) > 1})
-    decimals = [_decimals([row["pairs"][i][1] for row in rows]) for i in range(len(names))]
-    for row in rows:
-        row["cells"] = [
-            _text(value, error, places) for (value, error), places in zip(row["pairs"], decimals, strict=True)
-        ]
-    return rows
+            figures = [(test.get(name), test.get(f"{name}_se")) for name in names]
+            rows.append(
+                {"label": run.name, "seed": run.seed, "step": step, "figures": figures, "member": len(runs) > 1}
+            )
+    return _with_cells(rows)
 
 
-def _over_seeds(values: Sequence[float | None]) -> tuple[float | None, float | None]:
-    """Returns mean and standard deviation over runs; None for both if a run has no value."""
+def _differences(groups: Sequence[Group], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Returns a row per group of seeds after the first: its difference to the first, over the seeds that both have."""
+    first, *others = [group for group in groups if len(group.runs) > 1] or [None]
+    rows = []
+    for group in others if first else ():
+        pairs = _paired(group, first)
+        comparable = group.measured_on == first.measured_on
+        seeds = f"{len(pairs)} equal seed{'' if len(pairs) == 1 else 's'}"
+        figures = [_over_runs([_difference(*pair, name) for pair in pairs] if comparable else []) for name in names]
+        label = f"{group.label} minus {first.label}"
+        rows.append({"label": label, "seed": seeds if comparable else "not comparable", "figures": figures})
+    return _with_cells(rows)
+
+
+def _paired(group: Group, other: Group) -> list[tuple[StoredRun, StoredRun]]:
+    """Returns the pairs of runs that have one seed."""
+    by_seed = {run.seed: run for run in other.runs}
+    return [(run, by_seed[run.seed]) for run in group.runs if run.seed in by_seed]
+
+
+def _difference(run: StoredRun, other: StoredRun, name: str) -> float | None:
+    value, base = _value(run, name), _value(other, name)
+    return None if value is None or base is None else value - base
+
+
+def _value(run: StoredRun, name: str) -> float | None:
+    return (run.test or {}).get(name)
+
+
+def _over_runs(values: Sequence[float | None]) -> tuple[float | None, ...]:
+    """Returns mean, standard error and interval over two runs or more; None for all if a run has no value."""
     known = [value for value in values if value is not None]
-    if len(known) < len(values):
+    if len(known) < max(2, len(values)):
         return None, None
-    return float(np.mean(known)), float(np.std(known, ddof=1))
+    mean = over_runs(known)
+    return mean.value, mean.standard_error, *(mean.interval if math.isfinite(mean.value) else ())
+
+
+def _with_cells(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the rows with a cell of text and interval for each of their figures; a column has one precision."""
+    columns = zip(*(row["figures"] for row in rows), strict=True)
+    decimals = [_decimals([figure[1] for figure in column]) for column in columns]
+    for row in rows:
+        row["cells"] = [_cell(*figure, decimals=n) for figure, n in zip(row["figures"], decimals, strict=True)]
+    return rows
 
 
 def _decimals(errors: Sequence[float | None]) -> int:
@@ -194,11 +276,13 @@ def _decimals(errors: Sequence[float | None]) -> int:
     return max(2, -math.floor(math.log10(min(errors)))) if errors else 2
 
 
-def _text(value: float | None, error: float | None, decimals: int) -> str:
+def _cell(value: float | None, error: float | None, *interval: float, decimals: int) -> tuple[str, str]:
+    """Returns the value with its standard error, and the interval, as text."""
     if value is None:
-        return NOTHING
+        return NOTHING, ""
     text = str(value) if isinstance(value, int) else f"{value:.{decimals}f}"
-    return text if error is None or math.isnan(error) else f"{text} ± {error:.{decimals}f}"
+    text = text if error is None or math.isnan(error) else f"{text} ± {error:.{decimals}f}"
+    return text, " to ".join(f"{end:.{decimals}f}" for end in interval)
 
 
 def _curves(groups: Sequence[Group]) -> list[dict[str, str]]:

@@ -30,6 +30,7 @@ from genjax_models.runs.protocol import Metric, likelihood_in_words
 from genjax_models.runs.resuming import stored_way
 from genjax_models.runs.run import Run
 from genjax_models.runs.shapes import state_shape
+from genjax_models.runs.starting import in_words
 from genjax_models.types import Players
 
 
@@ -41,7 +42,7 @@ def report(trained: Trained) -> None:
         print(texts[0])
         return
     folder = trained.folder
-    stored = [read_run(run.folder, run.experiment, f"{folder.name}/{run.name}") for run in trained.runs]
+    stored = [read_run(run.folder, run.experiment, f"{folder.name}/{run.name}", folder.name) for run in trained.runs]
     path = folder / "report.html"
     directory.write_text(path, render_comparison(stored, f"Members run {stored_way(folder)}."))
     print("\n".join([*results_in_words(stored), f"report: {path}"]))
@@ -70,6 +71,8 @@ def report_run(run: Run, data: Prepared, fit: Fit, description: Sequence[tuple[s
     sentences = findings(fit.history, facts)
     of_samples = {name: _as_json(figure) for name, figure in facts.samples.items()}
     result = {"test": test, **({"samples": of_samples} if of_samples else {})}
+    if run.start_from:
+        result["start_from"] = run.start_from
     directory.write_json(folder / "result.json", {**result, "findings": sentences, "seconds": fit.seconds})
     curves = pictures.curves(fit.history, metric.name, metric.unit)
     draws = draws_of_other_data(run.system, config, players, data, figures)
@@ -78,6 +81,7 @@ def report_run(run: Run, data: Prepared, fit: Fit, description: Sequence[tuple[s
         for name, content in picture.files.items():
             (folder / "figures" / name).write_bytes(content)
     environment, values = directory.read_environment(folder), dataclasses.asdict(config)
+    started = [("start", in_words(run.start_from).removeprefix("starts "))] if run.start_from else []
     page = Page(
         title=run.experiment.title,
         summary=f"{config.data}, {config.training.steps:,} steps of {config.training.batch_size} examples, seed"
@@ -87,7 +91,7 @@ def report_run(run: Run, data: Prepared, fit: Fit, description: Sequence[tuple[s
         results=_results(metric, test, facts.samples, len(data.test.x)),
         findings=sentences,
         pictures=all_pictures,
-        data=[*description, *likelihood_in_words(run.system)],
+        data=[*description, *likelihood_in_words(run.system), *started],
         config=values,
         environment=environment,
         snippet=_snippet(folder),

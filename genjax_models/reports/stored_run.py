@@ -18,7 +18,8 @@ class StoredRun(NamedTuple):
     """The content of a run's directory.
 
     `config` and `environment` are flat; `test` is None if the run has not finished. `pictures` are PNG files by name;
-    `samples_step` is the step of the samples of an unfinished run.
+    `samples_step` is the step of the samples of an unfinished run. `folder` is the name of the folder of seeds or of a
+    sweep that the run is a member of, or "".
     """
 
     name: str
@@ -29,6 +30,7 @@ class StoredRun(NamedTuple):
     test: Mapping[str, Any] | None
     pictures: Mapping[str, bytes]
     samples_step: int | None
+    folder: str = ""
 
     @property
     def seed(self) -> str:
@@ -36,13 +38,14 @@ class StoredRun(NamedTuple):
         return self.config.get("seed", NOTHING)
 
 
-def read_run(path: Path, experiment: Experiment, name: str) -> StoredRun:
+def read_run(path: Path, experiment: Experiment, name: str, folder: str = "") -> StoredRun:
     """Returns the run in a directory.
 
     Args:
       path: directory of the run.
       experiment: experiment of the run.
       name: name of the run on the page.
+      folder: name on the page of the folder that it is a member of; "" for a run on its own.
 
     Raises:
       InputError: the directory holds no run, or a file in it is damaged.
@@ -50,7 +53,10 @@ def read_run(path: Path, experiment: Experiment, name: str) -> StoredRun:
     files = {file.stem: file for file in sorted((path / "figures").glob("*.png"))}
     numbered = {stem: file for stem, file in files.items() if re.fullmatch(r"samples_\d+", stem)}
     pictures = {stem: file for stem, file in files.items() if stem == "samples" or not re.match(r"samples?_\d", stem)}
-    config = dict(directory.flat(directory.read_config_json(path)["config"]))
+    stored = directory.read_config_json(path)
+    config = dict(directory.flat(stored["config"]))
+    if start := stored.get("start_from"):
+        config["start_from"] = f"{start['run']}, step {start['step']:,}"
     history, test, samples_step = read_rows(path / "metrics.jsonl"), _test(path / "result.json"), None
     if history and history[-1]["step"] < int(config.get("training.steps", 0)):
         test = None  # it is older than the resumed, longer run
@@ -66,6 +72,7 @@ def read_run(path: Path, experiment: Experiment, name: str) -> StoredRun:
         test=test,
         pictures={stem: file.read_bytes() for stem, file in pictures.items() if stem not in _REDRAWN},
         samples_step=samples_step,
+        folder=folder,
     )
 
 

@@ -72,7 +72,7 @@ def save(folder: Path, state: TrainState, *, score: float | None, about: Mapping
         "leaves": _leaves(state),
         "files": {name: digest_of_file(partial / name) for name in _files(partial)},
     }
-    content = json.dumps({**manifest, "digest": _digest_of(manifest)}, indent=1)
+    content = json.dumps({**manifest, "digest": digest_of_manifest(manifest)}, indent=1)
     (partial / _MANIFEST).write_text(content, encoding="utf-8")
     for path in (partial, *partial.rglob("*")):
         sync(path)
@@ -208,7 +208,7 @@ def read_manifest(place: Path) -> dict[str, Any]:
         raise DamagedError(f"{path} cannot be read ({type(error).__name__}: {error})") from error
     if version > FORMAT:
         raise CheckpointError(f"{path} has format {version}; this version reads up to {FORMAT}")
-    if digest != _digest_of(manifest):
+    if digest != digest_of_manifest(manifest):
         raise DamagedError(f"{path} is damaged: its sha256 differs from its content")
     for part in ("about", "leaves", "files"):
         if not isinstance(manifest.get(part), dict):
@@ -280,5 +280,6 @@ def digest_of_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _digest_of(manifest: Mapping[str, Any]) -> str:
+def digest_of_manifest(manifest: Mapping[str, Any]) -> str:
+    """Returns the sha256 of the content of a manifest, without its own digest."""
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()

@@ -27,6 +27,9 @@ class Options:
     resume: Path | None = None
     """Resume the run in this directory, with its own config. Only intervals may change, and with schedule constant the
     number of steps."""
+    start_from: Path | None = None
+    """Begin with the players of the run in this directory, moving averages where it kept them. What fits by path and
+    shape is copied; the rest keeps its own start, and is listed."""
     overwrite: bool = False
     """Replace the run in that directory."""
     dry_run: bool = False

@@ -63,7 +63,10 @@ def check_config(stored: Mapping[str, Any], manifest: Mapping[str, Any], path: P
         return
     if stored["experiment"] != saved["experiment"]:
         raise CheckpointError(f"{path}: the checkpoints are of {saved['experiment']}, not of {stored['experiment']}")
-    here, there = (dict(directory.flat(config)) for config in (stored["config"], saved["config"]))
+    here, there = (
+        dict(directory.flat({**about["config"], "start_from": about.get("start_from", {})}))
+        for about in (stored, saved)
+    )
     names = [name for name in sorted({*here, *there} - MAY_CHANGE) if here.get(name) != there.get(name)]
     if names:
         differences = "; ".join(

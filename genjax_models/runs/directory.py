@@ -1,6 +1,6 @@
 """The directory of a run.
 
-config.json        dotted name of the experiment's module, and its config
+config.json        dotted name of the experiment's module, its config, and the run that it started from, if any
 environment.json   command, folder, versions, devices, git revision
 metrics.jsonl      history, one row a line; no clock in it, so that equal runs write equal files
 checkpoints/       the newest checkpoints, and the best by held-out metric
@@ -156,9 +156,13 @@ def read_object(path: Path) -> dict[str, Any]:
     return value
 
 
-def config_as_json(module: str, config: Any) -> dict[str, Any]:
-    """Returns the content of `config.json`: the format, the dotted name of the experiment's module, and the config."""
-    return {"format": FORMAT, "experiment": module, "config": dataclasses.asdict(config)}
+def config_as_json(module: str, config: Any, start_from: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Returns the content of `config.json`: the format, the dotted name of the experiment's module, and the config.
+
+    A run that began with the players of another run also has the record `start_from` (`runs.starting`).
+    """
+    more = {} if start_from is None else {"start_from": dict(start_from)}
+    return {"format": FORMAT, "experiment": module, "config": dataclasses.asdict(config), **more}
 
 
 def json_of(value: Any) -> Any:
@@ -214,6 +218,8 @@ def read_config_json(run: Path | str, file: str = "config.json") -> dict[str, An
         raise InputError(f"{run}: holds no run (no {file})") from error
     if not (isinstance(stored.get("experiment"), str) and isinstance(stored.get("config"), dict)):
         raise InputError(f"{path}: is damaged, it names no experiment and config")
+    if not isinstance(stored.get("start_from"), dict | None):
+        raise InputError(f"{path}: is damaged, start_from must be an object, got {stored['start_from']!r}")
     version = stored.get("format", 1)
     if version == 1:
         raise InputError(f"{path}: this run was made by the old layout of genjax_models; train it again")

@@ -6,11 +6,12 @@ from typing import Any
 from genjax_models.data.description import description
 from genjax_models.data.records import Records
 from genjax_models.runs.command_line import Options
-from genjax_models.runs.engine import check_members, load_data, members_of, mesh_of, way_of
+from genjax_models.runs.engine import check_members, load_data, members_of, mesh_of, start_of, way_of
 from genjax_models.runs.members import ALONE, values_of
 from genjax_models.runs.protocol import Experiment, likelihood_in_words
 from genjax_models.runs.run import Systems
 from genjax_models.runs.shapes import count, num_bytes, state_shape
+from genjax_models.runs.starting import account
 
 
 def dry_run(experiment: Experiment, config: Any, options: Options = Options()) -> str:  # noqa: B008 - frozen
@@ -24,6 +25,7 @@ def dry_run(experiment: Experiment, config: Any, options: Options = Options()) -
     way_of(options, mesh_of(options.devices, len(members), config.training.batch_size))
     systems = Systems(experiment, config)
     check_members(systems, data, members)
+    start = start_of(systems, members, options)
     system = systems(values_of(next(iter(members.values()))))
     state = state_shape(system.trainer, config.data.shape)
     training, size = config.training, len(data.train.x)
@@ -46,6 +48,9 @@ def dry_run(experiment: Experiment, config: Any, options: Options = Options()) -
         f"steps       {training.steps:,} of {training.batch_size} examples:"
         f" {training.steps / (size // training.batch_size):.1f} epochs of {size // training.batch_size:,} steps",
     ]
+    if start:
+        first, *others = account(start.record)
+        lines += [f"start       {first.removeprefix('starts ')}", *others]
     if members != ALONE:
         lines.append(f"members     {len(members)}, each with its own state and batches: {', '.join(members)}")
     return "\n".join(lines)

@@ -2,7 +2,8 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from genjax_models.data.description import description
 from genjax_models.data.fingerprint import fingerprint
 from genjax_models.data.prepare import Prepared
 from genjax_models.errors import InputError, NonFiniteError, StoppedError
-from genjax_models.runs import directory, lock, memory, processes, profile, resuming, signals, sweep
+from genjax_models.runs import directory, lock, memory, processes, profile, resuming, signals, starting, sweep
 from genjax_models.runs.command_line import Options
 from genjax_models.runs.fields import float_fields
 from genjax_models.runs.fit import Fit, fit_members
@@ -27,6 +28,7 @@ from genjax_models.runs.shapes import batch_shape, num_bytes, state_shape
 from genjax_models.runs.sharing import check_shares, check_streamed
 from genjax_models.runs.ways import Way
 from genjax_models.training import data_mesh
+from genjax_models.types import Players, Trainer
 
 _MEMORY_ADVICE = "batch_size is {}: lower it, or the sizes of the networks (--dry-run prints the size of their state)"
 
@@ -75,22 +77,31 @@ def train(
     way = way_of(options, mesh)
     digest = fingerprint(dataset)
     stored = directory.config_as_json(experiment.module, config)
-    flags = [options.devices, options.members, options.profile, bool(options.resume)]
+    flags = [options.devices, options.members, options.profile, bool(options.resume), options.start_from]
     processes.check_alike([stored, members, digest, *flags])
     if not options.resume:
         _traces(options, Path(), config, None)
     systems = Systems(experiment, config)
     check_members(systems, dataset, members)
+    start = start_of(systems, members, options)
+    record = start.record if start else _stored_start(options)
     folder = Path(processes.from_process_zero(lambda: str(_folder(experiment, options))))
     advice = _MEMORY_ADVICE.format(config.training.batch_size)
     with contextlib.ExitStack() as locks, memory.with_advice(advice):
-        runs = runs_of(systems, members, folder, digest)
+        runs = runs_of(systems, members, folder, digest, record)
         processes.on_process_zero(_lock, folder, runs, locks)
         starts = resuming.starts(runs, mesh) if options.resume else None
+        if record and options.resume and not starts:
+            trainer, players = _first_players(systems, members)
+            start = starting.start_again(record, trainer, players, options.resume)
+        if start:
+            runs = [dataclasses.replace(run, arrays=start.arrays) for run in runs]
+            text = "\n".join(starting.account(start.record))
+            processes.on_process_zero(lambda: print(text, file=sys.stderr))
         traces = _traces(options, folder, config, starts)
         if way is None and (starts or len(runs) == 1):
             way = Way(True, "the run began before there was a choice" if starts else "there is only one")
-        write_way = partial(_write_members, systems, members, folder)
+        write_way = partial(_write_members, systems, members, folder, record)
         if members != ALONE:
             processes.on_process_zero(write_way, way)
         processes.on_process_zero(_begin, folder, runs, command)
@@ -171,6 +182,37 @@ def check_members(systems: Systems, dataset: Dataset, members: Members) -> None:
     sweep.check(systems.trainer, batch, list(first), others)
 
 
+def start_of(systems: Systems, members: Members, options: Options) -> starting.Start | None:
+    """Returns the players with which all members begin; None without --start-from.
+
+    Raises:
+      InputError: as `starting.start_of`.
+    """
+    if options.start_from is None:
+        return None
+    replaces = options.run_dir if options.overwrite else None
+    return starting.start_of(options.start_from, *_first_players(systems, members), replaces)
+
+
+def _first_players(systems: Systems, members: Members) -> tuple[Trainer, Players]:
+    """Returns the trainer of the first member, and the shapes of the players, which all members share."""
+    trainer = systems(values_of(next(iter(members.values())))).trainer
+    return trainer, state_shape(trainer, systems.config.data.shape).variables
+
+
+def _stored_start(options: Options) -> dict[str, Any] | None:
+    """Returns the record of the run that a resumed run started from; None if there is none."""
+    run = options.resume
+    if run is None:
+        return None
+
+    def read() -> dict[str, Any] | None:
+        file = directory.MEMBERS if (run / directory.MEMBERS).exists() else "config.json"
+        return directory.read_config_json(run, file).get("start_from")
+
+    return processes.from_process_zero(read)
+
+
 def _prepared(system: System, dataset: Dataset) -> Prepared:
     data = system.prepare(dataset)
     if jax.process_count() > 1 and isinstance(data.train.x, jax.Array):
@@ -195,9 +237,11 @@ def _lock(folder: Path, runs: list[Run], locks: contextlib.ExitStack) -> None:
         runs[i] = dataclasses.replace(run, check_lock=check)
 
 
-def _write_members(systems: Systems, members: Members, folder: Path, way: Way | None) -> None:
+def _write_members(
+    systems: Systems, members: Members, folder: Path, start_from: Mapping[str, Any] | None, way: Way | None
+) -> None:
     """Writes `members.json`; without a way until one is chosen."""
-    shared = directory.config_as_json(systems.experiment.module, systems.config)
+    shared = directory.config_as_json(systems.experiment.module, systems.config, start_from)
     chosen = {"way": way._asdict()} if way else {}
     directory.write_json(folder / directory.MEMBERS, shared | {"members": members} | chosen)
 

@@ -9,7 +9,7 @@ from genjax_models.runs import processes
 from genjax_models.runs.evaluation import Evaluate, validator
 from genjax_models.runs.feed import replicated
 from genjax_models.runs.history import Listeners, Log, Progress, Row
-from genjax_models.types import Batch, Metrics, TrainState
+from genjax_models.types import Array, Batch, Metrics, TrainState
 
 
 class Member(NamedTuple):
@@ -21,6 +21,7 @@ class Member(NamedTuple):
     evaluate: as in `fit`.
     start: progress from which it resumes; None at the beginning.
     listeners: callbacks.
+    arrays: path in the players -> array that replaces its own at the beginning (`runs.starting`).
     """
 
     name: str = ""
@@ -29,6 +30,7 @@ class Member(NamedTuple):
     evaluate: Evaluate | None = None
     start: Progress | None = None
     listeners: Listeners = Listeners()
+    arrays: Mapping[str, Array] = {}
 
 
 def split_members(state: TrainState) -> Iterator[TrainState]:

@@ -29,6 +29,7 @@ class System(NamedTuple):
     range: lowest and highest value of `draw`, for pictures.
     likelihood: family of p(x | z), for the report; None if the model has none.
     binarise: how `prepare` makes values binary, for the report.
+    reconstruct(players, batch) -> reconstructions of `batch.x`, by an encoder that `model` does not have; or None.
 
     The players come from `runs.evaluation.players_for_sampling`: moving averages replace players that keep one.
     """
@@ -44,6 +45,7 @@ class System(NamedTuple):
     range: tuple[float, float] = (0, 1)
     likelihood: str | None = None
     binarise: Binarisation = "none"
+    reconstruct: Callable | None = None
 
 
 _BINARISATIONS = {

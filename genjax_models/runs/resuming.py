@@ -33,6 +33,8 @@ def resumed_config(
         raise InputError("--resume excludes --run-dir and --overwrite: a run resumes in its own directory")
     if options.seeds is not None or options.sweep:
         raise InputError("--resume excludes --seeds and --sweep: a run resumes with its own members")
+    if options.start_from is not None:
+        raise InputError("--resume excludes --start-from: a run resumes with the players that it has")
     run = cast(Path, options.resume)
     from_process_zero(lambda: _check(run))
     file = from_process_zero(lambda: directory.MEMBERS if (run / directory.MEMBERS).exists() else "config.json")

@@ -9,6 +9,7 @@ from typing import Any
 
 from genjax_models.errors import CheckpointError
 from genjax_models.runs import checkpoints, directory
+from genjax_models.runs.evaluation import Evaluate
 from genjax_models.runs.fields import replaced, unchecked
 from genjax_models.runs.history import Listeners, Progress, Row
 from genjax_models.runs.logs import Member
@@ -16,15 +17,16 @@ from genjax_models.runs.members import Members, values_of
 from genjax_models.runs.metrics_file import MetricsFile
 from genjax_models.runs.protocol import Experiment, System
 from genjax_models.runs.sample_history import SampleHistory, fixed_noise_draw
-from genjax_models.types import Tracer, Trainer, TrainState
+from genjax_models.types import Array, Tracer, Trainer, TrainState
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
     """A member of an experiment; an only member has the name "".
 
-    `values` are the numbers of a sweep. `about` is stored in manifests: experiment, config and digest of the data.
-    `check_lock` raises OSError if the directory is no longer the one that was locked.
+    `values` are the numbers of a sweep. `about` is stored in manifests: experiment, config, the run that it started
+    from, and the digest of the data. `check_lock` raises OSError if the directory is no longer the one that was locked.
+    `arrays` of another run replace its own at the start, by path.
     """
 
     experiment: Experiment
@@ -37,10 +39,17 @@ class Run:
     samples: SampleHistory
     metrics: MetricsFile
     check_lock: Callable[[], None] = lambda: None
+    arrays: Mapping[str, Array] = dataclasses.field(default_factory=dict)
+
+    @property
+    def start_from(self) -> Mapping[str, Any] | None:
+        """The record of the run that this one started from (`runs.starting`); None if there is none."""
+        return self.about.get("start_from")
 
     def begin(self, command: str) -> None:
         """Writes the config, and the environment of the first start."""
-        directory.write_json(self.folder / "config.json", directory.config_as_json(self.experiment.module, self.config))
+        content = directory.config_as_json(self.experiment.module, self.config, self.start_from)
+        directory.write_json(self.folder / "config.json", content)
         if not (self.folder / "environment.json").exists():
             directory.write_json(self.folder / "environment.json", directory.environment(command))
 
@@ -82,8 +91,9 @@ class Run:
             self.check_lock()
             self.samples.keep(state)
 
-        evaluate, listeners = self.system.evaluate, Listeners(on_metrics, on_evaluation, on_kept_step)
-        return Member(self.name, self.config.seed, self.values, evaluate, start, listeners)
+        evaluate: Evaluate = self.system.evaluate
+        listeners = Listeners(on_metrics, on_evaluation, on_kept_step)
+        return Member(self.name, self.config.seed, self.values, evaluate, start, listeners, self.arrays)
 
 
 class Systems:
@@ -107,7 +117,9 @@ class Systems:
         return self.experiment.build(replaced(self.config, dict(values)))
 
 
-def runs_of(systems: Systems, members: Members, folder: Path, data_digest: str) -> list[Run]:
+def runs_of(
+    systems: Systems, members: Members, folder: Path, data_digest: str, start_from: Mapping[str, Any] | None = None
+) -> list[Run]:
     """Returns the run of each member; `folder` is the directory of an only member, or holds a directory per member."""
     experiment, shape = systems.experiment, systems.config.data.shape
     draw = functools.cache(lambda values: fixed_noise_draw(systems(dict(values)), shape))
@@ -115,7 +127,7 @@ def runs_of(systems: Systems, members: Members, folder: Path, data_digest: str) 
     for name, fields in members.items():
         config, values = replaced(systems.config, fields), values_of(fields)
         system, place = systems(values), folder / name
-        about = directory.config_as_json(experiment.module, config) | {"data": data_digest}
+        about = directory.config_as_json(experiment.module, config, start_from) | {"data": data_digest}
         samples = SampleHistory(draw(tuple(values.items())), place / "figures", experiment.caption, system.range)
         metrics = MetricsFile(place / "metrics.jsonl")
         runs.append(Run(experiment, name, config, values, system, place, about, samples, metrics))

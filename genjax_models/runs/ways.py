@@ -15,7 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from genjax_models.data.prepare import Prepared
 from genjax_models.errors import InputError
-from genjax_models.runs import memory, processes
+from genjax_models.runs import memory, processes, starting
 from genjax_models.runs.configuration import Training
 from genjax_models.runs.evaluation import block_until_ready
 from genjax_models.runs.feed import Feed, feed_of
@@ -93,10 +93,18 @@ class Programs:
         init = quickly_compiled(lambda values, *inputs: self._trainer_of(values).init(*inputs))
         return _stacked([init(member.values, key, example) for member, key in zip(self._members, keys, strict=True)])
 
+    def _begun(self) -> TrainState:
+        """Returns the state in which members begin with arrays of another run, on the first device."""
+        of_one = lambda values, *inputs: starting.begun(self._trainer_of(values), *inputs)
+        begin = quickly_compiled(of_one)
+        return _stacked([begin(m.values, jax.random.key(m.seed), self._data.example, m.arrays) for m in self._members])
+
     def _start(self, init: Callable) -> TrainState:
         starts = [member.start.state for member in self._members if member.start]
         if starts:
             state = _stacked([jax.tree.map(jnp.copy, start) for start in starts])
+        elif self._members[0].arrays:
+            state = self._begun()
         else:
             state = init(_stacked([jax.random.key(member.seed) for member in self._members]), self._data.example)
         if self._mesh is not None:

@@ -13,6 +13,7 @@ from genjax_models.evaluation.samples import SampleFigure
 from genjax_models.figures import pictures
 from genjax_models.models import AutoencoderModel
 from genjax_models.runs.protocol import System
+from genjax_models.types import Batch
 
 _TEST_POINTS = 1_000  # of each sample, in the permutation test
 
@@ -48,19 +49,21 @@ def judged_by_mmd(system: System, kernel: Kernel) -> System:
 
 
 def with_reconstructions(system: System, model: AutoencoderModel) -> System:
-    """Returns the system with the squared error of the player "autoencoder", and a picture of its reconstructions."""
+    """Returns the system with reconstructions by the player "autoencoder": their squared error, and a picture."""
 
     def evaluate(players, key, batch):
         error = gx.held_out_error(model, players["autoencoder"], key, batch.x)
         return system.evaluate(players, key, batch) | error
 
+    def reconstruct(players, batch):
+        return model.generate(players["autoencoder"], model.encode(players["autoencoder"], batch.x))
+
     def figures(players, data):
         facts, shown = system.figures(players, data)
         x = data.test.x[:10]
         if pictures.drawable(x.shape[1:]):
-            variables = players["autoencoder"]
-            decoded = jax.jit(lambda x: model.generate(variables, model.encode(variables, x)))(x)
+            decoded = jax.jit(reconstruct)(players, Batch(x))
             shown.append(pictures.reconstructions(x, decoded, "g(f(x)), their codes decoded", data.range))
         return facts, shown
 
-    return system._replace(evaluate=evaluate, figures=figures)
+    return system._replace(evaluate=evaluate, figures=figures, reconstruct=reconstruct)

@@ -138,7 +138,7 @@ def pmapped(
         check_divides(len(batch.x), len(chosen))
         return compiled(state, jax.tree.map(lambda a: a.reshape(len(chosen), -1, *a.shape[1:]), batch))
 
-    return train._replace(init=init, step=step)
+    return train._replace(init=init, step=step, begin=None)
 
 
 def check_divides(batch_size: int, devices: int) -> None:

@@ -83,7 +83,9 @@ def trainer(
     def init(key: PRNGKey, batch: Batch) -> TrainState:
         check_prepared("batch.x", batch.x, objective.range)
         init_key, key = jax.random.split(key)  # split(key)[i] is fold_in(key, i): never keep a key that was split
-        variables = objective.init(init_key, batch)
+        return begin(key, objective.init(init_key, batch))
+
+    def begin(key: PRNGKey, variables: Players) -> TrainState:
         opt_state = {player: optimizers[player].init(variables[player].get("params", {})) for player in moves}
         # Copies, since the loop donates the state and no buffer may be donated twice.
         averages = {player: jax.tree.map(jnp.copy, variables[player]) for player in average}
@@ -108,7 +110,7 @@ def trainer(
         }
         return TrainState(state.step + 1, state.key, variables, opt_state, averages), metrics
 
-    return Trainer(init, step, objective.range, objective.adversaries)
+    return Trainer(init, step, objective.range, objective.adversaries, begin)
 
 
 def _gradient(player: str, loss: Loss, step: Array, parts: int) -> Callable:

@@ -120,10 +120,11 @@ def test_nothing_is_fetched(sweep):
     assert not re.search(r"url\(|@import|https?:", page.html)
 
 
-def test_seeds_become_a_mean_with_its_standard_deviation_and_runs_keep_their_standard_error(sweep):
+def test_every_figure_has_its_standard_error_and_a_mean_over_seeds_its_interval(sweep):
     _, *rows = page_of(sweep, *SWEEP).rows["Results"]
     assert rows == [
-        ["small (3 seeds)", "3 seeds", "", "-5.00 ± 2.65"],  # sd of -3, -4, -8 is sqrt(7)
+        # The sd of -3, -4, -8 is sqrt(7); t of 2 degrees of freedom is 4.3027.
+        ["small (3 seeds)", "3 seeds", "", "-5.00 ± 1.53-11.57 to 1.57"],
         ["small-seed1", "1", "20", "-3.00 ± 0.25"],
         ["small-seed2", "2", "20", "-4.00 ± 0.25"],
         ["small-seed3", "3", "20", "-8.00 ± 0.25"],
@@ -203,6 +204,117 @@ def test_groups_that_would_have_one_name_list_their_runs(tmp_path):
         write(tmp_path / f"vae-{i}", seed=i, latent=2 + i // 2)
     labels = [group.label for group in comparison.grouped(read(tmp_path, *(f"vae-{i}" for i in range(4))))]
     assert labels == ["vae (2 seeds): vae-0, vae-1", "vae (2 seeds): vae-2, vae-3"]
+
+
+def write_folder(path, members, **fields):
+    """Writes a folder as --seeds and --sweep do: name of a member -> (fields of its own, result)."""
+    path.mkdir()
+    for name, (own, test) in members.items():
+        write(path / name, test=(test, 0.25), **own, **fields)
+    shared = directory.config_as_json("experiments.vae", config_of(vae, fields))
+    directory.write_json(path / "members.json", shared | {"members": {name: own for name, (own, _) in members.items()}})
+    return path
+
+
+def seeds(*results, first=0):
+    return {f"seed_{i}": ({"seed": i}, result) for i, result in enumerate(results, start=first)}
+
+
+def test_folders_of_seeds_are_groups_and_are_compared_over_equal_seeds(tmp_path):
+    write_folder(tmp_path / "small", seeds(-3.0, -4.0, -8.0))
+    write_folder(tmp_path / "large", seeds(-3.0, -6.0, -9.5, first=1), latent=16)
+    write(tmp_path / "alone", latent=3, seed=1)
+    page = page_of(tmp_path, "small", "large", "alone")
+    assert "<title>Comparison of small (3 seeds), large (3 seeds) and alone by bound</title>" in page.html
+    _, *rows = page.rows["Results"]
+    assert [row[0] for row in rows] == [
+        *("small (3 seeds)", "small/seed_0", "small/seed_1", "small/seed_2"),
+        *("large (3 seeds)", "large/seed_1", "large/seed_2", "large/seed_3", "alone"),
+    ]
+    head, row = page.rows["Differences over equal seeds"]
+    assert head == ["groups", "pairs", "boundnats"]
+    # Seed 1: -3 + 4 = 1; seed 2: -6 + 8 = 2. The mean is 1.5, its error 0.5, and t of one degree of freedom is 12.706.
+    assert row == ["large (3 seeds) minus small (3 seeds)", "2 equal seeds", "1.50 ± 0.50-4.85 to 7.85"]
+    assert "± is one standard error: of a run over its test examples, of a group over its runs" in page.html
+    assert "standard deviation" not in page.html
+
+
+def test_a_sweep_has_a_group_for_each_combination_of_values(tmp_path):
+    members = {
+        f"kl_weight_{weight}-seed_{seed}": ({"kl_weight": weight, "seed": seed}, -weight * (seed + 1))
+        for weight in (0.5, 4.0)
+        for seed in (10, 11)
+    }
+    write_folder(tmp_path / "sweep", members)
+    page = page_of(tmp_path, "sweep")
+    one, other = "sweep/kl_weight_0.5 (2 seeds)", "sweep/kl_weight_4.0 (2 seeds)"
+    assert f"<title>Comparison of {one} and {other} by bound</title>" in page.html
+    assert [row[0] for row in page.rows["Results"] if row[1] == "2 seeds"] == [one, other]
+    assert page.rows["Differences over equal seeds"][1][:2] == [f"{other} minus {one}", "2 equal seeds"]
+
+
+def test_folders_of_one_config_are_two_groups_with_one_note(tmp_path):
+    """Such as runs of two versions of the code."""
+    write_folder(tmp_path / "before", seeds(-3.0, -4.0))
+    write_folder(tmp_path / "after", seeds(-3.0, -5.0))
+    page = page_of(tmp_path, "before", "after")
+    note = "after has 2 runs with the config and the seed of a run in before, and other results."
+    assert page.text["Notes"].strip() == note
+    assert page.rows["Differences over equal seeds"][1] == [
+        *("after (2 seeds) minus before (2 seeds)", "2 equal seeds", "-0.50 ± 0.50-6.85 to 5.85"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "first", "cells"),
+    [
+        ({"latent": 3}, 2, ["0 equal seeds", "\N{EN DASH}"]),
+        ({"latent": 3}, 1, ["1 equal seed", "\N{EN DASH}"]),
+        ({"data.name": "fashion_mnist"}, 0, ["not comparable", "\N{EN DASH}"]),
+    ],
+)
+def test_no_difference_is_made_up(fields, first, cells, tmp_path):
+    write_folder(tmp_path / "one", seeds(-3.0, -4.0))
+    write_folder(tmp_path / "two", seeds(-3.0, -5.0, first=first), **fields)
+    assert page_of(tmp_path, "one", "two").rows["Differences over equal seeds"][1][1:] == cells
+
+
+def test_the_title_names_what_is_compared(sweep, tmp_path):
+    title = lambda *names: comparison._title(comparison.grouped(read(sweep, *names)))
+    assert title("large") == "large: bound"
+    assert title("large", "half") == "Comparison of large and half by bound"
+    for i in range(4):
+        write(sweep / f"more{i}", latent=20 + i)
+    names = ("large", "more0", "more1", "more2", "more3")
+    assert title(*names) == "Comparison of large, more0, more1 and 2 more by bound"
+
+
+def test_runs_that_started_from_another_run_are_no_further_seeds(tmp_path):
+    for seed in range(3):
+        path = write(tmp_path / f"run{seed}", seed=seed)
+    content = json.loads((path / "config.json").read_text()) | {"start_from": {"run": "/runs/a", "step": 1000}}
+    directory.write_json(path / "config.json", content)
+    page = page_of(tmp_path, "run0", "run1", "run2")
+    assert [row[0] for row in page.rows["Results"][1:]] == ["run (2 seeds)", "run0", "run1", "run2"]
+    none = "\N{EN DASH}"
+    assert ["start_from", none, none, "/runs/a, step 1,000"] in page.rows["Differences of config"]
+
+
+def test_of_many_runs_the_first_of_each_group_has_pictures(tmp_path):
+    write_folder(tmp_path / "one", seeds(*[-3.0] * 12))
+    write(tmp_path / "two", latent=3)
+    page = page_of(tmp_path, "one", "two")
+    assert page.images["Samples"] == ["Samples of one/seed_0", "Samples of two"]
+    assert "The first run of each group." in page.text["Pictures"]
+
+
+def test_a_group_in_words_has_its_interval(sweep):
+    lines = comparison.results_in_words(read(sweep, "small-seed1", "small-seed2", "small-seed3", "large"))
+    assert lines == [
+        "small (3 seeds): held-out bound -5.00 +- 1.53 nats (mean +- standard error over seeds, 95% from -11.57 to"
+        " 1.57)",
+        "large: held-out bound -1.00 +- 0.12 nats",
+    ]
 
 
 def curves_drawn(monkeypatch, folder, *names):
@@ -332,7 +444,8 @@ def test_a_real_run_has_its_result_on_the_page(trained, tmp_path):
 
 DAMAGED = [
     ([], {}, "compare needs at least one run, got none"),
-    (["seeds"], {}, "seeds: holds several runs; name one, seed_0, seed_1"),
+    (["seeds"], {}, "seeds/seed_0: holds no run"),
+    (["run", "seeds", "seeds/seed_1"], {}, "seeds/seed_1 and seeds/seed_1: is given more than once"),
     (["nowhere"], {}, "nowhere: holds no run"),
     (["run", "elsewhere"], {}, "elsewhere: holds no run"),
     (["run", "./run"], {}, "run and run: is given more than once"),

@@ -1,11 +1,21 @@
-"""`encode` writes posterior means of every split, and a picture of reconstructions."""
+"""`encode` writes means and standard deviations of q(z | x) of every split, and a picture of reconstructions."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import genjax_models as gx
+from experiments import vae
 from genjax_models.commands import encode
+from genjax_models.commands.encoders import blocks_of
+from genjax_models.data.records import Records
+from genjax_models.data.splits import Split
 from genjax_models.runs.loading import load_run
+from genjax_models.systems.groups import Likelihood, Networks
+from genjax_models.systems.settings import Data
+from genjax_models.types import Batch
 from tests.commands.conftest import NO_POSTERIOR
 
 
@@ -21,15 +31,51 @@ def test_codes_of_a_run_are_data(kind, latent, runs, files, capsys, tmp_path):
     with np.load(out) as arrays:
         codes = arrays["x_test"]
         assert codes.shape == (6, latent)
-        assert set(arrays) == {f"{name}_{split}" for name in "xy" for split in ("train", "validation", "test")}
+        splits = ("train", "validation", "test")
+        assert set(arrays) == {f"{name}_{split}" for name in ("x", "sd", "y") for split in splits}
+        deviations = arrays["sd_test"]
+        assert deviations.shape == codes.shape
+        assert (deviations > 0).all()
+        assert arrays["sd_train"].shape == (48, latent)
     if kind == "vae":
         loaded = load_run(run, data=True)
-        np.testing.assert_allclose(
-            codes, loaded.model.posterior(loaded.variables, loaded.data.test.x).mean(), rtol=1e-5
-        )
+        posterior = loaded.model.posterior(loaded.variables, loaded.data.test.x)
+        np.testing.assert_allclose(codes, posterior.mean(), rtol=1e-5)
+        np.testing.assert_allclose(deviations, posterior.stddev(), rtol=1e-5)
     assert encode.main([str(run), "--data", str(files / "images.npz"), "--out", str(tmp_path / "again.npz")]) == 0
     with np.load(tmp_path / "again.npz") as arrays:
         np.testing.assert_array_equal(arrays["x_test"], codes)
+
+
+def test_streamed_data_have_the_codes_of_data_in_memory(store, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(encode, "_BLOCK", 7)
+    images, random = tmp_path / "images", np.random.RandomState(0)
+    images.mkdir()
+    for i in range(30):
+        Image.fromarray(random.randint(0, 256, (6, 6), np.uint8)).save(images / f"{i:03}.png")
+    codes = []
+    for stream in (False, True):
+        data = Data(name=f"images:{images}", image_size=6, stream=stream)
+        config = vae.Config(likelihood=Likelihood("gaussian"), data=data, networks=Networks(hidden=(4,)))
+        run = store(tmp_path / str(stream), vae.EXPERIMENT, config.load()[0])
+        assert encode.main([str(run.path), "--out", str(tmp_path / f"{stream}.npz")]) == 0
+        with np.load(tmp_path / f"{stream}.npz") as arrays:
+            codes.append(dict(arrays))
+    assert codes[0]["x_train"].shape == (24, 2)
+    for name, values in codes[0].items():
+        np.testing.assert_allclose(codes[1][name], values, rtol=1e-5, atol=1e-6)
+
+
+def test_binary_pixels_of_streamed_blocks_are_drawn_anew(monkeypatch):
+    """Blocks that share a key would have equal draws."""
+    half = np.full((6, 4, 4, 1), 128, np.uint8)
+    data = gx.prepare(gx.from_splits(*(Split(half + np.uint8(i)) for i in range(3))), binarise="dynamic")
+    records = Records(Path("x"), half.shape[1:], *[np.zeros(6, np.uint8)] * 3, rows=np.arange(6))
+    monkeypatch.setattr(Records, "read", lambda self, rows: half[self.rows[rows]])
+    first, second = (np.asarray(batch.x) for *_, batch in blocks_of(data._replace(train=Batch(records)), "train", 3))
+    assert first.shape == second.shape == (3, 4, 4, 1)
+    assert (first != second).any()
 
 
 def test_bad_input_is_one_line(runs, files, refused, tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from genjax_models.commands import judge
+from genjax_models.runs import loading
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +62,31 @@ def test_a_run_is_judged_by_its_draws(runs, files, capsys, tmp_path):
     assert (judge.images_of(str(run), options, 0) != judge.images_of(str(run), options, 1)).any()
 
 
+def test_a_run_draws_in_blocks(runs, monkeypatch):
+    """Of as many images as it says; each class as often, and no block is the block before."""
+    sizes, load = [], loading.load_run
+
+    def watched(path):
+        run = load(path)
+        draw = lambda players, key, n, label=None: sizes.append(n) or run.system.draw(players, key, n, label)
+        return run._replace(system=run.system._replace(draw=draw))
+
+    monkeypatch.setattr(loading, "load_run", watched)
+    run = str(runs["conditional"].path)
+    x = judge.images_of(run, judge.Judge(run, run, n=23, block=5), 0)
+    assert sizes == [5]  # compiled once
+    assert x.shape == (23, 8, 8, 1)
+    assert 0 <= x.min() <= x.max() <= 1
+    assert len(np.unique(np.asarray(x), axis=0)) == 23
+
+
 @pytest.mark.parametrize(
     ("first", "second", "more", "words"),
     [
         ("noise", "wide", "", "both sets must have images of one shape, got (6, 6, 1) from"),
         ("vectors", "noise", "", "needs images, got examples of shape (5,)"),
         ("noise", "noise", "--n 19", "n must be an integer of at least 20, got 19"),
+        ("noise", "noise", "--block 0", "block must be an integer of at least 1, got 0"),
         ("noise", "noise", "--features fashion", "fashion"),
         ("noise", "absent", "", "absent.npz"),
     ],

@@ -220,6 +220,15 @@ def test_a_declared_range_is_checked_and_kept(tmp_path):
         load(str(tmp_path / "a.npy"), kind="images")
 
 
+def test_deviations_beside_codes_are_no_data(tmp_path):
+    parts = dict(zip(("train", "validation", "test"), np.split(X.astype(np.float32) / 255, [16, 20]), strict=True))
+    arrays = {f"{name}_{split}": part for name in ("x", "sd") for split, part in parts.items()}
+    np.savez(tmp_path / "codes.npz", **arrays)
+    data = load(str(tmp_path / "codes.npz"), kind="images")
+    np.testing.assert_array_equal(data.test.x[..., 0], parts["test"])
+    assert "; 3 other arrays ignored" in data.provenance
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [

@@ -51,6 +51,7 @@ def assert_is_the_oracle(q):
     )
     np.testing.assert_allclose(q.entropy(), ENTROPY, rtol=1e-6)
     np.testing.assert_allclose(q.covariance(), COVARIANCE, atol=1e-6)
+    np.testing.assert_allclose(q.stddev(), np.sqrt(np.diag(COVARIANCE)), rtol=1e-6)
     np.testing.assert_allclose(q.mean(), MEAN, rtol=1e-6)
 
 

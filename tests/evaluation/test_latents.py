@@ -10,7 +10,7 @@ import pytest
 
 from genjax_models.estimators.autoregressive import Autoregressive
 from genjax_models.estimators.distributions import Chain, diagonal_normal
-from genjax_models.evaluation.latents import LatentUsage, latent_usage, latent_usage_by_layer
+from genjax_models.evaluation.latents import LatentUsage, codes_by_layer, latent_usage, latent_usage_by_layer
 from genjax_models.models import LatentVariableModel
 from tests.statistics import assert_mean
 
@@ -168,3 +168,34 @@ def test_means_of_a_model_that_unfolds_are_those_of_its_steps():
     assert np.abs(usage.means - exact).max() < 6 * 0.1 / 20  # 120 means of 400 draws with a deviation below 0.1
     np.testing.assert_allclose(usage.activity, exact.var(axis=0), rtol=0.05)
     assert usage.active.shape == (3, 2)
+
+
+@partial(jax.jit, static_argnames=("num_samples", "batch_size"))
+def codes(x, first=0, num_samples=2_000, batch_size=N):
+    return codes_by_layer(chain_model(), {}, KEY, x, first=first, num_samples=num_samples, batch_size=batch_size)
+
+
+def test_codes_have_the_means_and_the_deviations_of_each_layer():
+    """The variance of z_l given x is that of its conditional mean and 1; that of a deviation is s^2 / (2 k)."""
+    layers = codes(jnp.asarray(X))
+    for layer, usage_of_layer in zip(layers, usage(2_000), strict=True):
+        np.testing.assert_allclose(layer.mean, usage_of_layer.means, rtol=1e-5, atol=1e-5)
+    exact = [np.full(3, SCALE), *(np.sqrt(1 + within) for within in WITHIN[1:])]
+    for layer, deviation in zip(layers, exact, strict=True):
+        assert np.all(np.abs(layer.deviation - deviation) < 5 * deviation / np.sqrt(2 * 2_000))
+
+
+def test_a_draw_depends_on_the_index_of_the_example_so_that_a_set_can_be_encoded_in_blocks():
+    whole = codes(jnp.asarray(X), 0, 5, 7)
+    shifted = codes(jnp.roll(X, -10, axis=0), 10, 5, 7)
+    for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(shifted), strict=True):
+        np.testing.assert_allclose(one[10:], other[:-10], rtol=1e-5, atol=1e-5)
+
+
+def test_moments_in_closed_form_are_not_drawn():
+    one = chain_model()._replace(posterior=lambda variables, x, label=None: linear(A, SCALE)(x))
+    (code,) = codes_by_layer(one, {}, KEY, jnp.asarray(X), num_samples=2)
+    np.testing.assert_allclose(code.mean, MEANS[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(code.deviation, np.float32(SCALE))
+    with pytest.raises(ValueError, match="`num_samples` must be at least 2, got 1"):
+        codes_by_layer(one, {}, KEY, jnp.asarray(X), num_samples=1)

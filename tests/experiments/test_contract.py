@@ -306,6 +306,8 @@ def test_every_choice_has_a_step_an_evaluation_and_draws(name, flags, files):
         state = system.trainer.init(key, example)
         moved, metrics = system.trainer.step(state, data.each_step(key, batch))
         assert jax.tree.map(np.shape, moved) == jax.tree.map(np.shape, state)
+        begun = system.trainer.begin(key, moved.variables)  # --start-from
+        assert jax.tree.map(np.shape, begun) == jax.tree.map(np.shape, state)
         players = moved.variables
         return metrics, system.evaluate(players, key, held_out), system.draw(players, key, 5)
 

@@ -130,6 +130,20 @@ def test_two_processes_have_the_result_of_one(base_flags, whole, tmp_path):
 
 
 @pytest.mark.slow
+def test_two_processes_start_from_another_run_as_one_does(base_flags, whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(final_evaluation, "report", lambda trained: None)
+    one, mine, others = (tmp_path / name for name in ("one", "mine", "others"))
+    flags = [*base_flags, "--start-from", str(whole), "--seed", "1"]
+    assert main(vae.EXPERIMENT, [*flags, "--devices", "4", "--run-dir", str(one)]) == 0
+    first, second = two(*(["-m", "experiments.vae", *flags, "--run-dir", str(run)] for run in (mine, others)))
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert_close(mine, one)
+    assert (mine / "config.json").read_bytes() == (one / "config.json").read_bytes()
+    assert f"starts from {whole}" in first.stderr
+    assert "starts from" not in second.stderr
+
+
+@pytest.mark.slow
 def test_each_process_streams_its_own_share_of_every_batch(tmp_path, monkeypatch):
     monkeypatch.setattr(final_evaluation, "report", lambda trained: None)
     images, random = tmp_path / "images", np.random.RandomState(0)

@@ -95,12 +95,14 @@ def test_a_members_directory_is_that_of_a_run(runs, tmp_path, capsys):
         gx.load_run(both)
 
 
-def test_the_report_has_the_mean_and_the_spread_over_seeds(runs):
+def test_the_report_has_the_mean_over_seeds_with_its_standard_error_and_interval(runs):
     page = (runs / "both" / "report.html").read_text()
     bounds = [json.loads((runs / "both" / f"seed_{s}" / "result.json").read_text())["test"]["bound"] for s in SEEDS]
-    match = re.search(r"both \(2 seeds\).*?([-\d.]+) ± ([\d.]+)", page, re.DOTALL)
+    match = re.search(r"<td>both \(2 seeds\).*?([-\d.]+) ± ([\d.]+)<br><span>([-\d.]+) to", page, re.DOTALL)
     assert float(match[1]) == pytest.approx(np.mean(bounds), abs=0.006)
-    assert float(match[2]) == pytest.approx(np.std(bounds, ddof=1), abs=0.006)
+    error = np.std(bounds, ddof=1) / 2**0.5
+    assert float(match[2]) == pytest.approx(error, abs=0.006)
+    assert float(match[3]) == pytest.approx(np.mean(bounds) - 12.706 * error, abs=0.02)
     assert "a band from the lowest to the highest" in page
     assert page.count("python -m experiments.vae") == 1
     way = resuming.stored_way(runs / "both")

@@ -1,0 +1,179 @@
+"""Reconstructs data by a finished run whose model has an encoder: into a `.npz` file, or a folder of PNG files.
+
+genjax-models reconstruct runs/vae16 --data photos/ --to reconstructed.npz
+
+The data are prepared as in training. Example i of a split is the reconstruction of example i of that split, in the
+order of `gx.load`. A picture shows test images above their reconstructions. The file has `x_train`, `x_validation` and
+`x_test`, and `y_...` if the data have labels; a folder has a folder for each split. Both are data that `--data` and
+`gx.load` take: images as bytes. Examples are computed in blocks, so that streamed data need not fit into memory.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import tyro
+
+from genjax_models.commands.example_files import Examples, as_bytes, check_images, check_place, write_examples
+from genjax_models.errors import InputError
+from genjax_models.runs.command_line import exit_on_error, parse
+from genjax_models.runs.configuration import seed_in_range, whole
+from genjax_models.runs.output_files import check_output, write_output
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from genjax_models.runs.loading import LoadedRun
+    from genjax_models.types import Array, Batch, Players
+
+_PAIRS = 10  # in the picture
+
+
+@dataclasses.dataclass(frozen=True)
+class Reconstruct:
+    """Reconstruct data by a finished run whose model has an encoder."""
+
+    run: tyro.conf.Positional[Path]
+    """Directory of the run."""
+    to: Path
+    """A .npz file, or a folder that does not exist yet, for PNG files."""
+    data: str | None = None
+    """Other data, prepared as in training. Default: the data of the run."""
+    split: Literal["all", "train", "validation", "test"] = "all"
+    """Split to reconstruct. One split alone has no name in the file, and no folder of its own."""
+    at: Literal["mean", "draw"] = "mean"
+    """Latent that is decoded: the mean of q(z | x), or a draw of it."""
+    seed: int = 0
+    """Random seed of draws, in [0, 2^32)."""
+    picture: Path | None = None
+    """A PNG file for test images above their reconstructions. Default, for images: NAME_pairs.png beside NAME."""
+    block: int = 500
+    """Number of examples in memory at once."""
+    checkpoint: Literal["best", "last"] = "best"
+    """Checkpoint: best on held-out data, or last."""
+
+    def __post_init__(self):
+        seed_in_range(self.seed)
+        whole(1, block=self.block)
+        check_place(self.to)
+        check_output(self.picture, ".png", "--picture")
+        check_output(self.beside, ".png", "--picture")
+
+    @property
+    def beside(self) -> Path:
+        """The default place of the picture."""
+        return self.to.with_name(f"{self.to.name.removesuffix('.npz')}_pairs.png")
+
+
+def reconstruct(options: Reconstruct) -> list[Path]:
+    """Writes the reconstructions, whole or not at all, and the picture. Returns where they are.
+
+    Raises:
+      InputError: no run is there, its model has no encoder, data do not fit, or files cannot be written.
+    """
+    import jax
+    import numpy as np
+    from tqdm import tqdm
+
+    from genjax_models.commands.encoders import SPLITS, block_size, blocks_of, prepared_as_in_training
+    from genjax_models.figures import plots
+    from genjax_models.runs.loading import load_run
+
+    run = load_run(options.run, options.checkpoint, data=False)
+    function = _reconstruction_of(run, options)
+    images = check_images(options.to, options.run, run.config.data.shape)
+    if options.picture and not images:
+        raise InputError(f"{options.run}: --picture needs images, got examples of shape {run.config.data.shape}")
+    if options.data is None:
+        data = run.system.prepare(run.config.load()[1])
+    else:
+        data = prepared_as_in_training(run, options.data, labels=bool(run.config.data.classes))
+    low, high = run.system.range
+    finish = (lambda x: as_bytes(x, (low, high))) if images else lambda x: x
+    compiled = jax.jit(lambda *inputs: finish(function(*inputs)))
+
+    def blocks(split: str) -> Iterator[tuple[Batch, np.ndarray]]:
+        for first, n, batch in blocks_of(data, split, block_size(data, options.block)):
+            yield batch, np.asarray(compiled(run.players, first, batch))[:n]
+
+    splits = {}
+    for split in SPLITS if options.split == "all" else (options.split,):
+        label = getattr(data, split).label
+        reconstructions = (made for _, made in tqdm(blocks(split), desc=split, unit="block", leave=False))
+        number = len(getattr(data, split).x)
+        examples = Examples(number, reconstructions, None if label is None else np.asarray(label))
+        splits[split if options.split == "all" else ""] = examples
+    write_examples(options.to, splits)
+    if not images:
+        return [options.to]
+    batch, made = next(blocks("test"))
+    pairs = plots.reconstructions(
+        batch.x[: len(made)], low + made / 255 * (high - low), pairs=_PAIRS, range=(low, high)
+    )
+    picture = options.picture or options.beside
+    write_output(picture, plots.png(pairs), "--picture")
+    return [options.to, picture]
+
+
+def _reconstruction_of(run: LoadedRun, options: Reconstruct) -> Callable[[Players, int | Array, Batch], Array]:
+    """Returns (players, index of the first example, batch) -> reconstructions, which may be jitted.
+
+    Example i draws from `fold_in(key, i)`, so that no draw depends on the size of the blocks.
+
+    Raises:
+      InputError: no player has an encoder, or it has no q(z | x) to draw from.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    from genjax_models.commands.encoders import label_of
+    from genjax_models.evaluation.examples import map_examples
+    from genjax_models.evaluation.latents import codes_by_layer
+    from genjax_models.models import AutoencoderModel, LatentVariableModel
+
+    model, of_system = run.model, run.system.reconstruct
+    if not isinstance(model, LatentVariableModel):
+        if of_system is None and not isinstance(model, AutoencoderModel):
+            raise InputError(
+                f"{options.run}: needs a model with an encoder, such as a run of experiments.vae or"
+                " experiments.autoencoder"
+            )
+        if options.at == "draw":
+            raise InputError(f"{options.run}: --at draw needs q(z | x), and this encoder is a function. Use --at mean")
+        if of_system is not None:
+            return lambda players, first, batch: of_system(players, batch)
+
+        def of_autoencoder(players: Players, first: int | Array, batch: Batch) -> Array:
+            variables = run._replace(players=players).variables
+            return model.generate(variables, model.encode(variables, batch.x))
+
+        return of_autoencoder
+    latent_key, data_key = jax.random.split(jax.random.key(options.seed))
+
+    def of_batch(players: Players, first: int | Array, batch: Batch) -> Array:
+        variables = run._replace(players=players).variables
+        label, z = label_of(run, batch), None
+        if options.at == "mean":
+            layers = codes_by_layer(model, variables, latent_key, batch.x, label=label, first=first)
+            z = layers[0].mean if len(layers) == 1 else tuple(layer.mean for layer in layers)
+
+        def decoded(_, example):
+            index, z, x, label = jax.tree.map(lambda a: a[None], example)
+            if z is None:
+                z = model.posterior(variables, x, label).sample(seed=jax.random.fold_in(latent_key, index[0]))
+            return model.shown(variables, jax.random.fold_in(data_key, index[0]), z, label)[0]
+
+        examples = jnp.arange(len(batch.x)) + first, z, batch.x, label
+        return map_examples(decoded, latent_key, examples, batch_size=min(options.block, 100))
+
+    return of_batch
+
+
+def main(arguments: Sequence[str] | None = None, program: str = "genjax-models reconstruct") -> int:
+    """Runs the command; returns the exit status."""
+    with exit_on_error():
+        print(*reconstruct(parse(Reconstruct, arguments, program, Reconstruct.__doc__)), sep="\n")
+    return 0
