@@ -123,13 +123,18 @@ _BOUND = Metric("bound", "nats", higher_is_better=True)
 
 RELEASED = {
     "digits_vae": Released(
-        Experiment("A VAE of digits with two latents", DigitsVAE, _vae, _BOUND, _MEANS), "vae", "", ""
+        Experiment("A VAE of digits with two latents", DigitsVAE, _vae, _BOUND, _MEANS),
+        "vae",
+        "c6d7446b85bef93c1366090467a1cba1f46e5f5358eda9fe197c8c342f5438eb",
+        "bound, nats",
+        -142.24,
     ),
     "digits_gan": Released(
         Experiment("A conditional GAN of digits", DigitsGAN, _digits_gan, Metric("kernel_distance"), "draws of x"),
         "generator",
-        "",
-        "",
+        "af099b3f548b05bbacd9708c91f9eeabdc29c36367e71e9700b42774af910783",
+        "class accuracy of 1,000 samples",
+        0.977,
     ),
     "chairs": Released(
         Experiment(
@@ -140,10 +145,15 @@ RELEASED = {
             "chairs of random styles and views",
         ),
         "generator",
-        "",
-        "",
+        "fa3eece94a37d9d173a734ef0ebb5d083d606906a72a78bb4419e18477c15a05",
+        "squared error per number, transfer",
+        0.00334,
     ),
     "rivers_vae": Released(
-        Experiment("A VAE of cartoon rivers", RiversVAE, _rivers_vae, _BOUND, _MEANS), "vae", "", ""
+        Experiment("A VAE of cartoon rivers", RiversVAE, _rivers_vae, _BOUND, _MEANS),
+        "vae",
+        "fd21db204917c920315d84274238fa39b6e6bde6a1f958ad02062dde7e6c7f4c",
+        "bound, nats",
+        13_443.0,
     ),
 }
