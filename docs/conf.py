@@ -1,10 +1,16 @@
 """The configuration of the pages: `make docs` builds them into docs/_build, offline."""
 
 import ast
+import html
 import importlib.metadata
 import inspect
 import re
 from pathlib import Path
+
+from docutils import nodes
+from docutils.utils.math import MathError
+from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.util import logging
 
 import genjax_models
 
@@ -20,7 +26,10 @@ myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 napoleon_use_ivar = True
+html_math_renderer = "mathml"  # read offline too: no script from elsewhere
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 html_title = project
 html_show_copyright = False
 
@@ -55,12 +64,26 @@ def _as_plain_text(app, what, name, value, options, lines: list[str]) -> None:
 
 
 def _is_field(app, what, name, value, skip, options) -> bool | None:
-    """Leaves out fields, which the docstring of their class describes."""
-    return None if callable(value) or isinstance(value, property) else True
+    """Leaves out fields, which the docstring of their class describes; the default of one may be a function of jax."""
+    own = callable(value) and (getattr(value, "__module__", None) or "").startswith("genjax_models")
+    return None if own or isinstance(value, property) else True
+
+
+def _write_math(page, node) -> None:
+    """Writes a formula as MathML. One that docutils cannot read is a warning, and stays as it is."""
+    tex = re.sub(r"\\log\b\s*", r"\\log\\,", node.astext().strip())  # MathML puts no space after a function
+    try:
+        formula = tex2mathml("{}" + tex if tex[0] in "^_" else tex, as_block=isinstance(node, nodes.math_block))
+    except (MathError, IndexError) as error:
+        logging.getLogger(__name__).warning(f"{error} in {tex}", location=node)
+        formula = f"<code>{html.escape(tex)}</code>"
+    page.body.append(f'<div class="formula">{formula}</div>' if isinstance(node, nodes.math_block) else formula)
+    raise nodes.SkipNode
 
 
 def setup(app) -> None:
-    """Lets Sphinx write the reference before it reads the pages."""
+    """Lets Sphinx write the reference before it reads the pages, and formulas without a script."""
+    app.add_html_math_renderer("mathml", inline_renderers=(_write_math, None), block_renderers=(_write_math, None))
     app.connect("builder-inited", _write_reference)
     app.connect("autodoc-process-docstring", _as_plain_text, priority=100)  # before napoleon
     app.connect("autodoc-skip-member", _is_field)

@@ -1,4 +1,4 @@
-"""What the README and the pages show, runs."""
+"""What the README and the pages show, runs; every picture and every experiment is on a page."""
 
 import os
 import re
@@ -11,7 +11,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = {path: path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]}
+SYSTEMS = sorted(ROOT.glob("docs/systems/*.md"))
+PAGES = {
+    path: path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *SYSTEMS]
+}
+GALLERY = ROOT / "docs" / "gallery.md"
+PICTURES = {path.name for path in (ROOT / "experiments" / "pictures").iterdir()}
 BLOCKS = list(dict.fromkeys(re.findall(r"```python\n(.*?)```", "\n".join(PAGES.values()), flags=re.DOTALL)))
 
 
@@ -58,11 +63,58 @@ def test_the_readme_is_short():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_path_and_command_that_a_page_names_is_there(page):
     text = PAGES[page]
-    for path in re.findall(r"\]\((?!http)([^)#]+)\)|```{image} (\S+)", text):
+    for path in re.findall(r"\]\((?!http)([^)#]+)\)|```{(?:image|figure)} (\S+)", text):
         assert (page.parent / "".join(path)).exists(), path
     for module in re.findall(r"python -m (experiments\.[a-z_.]+)", text):
         path = ROOT / module.replace(".", "/")
         assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
+
+
+def shown(page):
+    """The names of the pictures on a page."""
+    return set(re.findall(r"```{(?:image|figure)} \S*/experiments/pictures/(\S+)", PAGES[page]))
+
+
+def test_every_picture_is_in_the_gallery_and_on_a_page_that_explains_it():
+    assert shown(GALLERY) == PICTURES
+    assert set().union(*(shown(page) for page in PAGES if page != GALLERY)) == PICTURES
+
+
+def test_a_picture_of_the_gallery_has_a_caption_its_command_and_a_page_that_shows_it():
+    figures = re.findall(r"```{figure} (\S+)\n.*?\n\n(.*?)\n```", PAGES[GALLERY], flags=re.DOTALL)
+    assert len(figures) == len(PICTURES)
+    for picture, caption in figures:
+        parts = re.fullmatch(r"\S.*[.?] `(make|python -m|genjax-models) [^`]+`; \[.+\]\((.+)\)", caption)
+        assert parts, caption
+        assert Path(picture).name in shown(GALLERY.parent / parts[2]), caption
+
+
+def test_every_picture_of_the_readme_is_there():
+    pictures = re.findall(r'<img src="([^"]+)"', README)
+    assert pictures
+    for picture in pictures:
+        assert (ROOT / picture).is_file(), picture
+
+
+def test_every_experiment_is_on_a_page():
+    for path in ROOT.glob("experiments/[!_]*.py"):
+        name = rf"\bexperiments\.{path.stem}\b"
+        assert any(re.search(name, text) for page, text in PAGES.items() if page.parent != ROOT), path.name
+
+
+@pytest.fixture(scope="module")
+def records():
+    """The docstrings of all experiments, on one line."""
+    texts = (path.read_text(encoding="utf-8") for path in ROOT.glob("experiments/**/*.py"))
+    return re.sub(r"\s+", " ", " ".join(text.split('"""', 2)[1] for text in texts if '"""' in text))
+
+
+@pytest.mark.parametrize("page", SYSTEMS, ids=lambda page: page.stem)
+def test_the_page_of_a_system_has_its_parts_and_no_figure_that_is_in_no_record(page, records):
+    for part in ("Equation", "Command", "What to expect", "Reference"):
+        assert f"\n## {part}\n" in PAGES[page], part
+    for figure in re.findall(r"[\u2212\d][\d,.]* ± [\d.]*\d", PAGES[page]):
+        assert figure.replace("\u2212", "-").replace("±", "+-") in records, figure
 
 
 def test_the_pages_build_without_a_warning(tmp_path):
