@@ -113,8 +113,8 @@ def render_comparison(runs: Sequence[StoredRun], more: str = "") -> str:
         results=_results(groups, names),
         differences=_differences(groups, names),
         differences_caption=(
-            "The mean over seeds that both groups have, of the difference between the two runs of one seed; ± is its"
-            " standard error. Below: its 95% interval (Student's t)."
+            "A pair is the two runs of one seed. Shown is the mean of their differences ± its standard error. Below is"
+            " its 95% interval (Student's t)."
         ),
         curves=_curves(groups),
         pictures=_pictures(shown),

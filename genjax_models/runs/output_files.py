@@ -5,11 +5,11 @@ from pathlib import Path
 
 from genjax_models.errors import InputError
 
-_BEGINNINGS = {".png": b"\x89PNG\r\n\x1a\n", ".html": b"<!doctype html>"}
+_BEGINNINGS = {".png": b"\x89PNG\r\n\x1a\n", ".html": b"<!doctype html>", ".npz": b"PK"}
 
 
 def check_output(path: Path | None, suffix: str, option: str = "--out") -> None:
-    """Refuses a path with another suffix than ".png" or ".html", or in the place of anything but such a file.
+    """Refuses a path with another suffix than ".png", ".html" or ".npz", or in the place of anything but such a file.
 
     None, a default that is known later, is accepted.
 

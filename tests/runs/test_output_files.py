@@ -53,6 +53,14 @@ def test_fault_91_only_pictures_are_overwritten_by_pictures(name, message, tmp_p
         check_output(tmp_path / name, ".png")
 
 
+def test_only_archives_are_overwritten_by_archives(tmp_path):
+    np.savez(tmp_path / "old.npz", x=np.zeros(3))
+    (tmp_path / "text.npz").write_text("mine")
+    check_output(tmp_path / "old.npz", ".npz")
+    with pytest.raises(InputError, match=r"--to .*text\.npz: exists, and is not a NPZ file; name another"):
+        check_output(tmp_path / "text.npz", ".npz", "--to")
+
+
 def test_fault_91_a_file_that_cannot_be_written_is_one_line(tmp_path):
     write_output(tmp_path / "deep" / "er.png", PNG)
     assert (tmp_path / "deep" / "er.png").read_bytes() == PNG

@@ -117,7 +117,7 @@ def test_players_begin_at_the_averages_and_optimizers_and_averages_anew(source, 
     assert row["w"] == pytest.approx(float(jnp.sum(loaded.players["first"]["params"]["same"] ** 2)))
 
 
-def test_what_does_not_fit_keeps_its_own_start_and_is_told_recorded_and_in_the_report(source, tmp_path, capsys):
+def test_what_does_not_fit_keeps_its_own_start_and_is_told_and_recorded(source, tmp_path, capsys):
     flags = ("--size", "4", "--players", "first", "third", "--steps", "0")
     run = started(tmp_path / "run", source, *flags)
     lines = [
@@ -145,10 +145,16 @@ def test_what_does_not_fit_keeps_its_own_start_and_is_told_recorded_and_in_the_r
         "copied": 2,
         "not_copied": lines,
     }
-    assert json.loads((run / "result.json").read_text())["start_from"] == stored
-    assert f"from {source} (tests.runs.test_starting), step 4" in (run / "report.html").read_text()
     assert read_run(run, EXPERIMENT, "run").config["start_from"] == f"{source}, step 4"
     assert not damage.damages(run)
+
+
+@pytest.mark.slow
+def test_result_and_report_name_the_other_run(source, tmp_path):
+    run = started(tmp_path / "run", source, "--size", "4", "--steps", "0")
+    stored = json.loads((run / "config.json").read_text())["start_from"]
+    assert json.loads((run / "result.json").read_text())["start_from"] == stored
+    assert f"from {source} (tests.runs.test_starting), step 4" in (run / "report.html").read_text()
 
 
 def test_players_are_matched_by_name_and_an_only_player_starts_an_only_one(source):
