@@ -7,6 +7,8 @@ held-out bound: -141.02 +- 1.75 nats per image   (1,000 test images of mnist10k,
 
 python -m experiments.vae --latent 16                          -101.08 +- 0.99, 14 of 16 dimensions used
 python -m experiments.vae --latent 16 --data fashion_mnist     -236.19 +- 0.77, 9 of 16
+
+pictures/vae_learning.gif is figures/learning.gif of --latent 16 --steps 3000.
 """
 
 from __future__ import annotations

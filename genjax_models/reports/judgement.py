@@ -27,7 +27,7 @@ def page_of(names: Sequence[str], images: Sequence[Array], sizes: Sequence[int],
       results: rows of the table.
     """
     shown = [
-        Picture("images", name, f"Some of {size:,} images.", plots.png(plots.image_grid(part, heading=name)))
+        Picture("images", name, f"Some of {size:,} images.", plots.png(plots.image_grid(part)))
         for name, part, size in zip(names, images, sizes, strict=True)
     ]
     title = f"{names[0]}, judged by {names[1]}"

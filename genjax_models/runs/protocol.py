@@ -30,6 +30,7 @@ class System(NamedTuple):
     likelihood: family of p(x | z), for the report; None if the model has none.
     binarise: how `prepare` makes values binary, for the report.
     reconstruct(players, batch) -> reconstructions of `batch.x`, by an encoder that `model` does not have; or None.
+    slow_draw: whether `draw` takes as long as many steps. Samples of learning are then of evaluations only.
 
     The players come from `runs.evaluation.players_for_sampling`: moving averages replace players that keep one.
     """
@@ -46,6 +47,7 @@ class System(NamedTuple):
     likelihood: str | None = None
     binarise: Binarisation = "none"
     reconstruct: Callable | None = None
+    slow_draw: bool = False
 
 
 _BINARISATIONS = {

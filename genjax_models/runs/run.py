@@ -128,7 +128,9 @@ def runs_of(
         config, values = replaced(systems.config, fields), values_of(fields)
         system, place = systems(values), folder / name
         about = directory.config_as_json(experiment.module, config, start_from) | {"data": data_digest}
-        samples = SampleHistory(draw(tuple(values.items())), place / "figures", experiment.caption, system.range)
+        samples = SampleHistory(
+            draw(tuple(values.items())), place / "figures", experiment.caption, system.range, slow=system.slow_draw
+        )
         metrics = MetricsFile(place / "metrics.jsonl")
         runs.append(Run(experiment, name, config, values, system, place, about, samples, metrics))
     return runs

@@ -5,6 +5,7 @@ They are of the steps of `kept_steps`, and of the newest evaluation.
 
 import hashlib
 import io
+import itertools
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from genjax_models.figures.pictures import Picture
 from genjax_models.runs import directory
 from genjax_models.runs.checkpoints import digest_of_file
 from genjax_models.runs.evaluation import block_until_ready, players_for_sampling
-from genjax_models.runs.kept_steps import is_kept
+from genjax_models.runs.kept_steps import is_kept, kept_after
 from genjax_models.runs.protocol import System
 from genjax_models.types import Array, Players, Shape, TrainState
 
@@ -40,8 +41,12 @@ def fixed_noise_draw(system: System, shape: Shape) -> Draw | None:
 class SampleHistory:
     """The stored samples of a run, in `folder`: 8-bit arrays, and a PNG of each stored evaluation."""
 
-    def __init__(self, draw: Draw | None, folder: Path, caption: str, range: tuple[float, float]):
-        self.draw, self.folder, self.caption, self.range = draw, folder, caption, range
+    def __init__(
+        self, draw: Draw | None, folder: Path, caption: str, range: tuple[float, float], *, slow: bool = False
+    ):
+        """Begins without samples; with `slow`, the first evaluations after kept steps stand for them."""
+        self.draw, self.folder, self.caption, self.range, self.slow = draw, folder, caption, range, slow
+        self._evaluations: list[int] = []
         self._own: set[int] = set()  # all steps whose samples were stored
         self._unsynced: set[str] = set()
         self.digests: dict[str, str] = {}  # file name -> sha256
@@ -51,12 +56,14 @@ class SampleHistory:
         if self.draw:
             step = self._store(state)
             self._write(_name(step, "png"), self._png(step))
-            stored = {name: digest for name, digest in self.digests.items() if is_kept(_step(name))}
-            self.digests = stored | {name: self.digests[name] for name in (_name(step, "npy"), _name(step, "png"))}
+            self._evaluations.append(step)
+            first = {last for before, last in itertools.pairwise(self._evaluations) if kept_after(before) <= last}
+            stays = lambda step: is_kept(step) or step == self._evaluations[-1] or (self.slow and step in first)
+            self.digests = {name: digest for name, digest in self.digests.items() if stays(_step(name))}
 
     def keep(self, state: TrainState) -> None:
         """Stores samples of the players at a kept step between evaluations, without a picture."""
-        if self.draw:
+        if self.draw and not self.slow:
             self._store(state)
 
     def resume(self, digests: Mapping[str, str], steps: Sequence[int]) -> None:
@@ -64,7 +71,7 @@ class SampleHistory:
 
         Draws their missing or changed pictures again.
         """
-        self.digests, self._own = {}, {*steps, *map(_step, digests)}
+        self.digests, self._evaluations, self._own = {}, list(steps), {*steps, *map(_step, digests)}
         for name, digest in digests.items():
             path = self.folder / name
             self.digests[name] = digest

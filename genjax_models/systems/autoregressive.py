@@ -41,7 +41,7 @@ def autoregressive_system(
         return facts._replace(num_samples=judge_samples), shown
 
     system = latent_variable_system(config, objective, model, test_metrics=test_metrics)
-    return system._replace(figures=figures)
+    return system._replace(figures=figures, slow_draw=True)
 
 
 def draws_of_one_latent(model: LatentVariableModel, variables: Any, x: Any) -> Any:

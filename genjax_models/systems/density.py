@@ -51,7 +51,7 @@ def density_system(config: Any, objective: Objective, model: DensityModel) -> Sy
 
     trainer = gx.trainer(objective, config.optimizer.build(config.training.steps))
     system = System(objective, trainer, config.likelihood.prepare, evaluate, draw, figures, model=model)
-    return system._replace(likelihood=config.likelihood.family, binarise=config.likelihood.binarise)
+    return system._replace(likelihood=config.likelihood.family, binarise=config.likelihood.binarise, slow_draw=True)
 
 
 def with_draws_by_component(config: Any, system: System) -> System:

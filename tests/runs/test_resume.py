@@ -77,7 +77,7 @@ def assert_same_run(run, whole):
         )
     samples = sorted(path.name for path in (whole / "figures").glob("samples_*"))
     assert samples == sorted(path.name for path in (run / "figures").glob("samples_*"))
-    for name in [*samples, "samples.png", "learning.png"]:
+    for name in [*samples, "samples.png", "learning.png", "learning.gif"]:
         assert (run / "figures" / name).read_bytes() == (whole / "figures" / name).read_bytes(), name
     results = [json.loads((folder / "result.json").read_text()) for folder in (run, whole)]
     assert results[0]["test"] == results[1]["test"]
@@ -204,6 +204,10 @@ def test_a_lengthened_run_is_the_run_that_was_as_long_from_its_start(whole, base
     ]
     at = lambda rows: [row for row in rows if row["step"] in (0, 5, 10, 15, 20) and row["split"] == "validation"]
     assert at(rows[0]) == at(rows[1])
+    samples = [{p.name: p.read_bytes() for p in (folder / "figures").glob("samples_*")} for folder in (run, longer)]
+    kept = [{name: content for name, content in files.items() if name.endswith("16.npy")} for files in samples]
+    assert kept[0] == kept[1]
+    assert len(kept[0]) == 1
     with pytest.raises(SystemExit, match="2"):
         main(vae.EXPERIMENT, ["--resume", str(run), "--steps", "12"])
     assert capsys.readouterr().err.endswith(": steps must be at least 20, which the run has made, got 12\n")

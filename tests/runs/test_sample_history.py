@@ -84,6 +84,21 @@ def test_fault_66_a_stopped_run_stores_the_same_samples_and_film(stop, tmp_path,
     assert second.pictures(STEPS)[1].gif == whole.pictures(STEPS)[1].gif
 
 
+def test_a_slow_draw_is_made_at_evaluations_only(tmp_path, drawn):
+    """The first evaluation after a kept step stands for it; the same ones after a stop."""
+    draws, whole, first, second = [], *(history_in(tmp_path / name) for name in ("whole", "run", "run"))
+    for history in (whole, first, second):
+        history.slow = True
+    draw, whole.draw = whole.draw, lambda players: draws.append(players["n"]) or draw(players)
+    train(whole, 0, STEPS)
+    assert draws == list(range(0, STEPS + 1, EVERY))
+    assert {int(name[8:16]) for name in whole.digests} == {0, 200, 400, 600, 800, 1200, 1600, 2200, 3000}
+    train(first, 0, 1_000)
+    second.resume(first.digests, range(0, 1_001, EVERY))
+    train(second, 1_001, STEPS)
+    assert second.digests == whole.digests
+
+
 def test_the_film_has_a_frame_per_kept_step(tmp_path, drawn):
     history = history_in(tmp_path / "run")
     train(history, 0, STEPS)
