@@ -27,7 +27,7 @@ class Look(Data):
     """Say what a data set is: kind, sizes, ranges, classes, factors, copies, files left out. Draw some images."""
 
     name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA")] = dataclasses.field(kw_only=False)
-    """A name such as mnist10k or chairs, a file, a folder, or tfds:NAME[:SPLIT]."""
+    """A name such as mnist10k or chairs, a file, a folder, tfds:NAME[:SPLIT] or hf:PATH[:SPLIT]."""
     out: Path | None = None
     """PNG file of the contact sheet. Default: NAME-contact-sheet.png here."""
 

@@ -5,7 +5,7 @@ import os
 import warnings
 from collections import Counter
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -69,7 +69,7 @@ def load_folder(
       InputError: another layout, an unreadable or too large image (the error names it), images of different sizes with
         `size=None`, more than fits into memory, or held-out images that are training images too.
     """
-    _check_options(size, fit, channels, max_pixels)
+    check_image_options(size, fit, channels, max_pixels)
     image.require_pillow()
     root, (entries, left_out, label_files) = _listed(folder)
     if size is not None:
@@ -83,10 +83,10 @@ def load_folder(
         cache=image_cache.default_folder() if cache is None else Path(cache).expanduser(),
     )
     entries, of_skipped = _readable(shown(root), entries, skipped)
-    provenance = f"{len(x)} images in {shown(root)}, {_in_words(size, fit, channels)}{of_skipped}"
+    provenance = f"{len(x)} images in {shown(root)}, {image_options_in_words(size, fit, channels)}{of_skipped}"
     provenance += _left_out(shown(root), left_out, len(entries))
-    if channels is None and _is_grey(x):
-        warnings.warn(f"{shown(root)}: all images are grey, but stored in colour. {_ONE_CHANNEL}", stacklevel=2)
+    if channels is None and is_grey(x):
+        warn_of_grey(shown(root))
     classes, of_labels = _classes(entries, label_files)
     provenance += of_labels
     splits, note = _split(shown(root), entries, x, classes)
@@ -190,13 +190,23 @@ def _classes(entries: list[Entry], label_files: list[str]) -> tuple[list[bytes],
     return classes, f"; labels count the classes{source}: {first(map(shown, classes))}"
 
 
-def _is_grey(x: np.ndarray | Records) -> bool:
-    """Returns whether the channels of all images are equal; of images on disk, of the first hundred."""
+def is_grey(x: np.ndarray | Records) -> bool:
+    """Returns whether the three channels of all images are equal; of images on disk, of the first hundred."""
     x = np.asarray(x[:100]) if isinstance(x, Records) else x
     return x.shape[3] == 3 and bool((x[..., :1] == x).all())
 
 
-def _check_options(size, fit, channels, max_pixels) -> None:
+def warn_of_grey(where: str) -> None:
+    """Warns that grey images are stored in colour."""
+    warnings.warn(f"{where}: all images are grey, but stored in colour. {_ONE_CHANNEL}", stacklevel=3)
+
+
+def check_image_options(size: Any, fit: Any, channels: Any, max_pixels: Any) -> None:
+    """Refuses options of `load_folder` that are not what it takes.
+
+    Raises:
+      InputError: names the option.
+    """
     if fit not in get_args(image.Fit):
         raise InputError(f"`fit` must be one of {', '.join(get_args(image.Fit))}, got {fit!r}")
     sides = size if isinstance(size, tuple) else (size, size)
@@ -208,7 +218,8 @@ def _check_options(size, fit, channels, max_pixels) -> None:
         raise InputError(f"`max_pixels` must be an integer from 1 to {_LARGEST}, got {max_pixels!r}")
 
 
-def _in_words(size: image.Size | None, fit: image.Fit, channels: int | None) -> str:
+def image_options_in_words(size: image.Size | None, fit: image.Fit, channels: int | None) -> str:
+    """Returns what the options of `load_folder` do to an image, as in "resized to 32 x 32, grey"."""
     colour = "" if channels is None else f", {'grey' if channels == 1 else 'in colour'}"
     if size is None:
         return f"as they are{colour}"

@@ -15,6 +15,7 @@ from genjax_models.data import (
     faces,
     files,
     furniture,
+    hugging_face,
     idx,
     image_folder,
     image_layout,
@@ -54,7 +55,7 @@ _NAMES = _IMAGES | _POINTS | _DRAWN | _SEQUENCES
 _ACCEPTED = (
     f"{', '.join(_IMAGES)}, {', '.join(_DRAWN)} (or NAME:SIZE), furniture:DIR, {', '.join(_SEQUENCES)},"
     " a .npz, .npy, .csv or .parquet file, a folder of idx files, a folder of images (images:PATH or PATH),"
-    f" tfds:NAME[:SPLIT], or points in the plane: {', '.join(_POINTS)}"
+    f" tfds:NAME[:SPLIT], hf:PATH[:SPLIT], or points in the plane: {', '.join(_POINTS)}"
 )
 
 
@@ -88,13 +89,15 @@ def load(
         a path to a table of vectors, `.csv`, `.tsv` or `.parquet` (see `data.tables`);
         a path to a folder with the four idx files of MNIST's format, gzipped or not;
         a path to a folder of images, or "images:PATH": centre-cropped and resized to 32 x 32, or as `images` says;
-        "tfds:NAME" or "tfds:NAME:SPLIT": a data set of TensorFlow Datasets, prepared on this machine (see `data.tfds`).
+        "tfds:NAME" or "tfds:NAME:SPLIT": a data set of TensorFlow Datasets, prepared on this machine (see `data.tfds`);
+        "hf:PATH" or "hf:PATH:SPLIT": a data set of Hugging Face on this disk (see `data.hugging_face`).
       range: range of the stored values, for files; by default (0, 255) for uint8, and (0, 1) for bool and floating
         point.
       kind: images, vectors or sequences, for arrays `[n, a, b]` in files, which may be images or sequences.
       keys: names of the arrays in a `.npz`, as in {"x": "pixels", "y": "digit"}; {"y": "species"} is the column of
-        labels of a table.
-      images: arguments of `data.image_folder.load_folder` for a folder of images, as in {"size": 64, "fit": "resize"}.
+        labels of a table, and both are columns of "hf:PATH".
+      images: arguments of `data.image_folder.load_folder` for a folder of images or "hf:PATH", as in {"size": 64,
+        "fit": "resize"}.
       stream: whether training images of a folder or of tfds stay on disk, if memory is too small for them. They are
         decoded once into a file of the cache, from which `fit` reads them (`data.records`). The splits are the same.
         A held-out split keeps at most 32 MiB of its examples, drawn at random; the provenance says so.
@@ -114,6 +117,11 @@ def load(
     if prefix == "images" and rest:
         _refuse(name, of_files)
         return image_folder.load_folder(rest, range=range, **images)
+    if prefix == "hf" and rest:
+        _refuse(name, {"kind": kind})
+        if stream:
+            _refuse_images(name, images)
+        return hugging_face.load(rest, keys=keys, range=range, **images)
     is_drawn, is_furniture = prefix in _DRAWN, prefix == "furniture"
     if name in _NAMES or is_drawn or is_furniture or prefix == "tfds":
         if range is not None:
@@ -169,6 +177,8 @@ def _folder(path: Path, range: Range | None, images: Mapping[str, Any]) -> Datas
     if idx.holds_idx(path):
         _refuse_images(str(path), images)
         return idx.load_folder(path, range=range)
+    if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
+        raise InputError(f"{str(path)!r}: is a data set of Hugging Face. Use hf:{path}")
     if image_layout.holds_images(path):
         return image_folder.load_folder(path, range=range, **images)
     raise InputError(f"{str(path)!r}: has neither idx files nor images; accepted are {_ACCEPTED}")

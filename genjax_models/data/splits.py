@@ -1,7 +1,7 @@
 """Splits of a data set: drawing them, and finding the examples that they share."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,6 +87,34 @@ def hold_out_tenth(where: str, train: Split) -> tuple[list[Split], str]:
     splits = split_at_random(train, sizes, stratified=True, where=where)
     by_class = "" if train.label is None else ", stratified by class"
     return splits, f"; validation is a tenth of training, drawn by RandomState(0){by_class}{copies_note(train.x)}"
+
+
+def own_splits(
+    where: str, names: Collection[str], read: Callable[[str], Split], *, example: str
+) -> tuple[list[Split], str]:
+    """Returns the splits of a data set that has splits of its own, and a note for the provenance.
+
+    If `validation` is missing, it is a tenth of training. If `test` is missing, `validation` takes its place. If both
+    are missing, training is split in ten.
+
+    Args:
+      where: begins the errors.
+      names: names of the splits; others than train, validation and test are left out.
+      read: name -> split.
+      example: name of a data set with one split, for the error.
+
+    Raises:
+      InputError: there is no split for training, or it has too few examples.
+    """
+    if "train" not in names:
+        raise InputError(f"{where}: has no split train, only {', '.join(names)}. Name one of them: {example}")
+    held_out = [name for name in ("validation", "test") if name in names]
+    if not held_out:
+        return split_in_ten(where, read("train"))
+    if len(held_out) == 2:
+        return [read(name) for name in ("train", *held_out)], "; its own splits"
+    made, note = hold_out_tenth(where, read("train"))
+    return [*made, read(held_out[0])], f"; test is its own split {held_out[0]}{note}"
 
 
 def copies_note(x: np.ndarray) -> str:

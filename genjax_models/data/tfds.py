@@ -15,7 +15,7 @@ from genjax_models.data.dataset import Dataset, from_splits
 from genjax_models.data.factors import Factor
 from genjax_models.data.image_cache import in_parallel
 from genjax_models.data.records import Records
-from genjax_models.data.splits import Split, hold_out_tenth, split_in_ten
+from genjax_models.data.splits import Split, own_splits, split_in_ten
 from genjax_models.data.tfds_folders import check_classes, check_format, locate
 from genjax_models.errors import InputError
 
@@ -75,7 +75,10 @@ def load(spec: str, *, stream: bool = False) -> Dataset:
     builder = _builder(where, path)
     keys = _keys(where, builder.info)
     read = lambda split: _read(where, builder, split, keys, stream=stream)
-    splits, note = _official(where, builder.info.splits, read) if split is None else split_in_ten(where, read(split))
+    if split is None:
+        splits, note = own_splits(where, builder.info.splits, read, example="tfds:NAME:SPLIT")
+    else:
+        splits, note = split_in_ten(where, read(split))
     return from_splits(
         *splits,
         name=where,
@@ -146,18 +149,6 @@ def _keys(where: str, info) -> Keys:
         )
     label = chosen_labels[0] if len(chosen_labels) == 1 else None
     return Keys(chosen_images[0], label, tuple(key for key in _FACTORS.get(info.name, ()) if key in labels))
-
-
-def _official(where: str, splits, read) -> tuple[list[Split], str]:
-    if "train" not in splits:
-        raise InputError(f"{where}: has no split train, only {', '.join(splits)}. Name one of them: tfds:NAME:SPLIT")
-    held_out = [name for name in ("validation", "test") if name in splits]
-    if not held_out:
-        return split_in_ten(where, read("train"))
-    if len(held_out) == 2:
-        return [read(name) for name in ("train", *held_out)], "; its own splits"
-    made, note = hold_out_tenth(where, read("train"))
-    return [*made, read(held_out[0])], f"; test is its own split {held_out[0]}{note}"
 
 
 def _source(where: str, builder, split: str, image_key: str) -> Sequence:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import importlib.util
 import io
 import os
 import re
@@ -55,8 +56,18 @@ class Options:
     """Seconds to wait until all processes are connected."""
     profile: bool = False
     """Write a trace of ten steps, after the first step, into profile/ in the run's directory."""
+    tensorboard: bool = False
+    """Write the metrics for TensorBoard into tensorboard/ in the run's directory. Needs the extra tensorboard. A run
+    that resumes with this flag writes all its rows."""
+    wandb: bool = False
+    """Send the metrics to Weights & Biases, as WANDB_MODE, WANDB_PROJECT and WANDB_ENTITY say; WANDB_MODE=offline only
+    writes into wandb/ in the run's directory. Needs the extra wandb. A run that resumes with this flag keeps its id."""
 
     def __post_init__(self):
+        if self.tensorboard:
+            needs_package("tensorboardX", user="--tensorboard", extra="tensorboard")
+        if self.wandb:
+            needs_package("wandb", user="--wandb", extra="wandb")
         if self.processes in (1, "auto"):
             if self.process is not None or self.coordinator is not None:
                 raise InputError(f"--process and --coordinator need --processes N of 2 or more, got {self.processes}")
@@ -71,6 +82,20 @@ class Options:
         positive(process_timeout=self.process_timeout)
         if self.process_timeout > LARGEST:
             raise InputError(f"process_timeout must be at most {LARGEST} seconds, got {self.process_timeout:g}")
+
+
+def needs_package(package: str, *, user: str, extra: str) -> None:
+    """Refuses to go on without a package, which is not imported.
+
+    Raises:
+      InputError: the package is not installed. The error names the extra.
+    """
+    try:
+        missing = importlib.util.find_spec(package) is None
+    except ValueError:  # a module without a spec
+        missing = False
+    if missing:
+        raise InputError(f"{user} needs {package}, which is not installed: pip install 'genjax_models[{extra}]'")
 
 
 @contextlib.contextmanager

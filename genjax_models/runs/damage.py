@@ -78,6 +78,8 @@ def check_config(stored: Mapping[str, Any], manifest: Mapping[str, Any], path: P
 
 def _links(run: Path) -> Iterator[Path]:
     for folder, folders, files in os.walk(run):
+        if "wandb" in folders and not Path(folder, "wandb").is_symlink():
+            folders.remove("wandb")  # W&B makes links to its own logs
         yield from (path for name in (*folders, *files) if (path := Path(folder, name)).is_symlink())
 
 

@@ -3,12 +3,15 @@
 config.json        dotted name of the experiment's module, its config, and the run that it started from, if any
 environment.json   command, folder, versions, devices, git revision
 metrics.jsonl      history, one row a line; no clock in it, so that equal runs write equal files
+metrics.csv        the same rows as a table; a run that resumes writes it anew
 checkpoints/       the newest checkpoints, and the best by held-out metric
 figures/           PNG
 result.json        results of the test split, with standard errors
 report.html        results, findings and figures on one page
 export/            output of `genjax-models export`
 profile/           traces of steps
+tensorboard/       event files of --tensorboard
+wandb/             files of --wandb, and the run's id
 
 The runs of --seeds and --sweep share a directory. It holds one such directory per member, and
 

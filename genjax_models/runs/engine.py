@@ -16,7 +16,18 @@ from genjax_models.data.description import description
 from genjax_models.data.fingerprint import fingerprint
 from genjax_models.data.prepare import Prepared
 from genjax_models.errors import InputError, NonFiniteError, StoppedError
-from genjax_models.runs import directory, lock, memory, processes, profile, resuming, signals, starting, sweep
+from genjax_models.runs import (
+    directory,
+    lock,
+    memory,
+    processes,
+    profile,
+    resuming,
+    signals,
+    starting,
+    sweep,
+    trackers,
+)
 from genjax_models.runs.command_line import Options
 from genjax_models.runs.fields import float_fields
 from genjax_models.runs.fit import Fit, fit_members
@@ -105,6 +116,7 @@ def train(
         if members != ALONE:
             processes.on_process_zero(write_way, way)
         processes.on_process_zero(_begin, folder, runs, command)
+        processes.on_process_zero(_track, folder, runs, starts, options, locks)
         data = processes.on_all(_prepared, runs[0].system, dataset)
         fits = _fit(systems, data, folder, runs, starts, mesh, traces, way, write_way)
         processes.leave()
@@ -253,6 +265,24 @@ def _begin(folder: Path, runs: Sequence[Run], command: str) -> None:
             (place / result).unlink(missing_ok=True)
     for run in runs:
         run.begin(command)
+
+
+def _track(
+    folder: Path, runs: list[Run], starts: list[Progress] | None, options: Options, stack: contextlib.ExitStack
+) -> None:
+    """Opens the trackers that the options name; they end with the stack."""
+    for i, run in enumerate(runs):
+        rows = starts[i].history if starts else []
+        opened = trackers.of_run(
+            run.folder,
+            rows,
+            config=directory.json_of(run.about),
+            name=f"{folder.name}/{run.name}" if run.name else folder.name,
+            group=folder.name if run.name else None,
+            tensorboard=options.tensorboard,
+            wandb=options.wandb,
+        )
+        runs[i] = dataclasses.replace(run, trackers=[stack.enter_context(tracker) for tracker in opened])
 
 
 def _traces(options: Options, folder: Path, config: Any, starts: list[Progress] | None):

@@ -1,4 +1,4 @@
-"""`metrics.jsonl`: one row a line, and a digest that the manifests of checkpoints hold."""
+"""`metrics.jsonl`: one row a line, and a digest that the manifests of checkpoints hold; and `metrics.csv` beside it."""
 
 import hashlib
 import json
@@ -9,6 +9,7 @@ from typing import Any
 
 from genjax_models.errors import InputError
 from genjax_models.runs.directory import sync, write_text
+from genjax_models.runs.metrics_table import MetricsTable
 
 
 class MetricsFile:
@@ -16,6 +17,7 @@ class MetricsFile:
 
     def __init__(self, path: Path):
         self.path, self.count, self._hash = path, 0, hashlib.sha256()
+        self._table = MetricsTable(path.with_suffix(".csv"))
 
     @property
     def digest(self) -> str:
@@ -27,6 +29,7 @@ class MetricsFile:
         lines = [_line(row) for row in rows]
         write_text(self.path, "".join(lines))
         self.count, self._hash = len(lines), hashlib.sha256("".join(lines).encode())
+        self._table.begin(rows)
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Appends a row."""
@@ -35,6 +38,7 @@ class MetricsFile:
             file.write(_line(row))
         self.count += 1
         self._hash.update(_line(row).encode())
+        self._table.append(row)
 
     def sync(self) -> None:
         """Waits until the rows are on disk."""

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ class Run:
 
     `values` are the numbers of a sweep. `about` is stored in manifests: experiment, config, the run that it started
     from, and the digest of the data. `check_lock` raises OSError if the directory is no longer the one that was locked.
-    `arrays` of another run replace its own at the start, by path.
+    `arrays` of another run replace its own at the start, by path. `trackers` get each new row.
     """
 
     experiment: Experiment
@@ -40,6 +40,7 @@ class Run:
     metrics: MetricsFile
     check_lock: Callable[[], None] = lambda: None
     arrays: Mapping[str, Array] = dataclasses.field(default_factory=dict)
+    trackers: Sequence[Callable[[Row], None]] = ()
 
     @property
     def start_from(self) -> Mapping[str, Any] | None:
@@ -82,6 +83,8 @@ class Run:
         def on_metrics(row: Row) -> None:
             self.check_lock()
             self.metrics.append(row)
+            for track in self.trackers:
+                track(row)
 
         def on_evaluation(progress: Progress, row: Row) -> None:
             self.samples.append(progress.state)

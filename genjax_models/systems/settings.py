@@ -77,19 +77,20 @@ class Data:
     name: Annotated[str, flag(name="data")] = "mnist10k"
     """mnist10k, fashion_mnist, bars_and_stripes, rivers, chairs, sprites, faces, emoji (or NAME:SIZE), furniture:DIR,
     chorales, mnist10k_rows, japanese_vowels, a .npz, .npy, .csv or .parquet file, a folder of idx files or of images,
-    or tfds:NAME[:SPLIT]."""
+    tfds:NAME[:SPLIT], or hf:PATH[:SPLIT], a Hugging Face data set on disk."""
     range: Annotated[tuple[float, float] | None, flag(name="data-range")] = None
     """Lowest and highest stored value of a data file. Default: 0 255 for uint8, 0 1 for bool and floating point."""
     kind: Annotated[Literal["images", "vectors", "sequences"] | None, flag(name="data-kind")] = None
     """Kind of data in a file; needed for arrays [n, a, b], which may be grey images or sequences."""
     keys: Annotated[tuple[str, ...], flag(name="data-keys")] = ()
-    """Names of the arrays in a .npz, such as x=pixels y=digit; y=species is the column of labels of a table."""
+    """Names of the arrays in a .npz or the columns of hf:PATH, such as x=pixels y=digit; y=species is the column of
+    labels of a table."""
     image_size: int | tuple[int, int] | None = 32
-    """Side in pixels, or height and width, of images of a folder. None keeps images that all have one size."""
+    """Side in pixels, or height and width, of images of a folder or of hf:PATH. None keeps images of one size."""
     image_fit: Literal["crop", "resize", "pad"] = "crop"
     """How an image gets these proportions: crop its largest centred part, resize it, or add a black margin."""
     image_channels: Literal[1, 3] | None = None
-    """Channels of images of a folder: 1 makes them grey, 3 coloured. None: grey if all files are grey."""
+    """Channels of images of a folder or of hf:PATH: 1 makes them grey, 3 coloured. None: grey if all files are grey."""
     skip_unreadable: bool = False
     """Skip files that cannot be decoded (one file, or at most 1% of them) and count them in a warning."""
     stream: bool = False

@@ -46,7 +46,9 @@ def trainer(
 
     Args:
       objective: players, losses, sample.
-      optimizers: player -> optax transformation, one per loss; or one transformation, which every player has.
+      optimizers: player -> optax transformation, one per loss; or one transformation, which every player has. At each
+        move a transformation with extra arguments gets `value`, the loss before the move, `grad`, its gradient, and
+        `value_fn`: params -> the loss with the same key and share. `optax.lbfgs` and `reduce_on_plateau` need them.
       updates: player -> number of moves in a step, 1 if absent. The batch is cut into as many interleaved shares as the
         largest number of moves; move j sees share j and fresh noise.
       average: player -> decay in [0, 1) of an exponential moving average of its floating-point variables after each
@@ -71,11 +73,12 @@ def trainer(
     Raises:
       ValueError: the players of losses and optimizers differ; `updates`, `average` or `accumulate` name an unknown
         player or hold a value out of range; from `init` and `step`, while tracing, a batch whose x is not floating
-        point, or that the shares do not divide.
+        point, or that the shares do not divide; from `init`, an optimizer that needs "params" for a player without.
     """
     if isinstance(optimizers, optax.GradientTransformation):
         optimizers = dict.fromkeys(objective.losses, optimizers)
     _check(objective, optimizers, updates, average, accumulate)
+    extended = {player: optax.with_extra_args_support(optimizer) for player, optimizer in optimizers.items()}
     moves = {player: updates.get(player, 1) for player in objective.losses}
     shares = max(moves.values())
     with_norm = len(moves) > 1 if gradient_norm is None else gradient_norm
@@ -86,7 +89,7 @@ def trainer(
         return begin(key, objective.init(init_key, batch))
 
     def begin(key: PRNGKey, variables: Players) -> TrainState:
-        opt_state = {player: optimizers[player].init(variables[player].get("params", {})) for player in moves}
+        opt_state = {player: _opt_state(player, extended[player], variables[player]) for player in moves}
         # Copies, since the loop donates the state and no buffer may be donated twice.
         averages = {player: jax.tree.map(jnp.copy, variables[player]) for player in average}
         return TrainState(jnp.int32(0), key, variables, opt_state, averages)
@@ -100,7 +103,7 @@ def trainer(
             keys = jax.random.split(fold_in(key, i), moves[player])
             turns = keys, jax.tree.map(lambda share, n=moves[player]: share[:n], batches)
             gradient = _gradient(player, loss, state.step, accumulate.get(player, 1))
-            move = _move(player, gradient, optimizers[player], with_norm, over_devices)
+            move = _move(player, gradient, extended[player], with_norm, over_devices)
             (moved, opt_state[player]), reported = jax.lax.scan(move, (start, state.opt_state[player]), turns)
             variables = {**variables, player: moved[player]} if simultaneous else moved
             metrics |= {f"{player}/{name}": jnp.mean(values, axis=0) for name, values in reported.items()}
@@ -148,7 +151,7 @@ def _gradient(player: str, loss: Loss, step: Array, parts: int) -> Callable:
 def _move(
     player: str,
     gradient_of: Callable,
-    optimizer: optax.GradientTransformation,
+    optimizer: optax.GradientTransformationExtraArgs,
     with_norm: bool,
     over_devices: Callable[[Any], Any] | None,
 ) -> Callable:
@@ -156,13 +159,21 @@ def _move(
 
     The optimizer's tree of a player without "params" is {}.
     """
+    mean = over_devices or (lambda values: values)
 
     def move(carry, turn):
         (variables, opt_state), (key, share) = carry, turn
         params = variables[player].get("params", {})
         moved, gradient, metrics = gradient_of(variables, key, share)
-        gradient = gradient if over_devices is None else over_devices(gradient)
-        change, new_state = optimizer.update(gradient, opt_state, params)
+        gradient, value = mean(gradient), mean(_at_precision_of_params(params, metrics["loss"]))
+
+        def value_and_gradient(params):
+            players = {**variables, player: _with_params(variables[player], params)}
+            _, gradient, metrics = gradient_of(players, key, share)
+            return mean((_at_precision_of_params(params, metrics["loss"]), gradient))
+
+        extra = {"value": value, "grad": gradient, "value_fn": _differentiable(value_and_gradient)}
+        change, new_state = optimizer.update(gradient, opt_state, params, **extra)
         opt_state = _at_precision_of(opt_state, new_state)
         moved[player] = _with_params(moved[player], optax.apply_updates(params, change))
         moved = _at_precision_of(variables, moved)
@@ -170,6 +181,45 @@ def _move(
         return (moved, opt_state), {**metrics, **norm}
 
     return move
+
+
+def _differentiable(value_and_gradient: Callable[[Any], tuple[Array, Any]]) -> Callable[[Any], Array]:
+    """Returns params -> value, whose derivative is the given gradient.
+
+    JAX would otherwise keep the residuals of all parts of a share, and would differentiate the mean over devices as
+    the value of one device.
+    """
+
+    @jax.custom_jvp
+    def value(params):
+        return value_and_gradient(params)[0]
+
+    @value.defjvp
+    def _(primals, tangents):
+        result, gradient = value_and_gradient(*primals)
+        products = jax.tree.map(lambda g, change: jnp.sum(g * change), gradient, *tangents)
+        return result, jax.tree.reduce(jnp.add, products).astype(result.dtype)
+
+    return value
+
+
+def _opt_state(player: str, optimizer: optax.GradientTransformation, variables: Variables) -> Any:
+    """Returns the state in which the player's optimizer begins, of the types that it has after a step."""
+    try:
+        state = optimizer.init(variables.get("params", {}))
+    except LookupError as error:
+        if "params" in variables:
+            raise
+        raise ValueError(
+            f"optimizers[{player!r}] needs a player with parameters, and {player!r} has none. Use optax.sgd"
+        ) from error
+    strong = lambda a: jax.lax.convert_element_type(a, a.dtype) if getattr(a, "weak_type", False) else a
+    return jax.tree.map(strong, state)  # a line search begins with weak types, and a step would be traced twice
+
+
+def _at_precision_of_params(params: Any, value: Array) -> Array:
+    """Returns the value of a loss with the precision of the parameters, which line searches assume."""
+    return value.astype(jnp.result_type(*jax.tree.leaves(params))) if jax.tree.leaves(params) else value
 
 
 def _interleaved(batch: Batch, shares: int) -> Batch:

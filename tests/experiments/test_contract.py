@@ -204,8 +204,8 @@ def test_a_run_leaves_its_files_and_is_brought_back_as_it_was(name, files, tmp_p
     assert main(experiment, [*flags, "--run-dir", str(run)]) == 0
     printed = capsys.readouterr().out
 
-    names = {"config.json", "environment.json", "metrics.jsonl", "result.json", "report.html", "figures", "checkpoints"}
-    assert {path.name for path in run.iterdir()} == names | {".lock"}
+    names = {"config.json", "environment.json", "result.json", "report.html", "figures", "checkpoints", ".lock"}
+    assert {path.name for path in run.iterdir()} == names | {"metrics.jsonl", "metrics.csv"}
     assert set(pictures.split()) == {path.stem for path in (run / "figures").glob("*.png") if "_0" not in path.stem}
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in (run / "figures").glob("*.png"))
     assert (run / "figures" / "learning.gif").exists() == ("learning" in pictures.split())

@@ -359,11 +359,20 @@ def test_fault_59_a_run_whose_directory_moves_stops_in_one_line(runs, tmp_path, 
     assert (run / "metrics.jsonl").read_bytes() == before
 
 
-@pytest.mark.parametrize("name", ["metrics.jsonl", "config.json", ".lock", "figures", "checkpoints"])
+@pytest.mark.parametrize("name", ["metrics.jsonl", "metrics.csv", "config.json", ".lock", "figures", "checkpoints"])
 def test_fault_60_links_within_a_run_are_refused(name, run, tmp_path, capsys):
     (run / name).rename(tmp_path / "outside")
     (run / name).symlink_to(tmp_path / "outside")
     assert_refused(run, capsys, rf"{run / name}: is a symbolic link")
+
+
+def test_only_weights_and_biases_may_make_links_in_its_own_folder(run, tmp_path, capsys):
+    (run / "wandb").mkdir()
+    (run / "wandb" / "latest-run").symlink_to(tmp_path)
+    assert damages(run) == []
+    (run / "wandb").rename(tmp_path / "outside")
+    (run / "wandb").symlink_to(tmp_path / "outside")
+    assert_refused(run, capsys, rf"{run / 'wandb'}: is a symbolic link")
 
 
 def test_fault_60_strays_among_the_checkpoints_are_ignored(run, runs):

@@ -69,7 +69,8 @@ def state_of(run, which="last"):
 
 
 def assert_same_run(run, whole):
-    assert (run / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
+    for name in ("metrics.jsonl", "metrics.csv"):
+        assert (run / name).read_bytes() == (whole / name).read_bytes()
     for which in ("last", "best"):
         one, other = state_of(run, which), state_of(whole, which)
         chex.assert_trees_all_equal(
