@@ -119,9 +119,9 @@ def first_layer(generate: Callable[[Array], Array], latent: int) -> FirstLayer:
 
     two = jax.random.normal(jax.random.key(0), (2, latent))
     kernels, inputs, _ = watched(two)
-    places = [_places(x, two) if kernel.ndim == 2 else None for kernel, x in zip(kernels, inputs, strict=True)]
+    places = [_places(x, two) if k.ndim == 2 else np.zeros((1, 1)) for k, x in zip(kernels, inputs, strict=True)]
     reads = [bool(np.ptp(np.asarray(x), axis=0).any()) for x in inputs]  # the others see a condition only
-    first = [place is not None and bool(place.any()) for place in places]
+    first = [bool(place.any()) for place in places]
     later = [i for i, (see, one) in enumerate(zip(reads, first, strict=True)) if see and not one]
     end = later[0] if later else len(kernels)
     parts = [places[i].T @ np.asarray(kernels[i]) for i in range(len(kernels)) if first[i]]

@@ -39,7 +39,7 @@ def draws_of_vectors(x: Array, draws: Array, content: str = "draws of x") -> Pic
             above, [(x.mean(0), draws.mean(0), "mean", BLUE, "o"), (x.std(0), draws.std(0), "deviation", ORANGE, "^")]
         )
         for axes in below:
-            _on_one_line(axes, [(*map(_correlations, (x, draws)), "correlation", BLUE, "o")])
+            _on_one_line(axes, [(_correlations(x), _correlations(draws), "correlation", BLUE, "o")])
         moments = "means, standard deviations and correlations" if below else "means and standard deviations"
         caption += f" Right: {moments} of all features; on the line, draws equal data."
     return Picture("draws", "Data and draws", caption, png(figure))
@@ -78,7 +78,7 @@ def _in_pairs(place: Figure, x: np.ndarray, draws: np.ndarray, features: Sequenc
 
 def _histograms(axes: Axes, x: np.ndarray, draws: np.ndarray) -> None:
     low, high = min(x.min(), draws.min()), max(x.max(), draws.max())
-    bins = np.linspace(low, high, 25) if high > low else np.array([low - 0.5, low + 0.5])
+    bins = [float(edge) for edge in np.linspace(low, high, 25)] if high > low else [low - 0.5, low + 0.5]
     axes.hist(x, bins, density=True, color=PALE, label="data")
     axes.hist(draws, bins, density=True, histtype="step", color=BLUE, label="draws")
     axes.set_yticks([])

@@ -225,9 +225,10 @@ def _results(groups: Sequence[Group], names: Sequence[str]) -> list[dict[str, An
 
 def _differences(groups: Sequence[Group], names: Sequence[str]) -> list[dict[str, Any]]:
     """Returns a row per group of seeds after the first: its difference to the first, over the seeds that both have."""
-    first, *others = [group for group in groups if len(group.runs) > 1] or [None]
+    several = [group for group in groups if len(group.runs) > 1]
     rows = []
-    for group in others if first else ():
+    for group in several[1:]:
+        first = several[0]
         pairs = _paired(group, first)
         comparable = group.measured_on == first.measured_on
         seeds = f"{len(pairs)} equal seed{'' if len(pairs) == 1 else 's'}"

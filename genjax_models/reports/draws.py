@@ -35,7 +35,7 @@ def draws_of_other_data(
     if drawable(shape) or len(shape) not in (1, 2) or {"samples", "draws"} & {picture.name for picture in shown}:
         return []
     n = min(_VECTORS if len(shape) == 1 else _SEQUENCES, len(test.x))
-    label = test.label[:n] if config.data.classes else None
+    label = test.label[:n] if test.label is not None and config.data.classes else None
     sample = jax.jit(lambda players, key: system.objective.sample(players, key, n, label=label))
     x, draws = np.asarray(test.x), np.asarray(block_until_ready(sample(players, evaluation_key())))
     if len(shape) == 1:
