@@ -118,7 +118,7 @@ def first_layer(generate: Callable[[Array], Array], latent: int) -> FirstLayer:
         return kernels, inputs, outputs
 
     two = jax.random.normal(jax.random.key(0), (2, latent))
-    kernels, inputs, _ = watched(two)
+    kernels, inputs, _ = jax.jit(watched)(two)
     places = [_places(x, two) if k.ndim == 2 else np.zeros((1, 1)) for k, x in zip(kernels, inputs, strict=True)]
     reads = [bool(np.ptp(np.asarray(x), axis=0).any()) for x in inputs]  # the others see a condition only
     first = [bool(place.any()) for place in places]

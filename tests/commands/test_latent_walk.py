@@ -61,7 +61,7 @@ def test_the_directions_of_a_decoder():
     vectors, titles = latent_walk.directions(PLANE, "dimensions", jax.random.key(0), 2)
     assert (vectors == np.eye(2)).all()
     assert titles == ["z[0]", "z[1]"]
-    with pytest.raises(ValueError, match="--along closed-form: the generator must begin with a dense layer"):
+    with pytest.raises(ValueError, match="--along closed-form: the generator must begin with dense layers"):
         latent_walk.directions(PLANE, "closed-form", jax.random.key(0), 2)
 
 

@@ -423,7 +423,7 @@ def test_fault_58_a_manifest_without_its_parts_is_damaged(part, run, capsys):
     manifest = json.loads((place / "manifest.json").read_text())
     del manifest["digest"]
     manifest[part] = ["a list"]
-    (place / "manifest.json").write_text(json.dumps({**manifest, "digest": checkpoints._digest_of(manifest)}))
+    (place / "manifest.json").write_text(json.dumps({**manifest, "digest": checkpoints.digest_of_manifest(manifest)}))
     assert checked(run, capsys)[0] == 1
     with pytest.raises(CheckpointError, match=f"{part} must be"):
         checkpoints.read_manifest(place)
