@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from typing import ClassVar
 
 import genjax_models as gx
 from genjax_models.commands.train import main
@@ -28,6 +29,8 @@ from genjax_models.systems.settings import Data, Settings
 @dataclasses.dataclass(frozen=True)
 class Config(Settings):
     """Train a restricted Boltzmann machine, and report log p(x) of held-out data with an estimate of log Z."""
+
+    depends_on_steps: ClassVar[str] = "the learning rate, which falls to 0,"
 
     hidden: int = 500
     """Number of hidden units."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from typing import ClassVar
 
 import genjax_models as gx
 from genjax_models.commands.train import main
@@ -32,6 +33,8 @@ from genjax_models.systems.settings import Data, Settings
 @dataclasses.dataclass(frozen=True)
 class Config(Settings):
     """Train an energy model by self-supervised boosting, and report log p(x) of held-out data."""
+
+    depends_on_steps: ClassVar[str] = "the length of a stage"
 
     features: int = 24
     """Number of features, each added in a stage of its own. The steps must be a multiple of it."""

@@ -1,6 +1,7 @@
 """Fills in missing pixels of test data by a finished run.
 
 genjax-models impute runs/multi_prediction --mask half
+genjax-models impute runs/multi_prediction --mask observed.npy
 
 Boltzmann machines and latent-variable models can fill in. A deep machine uses the mean field of its training; a
 restricted one, Gibbs sweeps with the observed pixels held; a latent-variable model, pseudo-Gibbs sweeps.
@@ -12,7 +13,7 @@ import dataclasses
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import tyro
 
@@ -22,8 +23,11 @@ from genjax_models.runs.configuration import seed_in_range, whole
 from genjax_models.runs.output_files import check_output, write_output
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from genjax_models.models.conditionals import Conditional
     from genjax_models.runs.loading import LoadedRun
+    from genjax_models.types import Shape
 
 _COLUMNS = 12  # of the picture
 _INSIDE = 1e-6  # least probability of a value
@@ -35,10 +39,11 @@ class Impute:
 
     run: tyro.conf.Positional[Path]
     """Directory of the run."""
-    mask: Literal["random", "half", "block"] = "half"
-    """Missing pixels: each at random, the lower half, or a rectangle at a random place."""
+    mask: Literal["random", "half", "block"] | Path = "half"
+    """Missing pixels: each at random, the lower half, or a rectangle at a random place. Or a .npy or .npz file of
+    what is observed: bool, in the shape of x, or of one example for all. A .npz has the key observed."""
     share: float = 0.5
-    """Share of missing pixels, for mask random and block."""
+    """Share of missing pixels, for mask random and block: above 0 and below 1."""
     by: Literal["auto", "mean_field", "gibbs", "importance", "pseudo_gibbs"] = "auto"
     """Method. auto: mean_field for deep Boltzmann machines, gibbs for restricted ones, pseudo_gibbs for models with
     q(z | x)."""
@@ -55,11 +60,15 @@ class Impute:
     out: Path | None = None
     """A .npz file for x, observed, and filled: x where it is observed, else E[x | observed x]. Default: none."""
     picture: Path | None = None
-    """The PNG file. Default: figures/impute_<mask>.png in the run, for images."""
+    """The PNG file. Default: figures/impute_<mask>.png in the run, for images; of a file of masks, the file's stem."""
 
     def __post_init__(self):
-        if not 0 < self.share <= 1:
-            raise InputError(f"share must be in (0, 1], got {self.share!r}")
+        if not 0 < self.share < 1:
+            raise InputError(
+                f"share must be in (0, 1), got {self.share!r}. With 0 nothing is missing, with 1 nothing observed"
+            )
+        if isinstance(self.mask, Path) and self.mask.suffix.lower() not in (".npy", ".npz"):
+            raise InputError(f"mask must be random, half, block, or a .npy or .npz file, got {self.mask}")
         whole(1, samples=self.samples)
         if self.n is not None:
             whole(1, n=self.n)
@@ -88,10 +97,11 @@ def impute(options: Impute) -> Imputed:
 
     from genjax_models.commands.encoders import prepared_as_in_training
     from genjax_models.evaluation.examples import map_examples
-    from genjax_models.evaluation.missing import masks
+    from genjax_models.evaluation.missing import Mask, masks
     from genjax_models.figures import energy_pictures, pictures
     from genjax_models.runs.loading import load_run
 
+    stored = read_mask(options.mask) if isinstance(options.mask, Path) else None
     run = load_run(options.run, options.checkpoint, data=options.data is None)
     by, conditional = conditional_of(run, options)
     data = run.data if options.data is None else prepared_as_in_training(run, options.data)
@@ -99,11 +109,11 @@ def impute(options: Impute) -> Imputed:
     if n is not None and n > len(test.x):
         raise InputError(f"n must be at most {len(test.x)}, the size of the test split, got {n}")
     x, key = test.x[:n], jax.random.key(options.seed)
-    if options.mask == "block" and x.ndim < 3:
-        raise InputError(f"--mask block needs images, got examples of shape {x.shape[1:]}")
-    observed = masks(key, x, options.mask, share=options.share)
-    if bool(observed.all()):
-        raise InputError(f"--share {options.share:g}: nothing is missing from examples of shape {x.shape[1:]}")
+    if stored is None:
+        if options.mask == "block" and x.ndim < 3:
+            raise InputError(f"--mask block needs images, got examples of shape {x.shape[1:]}")
+        stored = np.asarray(masks(key, x, cast(Mask, options.mask), share=options.share))
+    observed = _checked(stored, x.shape, options)
     fill = lambda key, one: conditional(run.variables, key, one[0][None], one[1][None])[0]
     filled = jax.jit(lambda x, observed: map_examples(fill, key, (x, observed), batch_size=100))(x, observed)
     x, observed, filled = map(np.asarray, (x, observed, filled))
@@ -114,14 +124,48 @@ def impute(options: Impute) -> Imputed:
         write_output(options.out, buffer.getvalue())
     picture = None
     if pictures.drawable(run.config.data.shape):
-        picture = options.picture or options.run / "figures" / f"impute_{options.mask}.png"
-        few = {options.mask: observed[:_COLUMNS]}, {options.mask: filled[:_COLUMNS]}
+        name = options.mask if isinstance(options.mask, str) else options.mask.stem
+        picture = options.picture or options.run / "figures" / f"impute_{name}.png"
+        few = {name: observed[:_COLUMNS]}, {name: filled[:_COLUMNS]}
         write_output(picture, energy_pictures.imputations(x[:_COLUMNS], *few, run.system.range).png)
     nats = None
     if np.isin(x, (0, 1)).all():
         p = np.clip(np.where(x > 0.5, filled, 1 - filled)[~observed], _INSIDE, 1)
         nats = float(-np.mean(np.log(p)))
     return Imputed(by, picture, nats, len(x))
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """Returns the mask in a file.
+
+    Raises:
+      InputError: there is no such file, or its array is not bool.
+    """
+    from genjax_models.data.files import read_arrays
+
+    try:
+        arrays = read_arrays(path)
+    except OSError as error:
+        raise InputError(f"--mask {path}: cannot be read ({error.strerror})") from error
+    key = "x" if path.suffix.lower() == ".npy" else "observed"
+    if key not in arrays:
+        raise InputError(f"--mask {path}: needs the key observed, got {sorted(arrays)}")
+    if arrays[key].dtype != bool:
+        raise InputError(f"--mask {path}: must be bool, true where x is observed, got {arrays[key].dtype}")
+    return arrays[key]
+
+
+def _checked(mask: np.ndarray, shape: Shape, options: Impute) -> np.ndarray:
+    """Returns the mask of all examples; `shape` is the shape of x. Some of x is observed, and some is not."""
+    import numpy as np
+
+    source = f"--share {options.share:g}" if options.mask in ("random", "block") else f"--mask {options.mask}"
+    if mask.shape not in (shape, shape[1:]):
+        raise InputError(f"{source}: must have the shape {shape}, or {shape[1:]} for all, got {mask.shape}")
+    if mask.all() or not mask.any():
+        what = "missing from" if mask.all() else "observed of"
+        raise InputError(f"{source}: nothing is {what} examples of shape {shape[1:]}")
+    return np.broadcast_to(mask, shape)
 
 
 def conditional_of(run: LoadedRun, options: Impute) -> tuple[str, Conditional]:

@@ -48,7 +48,7 @@ def load_file(
         contradict `range`, has splits of several types or on several scales, or has held-out examples that are
         training examples too.
     """
-    arrays = _read(path)
+    arrays = read_arrays(path)
     names = sorted(arrays)
     plain = {key: array for key, array in arrays.items() if key not in _DEVIATIONS}
     aliases = {_ALIASES.get(key, key): array for key, array in plain.items()}
@@ -104,7 +104,12 @@ def _given(path: Path, checked: dict[str, Split]) -> tuple[list[Split], str]:
     return [*splits, checked["x_test"]], note
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Returns the arrays of a `.npz` by name, or the array of a `.npy` as "x".
+
+    Raises:
+      InputError: the file has another format, is damaged, or holds pickled objects.
+    """
     suffix = path.suffix.lower()
     if suffix not in _MAGIC:
         raise InputError(f"{path}: a data file must end in .npz, .npy, .csv, .tsv or .parquet. {_convert(path)}")

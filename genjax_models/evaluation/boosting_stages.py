@@ -12,7 +12,8 @@ from scipy.special import expit
 from genjax_models.estimators.annealed_partition import annealed_partition
 from genjax_models.estimators.annealing_path import linear_schedule
 from genjax_models.estimators.boltzmann import additive_gibbs_sweep, additive_log_density
-from genjax_models.estimators.importance import log_mean_exp
+from genjax_models.estimators.checks import check_count
+from genjax_models.evaluation.partition import Partition, exact_partition, partition_of
 from genjax_models.models.additive_energy import AdditiveEnergyModel, parts_of
 from genjax_models.types import Array, PRNGKey, Variables
 
@@ -33,21 +34,33 @@ class Stages(NamedTuple):
     after: np.ndarray
 
 
-def additive_log_partition(
+def additive_partition(
     model: AdditiveEnergyModel,
     variables: Variables,
     key: PRNGKey,
     *,
     num_chains: int = 100,
     num_temperatures: int = 100,
-) -> Array:
-    """Returns log Z in nats: exact up to 16 units, else by annealing from the base, which is too low in expectation.
+) -> Partition:
+    """Returns log Z: exact up to 16 units, else by annealing from the base, which is too low in expectation.
 
-    A temperature costs a Gibbs sweep over all units in turn, of all chains.
+    Args:
+      model: the model.
+      variables: variables of the model.
+      key: randomness of the chains.
+      num_chains: number of chains, at least 2.
+      num_temperatures: number of temperatures, at least 2. A temperature costs a Gibbs sweep of all chains, over all
+        units in turn.
+
+    Raises:
+      ValueError: a count is too low.
     """
+    check_count("num_chains", num_chains, at_least=2)
+    check_count("num_temperatures", num_temperatures, at_least=2)
     weights, bias, coefficients, base = parts_of(variables)
     if len(base) <= MOST_UNITS:
-        return jax.nn.logsumexp(additive_log_density(_states(len(base)), weights, bias, coefficients, base))
+        log_density = additive_log_density(_states(len(base)), weights, bias, coefficients, base)
+        return exact_partition(jax.nn.logsumexp(log_density))
     log_weights, _ = annealed_partition(
         key,
         lambda key, n: model.base(variables, key, n),
@@ -56,7 +69,7 @@ def additive_log_partition(
         num_chains=num_chains,
         schedule=linear_schedule(num_temperatures),
     )
-    return jnp.sum(jax.nn.softplus(base)) + log_mean_exp(log_weights)
+    return partition_of(log_weights, jnp.sum(jax.nn.softplus(base)))
 
 
 def boosting_stages(model: AdditiveEnergyModel, variables: Variables, x: Array) -> Stages:

@@ -21,6 +21,7 @@ _COLLAPSED = 1.5  # mean effective number of particles below which they are as g
 _SAME = 0.9  # R^2 from which a latent is a factor
 _SOME = 0.1  # R^2 from which latents know something of a factor
 _WITHOUT_Z = 0.1  # nats of KL below which z says next to nothing about x
+_NOTHING_LEARNED = 0.01  # nats below log 4 up to which a discriminator knows nothing
 _SWING = 0.1  # share of its best value by which a held-out figure of a game may vary
 
 
@@ -44,7 +45,8 @@ class Facts(NamedTuple):
       factors: figures of codes against known factors.
       particles: mean effective number of particles over test sequences and steps; None without a filter.
       num_particles: number of particles behind it.
-      partition: log Z of a Boltzmann machine.
+      partition: log Z of an energy model.
+      discriminators: loss of the discriminator of each stage of boosting before the answer, in nats, `[T]`.
     """
 
     metric: str = ""
@@ -64,6 +66,7 @@ class Facts(NamedTuple):
     particles: float | None = None
     num_particles: int = 0
     partition: Partition | None = None
+    discriminators: Array | None = None
 
 
 def findings(history: Sequence[Row], facts: Facts) -> list[str]:
@@ -77,6 +80,7 @@ def findings(history: Sequence[Row], facts: Facts) -> list[str]:
         *_likelihood(facts),
         *_weights(facts),
         *_partition(facts),
+        *_discriminators(facts),
         *_particles(facts),
         *_latents(history, facts),
         *_information(facts),
@@ -149,6 +153,18 @@ def _partition(facts: Facts) -> Iterator[str]:
         yield (
             f"log Z rests on an effective sample size of {size:.1f} of {chains:,} chains: its standard error is"
             " probably too small. Use more temperatures."
+        )
+
+
+def _discriminators(facts: Facts) -> Iterator[str]:
+    if facts.discriminators is None:
+        return
+    losses, nothing = np.asarray(facts.discriminators), math.log(4)
+    if count := int(np.sum(losses > nothing - _NOTHING_LEARNED)):
+        yield (
+            f"In {count:,} of {len(losses):,} stages the discriminator learned nothing: before the answer its loss was"
+            f" log 4 = {nothing:.3f} nats, to {_NOTHING_LEARNED} nats. Its feature adds nothing to the model. Either"
+            " features saturate, and a lower learning rate helps; or the draws of the model already look like data."
         )
 
 

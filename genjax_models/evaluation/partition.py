@@ -69,14 +69,28 @@ def estimate_partition(
     check_count("num_temperatures", num_temperatures, at_least=2)
     layers = machine.restricted(variables)
     if exact or (exact is None and min(layers[0].shape) <= MOST_UNITS):
-        log_partition, zero = jax.jit(log_partition_exact)(*layers), jnp.zeros(())
-        return Partition(log_partition, zero, zero, 0)
+        return exact_partition(jax.jit(log_partition_exact)(*layers))
     base = jnp.zeros_like(layers[1])
     if base_rates is None and not isinstance(machine.data_mean, str):
         base_rates = machine.data_mean
     if base_rates is not None:
         base = logits_of_mean(jnp.asarray(base_rates, base.dtype))
     log_weights, log_start = _annealed(key, layers, base, num_chains, num_temperatures)
+    return partition_of(log_weights, log_start)
+
+
+def exact_partition(log_partition: Array) -> Partition:
+    """Returns log Z without an error."""
+    zero = jnp.zeros(())
+    return Partition(log_partition, zero, zero, 0)
+
+
+def partition_of(log_weights: Array, log_start: Array) -> Partition:
+    """Returns log Z from the log-weights of chains `[num_chains]` and log Z_0, with its standard error.
+
+    `num_chains` is at least 2.
+    """
+    num_chains = len(log_weights)
     log_mean = log_mean_exp(log_weights)
     relative = jnp.std(jnp.exp(log_weights - log_mean), ddof=1)
     size = effective_sample_size(log_weights[:, None])[0]

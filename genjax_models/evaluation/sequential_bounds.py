@@ -7,12 +7,12 @@ from typing import NamedTuple, get_args
 import jax
 import jax.numpy as jnp
 
-from genjax_models.estimators.filtering import Criterion, FilteringTerms, Resampling, filtering_bound
+from genjax_models.estimators.filtering import Criterion, FilteringTerms, Resampling, check_evidence, filtering_bound
 from genjax_models.estimators.importance_diagnostics import effective_sample_size
 from genjax_models.evaluation.examples import map_examples
 from genjax_models.models.sequential import SequentialModel, time_first
 from genjax_models.objectives.sequential_vae import Bound
-from genjax_models.types import Array, PRNGKey, Variables
+from genjax_models.types import Array, PRNGKey, Tracer, Variables
 
 
 class HeldOutFiltering(NamedTuple):
@@ -82,7 +82,8 @@ def held_out_filtering(
       batch_size: sequences in memory at once; no figure depends on it.
 
     Raises:
-      ValueError: the model has no steps, a bound is unknown, or an argument of `filtering_bound` is out of range.
+      ValueError: the model has no steps, a bound is unknown, or an argument of `filtering_bound` is out of range;
+        unless jax traces the call, all weights of a step are zero, with the step and the example.
     """
     if not isinstance(model, SequentialModel):
         raise ValueError(
@@ -108,7 +109,11 @@ def held_out_filtering(
             terms["fivo"] = run(num_particles=num_particles, criterion=criterion, resampling=resampling)
         return {name: _of_one_sequence(terms[name], mask) for name in bounds}
 
-    return map_examples(one, key, (x, length), batch_size=batch_size)
+    filtered = map_examples(one, key, (x, length), batch_size=batch_size)
+    for name in {"iwae", "fivo"} & set(bounds):  # "elbo" is -inf if one weight is zero
+        if not isinstance(filtered[name].evidence, Tracer):
+            check_evidence(filtered[name].evidence.T)
+    return filtered
 
 
 def ratio_of_totals(bound: Array, length: Array) -> tuple[Array, Array]:

@@ -70,15 +70,28 @@ def missing(
     return Picture("missing", "What can be inferred from what is left", caption, plots.png(figure))
 
 
-def stages(coefficients: Array, gains: Array, exact: Stages | None) -> Picture:
-    """Returns what each stage of boosting gained; `exact` figures are those of models that can be enumerated."""
-    at = np.arange(1, len(np.asarray(gains)) + 1)
+def stages(features: Mapping[str, Array], exact: Stages | None) -> Picture:
+    """Returns what each stage of boosting gained.
+
+    Args:
+      features: "coefficient", "gain" and "loss" of each stage, `[T]`.
+      exact: figures by enumeration, of models that are small enough.
+    """
+    coefficients, gains, losses = (np.asarray(features[name]) for name in ("coefficient", "gain", "loss"))
+    at = np.arange(1, len(gains) + 1)
     figure = Figure(figsize=(9.6, 3.0), layout="constrained")
     if exact is None:
-        first, last = figure.subplots(1, 2)
+        first, middle, last = figure.subplots(1, 3)
         first.plot(at, np.cumsum(gains), color=BLUE, marker="o", markersize=3)
         first.set(xlabel="stage", ylabel="sum of gains (nats)")
-        caption = "Left: gains of log-likelihood that the negatives promise, added up."
+        middle.plot(at, np.where(losses > 0, losses, np.nan), color=ORANGE, marker="o", markersize=3)
+        middle.axhline(math.log(4), color=GREY, linestyle=":", label="log 4: it knows nothing")
+        middle.set(xlabel="stage", ylabel="loss of the discriminator (nats)")
+        middle.legend(frameon=False)
+        caption = (
+            "Left: gains of log-likelihood that the negatives promise, added up. Middle: loss of each discriminator"
+            " before the answer."
+        )
     else:
         first, middle, last = figure.subplots(1, 3)
         first.plot([0, *at], exact.kl, color=BLUE, marker="o", markersize=3, label="exact")

@@ -20,7 +20,8 @@ class AdditiveEnergyModel(NamedTuple):
     """Pure functions of the variables, whose collection "features" is the model. No params are read.
 
     The features are "weights" `[d, features]`, "bias" and "coefficient" `[features]` (0 of a feature to come), and the
-    base is "visible_bias" `[d]`. "gain" and "effective", `[features]`, say what a feature gained when it was added.
+    base is "visible_bias" `[d]`. "gain" and "effective", `[features]`, say what a feature gained when it was added, and
+    "loss" is the loss of its discriminator just before.
 
     Attributes:
       shape: shape of one example.
@@ -42,7 +43,9 @@ class AdditiveEnergyModel(NamedTuple):
         if self.data_mean is not None:
             base = logits_of_mean(mean_of(self.data_mean, batch))
         features = {"weights": jnp.zeros((d, self.features), jnp.float32), "visible_bias": base}
-        none = {name: jnp.zeros(self.features, jnp.float32) for name in ("bias", "coefficient", "gain", "effective")}
+        none = {
+            name: jnp.zeros(self.features, jnp.float32) for name in ("bias", "coefficient", "gain", "effective", "loss")
+        }
         return {"features": {**features, **none}}  # each array of its own: the compiled loop donates them
 
     def log_density(self, variables: Variables, x: Array) -> Array:

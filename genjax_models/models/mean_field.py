@@ -113,6 +113,17 @@ def energy_of(p: Variables, field: Field) -> Array:
     return -total
 
 
+def free_energy_of(p: Variables, field: Field) -> Array:
+    """Returns -log sum_h exp(-E(v, h, g, y)), `[batch]` in nats; h of the field is not read."""
+    from_below, above = p["hidden_bias"][None] + field.v @ p["weights"], 0.0
+    if field.g is not None:
+        from_below += field.g @ p["top_weights"].T
+        above = field.g @ p["top_bias"]
+    if field.g is not None and field.y is not None:
+        above += field.y @ p["class_bias"] + jnp.sum((field.g @ p["class_weights"]) * field.y, axis=1)
+    return -(field.v @ p["visible_bias"] + jnp.sum(jax.nn.softplus(from_below), axis=1) + above)
+
+
 def entropy_of(field: Field, seen: Evidence) -> Array:
     """Returns the entropy of the units that are not observed, `[batch]` in nats."""
     total = _of_units(jnp.where(seen.v_observed, 0, field.v)) + _of_units(field.h)

@@ -82,12 +82,12 @@ def self_supervised_boosting(
         on_data, on_negatives = slope * f_data + offset, slope * f_negatives + offset
         value = jnp.mean(jax.nn.softplus(-on_data)) + jnp.mean(jax.nn.softplus(on_negatives))
 
-        found = jax.lax.stop_gradient((f_data, f_negatives))
+        found, reached = jax.lax.stop_gradient(((f_data, f_negatives), value))
 
         def answer() -> dict[str, Array]:
             coefficient, effective = best_coefficient(*found, least_effective=least_effective)
             added = {"weights": w, "bias": c, "coefficient": coefficient, "effective": effective}
-            added["gain"] = gain(coefficient, *found)
+            added |= {"gain": gain(coefficient, *found), "loss": reached}
             return {**features, **{name: features[name].at[..., slot].set(new) for name, new in added.items()}}
 
         last = goes_on & (turn == steps_per_stage - 1)

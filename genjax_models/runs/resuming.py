@@ -75,16 +75,20 @@ def stored_way(run: Path) -> Way | None:
 
 
 def _check_steps(where: str, config: Any, before: int, made: int) -> None:
-    """Refuses another number of steps if the schedule of the learning rate depends on it, or if the run made more.
+    """Refuses another number of steps if the run depends on it, as a schedule does, or if the run made more.
 
-    With schedule constant the lengthened run is, bit for bit, the run that was as long from its start.
+    Without such a dependence the lengthened run is, bit for bit, the run that was as long from its start.
 
     Raises:
-      InputError: names the schedule and the remedy, or the steps that the run has made.
+      InputError: names what depends on the steps, or the steps that the run has made.
     """
     steps, schedule = config.training.steps, getattr(getattr(config, "optimizer", None), "schedule", "constant")
     if steps == before:
         return
+    if config.depends_on_steps:
+        raise InputError(
+            f"{where}: steps cannot change from {before} to {steps}: {config.depends_on_steps} depends on them"
+        )
     if schedule != "constant":
         raise InputError(
             f"{where}: steps cannot change from {before} to {steps}: the {schedule} schedule of the learning rate"

@@ -10,7 +10,8 @@ import optax
 
 import genjax_models as gx
 from genjax_models.estimators.boltzmann import bernoulli_of
-from genjax_models.evaluation.boosting_stages import MOST_UNITS, additive_log_partition, boosting_stages
+from genjax_models.evaluation.boosting_stages import MOST_UNITS, additive_partition, boosting_stages
+from genjax_models.evaluation.estimates import Estimate
 from genjax_models.evaluation.findings import Facts
 from genjax_models.evaluation.missing import Mask, class_probabilities, masks, predict_missing
 from genjax_models.evaluation.partition import estimate_partition
@@ -18,12 +19,14 @@ from genjax_models.figures import energy_pictures, pictures
 from genjax_models.models.additive_energy import AdditiveEnergyModel
 from genjax_models.models.boltzmann import BoltzmannMachine
 from genjax_models.models.conditionals import mean_field
+from genjax_models.runs.evaluation import evaluation_key
 from genjax_models.runs.protocol import System
 from genjax_models.types import Array, Objective, PRNGKey, Trainer, Variables
 
 _FILTERS = 100  # hidden units in a picture
 _SHARES = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95)  # missing shares
 _SWEEPS = (1, 2, 3, 5, 10, 20, 50)
+_REPORTED = (1, 5, 50)  # of the sweeps, in the table of results
 _COLUMNS = 12  # of the picture of imputations
 
 
@@ -118,18 +121,25 @@ def multi_prediction_system(config: Any, objective: Objective, machine: Boltzman
         variables, test, key = players["machine"], data.test, jax.random.key(0)
         by_share = [masks(key, test.x, "random", share=share) for share in _SHARES]
         losses = [nats(variables, test.x, observed, config.sweeps) for observed in by_share[1:]]
-        by_sweeps = [nats(variables, test.x, masks(key, test.x, "random"), sweeps) for sweeps in _SWEEPS]
+        by_sweeps = {sweeps: nats(variables, test.x, masks(key, test.x, "random"), sweeps) for sweeps in _SWEEPS}
         accuracy = None
         if machine.classes is not None:
             judged = jax.jit(correct)
             accuracy = [jnp.mean(judged(variables, test, observed)) for observed in by_share]
-        shown = [energy_pictures.missing(_SHARES, losses, accuracy, _SWEEPS, by_sweeps, config.sweeps)]
+        of_sweeps = _SWEEPS, list(by_sweeps.values()), config.sweeps
+        shown = [energy_pictures.missing(_SHARES, losses, accuracy, *of_sweeps)]
         if pictures.drawable(config.data.shape):
             x, fill = test.x[:_COLUMNS], jax.jit(conditional)
             seen = {kind: masks(key, x, kind) for kind in get_args(Mask)}
             filled = {kind: fill(variables, key, x, observed) for kind, observed in seen.items()}
             shown.insert(0, energy_pictures.imputations(x, seen, filled))
-        return Facts(values=data.validation.x), shown
+        further = {
+            f"nats_per_missing_pixel_after_{sweeps}_sweep{'s' * (sweeps > 1)}": Estimate(
+                float(by_sweeps[sweeps]), math.nan, len(test.x)
+            )
+            for sweeps in _REPORTED
+        }
+        return Facts(values=data.validation.x, further=further), shown
 
     trainer = gx.trainer(objective, config.optimizer.build(config.training.steps))
     system = System(objective, trainer, config.bits.prepare, evaluate, draw, figures, model=machine)
@@ -147,22 +157,27 @@ def boosting_system(config: Any, objective: Objective, model: AdditiveEnergyMode
 
     def evaluate(players, key, batch):
         variables = players["energy"]
-        log_z = additive_log_partition(model, variables, key)
-        return {"log_likelihood": model.log_density(variables, batch.x) - log_z, "log_partition": log_z}
+        log_z = additive_partition(model, variables, key)
+        return {
+            "log_likelihood": model.log_density(variables, batch.x) - log_z.log_partition,
+            "log_partition": log_z.log_partition,
+            "log_partition_se": log_z.standard_error,
+        }
 
     def draw(players, key, n, label=None):
         return objective.sample(players, key, n)
 
     def figures(players, data):
-        features, shown = players["energy"]["features"], []
-        stages = None
+        variables, shown, stages = players["energy"], [], None
+        features = variables["features"]
+        log_z = jax.jit(lambda key: additive_partition(model, variables, key))(evaluation_key())
         if math.prod(model.shape) <= MOST_UNITS:
-            stages = boosting_stages(model, players["energy"], data.test.x)
-        shown.append(energy_pictures.stages(features["coefficient"], features["gain"], stages))
+            stages = boosting_stages(model, variables, data.test.x)
+        shown.append(energy_pictures.stages(features, stages))
         if pictures.drawable(config.data.shape):
             filters = features["weights"].T.reshape(-1, *model.shape)
             shown.append(energy_pictures.filters(filters, "features, in the order of their stages"))
-        return Facts(values=data.validation.x), shown
+        return Facts(partition=log_z, values=data.validation.x, discriminators=features["loss"]), shown
 
     trainer = gx.trainer(objective, config.optimizer.build(config.training.steps))
     system = System(objective, trainer, config.bits.prepare, evaluate, draw, figures, model=model)

@@ -30,6 +30,7 @@ class Settings:
 
     conditional: ClassVar[bool] = False  # a subclass makes it a field, or True, if the model needs labels
     convolutional: ClassVar[bool] = False  # a subclass makes it True if its networks are convolutional
+    depends_on_steps: ClassVar[str] = ""  # a subclass names what does, besides the schedule of its optimizer
     data: ClassVar[Any]  # a subclass makes it a field: Data, Points or a group with the same methods
 
     def __post_init__(self):

@@ -58,6 +58,43 @@ def test_other_data_are_prepared_as_in_training(machines, files, capsys):
     assert capsys.readouterr().out == other
 
 
+def test_a_mask_comes_from_a_file(machines, tmp_path, capsys):
+    """One of half the columns for all examples, and the masks that another call has written."""
+    mask = np.zeros((8, 8, 1), bool)
+    mask[:, :4] = True
+    np.save(tmp_path / "left.npy", mask)
+    out = tmp_path / "filled.npz"
+    assert impute.main([str(machines["deep"]), "--mask", str(tmp_path / "left.npy"), "--out", str(out)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].endswith("figures/impute_left.png")
+    with np.load(out) as arrays:
+        np.testing.assert_array_equal(arrays["observed"], np.broadcast_to(mask, (6, 8, 8, 1)))
+        np.testing.assert_array_equal(arrays["filled"][:, :, :4], arrays["x"][:, :, :4])
+    assert impute.main([str(machines["deep"]), "--mask", str(out)]) == 0
+    assert capsys.readouterr().out.splitlines()[0].split("by")[1] == lines[0].split("by")[1]
+
+
+def test_a_bad_file_of_masks_is_one_line(machines, tmp_path, refused):
+    path, npz = tmp_path / "mask.npy", tmp_path / "mask.npz"
+    for mask, message in [
+        (np.ones((8, 8, 1), bool), "nothing is missing from examples of shape (8, 8, 1)"),
+        (np.zeros((6, 8, 8, 1), bool), "nothing is observed of examples of shape (8, 8, 1)"),
+        (np.ones((8, 8), bool), "must have the shape (6, 8, 8, 1), or (8, 8, 1) for all, got (8, 8)"),
+        (np.ones((8, 8, 1), np.uint8), "must be bool, true where x is observed, got uint8"),
+    ]:
+        np.save(path, mask)
+        assert refused(impute, machines["deep"], "--mask", path) == f"--mask {path}: {message}"
+    np.savez(npz, seen=np.ones((8, 8, 1), bool))
+    assert refused(impute, machines["deep"], "--mask", npz) == f"--mask {npz}: needs the key observed, got ['seen']"
+    path.write_bytes(b"no array")
+    assert refused(impute, machines["deep"], "--mask", path).startswith(f"{path}: is truncated, or not a .npy file")
+    absent = tmp_path / "absent.npy"
+    message = f"--mask {absent}: cannot be read (No such file or directory)"
+    assert refused(impute, machines["deep"], "--mask", absent) == message
+    message = "mask must be random, half, block, or a .npy or .npz file, got stripes"
+    assert refused(impute, machines["deep"], "--mask", "stripes").startswith(message)
+
+
 def test_bad_input_is_one_line(runs, machines, files, refused):
     deep, conditional, autoencoder = machines["deep"], runs["conditional"].path, runs["autoencoder"].path
     needs = "impute needs a Boltzmann machine, or an unconditional model with q(z | x) and E[x | z]"
@@ -65,8 +102,12 @@ def test_bad_input_is_one_line(runs, machines, files, refused):
     assert refused(impute, autoencoder).startswith(f"{autoencoder}: {needs}")
     words = f"{deep}: --by must be auto or one of mean_field, gibbs for this model, got importance"
     assert refused(impute, deep, "--by", "importance") == words
-    assert refused(impute, deep, "--share", "0").startswith("share must be in (0, 1], got 0.0")
+    for share in ("0", "1"):
+        words = f"share must be in (0, 1), got {share}.0. With 0 nothing is missing, with 1 nothing observed"
+        assert refused(impute, deep, "--share", share).startswith(words)
     words = "--share 0.0001: nothing is missing from examples of shape (8, 8, 1)"
     assert refused(impute, deep, "--mask", "block", "--share", "0.0001") == words
+    words = "--share 0.999999: nothing is observed of examples of shape (8, 8, 1)"
+    assert refused(impute, deep, "--mask", "block", "--share", "0.999999") == words
     assert "n must be at most 6" in refused(impute, deep, "--n", "99")
     assert "examples must have the shape (8, 8, 1)" in refused(impute, deep, "--data", str(files / "colours.npz"))

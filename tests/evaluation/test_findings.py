@@ -38,6 +38,14 @@ def test_a_log_z_by_annealing_flatters_and_few_effective_chains_are_named():
     assert "an effective sample size of 3.2 of 100 chains" in few
 
 
+def test_discriminators_that_learned_nothing_are_counted():
+    """Stages that are yet to come have the loss 0."""
+    facts = lambda *losses: BOUND._replace(discriminators=np.array(losses))
+    assert findings([], facts(1.2, 1.376, 0.0)) == []
+    (sentence,) = findings([], facts(1.2, 1.377, 1.39, 0.0))
+    assert sentence.startswith("In 2 of 4 stages the discriminator learned nothing: before the answer its loss was log")
+
+
 def test_a_run_without_problems_has_no_findings():
     facts = BOUND._replace(active=np.array([True, True]), bernoulli=True, values=BINARY)
     assert findings(history([-200, -110, -100, -99.9, -99.8]), facts) == []

@@ -105,6 +105,7 @@ def test_nats_per_step_are_total_over_total():
         ({"num_particles": 0}, "num_particles must be an integer of at least 1, got 0"),
         ({"length": np.array([5, 6])}, "length must be from 1 to 5, got 6 in row 1"),
         ({"length": np.array([5.0, 3.0])}, "length must be 2 integers"),
+        ({"x": np.where(X == -1.5, 1e30, X)}, "all weights are zero, or one is NaN, at step 2 of example 1$"),
     ],
 )
 def test_bad_input_is_refused(wrong, words):

@@ -10,11 +10,23 @@ import pytest
 import genjax_models as gx
 from genjax_models.estimators.boltzmann import gibbs_sweep
 from genjax_models.estimators.boosting import best_coefficient
+from genjax_models.models.mean_field import Field, free_energy_of
 from genjax_models.objectives.multi_prediction import prediction_losses
 from genjax_models.runs import checkpoints
 from genjax_models.types import Batch
 from tests import energies as exact
-from tests.models.test_boltzmann import CLASS_VARIABLES, DBM, DBM_VARIABLES, RBM, SEEN, WITH_CLASS, X
+from tests.models.test_boltzmann import (
+    CLASS_VARIABLES,
+    DBM,
+    DBM_VARIABLES,
+    RBM,
+    SEEN,
+    WITH_CLASS,
+    X,
+    log_sums,
+    states,
+)
+from tests.statistics import assert_drawn_from
 
 KEY = jax.random.key(4)
 NAMES = {"W1": "weights", "W2": "top_weights", "b0": "visible_bias", "b1": "hidden_bias", "b2": "top_bias"}
@@ -116,10 +128,13 @@ def test_the_loss_has_the_gradient_of_data_minus_moved_chains_and_chains_stay_un
     np.testing.assert_allclose(gradient["visible_bias"], v.mean(0) - x.mean(0), atol=1e-6)
 
 
-@pytest.mark.parametrize("saved", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_four_steps_and_six_more_are_ten_bit_for_bit_and_an_average_keeps_units(saved, tmp_path):
-    data = Batch(jnp.array(exact.DATA))
-    train = gx.trainer(pcd(), optax.sgd(0.1), average={"machine": 0.9})
+@pytest.mark.parametrize(
+    ("deep", "saved"),
+    [(False, False), *(pytest.param(*row, marks=pytest.mark.slow) for row in [(False, True), (True, True)])],
+)
+def test_four_steps_and_six_more_are_ten_bit_for_bit_and_an_average_keeps_units(deep, saved, tmp_path):
+    data = Batch(jnp.array(exact.DATA), jnp.array([0, 1, 2, 0, 1]))
+    train = gx.trainer(deep_pcd(WITH_CLASS) if deep else pcd(), optax.sgd(0.1), average={"machine": 0.9})
     run, state = gx.loop_over_data(train, batch_size=5, chunk=STEPS), jax.jit(train.init)(KEY, data)
     whole, _ = run(jax.tree.map(jnp.copy, state), data, 10)
     part, _ = run(jax.tree.map(jnp.copy, state), data, 4)
@@ -129,7 +144,110 @@ def test_four_steps_and_six_more_are_ten_bit_for_bit_and_an_average_keeps_units(
     again, _ = run(part, data, 6)
     chex.assert_trees_all_equal(whole.variables, again.variables)
     chex.assert_trees_all_equal(whole.average, again.average)
-    assert set(np.unique(whole.average["machine"]["chains"]["v"])) == {0, 1}
+    for layer in whole.average["machine"]["chains"].values():
+        assert layer.dtype == np.int8
+        assert set(np.unique(layer)) == {0, 1}
+
+
+# Deep machines: chains of v, g and y, drawn from the model by enumeration.
+
+
+def deep_pcd(machine, num_chains=8, **options):
+    return gx.persistent_contrastive_divergence(machine, num_chains=num_chains, **options)
+
+
+def of_chains(machine, variables, n):
+    """Returns the player with n chains from its distribution."""
+    every, classes = states(machine), machine.classes
+    p = np.asarray(jax.nn.softmax(-machine.energy(variables, every)), np.float64)
+    at = np.random.RandomState(0).choice(len(p), n, p=p / p.sum())
+    layers = {"v": every.v, "g": every.g} | ({"y": every.y} if classes else {})
+    return {"machine": {**variables, "chains": {name: units[at].astype(jnp.int8) for name, units in layers.items()}}}
+
+
+def test_the_free_energy_of_data_is_minus_the_exact_bound():
+    objective = deep_pcd(DBM, inference_sweeps=60)
+    loss = jax.jit(objective.losses["machine"])
+    _, aux = loss(of_chains(DBM, DBM_VARIABLES, 8), KEY, Batch(X), jnp.int32(0))
+    np.testing.assert_allclose(aux.metrics["free_energy"], -exact.CLAMPED["bound_at_fixed_point"], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("machine", "variables"), [(DBM, DBM_VARIABLES), pytest.param(WITH_CLASS, CLASS_VARIABLES, marks=pytest.mark.slow)]
+)
+def test_chains_of_a_deep_machine_stay_at_its_distribution_and_its_mean_gradient_is_exact(machine, variables):
+    """The gradient of log Z is by enumeration: a mean of numbers in [-1, 1], each with a standard deviation below 1/2.
+
+    After a sweep the states of v, g and y are drawn from the model as before it.
+    """
+    n, label = 10_000, None if machine.classes is None else jnp.array([2])
+    players, batch = of_chains(machine, variables, n), Batch(X, label)
+    objective = deep_pcd(machine, n)
+
+    def loss(params):
+        own = {"machine": {**players["machine"], "params": params}}
+        return objective.losses["machine"](own, KEY, batch, jnp.int32(0))
+
+    gradient, aux = jax.jit(jax.grad(loss, has_aux=True))(variables["params"])
+    evidence = (X, jnp.ones(X.shape, bool), label)[: 3 if machine.classes else 2]
+    field = machine.infer(variables, *evidence, sweeps=10)
+    surrogate = lambda params: (
+        jax.nn.logsumexp(log_sums(machine, {"params": params})) - machine.bound({"params": params}, field, *evidence)[0]
+    )
+    want = jax.jit(jax.grad(surrogate))(variables["params"])
+    for name in want:
+        np.testing.assert_allclose(gradient[name], want[name], atol=5 * 0.5 / np.sqrt(n), err_msg=name)
+    chains = aux.variables["machine"]["chains"]
+    assert {layer.dtype for layer in chains.values()} == {np.dtype(np.int8)}
+    layers = np.concatenate(
+        [np.asarray(chains[name], int)[:, :3] for name in chains], axis=1
+    )  # a bit of v is summed out
+    every = states(machine)
+    of = {"v": every.v, "g": every.g, "y": every.y}
+    rows = np.concatenate([np.asarray(of[name], int)[:, :3] for name in chains], axis=1)
+    p = jax.nn.softmax(-machine.energy(variables, every))
+    codes = lambda rows: rows @ 2 ** np.arange(rows.shape[1])
+    known, index = np.unique(codes(rows), return_inverse=True)
+    found = np.searchsorted(known, codes(layers))
+    np.testing.assert_array_equal(known[found], codes(layers))
+    assert_drawn_from(found, np.bincount(index, weights=p))
+
+
+def test_chains_of_a_deep_machine_have_the_free_energy_of_enumeration():
+    """By chains of all 64 states of v and g, each once: mean F is the mean of -log sum_h exp(-E)."""
+    every = states(DBM)
+    energy = np.asarray(DBM.energy(DBM_VARIABLES, every)).reshape(16, 8, 4)
+    want = -jax.nn.logsumexp(-energy, axis=1).mean()
+    one = jax.tree.map(lambda units: units.reshape(16, 8, 4, -1)[:, 0].reshape(64, -1), (every.v, every.g))
+    field = Field(one[0], None, one[1], None, one[0], None)
+    np.testing.assert_allclose(free_energy_of(DBM_VARIABLES["params"], field).mean(), want, rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_samples_of_a_deep_machine_begin_at_its_chains_and_a_label_chooses_the_class():
+    players = of_chains(WITH_CLASS, CLASS_VARIABLES, 40_000)
+    draw = jax.jit(
+        lambda label: deep_pcd(WITH_CLASS, 40_000, sample_sweeps=8).sample(players, KEY, 40_000, label=label)
+    )
+    sums = -WITH_CLASS.energy(CLASS_VARIABLES, states(WITH_CLASS)).reshape(16, -1, 3)
+    assert_drawn_from(np.asarray(draw(None), int) @ [8, 4, 2, 1], jax.nn.softmax(log_sums(WITH_CLASS, CLASS_VARIABLES)))
+    of_class = jax.nn.softmax(jax.nn.logsumexp(sums[:, :, 2], axis=1))
+    assert_drawn_from(np.asarray(draw(2), int) @ [8, 4, 2, 1], of_class)
+
+
+@pytest.mark.slow
+def test_a_deep_machine_learns_a_distribution():
+    """The exact KL to five equally likely states, whose entropy is log 5, falls below that of independent units."""
+    data = Batch(jnp.array(exact.DATA))
+    train = gx.trainer(deep_pcd(DBM, 500), optax.sgd(0.1))
+    state = jax.jit(train.init)(KEY, data)
+    state, _ = gx.loop_over_data(train, batch_size=5, chunk=4_000)(state, data)
+    sums = log_sums(DBM, {"params": state.variables["machine"]["params"]})
+    log_p = (sums - jax.nn.logsumexp(sums))[np.array(exact.DATA, int) @ [8, 4, 2, 1]]
+    rates = np.array(exact.DATA).mean(0)
+    independent = -np.sum(rates * np.log(rates) + (1 - rates) * np.log(1 - rates)) - np.log(5)
+    kl = -np.mean(log_p) - np.log(5)
+    assert kl < independent / 2, (kl, independent)
 
 
 def test_a_state_with_another_number_of_chains_is_refused():
@@ -139,7 +257,9 @@ def test_a_state_with_another_number_of_chains_is_refused():
         pcd(num_chains=5).losses["machine"](players, KEY, data, jnp.int32(0))
 
 
-@pytest.mark.parametrize(("objective", "x"), [(pcd, lambda: X), (lambda: boosting(2), lambda: BARS)])
+@pytest.mark.parametrize(
+    ("objective", "x"), [(pcd, lambda: X), (lambda: deep_pcd(DBM), lambda: X), (lambda: boosting(2), lambda: BARS)]
+)
 def test_pmapped_refuses_chains(objective, x):
     objective, batch = objective(), Batch(x())
     with pytest.raises(ValueError, match="`pmapped` cannot average the state"):
@@ -147,11 +267,11 @@ def test_pmapped_refuses_chains(objective, x):
 
 
 def test_persistent_contrastive_divergence_refuses_what_does_not_fit():
-    for name in ("num_chains", "sweeps", "sample_sweeps"):
+    for name in ("num_chains", "sweeps", "inference_sweeps", "sample_sweeps"):
         with pytest.raises(ValueError, match=f"{name} must be an integer of at least 1, got 0"):
             gx.persistent_contrastive_divergence(RBM, **{name: 0})
-    with pytest.raises(ValueError, match=r"one hidden layer, got 2\. Use multi_prediction"):
-        gx.persistent_contrastive_divergence(DBM)
+    with pytest.raises(ValueError, match="needs a `label` per example"):
+        deep_pcd(WITH_CLASS).losses["machine"](of_chains(WITH_CLASS, CLASS_VARIABLES, 8), KEY, Batch(X), jnp.int32(0))
     with pytest.raises(ValueError, match="x must be 0 or 1"):
         pcd().init(KEY, Batch(X * 0.5))
 
@@ -214,6 +334,15 @@ def test_after_the_answer_a_new_discriminator_knows_nothing(boosted):
     np.testing.assert_allclose(features["effective"][0], effective, rtol=1e-4)
     assert effective > 0.34  # the coefficient is the best one, not one that keeps a third of the negatives
     np.testing.assert_allclose(weights @ negatives, f(BARS).mean(), atol=1e-4)
+
+
+def test_the_loss_before_the_answer_is_kept(boosted):
+    """A discriminator that knows nothing would have log 4."""
+    objective = boosting(2)
+    players = objective.init(KEY, Batch(BARS))
+    value, aux = jax.jit(objective.losses["energy"])(players, KEY, Batch(BARS), jnp.int32(STEPS - 1))
+    np.testing.assert_array_equal(aux.variables["energy"]["features"]["loss"], [value, 0])
+    assert boosted[0]["features"]["loss"][0] < np.log(4) - 0.1
 
 
 def test_negatives_move_at_the_first_step_of_a_stage_alone():

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import genjax_models as gx
-from experiments import vae
+from experiments import rbm, self_supervised_boosting, vae
 from genjax_models.commands.train import main
 from genjax_models.errors import InputError
 from genjax_models.reports import final_evaluation
@@ -223,6 +223,17 @@ def test_a_run_whose_schedule_depends_on_its_steps_is_not_lengthened(schedule):
     with pytest.raises(InputError, match=f"^{message}"):
         resuming._check_steps("run", config, 10, 5)
     resuming._check_steps("run", config, 20, 5)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "what"),
+    [(rbm, "the learning rate, which falls to 0,"), (self_supervised_boosting, "the length of a stage")],
+)
+def test_a_run_that_depends_on_its_steps_in_another_way_is_not_lengthened(experiment, what):
+    config = experiment.Config(training=Training(steps=480))
+    with pytest.raises(InputError, match=f"^run: steps cannot change from 240 to 480: {what} depends on them$"):
+        resuming._check_steps("run", config, 240, 5)
+    resuming._check_steps("run", config, 480, 5)
 
 
 @pytest.mark.parametrize(

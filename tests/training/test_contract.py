@@ -277,6 +277,11 @@ TABLE = {
         ),
         {"average": {"machine": 0.9}},
     ),
+    "persistent contrastive divergence, deep": Row(
+        lambda: gx.persistent_contrastive_divergence(
+            gx.deep_boltzmann_machine(SHAPE, (5, 4), classes=CLASSES), num_chains=8, sample_sweeps=5
+        )
+    ),
     "multi prediction": Row(multi_prediction_of()),
     "multi prediction, implicit": Row(multi_prediction_of(gradient="implicit", missing=0.5)),
     "self-supervised boosting": Row(boosting),
@@ -316,7 +321,7 @@ VARIATIONS = {
     *("vae, draw", "iwae, draw", "vae, draw without attention"),
     *("vrnn", "vrnn, fivo, always", "dmm"),
     *("multi prediction", "multi prediction, implicit", "self-supervised boosting"),
-    "persistent contrastive divergence, an average",
+    *("persistent contrastive divergence, an average", "persistent contrastive divergence, deep"),
     *("lapgan", "gmmn on codes", "factor vae", "info vae", "classifier"),
     *("iwae, two stochastic layers", "lapgan, conditional, hinge, two moves, an average"),
 }

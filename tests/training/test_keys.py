@@ -192,7 +192,7 @@ ENERGY = gx.additive_energy_model((17,), 2).init()
 EVALUATORS = {
     annealed.annealed_log_likelihood: lambda key: gx.annealed_log_likelihood(MODEL, {}, key, X, **CHAINS),
     annealed.annealed_sandwich: lambda key: gx.annealed_sandwich(MODEL, {}, key, 2, **CHAINS),
-    boosting_stages.additive_log_partition: lambda key: boosting_stages.additive_log_partition(
+    boosting_stages.additive_partition: lambda key: boosting_stages.additive_partition(
         gx.additive_energy_model((17,), 2), ENERGY, key, num_chains=2, num_temperatures=3
     ),
     bounds.held_out_bound: lambda key: gx.held_out_bound(MODEL, {}, key, X, num_samples=3),
