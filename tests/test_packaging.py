@@ -29,7 +29,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path):
     files = (path for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     assert names == {path.relative_to(ROOT).as_posix() for path in files}
     kinds = {Path(name).suffix or Path(name).name for name in names}
-    assert kinds == {".py", ".pyi", ".typed", ".npz", ".jinja", ".md"}
+    assert kinds == {".py", ".pyi", ".typed", ".npz", ".jinja", ".css", ".md"}
     assert "genjax-models = genjax_models.commands:main" in entry_points
 
 
