@@ -46,7 +46,6 @@ class Facts(NamedTuple):
       particles: mean effective number of particles over test sequences and steps; None without a filter.
       num_particles: number of particles behind it.
       partition: log Z of an energy model.
-      discriminators: loss of the discriminator of each stage of boosting before the answer, in nats, `[T]`.
     """
 
     metric: str = ""
@@ -66,7 +65,6 @@ class Facts(NamedTuple):
     particles: float | None = None
     num_particles: int = 0
     partition: Partition | None = None
-    discriminators: Array | None = None
 
 
 def findings(history: Sequence[Row], facts: Facts) -> list[str]:
@@ -80,7 +78,7 @@ def findings(history: Sequence[Row], facts: Facts) -> list[str]:
         *_likelihood(facts),
         *_weights(facts),
         *_partition(facts),
-        *_discriminators(facts),
+        *_discriminators(history),
         *_particles(facts),
         *_latents(history, facts),
         *_information(facts),
@@ -156,15 +154,20 @@ def _partition(facts: Facts) -> Iterator[str]:
         )
 
 
-def _discriminators(facts: Facts) -> Iterator[str]:
-    if facts.discriminators is None:
-        return
-    losses, nothing = np.asarray(facts.discriminators), math.log(4)
-    if count := int(np.sum(losses > nothing - _NOTHING_LEARNED)):
+def _discriminators(history: Sequence[Row]) -> Iterator[str]:
+    """Yields a sentence on the stages of boosting whose last training row has the loss of a coin, or more."""
+    losses: dict[int, float] = {}
+    for row in history:
+        figures = {name.split("/")[-1]: value for name, value in row.items()}
+        if row["split"] == "train" and "stage" in figures:
+            losses[int(figures["stage"])] = figures["loss"]
+    nothing = math.log(4)
+    if count := sum(loss > nothing - _NOTHING_LEARNED for loss in losses.values()):
         yield (
-            f"In {count:,} of {len(losses):,} stages the discriminator learned nothing: before the answer its loss was"
-            f" log 4 = {nothing:.3f} nats, to {_NOTHING_LEARNED} nats. Its feature adds nothing to the model. Either"
-            " features saturate, and a lower learning rate helps; or the draws of the model already look like data."
+            f"In {count:,} of {len(losses):,} stages the discriminator learned nothing: at the end its loss was at"
+            f" least {nothing - _NOTHING_LEARNED:.2f} nats, and log 4 = {nothing:.3f} is a coin's. Its feature"
+            " adds nothing. Either features saturate, and a lower learning rate helps; or draws of the model already"
+            " look like data."
         )
 
 

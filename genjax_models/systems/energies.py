@@ -177,7 +177,7 @@ def boosting_system(config: Any, objective: Objective, model: AdditiveEnergyMode
         if pictures.drawable(config.data.shape):
             filters = features["weights"].T.reshape(-1, *model.shape)
             shown.append(energy_pictures.filters(filters, "features, in the order of their stages"))
-        return Facts(partition=log_z, values=data.validation.x, discriminators=features["loss"]), shown
+        return Facts(partition=log_z, values=data.validation.x), shown
 
     trainer = gx.trainer(objective, config.optimizer.build(config.training.steps))
     system = System(objective, trainer, config.bits.prepare, evaluate, draw, figures, model=model)

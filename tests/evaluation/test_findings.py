@@ -39,11 +39,20 @@ def test_a_log_z_by_annealing_flatters_and_few_effective_chains_are_named():
 
 
 def test_discriminators_that_learned_nothing_are_counted():
-    """Stages that are yet to come have the loss 0."""
-    facts = lambda *losses: BOUND._replace(discriminators=np.array(losses))
-    assert findings([], facts(1.2, 1.376, 0.0)) == []
-    (sentence,) = findings([], facts(1.2, 1.377, 1.39, 0.0))
-    assert sentence.startswith("In 2 of 4 stages the discriminator learned nothing: before the answer its loss was log")
+    """By the last row of each stage; rows of an evaluation, or of other objectives, have no stage."""
+
+    def rows(*losses):
+        train = [
+            {"step": step, "split": "train", "energy/loss": loss, "energy/stage": float(step // 2)}
+            for step, loss in enumerate(losses)
+        ]
+        return [*train, {"step": 0, "split": "validation", "bound": 1.0}, {"step": 9, "split": "train", "a/loss": 1.4}]
+
+    assert findings(rows(1.4, 1.2, 1.4, 1.376), BOUND) == []
+    (sentence,) = findings(rows(1.4, 1.2, 1.2, 1.377, 1.3, 1.39), BOUND)
+    assert sentence.startswith(
+        "In 2 of 3 stages the discriminator learned nothing: at the end its loss was at least 1.38"
+    )
 
 
 def test_a_run_without_problems_has_no_findings():
