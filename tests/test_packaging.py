@@ -25,7 +25,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path):
     wheel = next(WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"]))
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-        entry_points = archive.read("genjax_models-0.1.0.dist-info/entry_points.txt").decode()
+        entry_points = archive.read(
+            f"genjax_models-{PROJECT['project']['version']}.dist-info/entry_points.txt"
+        ).decode()
     files = (path for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     assert names == {path.relative_to(ROOT).as_posix() for path in files}
     kinds = {Path(name).suffix or Path(name).name for name in names}
