@@ -1,4 +1,4 @@
-"""The checkerboard that a layer makes of a constant image (Odena, Dumoulin and Olah, 2016)."""
+"""The checkerboard that a layer makes of a constant image, and that samples have (Odena, Dumoulin and Olah, 2016)."""
 
 from typing import NamedTuple
 
@@ -36,3 +36,23 @@ def checkerboard(kernel: Array, kind: Upsampling, blocks: int = 4) -> Checkerboa
     pixels = output[:2, :2].reshape(4, -1)  # all blocks are alike
     variance = jnp.mean(jnp.var(pixels, axis=0))
     return Checkerboard(jnp.sqrt(variance / jnp.maximum(jnp.mean(pixels**2), 1e-30)), output)
+
+
+def nyquist_energy(images: Array) -> Array:
+    """Returns the energy of each image at the Nyquist frequencies, `[n]`.
+
+    These are (pi, 0), (0, pi) and (pi, pi): all that a pattern of period 2 has, except its mean. Energy is in units of
+    the variance over pixels, which is the sum over all frequencies except 0; white noise of variance 1 has 3 / pixels.
+
+    Args:
+      images: `[n, height, width, channels]`, of even height and width. The energy is a mean over channels.
+
+    Raises:
+      ValueError: the images are of another rank, or of odd height or width.
+    """
+    if images.ndim != 4 or any(size % 2 or not size for size in images.shape[1:3]):
+        raise ValueError(f"images must be [n, height, width, channels] of even height and width, got {images.shape}")
+    rows, columns = (jnp.where(jnp.arange(size) % 2, -1.0, 1.0) for size in images.shape[1:3])
+    rows, columns = rows[None, :, None, None], columns[None, None, :, None]
+    waves = [jnp.mean(images * wave, axis=(1, 2)) for wave in (rows, columns, rows * columns)]
+    return jnp.mean(sum(wave**2 for wave in waves), axis=-1)

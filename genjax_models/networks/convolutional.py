@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 import flax.linen as nn
 import jax
 
-from genjax_models.networks.convolution import Convolution, TransposedConvolution
+from genjax_models.networks.convolution import Convolution
 from genjax_models.networks.mlp import MLP, Activation
 from genjax_models.networks.outputs import Emits, Emitted, dense_output, emit, named
 from genjax_models.networks.shapes import lead_of, with_condition, with_condition_on_images
+from genjax_models.networks.upsampling import Upsampled, Upsampling
 from genjax_models.types import Array, Shape
 
 _KERNEL = (4, 4)
@@ -55,7 +56,7 @@ class ConvolutionalEncoder(nn.Module):
 
 
 class ConvolutionalGenerator(nn.Module):
-    """Latent z -> images, and other outputs, by fully connected layers followed by transposed convolutions.
+    """Latent z -> images, and other outputs, by fully connected layers followed by layers that double it.
 
     Attributes:
       emits: the shape of an image, or names and shapes. Images come from the last convolution, and all have the same
@@ -64,12 +65,16 @@ class ConvolutionalGenerator(nn.Module):
       channels: channels per level, from the smallest image to the largest.
       hidden: widths of the fully connected layers before the convolutions.
       activation: activation between layers.
+      upsampling: how a level doubles the image; see `networks.upsampling`.
+      kernel: height and width of the kernels.
     """
 
     emits: Emits
     channels: Sequence[int] = (64, 32)
     hidden: Sequence[int] = (256,)
     activation: Activation = jax.nn.relu
+    upsampling: Upsampling = "transposed"
+    kernel: int = 4
 
     @nn.compact
     def __call__(self, z: Array, condition: Array | None = None) -> Emitted:
@@ -81,14 +86,19 @@ class ConvolutionalGenerator(nn.Module):
         h = self.activation(nn.Dense(height * width * self.channels[0])(features))
         h = h.reshape(-1, height, width, self.channels[0])
         for level, (channels, size) in enumerate(zip(self.channels[1:], levels[1:-1], strict=True)):
-            h = self.activation(_doubled(channels, *size, name=f"ConvTranspose_{level}")(h))
+            h = self.activation(self._doubled(channels, *size, name=f"ConvTranspose_{level}")(h))
 
         def output(name: str, shape: Shape) -> Array:
             if len(shape) < 3:
                 return dense_output(features, name, shape)
-            return _doubled(math.prod(shape[2:]), shape[0], shape[1], name)(h).reshape(*lead, *shape)
+            return self._doubled(math.prod(shape[2:]), shape[0], shape[1], name)(h).reshape(*lead, *shape)
 
         return emit(self, self.emits, lead, output)
+
+    def _doubled(self, channels: int, height: int, width: int, name: str) -> Callable[[Array], Array]:
+        """Returns a layer that doubles an image, and crops it to height and width."""
+        layer = Upsampled(channels, self.kernel, self.upsampling, name=name)
+        return lambda h: layer(h)[:, :height, :width]
 
     def _levels(self) -> list[tuple[int, int]]:
         """Returns height and width of each level, from the smallest level to the image."""
@@ -102,11 +112,6 @@ class ConvolutionalGenerator(nn.Module):
             height, width = levels[0]
             levels.insert(0, (-(-height // 2), -(-width // 2)))
         return levels
-
-
-def _doubled(channels: int, height: int, width: int, name: str) -> Callable[[Array], Array]:
-    """Returns a transposed convolution that doubles an image, and crops it to height and width."""
-    return lambda h: TransposedConvolution(channels, _KERNEL, _STRIDES, name=name)(h)[:, :height, :width]
 
 
 def _image(shape: Shape) -> Shape:

@@ -4,6 +4,7 @@ Convolutions are strided, without pooling. Both networks use batch normalisation
 the discriminator's input. Layers before batch normalisation have no bias. The generator uses ReLU, the discriminator
 LeakyReLU of slope 0.2. Weights start from N(0, 0.02^2). The generator ends in tanh: data are in [-1, 1]. Kernels are
 4 x 4 (the paper: 5 x 5): a multiple of the stride reaches every pixel equally often (Odena, Dumoulin and Olah, 2016).
+The generator also takes other kernels, and doubles its images in other ways.
 
 Batch normalisation uses the statistics of the batch if the collection "batch_stats" is mutable, else running averages.
 """
@@ -16,10 +17,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from genjax_models.networks.convolution import Convolution, TransposedConvolution
+from genjax_models.networks.convolution import Convolution
 from genjax_models.networks.projection import Head, Projection
 from genjax_models.networks.shapes import as_rows, lead_of, with_condition, with_condition_on_images
 from genjax_models.networks.spectral_normalisation import SpectralNormalisation
+from genjax_models.networks.upsampling import Upsampled, Upsampling
 from genjax_models.types import Array, Shape
 
 Normalisation = Literal["batch", "spectral"]
@@ -37,10 +39,14 @@ class DCGANGenerator(nn.Module):
       shape: `(height, width, channels)` of one image. With n levels, height and width are multiples of 2^n: two levels
         make 28 x 28 from 7 x 7, three levels 32 x 32 and four levels 64 x 64 from 4 x 4.
       channels: channels per level, from the smallest image to the largest, without the output image.
+      upsampling: how a level doubles the image; see `networks.upsampling`.
+      kernel: height and width of the kernels.
     """
 
     shape: Shape
     channels: Sequence[int] = (128, 64)
+    upsampling: Upsampling = "transposed"
+    kernel: int = 4
 
     range = (-1, 1)  # the range of tanh
 
@@ -55,9 +61,10 @@ class DCGANGenerator(nn.Module):
         z = with_condition(z, condition)
         h = nn.Dense(height * width * self.channels[0], use_bias=False, kernel_init=_WEIGHTS)(as_rows(z))
         h = jax.nn.relu(_batch_norm(self)(h.reshape(-1, height, width, self.channels[0])))
-        doubled = partial(TransposedConvolution, kernel_size=_KERNEL, strides=_STRIDES, kernel_init=_WEIGHTS)
-        for channels in self.channels[1:]:
-            h = jax.nn.relu(_batch_norm(self)(doubled(channels, use_bias=False)(h)))
+        doubled = partial(Upsampled, kernel=self.kernel, kind=self.upsampling, kernel_init=_WEIGHTS)
+        for level, channels in enumerate(self.channels[1:]):
+            h = doubled(channels, use_bias=False, name=f"TransposedConvolution_{level}")(h)
+            h = jax.nn.relu(_batch_norm(self)(h))
         return jnp.tanh(doubled(self.shape[2], name="image")(h)).reshape(*z.shape[:-1], *self.shape)
 
 

@@ -1,12 +1,14 @@
 """Unpooling and the other ways to double an image; numbers from the oracle `o17_representations` (unpooling)."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import genjax_models as gx
-from genjax_models.evaluation.checkerboard import checkerboard
+from genjax_models.evaluation.checkerboard import checkerboard, nyquist_energy
 from genjax_models.networks.convolution import convolve, convolve_transposed
 from genjax_models.networks.upsampling import upsampled
 
@@ -86,6 +88,46 @@ def test_the_checkerboard_of_a_constant_image_follows_the_parity_of_the_kernel(w
     of_repeating = checkerboard(ones, "nearest")
     np.testing.assert_allclose(of_repeating.output, width**2, rtol=1e-5)
     assert of_repeating.amplitude < 1e-6
+
+
+def test_the_nyquist_frequencies_have_all_energy_of_a_pattern_of_period_2_and_none_of_other_waves():
+    board = checkerboard(jnp.ones((5, 5, 1, 1)), "unpool")
+    energy, pixels = nyquist_energy(board.output[None])[0], np.asarray(board.output)
+    np.testing.assert_allclose(energy, np.var(pixels), rtol=1e-5)
+    np.testing.assert_allclose(energy, board.amplitude**2 * np.mean(pixels**2), rtol=1e-5)
+    wave = np.cos(2 * np.pi * np.arange(12) / 4)
+    others = np.stack([wave[:, None] + 0 * wave, np.outer(wave, wave), np.ones((12, 12))])[..., None]
+    np.testing.assert_allclose(nyquist_energy(others), 0, atol=1e-12)
+    signs = (-1.0) ** np.arange(12)
+    nyquist = np.stack([3 * signs[:, None] + 0 * signs, 0 * signs[:, None] - signs, 2 * np.outer(signs, signs)])[
+        ..., None
+    ]
+    np.testing.assert_allclose(nyquist_energy(nyquist + 7), [9, 1, 4], rtol=1e-5)
+    noise = random.normal(size=(2_000, 12, 12, 1))
+    np.testing.assert_allclose(np.mean(nyquist_energy(noise)), 3 / 144, rtol=5 * np.sqrt(2 / 3 / 2_000))
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 4, 1), (2, 4, 3, 1), (4, 4, 1), (2, 0, 4, 1)])
+def test_images_without_a_nyquist_frequency_are_refused(shape):
+    with pytest.raises(
+        ValueError, match=r"^images must be \[n, height, width, channels\] of even height and width, got"
+    ):
+        nyquist_energy(np.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    ("network", "before", "image"),
+    [(gx.DCGANGenerator, "BatchNorm_1", "image"), (gx.ConvolutionalGenerator, "ConvTranspose_0", "x")],
+)
+def test_generators_double_their_images_by_the_layer_that_is_asked_for(network, before, image):
+    generator, z = network((8, 12, 1), (4, 2), upsampling="nearest", kernel=3), jnp.ones((2, 3))
+    variables = jax.jit(generator.init)(jax.random.key(0), z)
+    seen = jax.jit(partial(generator.apply, capture_intermediates=True))(variables, z)[1]["intermediates"]
+    seen = {name: seen[name]["__call__"][0] for name in (before, image)}
+    kernel = variables["params"][image]["kernel"]
+    assert kernel.shape == (3, 3, 2, 1)
+    expected = DEFINITIONS["nearest"](jax.nn.relu(seen[before]), kernel)
+    np.testing.assert_allclose(seen[image], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_an_unknown_kind_is_one_line():
