@@ -216,7 +216,7 @@ def picture(options: Dropout, judged: Mapping[str, Judged]) -> Figure:
     from genjax_models.figures.style import COLORS
 
     figure = Figure(figsize=(11, 2.9), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(3.6, 7.4))
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(3.6, 7.4))[0]
     axes = left.subplots()
     for name, colour in zip(WAYS, COLORS, strict=False):
         one = judged[name]

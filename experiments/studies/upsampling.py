@@ -176,9 +176,9 @@ def judge(options: Upsamplings, samples: Sequence[Array], x: Array) -> Judged:
     low = 0 if np.min(x) >= 0 else -1
     features = default_features(options.data, (low, 1))
     of_data = extract(features, x)
-    ratios = np.array([np.divide(spectrum(one[: options.judged]), spectrum(x)) for one in samples])
+    energy, share = np.array([np.divide(spectrum(one[: options.judged]), spectrum(x)) for one in samples]).T
     frechet = [float(frechet_distance(extract(features, one[: options.judged]), of_data)[0]) for one in samples]
-    return Judged(*ratios.T, np.array(frechet), (np.asarray(samples[0][:_SHOWN]) - low) / (1 - low))
+    return Judged(energy, share, np.array(frechet), (np.asarray(samples[0][:_SHOWN]) - low) / (1 - low))
 
 
 def spectrum(images: Array) -> tuple[float, float]:
