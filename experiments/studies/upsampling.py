@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import genjax_models as gx
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
-from genjax_models.runs.configuration import whole
+from genjax_models.runs.configuration import positive, whole
 from genjax_models.runs.output_files import check_output, write_output
 from genjax_models.systems.groups import Optimizer
 
@@ -62,8 +62,10 @@ class Upsamplings:
     """Channels of the discriminator's and the encoder's levels; generator and decoder reverse the order."""
     hidden: tuple[int, ...] = (128,)
     """Widths of the fully connected layers of the VAE."""
-    gan_optimizer: Optimizer = Optimizer(learning_rate=5e-4, b1=0.5)
-    vae_optimizer: Optimizer = Optimizer(learning_rate=2e-3)
+    gan_learning_rate: float = 5e-4
+    """Learning rate of both players of the DCGAN."""
+    vae_learning_rate: float = 2e-3
+    """Learning rate of the VAE."""
     out: Path = Path("runs/upsampling.png")
     """PNG file of the picture."""
 
@@ -75,6 +77,7 @@ class Upsamplings:
         whole(1, gan_steps=self.gan_steps, vae_steps=self.vae_steps, batch_size=self.batch_size, latent=self.latent)
         whole(1, channels=self.channels, levels=len(self.channels), hidden=self.hidden)
         whole(100, judged=self.judged)
+        positive(gan_learning_rate=self.gan_learning_rate, vae_learning_rate=self.vae_learning_rate)
 
 
 class Judged(NamedTuple):
@@ -115,7 +118,8 @@ def subject(options: Upsamplings, network: str, layer: str) -> Subject:
         data = gx.prepare(dataset, range=(-1, 1))
         generator = gx.DCGANGenerator(shape, channels[::-1], upsampling, kernel)
         objective = gx.gan(gx.adversarial_pair(generator, gx.DCGANDiscriminator(shape, channels), options.latent))
-        return Subject(objective, options.gan_optimizer, data, options.gan_steps, objective.sample, data.test.x)
+        optimizer = Optimizer(learning_rate=options.gan_learning_rate, b1=0.5)
+        return Subject(objective, optimizer, data, options.gan_steps, objective.sample, data.test.x)
     posterior, likelihood = gx.diagonal_gaussian(options.latent), gx.bernoulli(shape)
     encoder = gx.ConvolutionalEncoder(shape, posterior.outputs, channels, options.hidden)
     decoder = gx.ConvolutionalGenerator(
@@ -127,7 +131,8 @@ def subject(options: Upsamplings, network: str, layer: str) -> Subject:
         return model.sample(players["vae"], key, n, mean=True)
 
     data, x = gx.prepare(dataset, binarise="dynamic"), gx.prepare(dataset).test.x
-    return Subject(gx.vae(model), options.vae_optimizer, data, options.vae_steps, sample, x)
+    optimizer = Optimizer(learning_rate=options.vae_learning_rate)
+    return Subject(gx.vae(model), optimizer, data, options.vae_steps, sample, x)
 
 
 def measure(options: Upsamplings) -> dict[tuple[str, str], tuple[Judged, Judged]]:
