@@ -27,7 +27,7 @@ def test_there_are_notebooks():
     assert NOTEBOOKS
 
 
-COSTLY = {"01", "02", "03", "04", "05", "07", "09"}  # over 12 seconds of processor time each
+COSTLY = {"01", "02", "03", "04", "05", "06", "07", "09"}  # over 12 seconds of processor time each
 RUNS = [pytest.param(path, marks=pytest.mark.slow) if path.stem[:2] in COSTLY else path for path in NOTEBOOKS]
 
 

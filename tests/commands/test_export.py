@@ -262,6 +262,7 @@ def test_a_z_of_several_steps_is_one_argument(loaded):
     close(call(z), loaded.model.generate(loaded.variables, z))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loaded", ["conditional", "conditional flow", "two layers"], indirect=True)
 def test_classes_go_last_and_posteriors_without_a_mean_are_drawn_from(loaded):
     call, model, variables = called(loaded), loaded.model, loaded.variables

@@ -41,7 +41,7 @@ def test_images_and_draws_of_a_run(runs, tmp_path, capsys):
     draws = drawn(capsys, run, "--n", 9, "--seed", 3, "--show", "draws", "--out", tmp_path / "new" / "draws.png")
     grey = lambda path: np.mean((pixels(path) > 0.02) & (pixels(path) < 0.98))
     assert grey(means) > 0.5  # E[x | z] is a probability
-    assert grey(draws) == 0  # x is 0 or 1
+    assert grey(draws) < 0.05  # x is 0 or 1, and the heading has soft edges
     again = drawn(capsys, run, "--n", 9, "--seed", 3, "--out", tmp_path / "again.png")
     other = drawn(capsys, run, "--n", 9, "--seed", 4, "--out", tmp_path / "other.png")
     last = drawn(capsys, run, "--n", 9, "--seed", 3, "--checkpoint", "last", "--out", tmp_path / "last.png")

@@ -315,6 +315,7 @@ def test_fault_12_a_web_page_in_place_of_data_is_called_damaged_not_pickled(kind
         load(str(tmp_path / f"data{kind}"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [".npy", ".npz", "", ".gz"])
 def test_one_flipped_bit_is_no_crash(kind, tmp_path):
     """Some flips pass, because .npy has no checksum; but none may raise another exception."""

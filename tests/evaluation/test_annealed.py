@@ -44,6 +44,7 @@ def test_it_is_the_exact_likelihood_from_a_poor_encoder():
     assert np.all(figures["effective_sample_size"] > 50)
 
 
+@pytest.mark.slow
 @pytest.fixture(scope="module")
 def sandwich():
     return jax.jit(lambda key: annealed_sandwich(model_of(), {}, key, 400, **SHORT, batch_size=100))(KEY)
@@ -99,6 +100,7 @@ TWO_MODES = {4.0: -3.604, 2.0: -2.252, 3.0: -2.958}
 COPIES = 10
 
 
+@pytest.mark.slow
 @pytest.fixture(scope="module")
 def of_two_modes():
     """The log p(x) of the two-mode model by each estimate, mean over copies of each x, and all figures."""

@@ -20,6 +20,7 @@ OPTIONS = (
 )
 
 
+@pytest.mark.slow
 @pytest.fixture(scope="module")
 def run(files, tmp_path_factory):
     folder = tmp_path_factory.mktemp("classifier") / "run"

@@ -193,7 +193,8 @@ SLOW = {  # which compile long, or share their wiring with another experiment
         "conditional_gan",
         "gmmn_autoencoder",
     ),
-    *("one_generator_four_objectives", "info_vae", "chairs", "disentanglement"),
+    *("one_generator_four_objectives", "info_vae", "chairs", "disentanglement", "rivers", "faces", "classifier"),
+    *("infinite_mixture", "gan_mixture", "pixel_cnn", "autoencoder"),
 }
 
 

@@ -15,6 +15,7 @@ SMALL = "--hidden 16 --batch-size 40 --steps 40 --evaluate-every 10 --log-every 
 CRITIC = "--loss wasserstein --penalty wasserstein --discriminator-moves 4 --average 0.9"
 
 
+@pytest.mark.slow
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gan_mixture") / "critic"

@@ -39,6 +39,7 @@ def state_of(run):
     return state._replace(key=jax.random.key_data(state.key))
 
 
+@pytest.mark.slow
 def test_each_player_learns_in_its_stage(run):
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     loss = {row["step"]: (row["autoencoder/loss"], row["generator/loss"]) for row in rows if row["split"] == "train"}

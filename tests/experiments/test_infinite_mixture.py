@@ -34,6 +34,7 @@ def runs(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fit", FITS)
 def test_a_loaded_run_has_the_exact_likelihood_of_its_result(runs, fit):
     loaded = gx.load_run(runs / fit, data=True)

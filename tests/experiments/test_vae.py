@@ -69,6 +69,7 @@ def test_the_report_has_the_findings_and_the_draws_are_binary(run):
     assert set(np.unique(draws)) <= {0.0, 1.0}
 
 
+@pytest.mark.slow
 def test_fault_23_a_run_of_no_steps_on_vectors_is_whole_too(files, tmp_path):
     """Vectors have a picture of draws, one latent dimension has no plane, and there is no step."""
     plain, options = tmp_path / "plain", "--steps 0 --latent 1 --likelihood gaussian --posterior full_covariance"
@@ -142,6 +143,7 @@ def test_bfloat16_computes_the_products_and_warns_on_a_cpu(files, capsys):
     assert all(":bf16[" in line for line in products)
 
 
+@pytest.mark.slow
 def test_fault_52_a_reader_who_goes_away_stops_nothing(files, tmp_path):
     """Standard output and standard error are pipes that nobody reads, as behind `| head`."""
     command = [sys.executable, "-W", "ignore", "-m", "experiments.vae", "--data", str(files / "images.npz")]

@@ -120,6 +120,7 @@ def trained(name):
     return state.variables["vae"], data.test.x[:400]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("likelihood", [pytest.param("bernoulli", marks=pytest.mark.slow), "gaussian"])
 def test_no_bound_changes_by_a_tenth_of_a_nat(likelihood):
     """In the mean; those of single images go up and down by a few."""
@@ -154,6 +155,7 @@ def test_a_scale_that_is_rounded_would_be_seen(monkeypatch):
         test_no_bound_changes_by_a_tenth_of_a_nat("gaussian")
 
 
+@pytest.mark.slow
 def test_it_trains_as_in_float32():
     """Sixty steps of both from the same parameters, on the same images with the same noise."""
     data, ended = gx.prepare(gx.load("mnist10k"), binarise="fixed"), []

@@ -235,6 +235,7 @@ def test_another_key_drops_other_units():
     assert np.abs(means[0] - means[1]).max() > 1e-2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gradient", ["standard", "doubly_reparameterized"])
 def test_iwae_in_chunks_learns_with_dropout(gradient):
     """One chunk of all samples drops the units that no chunk drops; smaller chunks are finite and learn."""

@@ -38,7 +38,7 @@ def main(name: str, moment: str, count: str, *arguments: str) -> int:
     elif moment == "arrays":
         checkpoints._leaves = at(count, checkpoints._leaves, number, before=True)
     elif moment == "rename":
-        checkpoints._digest_of = at(count, checkpoints._digest_of, number, before=False)
+        checkpoints.digest_of_manifest = at(count, checkpoints.digest_of_manifest, number, before=False)
     elif moment == "prune":
         checkpoints._best = at(count, checkpoints._best, number, before=True)
     from experiments.vae import EXPERIMENT

@@ -258,7 +258,7 @@ def test_fault_34_names_in_a_manifest_are_never_followed(folder, trained):
     victim = next(name for name in manifest["files"] if (path.parent / name).stat().st_size)
     (path.parent / victim).rename(outside)
     manifest["files"]["../../outside"] = manifest["files"].pop(victim)
-    path.write_text(json.dumps({**manifest, "digest": checkpoints._digest_of(manifest)}))
+    path.write_text(json.dumps({**manifest, "digest": checkpoints.digest_of_manifest(manifest)}))
     with pytest.raises(CheckpointError, match=r"\.\./\.\./outside is missing"):
         checkpoints.restore(folder, shape_of(trained[0]))
 

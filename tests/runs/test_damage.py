@@ -153,6 +153,7 @@ def cases_of(runs):
     return [(name, kind) for name in names for kind in DAMAGES if (runs / "other" / name).exists()]
 
 
+@pytest.mark.slow
 def test_a_damaged_file_never_makes_another_run(runs, tmp_path, capsys, monkeypatch):
     cases = cases_of(runs)
     outside = [case for case in cases if not case[0].startswith("checkpoints")]

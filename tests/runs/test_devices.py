@@ -92,6 +92,7 @@ def assert_close(run, other):
             assert value == (two[name] if isinstance(value, str) else pytest.approx(two[name], rel=1e-5))
 
 
+@pytest.mark.slow
 def test_a_run_on_four_devices_is_that_on_one(whole):
     assert_close(whole[4], whole[1])
 

@@ -332,6 +332,7 @@ def test_fault_39_a_second_interrupt_exits_at_once(endless):
     assert process.wait(timeout=30) in (-signal.SIGINT, 130)
 
 
+@pytest.mark.slow
 def test_fault_37_fault_40_a_full_disk_ends_the_run_at_once_and_leaves_the_checkpoint_before(
     base_flags, cache, tmp_path, whole
 ):

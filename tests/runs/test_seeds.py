@@ -155,6 +155,7 @@ def assert_same(run, whole):
         chex.assert_trees_all_equal(state_of(one, "best"), state_of(other, "best"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["auto", pytest.param("together", marks=pytest.mark.slow)])
 def test_fault_38_fault_39_killed_between_the_members_saves_and_stopped_it_goes_on_bit_for_bit(
     way, base_flags, runs, monkeypatch, tmp_path, without_reports, capsys

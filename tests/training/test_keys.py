@@ -148,6 +148,11 @@ def usage_by_layer(key):
     return gx.latent_usage_by_layer(model, model.init(KEY, Batch(IMAGES)), key, IMAGES, num_samples=3)
 
 
+def codes_by_layer(key):
+    model = two_layers()
+    return latents.codes_by_layer(model, model.init(KEY, Batch(IMAGES)), key, IMAGES, num_samples=3)
+
+
 def kl_of_draw(key):
     model = draw()
     return gx.kl_by_step(model, model.init(KEY, Batch(IMAGES)), key, IMAGES, num_samples=3)
@@ -201,6 +206,7 @@ EVALUATORS = {
     ),
     gaps.bound_gaps: lambda key: gx.bound_gaps(MODEL, {}, key, X, jnp.zeros(2), steps=2, num_samples=300),
     information.latent_information: lambda key: gx.latent_information(MODEL, {}, key, X, num_samples=3),
+    latents.codes_by_layer: codes_by_layer,
     latents.latent_usage_by_layer: usage_by_layer,
     steps_of_kl.kl_by_step: kl_of_draw,
     likelihood.negative_log_likelihood: lambda key: gx.negative_log_likelihood(MODEL, {}, key, X, num_samples=300),

@@ -139,6 +139,7 @@ def test_the_command_draws_and_prints(trained, name, capsys):
         assert min(picture.size) > 300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

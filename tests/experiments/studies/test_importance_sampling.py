@@ -43,6 +43,7 @@ def test_a_mean_of_k_weights_has_a_kth_of_the_variance():
 TRAINING = "--steps 60 --batch-size 20 --evaluate-every 60 --warmup 0"
 
 
+@pytest.mark.slow
 @pytest.fixture(scope="module")
 def run(files, tmp_path_factory):
     folder = tmp_path_factory.mktemp("importance_sampling") / "run"
