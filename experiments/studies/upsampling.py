@@ -1,6 +1,26 @@
 """Checkerboards of four ways to double an image, in a DCGAN and in the decoder of a VAE (20.10.6).
 
 python -m experiments.studies.upsampling
+
+Energy at the Nyquist frequencies as a share of the variance over pixels, over the share of the test images:
+
+                            at first         trained    Frechet distance
+DCGAN unpooling 5 x 5     1,509 +- 317    2.21 +- 0.12      116.4 +- 0.1
+DCGAN transposed 4 x 4    2,451 +- 445    1.96 +- 0.27      115.6 +- 1.9
+DCGAN transposed 5 x 5    1,471 +- 399    2.00 +- 0.07      122.1 +- 0.5
+DCGAN nearest 5 x 5         4.6 +- 1.9    1.53 +- 0.06       90.5 +- 3.9
+VAE   unpooling 5 x 5       935 +- 251    0.29 +- 0.04      133.0 +- 4.4
+VAE   transposed 4 x 4    1,421 +- 393    0.22 +- 0.00      133.4 +- 5.3
+VAE   transposed 5 x 5      920 +- 226    0.32 +- 0.04      132.9 +- 3.0
+VAE   nearest 5 x 5         8.0 +- 2.7    0.25 +- 0.03      119.8 +- 2.4
+
+Means and standard errors over three seeds; 32 and 16 channels, batches of 32, 800 steps of the DCGAN and 600 of the VAE
+on mnist10k; 1,000 samples and the 1,000 test images, on mnist_classifier. Samples of the VAE are E[x | z], which have
+less fine detail than data. 8 minutes on one busy core of an AMD EPYC (jax 0.10.2, CPU), 2026-11-29.
+
+At first all ways but nearest + convolution draw a checkerboard, and training removes most of it. Nearest + convolution
+also learns fastest here: its Frechet distance is the least in both networks. A kernel of 4, a multiple of the stride,
+is no better than one of 5. All four are early in training: few samples are digits. pictures/upsampling.png.
 """
 
 from __future__ import annotations
