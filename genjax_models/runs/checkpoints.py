@@ -12,15 +12,17 @@ import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
-import orbax.checkpoint
 
 from genjax_models.errors import CheckpointError, DamagedError
 from genjax_models.runs import keys
 from genjax_models.runs.directory import sync
 from genjax_models.types import TrainState
+
+if TYPE_CHECKING:
+    import orbax.checkpoint
 
 FORMAT = 1
 _NEWEST = 2  # kept, so that an older one remains if the newest is damaged
@@ -54,6 +56,8 @@ def save(folder: Path, state: TrainState, *, score: float | None, about: Mapping
     if place.exists():  # a step has one state, and the stored checkpoint may have a score
         return place
     try:
+        import orbax.checkpoint  # half a second, which a model that is only loaded need not wait
+
         handler = orbax.checkpoint.PyTreeCheckpointHandler(
             use_compression=False,  # compression saves few bytes and doubles the time
             multiprocessing_options=_this_process(),
@@ -188,6 +192,8 @@ def _restored(place: Path, manifest: dict[str, Any], like: TrainState) -> tuple[
         if manifest["leaves"].get(name) != expected.get(name)
     ]:
         raise CheckpointError(f"{place} holds another model: {'; '.join(differences[:3])} ({len(differences)} in all)")
+    import orbax.checkpoint
+
     with orbax.checkpoint.StandardCheckpointer(multiprocessing_options=_this_process()) as checkpointer:
         state = checkpointer.restore(place / _ARRAYS, jax.tree.map(_abstract, like))
     return jax.tree.map(keys.from_numbers, state, like), manifest["about"]
@@ -257,9 +263,11 @@ def _leaves(state: TrainState) -> dict[str, str]:
     return {jax.tree_util.keystr(path): f"{leaf.dtype}{list(leaf.shape)}" for path, leaf in leaves}
 
 
-def _this_process() -> orbax.checkpoint.options.MultiprocessingOptions:
+def _this_process() -> "orbax.checkpoint.options.MultiprocessingOptions":
     """Returns options by which this process reads and writes without waiting for others."""
     index = jax.process_index()
+    import orbax.checkpoint
+
     return orbax.checkpoint.options.MultiprocessingOptions(
         primary_host=index, active_processes={index}, barrier_sync_key_prefix=f"process_{index}"
     )

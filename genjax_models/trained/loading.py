@@ -65,4 +65,7 @@ def _read(name: str, released: Released) -> Variables:
             f"{file_of(name)}: its SHA-256 is {digest}, not {released.sha256}; install genjax_models again"
         )
     with np.load(io.BytesIO(content)) as arrays:
-        return unflatten_dict({path: jnp.asarray(arrays[path], jnp.float32) for path in arrays.files}, sep="/")
+        float32 = {
+            path: jnp.asarray(arrays[path].astype(np.float32)) for path in arrays.files
+        }  # no program is compiled
+        return unflatten_dict(float32, sep="/")
