@@ -44,12 +44,12 @@ def test_it_is_the_exact_likelihood_from_a_poor_encoder():
     assert np.all(figures["effective_sample_size"] > 50)
 
 
-@pytest.mark.slow
 @pytest.fixture(scope="module")
 def sandwich():
     return jax.jit(lambda key: annealed_sandwich(model_of(), {}, key, 400, **SHORT, batch_size=100))(KEY)
 
 
+@pytest.mark.slow
 def test_the_bounds_for_draws_of_the_model_are_on_either_side(sandwich):
     """E log p(x) = -(1 + log 2 pi (W^2 + S2)) / 2; five standard errors, one false alarm in 1.7 million."""
     exact = -0.5 * (1 + np.log(2 * np.pi * (W**2 + S2)))
@@ -100,7 +100,6 @@ TWO_MODES = {4.0: -3.604, 2.0: -2.252, 3.0: -2.958}
 COPIES = 10
 
 
-@pytest.mark.slow
 @pytest.fixture(scope="module")
 def of_two_modes():
     """The log p(x) of the two-mode model by each estimate, mean over copies of each x, and all figures."""
@@ -119,6 +118,7 @@ def of_two_modes():
     return {"nll": -nll["negative_log_likelihood"].reshape(3, COPIES), **bounds}, nll["pareto_k_hat"]
 
 
+@pytest.mark.slow
 def test_fault_86_every_check_that_starts_from_q_misses_a_mode(of_two_modes):
     """Each is log 2 too low, and k-hat trusts the weights."""
     estimates, k_hat = of_two_modes

@@ -20,7 +20,6 @@ OPTIONS = (
 )
 
 
-@pytest.mark.slow
 @pytest.fixture(scope="module")
 def run(files, tmp_path_factory):
     folder = tmp_path_factory.mktemp("classifier") / "run"
@@ -29,6 +28,7 @@ def run(files, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_predicts_the_classes_and_its_hardest_images_come_first(run):
     assert json.loads((run / "result.json").read_text())["test"]["accuracy"] == 1  # bars above or below
     loaded = gx.load_run(run, data=True)

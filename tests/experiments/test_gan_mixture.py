@@ -15,7 +15,6 @@ SMALL = "--hidden 16 --batch-size 40 --steps 40 --evaluate-every 10 --log-every 
 CRITIC = "--loss wasserstein --penalty wasserstein --discriminator-moves 4 --average 0.9"
 
 
-@pytest.mark.slow
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gan_mixture") / "critic"
@@ -23,6 +22,7 @@ def run(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_is_judged_by_the_modes_that_its_samples_cover(run):
     test = json.loads((run / "result.json").read_text())["test"]
     loaded = gx.load_run(run)

@@ -25,7 +25,6 @@ OPTIONS = (
 )
 
 
-@pytest.mark.slow
 @pytest.fixture(scope="module")
 def run(files, tmp_path_factory):
     folder = tmp_path_factory.mktemp("gmmn") / "run"
@@ -34,6 +33,7 @@ def run(files, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_mmd_falls_and_the_report_has_the_permutation_test(run):
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     squared = [row["mmd_squared_unbiased"] for row in rows if row["split"] == "validation"]

@@ -43,7 +43,6 @@ def test_a_mean_of_k_weights_has_a_kth_of_the_variance():
 TRAINING = "--steps 60 --batch-size 20 --evaluate-every 60 --warmup 0"
 
 
-@pytest.mark.slow
 @pytest.fixture(scope="module")
 def run(files, tmp_path_factory):
     folder = tmp_path_factory.mktemp("importance_sampling") / "run"
@@ -52,6 +51,7 @@ def run(files, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_command_draws_and_prints(run, capsys):
     assert main([str(run), "--draws", "1000", "--nodes", "101"]) == 0
     *printed, path = capsys.readouterr().out.strip().splitlines()
