@@ -56,6 +56,7 @@ def test_a_loaded_run_has_the_exact_likelihood_of_its_result(runs, fit):
     assert values[0] < values[-1] < ceiling
 
 
+@pytest.mark.slow
 def test_components_over_training_are_those_of_the_run(runs):
     """They are trained again; the same run, stopped at the same step, has the same components."""
     run = gx.load_run(runs / "finite_mixture", data=True)

@@ -146,6 +146,7 @@ def test_no_bound_changes_by_a_tenth_of_a_nat(likelihood):
         assert change.std() < 0.02 * np.std(exact[name]), name
 
 
+@pytest.mark.slow
 def test_a_scale_that_is_rounded_would_be_seen(monkeypatch):
     monkeypatch.setattr(
         "genjax_models.networks.precision._layers_in_bfloat16",

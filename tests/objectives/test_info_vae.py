@@ -43,6 +43,7 @@ def test_with_all_of_the_kl_and_no_mmd_it_is_the_vae(model):
     np.testing.assert_allclose([loss, terms["bound"]], [expected, aux.metrics["bound"]], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_mmd_is_of_the_aggregate_posterior_and_the_prior(model):
     """An encoder that says N(m, s^2) whatever x is: MMD^2 between two Gaussians, by its closed form."""
     objective = info_vae(model, gx.gaussian_kernel(1.0))

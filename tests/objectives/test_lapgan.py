@@ -47,6 +47,7 @@ def of_level(objective, role, level, players, batch):
     return value, metrics, gradient
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [0, pytest.param(1, marks=pytest.mark.slow), 2])
 @pytest.mark.parametrize("options", [{}, {"loss": "hinge", "penalty": "r1", "penalty_weight": 3.0}])
 def test_a_level_is_the_game_of_gan_on_images_of_its_size(level, options):

@@ -190,6 +190,7 @@ def test_a_run_that_ended_resumes_to_nothing_more(whole, base_flags, cache, tmp_
     assert_same_run(run, whole)
 
 
+@pytest.mark.slow
 def test_a_lengthened_run_is_the_run_that_was_as_long_from_its_start(whole, base_flags, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(final_evaluation, "report", lambda trained: None)
     run, longer = tmp_path / "run", tmp_path / "longer"

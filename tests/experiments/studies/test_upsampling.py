@@ -26,6 +26,7 @@ def test_a_planted_checkerboard_is_seen_and_the_data_themselves_have_none():
     np.testing.assert_allclose(same.samples, (x[:8] + 1) / 2, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
 def test_each_network_has_the_layer_that_is_asked_for(network):
     programs = set()
