@@ -4,7 +4,9 @@ TESTS_ON=cuda (or tpu) runs them there, as `make accelerator` does: at float32 u
 otherwise, and without those that need four devices where there are not four.
 """
 
+import gc
 import os
+import resource
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -37,6 +39,9 @@ import pytest  # noqa: E402
 
 from genjax_models.runs import compilation  # noqa: E402
 
+gc.freeze()
+gc.set_threshold(100_000, 50, 100)  # traces make many objects, and few of them die
+
 
 def pytest_sessionstart():
     if "PYTEST_XDIST_WORKER" not in os.environ:
@@ -45,9 +50,10 @@ def pytest_sessionstart():
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled_programs():
-    """Drops the compiled programs of a module after its tests: a worker would keep several GiB of them."""
+    """Drops the compiled programs after a module's tests, once they fill memory: modules share many of them."""
     yield
-    jax.clear_caches()
+    if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 2 * 2**20:  # KiB
+        jax.clear_caches()
 
 
 def pytest_runtest_setup(item):

@@ -27,11 +27,8 @@ def test_there_are_notebooks():
     assert NOTEBOOKS
 
 
-COSTLY = {"01", "02", "03", "04", "05", "06", "07", "09"}  # over 12 seconds of processor time each
-RUNS = [pytest.param(path, marks=pytest.mark.slow) if path.stem[:2] in COSTLY else path for path in NOTEBOOKS]
-
-
-@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
+@pytest.mark.slow  # over 12 seconds of processor time each
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 # The kernel's own machinery, not the notebook: zmq's sockets are closed by the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::DeprecationWarning")
 def test_a_notebook_runs(path, tmp_path):

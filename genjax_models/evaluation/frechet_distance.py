@@ -61,27 +61,27 @@ def frechet_distance(samples: Array, data: Array) -> tuple[Array, Array]:
 def _distance(x, y, xp, decompose):
     x_mean, y_mean = x.mean(axis=0, keepdims=True), y.mean(axis=0, keepdims=True)
     x, y, shift = x - x_mean, y - y_mean, (x_mean - y_mean)[0]
-    s, x_axes, y_axes = decompose(x, y, xp)
-    x_squares, y_squares = xp.sum(x**2, axis=1), xp.sum(y**2, axis=1)
-    traces = xp.sum(x_squares) / (len(x) - 1) + xp.sum(y_squares) / (len(y) - 1)
+    s, x_stretches, y_stretches = decompose(x, y, xp)
+    traces = sum(xp.einsum("ij,ij", z, z) / (len(z) - 1) for z in (x, y))
     value = xp.sum(shift**2) + traces - 2 * xp.sum(s)
-    x_moves = x @ (2 * shift) + x_squares - x_axes**2 @ s
-    y_moves = y @ (-2 * shift) + y_squares - y_axes**2 @ s
+    x_moves, y_moves = x @ (2 * shift) + x_stretches, y @ (-2 * shift) + y_stretches
     error = xp.sqrt(xp.var(x_moves) / (len(x) - 1) + xp.var(y_moves) / (len(y) - 1))
     return xp.maximum(value, 0), error
 
 
 def _by_qr(x, y, xp):
-    """Returns the singular values of R R'^T, and the rows of sqrt(n - 1) Q U `[n, k]` and sqrt(m - 1) Q' V `[m, k]`."""
+    """Returns the singular values of R R'^T, and z^T (I - T) z of each row z of x `[n]` and of y `[m]`."""
     (x_rows, x_root), (y_rows, y_root) = (xp.linalg.qr(z / (len(z) - 1) ** 0.5) for z in (x, y))
     u, s, vt = xp.linalg.svd(x_root @ y_root.T, full_matrices=False)
-    return s, (len(x) - 1) ** 0.5 * x_rows @ u, (len(y) - 1) ** 0.5 * y_rows @ vt.T
+    stretches = lambda z, axes: xp.sum(z**2, axis=1) - (len(z) - 1) * axes**2 @ s  # axes: of Q U, of Q' V
+    return s, stretches(x, x_rows @ u), stretches(y, y_rows @ vt.T)
 
 
 def _by_products(x, y, xp):
     """Returns `_by_qr` from S = R^T R and (R R'^T)^T R R'^T = V diag(s^2) V^T, in less time.
 
-    Squares lose digits where s is small. So `_by_qr` takes covariances that are singular or nearly so.
+    Squares lose digits where s is small. So `_by_qr` takes covariances that are singular or nearly so. The products of
+    all rows with I - T are in float32: only the standard error needs them.
     """
     try:
         x_root, y_root = (np.linalg.cholesky(z.T @ z / (len(z) - 1)).T for z in (x, y))
@@ -92,4 +92,12 @@ def _by_products(x, y, xp):
     if squares[0] < _LEAST_SQUARE * squares[-1]:
         return _by_qr(x, y, xp)
     s = np.sqrt(squares)
-    return s, x @ (y_root.T @ (v / s)), y @ scipy.linalg.solve_triangular(y_root, v)  # U = R R'^T V / s
+
+    def stretches(z, axes):  # T = axes diag(s) axes^T
+        unit = np.abs(z).max()
+        z = (z / unit).astype(np.float32)
+        still = np.eye(len(axes)) - axes * s @ axes.T
+        return np.einsum("ij,ij->i", z @ still.astype(np.float32), z, dtype=np.float64) * unit**2
+
+    x_axes, y_axes = y_root.T @ (v / s), scipy.linalg.solve_triangular(y_root, v)  # Q U = x x_axes, Q' V = y y_axes
+    return s, stretches(x, x_axes), stretches(y, y_axes)

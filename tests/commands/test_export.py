@@ -308,6 +308,7 @@ def test_models_without_an_encoder_have_fewer_files(loaded, names):
         np.testing.assert_allclose(call["generator"](z, *label), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_last_checkpoint_can_be_exported_instead_and_files_are_replaced_on_request(runs, exported, tmp_path):
     run, out = runs["diagonal"], tmp_path / "deep" / "out"
     for more, step in (([], BEST), (["--checkpoint", "last", "--overwrite"], LAST)):

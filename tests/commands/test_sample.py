@@ -49,6 +49,7 @@ def test_images_and_draws_of_a_run(runs, tmp_path, capsys):
     assert len({path.read_bytes() for path in (means, other, last)}) == 3
 
 
+@pytest.mark.slow
 def test_a_conditional_run_draws_the_class_of_the_label(trained, tmp_path, capsys):
     contrast = {}
     for label in (0, 1):

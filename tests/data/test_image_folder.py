@@ -208,6 +208,7 @@ def test_classes_are_subfolders_in_the_order_of_bytes(tmp_path):
     assert r"labels count the classes: Z, a, a-b, b, é, \xff" in dataset.provenance
 
 
+@pytest.mark.slow
 def test_fault_13_the_order_of_files_is_that_of_their_bytes_under_every_locale(tmp_path):
     names = [b"B.png", b"a.png", b"\xff.png", b"new\nline.png", "é.png".encode(), b"10.png", b"9.png", b"a .PNG"]
     names += [f"x{i}.png".encode() for i in range(12)]

@@ -210,6 +210,7 @@ def bounds_of_both_directions(num_temperatures):
     return forward.log_weights, reverse.log_weights
 
 
+@pytest.mark.slow
 def test_the_two_bounds_meet_at_log_p_as_temperatures_grow():
     gaps = []
     for num_temperatures in (10, 1000):
@@ -389,6 +390,7 @@ def run_pilot(key, x, **settings):
     return adapt_step_size(key, x, standard_normal(1), likelihood, **settings)
 
 
+@pytest.mark.slow
 def test_jit_vmap_and_map_over_examples_agree():
     def one(key, x):
         keys = jax.random.split(key, 3)

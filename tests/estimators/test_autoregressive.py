@@ -315,6 +315,7 @@ OBJECTIVES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_objectives_take_such_a_posterior_as_it_is(name):
     objective, batch = OBJECTIVES[name](chain_model()), Batch(X)

@@ -84,6 +84,7 @@ def test_the_kl_form_has_a_closed_kl():
     np.testing.assert_allclose(terms.kl, KL, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_more_samples_leave_the_mean_and_lower_the_variance(form):
     one = repeat(lambda key: bound(PARAMETERS, key, X, form, 1), 20_000)

@@ -108,6 +108,7 @@ def test_value_and_gradient_of_every_parameter_are_those_of_the_integral(k, grad
         assert_mean(gradients[name], exact)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gradient", GRADIENTS)
 def test_without_zero_weights_nothing_changes_but_the_work(gradient):
     """One evaluation of the networks in compiled code, where two are needed to step aside for a zero."""
@@ -128,6 +129,7 @@ def test_without_zero_weights_nothing_changes_but_the_work(gradient):
     assert one < 0.85 * two
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("posterior", [full_covariance, multivariate_normal_diag, flow])
 def test_any_reparameterized_posterior_has_the_same_bound_and_gradient(posterior):
     for values, gradients in draws(5, 20_000, posterior, UNBIASED).values():
@@ -156,6 +158,7 @@ def test_sticking_the_landing_is_unbiased_for_one_sample_and_always_for_the_mode
             assert_mean(gradients[name], GRADIENT[2][name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gradient", GRADIENTS)
 def test_fault_88_signal_to_noise_goes_with_the_root_of_k(gradient):
     """Slopes between k = 64 and 1024, of known means: 2,000 draws put 0.012 on a slope, and 0.06 is five of it.
@@ -263,6 +266,7 @@ def test_at_the_exact_posterior_neither_value_nor_path_gradients_vary():
         assert np.all(noise > 0.1) if gradient == "standard" else np.all(noise < 1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gradient", UNBIASED)
 def test_compiled_and_vmapped_over_seeds_it_is_the_same(gradient):
     keys = jax.random.split(jax.random.key(1), 3)

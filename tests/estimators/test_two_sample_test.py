@@ -124,6 +124,7 @@ def test_a_kernel_on_features_sees_what_they_show():
     assert two_sample_test(KEY, x, y, second, num_permutations=199).p_value == 1 / 200
 
 
+@pytest.mark.slow
 def test_the_variance_is_that_of_repeated_samples():
     """Its mean over 2,000 pairs of samples against the variance of their MMDs, which is known to 16%."""
 
@@ -139,6 +140,7 @@ def test_the_variance_is_that_of_repeated_samples():
     np.testing.assert_allclose(np.mean(variance), np.var(value), rtol=STANDARD_ERRORS * np.sqrt(2 / 2_000))
 
 
+@pytest.mark.slow
 def test_the_bandwidth_with_most_power_is_chosen():
     """Stripes: the samples differ at the scale of 0.3, where the median distance is about 1.7."""
 

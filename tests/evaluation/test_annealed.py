@@ -60,6 +60,7 @@ def test_the_bounds_for_draws_of_the_model_are_on_either_side(sandwich):
     assert -error < gap.mean() < 0.1 + error
 
 
+@pytest.mark.slow
 def test_more_temperatures_bring_the_bounds_together(sandwich):
     """Without temperatures between 0 and 1 it is importance sampling from q, and in reverse almost a harmonic mean."""
     few = SHORT | {"num_temperatures": 2, "num_chains": 2}

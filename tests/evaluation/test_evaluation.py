@@ -147,6 +147,7 @@ def test_the_error_is_the_squared_distance_whatever_the_batch_size():
     np.testing.assert_allclose(held_out_error(model, variables, KEY, x)["squared_error"], expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_held_out_figures_are_in_judging_mode():
     """Networks with dropout have exactly the figures of the same networks without dropout."""
 

@@ -87,6 +87,7 @@ def test_the_gap_and_its_parts_are_exact(gaps_by_family, family):
     np.testing.assert_allclose(gap, approximation + amortisation, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_unfinished_search_counts_as_approximation_gap(gaps_by_family):
     """Too few steps never make the amortisation gap too large."""
     short, long = gaps(copies=40, steps=10), gaps_by_family["diagonal"]

@@ -161,6 +161,7 @@ def test_no_figure_depends_on_the_batch_size(batch_size):
     assert len(np.unique(whole["mutual_information"])) == 7
 
 
+@pytest.mark.slow
 def test_layers_above_add_nothing_to_what_the_first_says():
     """x -> z_1 -> z_2 is a Markov chain: I(x; z_1, z_2) = I(x; z_1), draw by draw."""
     first = lambda x: diagonal_normal(x, jnp.full(x.shape, S))

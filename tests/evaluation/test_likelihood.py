@@ -46,7 +46,7 @@ def test_a_mean_of_logs_would_be_detected():
     assert abs(one + LOG_P) > 1
 
 
-@pytest.mark.parametrize("k", [1, 30, 250])
+@pytest.mark.parametrize("k", [*(pytest.param(k, marks=pytest.mark.slow) for k in (1, 30)), 250])
 def test_no_figure_depends_on_the_batch_size(k):
     whole, parts = figures(n=7, num_samples=k, batch_size=7), figures(n=7, num_samples=k, batch_size=3)
     for name in whole:

@@ -69,7 +69,9 @@ def test_a_curve_has_the_likelihood_of_an_adaptive_rule():
     np.testing.assert_allclose(quadrature["log_likelihood"], [of_curve(x) for x in POINTS], atol=1e-4)
 
 
-@pytest.mark.parametrize(("model", "x"), [(LINE, jnp.array([[1.7]])), (CURVE, POINTS)])
+@pytest.mark.parametrize(
+    ("model", "x"), [(LINE, jnp.array([[1.7]])), pytest.param(CURVE, POINTS, marks=pytest.mark.slow)]
+)
 def test_it_converges_and_its_error_estimate_is_above_its_error(model, x):
     exact = quadrature_log_likelihood(model, {}, x, nodes=1_281)["log_likelihood"]
     errors, estimates = [], []
@@ -101,6 +103,7 @@ def test_no_figure_depends_on_the_batch_size():
         np.testing.assert_allclose(whole[name], parts[name], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_it_takes_a_model_with_an_encoder_and_agrees_with_many_samples():
     posterior, likelihood = gx.diagonal_gaussian(1), gx.gaussian((2,), "isotropic")
     networks = gx.MLPEncoder((2,), posterior.outputs, (8,)), posterior, gx.MLPGenerator(likelihood.outputs, (8,))

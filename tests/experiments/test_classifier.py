@@ -41,6 +41,7 @@ def test_a_run_predicts_the_classes_and_its_hardest_images_come_first(run):
     np.testing.assert_array_equal(hardest, x[jnp.argsort(log_p)[:4]])
 
 
+@pytest.mark.slow
 def test_the_shipped_file_is_the_network_in_sixteen_bits(run, tmp_path):
     for name in ("one.npz", "two.npz"):
         ship(run, tmp_path / name)

@@ -194,7 +194,7 @@ SLOW = {  # which compile long, or share their wiring with another experiment
         "gmmn_autoencoder",
     ),
     *("one_generator_four_objectives", "info_vae", "chairs", "disentanglement", "rivers", "faces", "classifier"),
-    *("infinite_mixture", "gan_mixture", "pixel_cnn", "autoencoder"),
+    *("infinite_mixture", "gan_mixture", "pixel_cnn", "autoencoder", "rbm", "made"),
 }
 
 

@@ -34,6 +34,7 @@ def test_a_run_is_judged_by_the_modes_that_its_samples_cover(run):
         assert test[figure] == pytest.approx(float(counts[figure].mean()), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_players_move_as_the_config_says(run):
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     (row, *_) = [row for row in rows if row["split"] == "train"]

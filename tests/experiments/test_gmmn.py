@@ -44,6 +44,7 @@ def test_the_mmd_falls_and_the_report_has_the_permutation_test(run):
         assert words in page
 
 
+@pytest.mark.slow
 def test_the_result_is_the_mmd_of_the_loaded_runs_samples(run):
     loaded = gx.load_run(run, data=True)
     test = loaded.data.test.x

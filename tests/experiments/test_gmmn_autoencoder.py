@@ -51,6 +51,7 @@ def test_each_player_learns_in_its_stage(run):
     assert error[10] == error[15]  # from step 7 on it is frozen
 
 
+@pytest.mark.slow
 def test_samples_of_a_loaded_run_are_decoded(run):
     loaded = gx.load_run(run)
     samples = np.asarray(loaded.objective.sample(loaded.players, jax.random.key(0), 3))
@@ -93,6 +94,7 @@ def test_fault_39_fault_41_stopped_in_either_stage_it_is_the_same_run(run, argum
     assert results[0] == results[1]
 
 
+@pytest.mark.slow
 def test_flags_of_a_resumed_run_change_its_own_config_not_the_defaults(run, capsys):
     """15 steps are too few for the default `autoencoder_steps`, and enough for the run's own 7."""
     assert main(gmmn_autoencoder.EXPERIMENT, ["--resume", str(run), "--steps", "15", "--dry-run"]) == 0

@@ -73,6 +73,7 @@ def test_components_over_training_are_those_of_the_run(runs):
         np.testing.assert_array_equal(stage.covariances, expected.covariances)
 
 
+@pytest.mark.slow
 def test_components_stand_at_equal_steps_of_the_prior(runs):
     run = gx.load_run(runs / "prior_monte_carlo")
     shown = components_of(run.model, run.variables, 1, "title")

@@ -23,6 +23,7 @@ def system(files):
     return built(lapgan.EXPERIMENT, "--data", str(files / "images.npz"), *OPTIONS.split())
 
 
+@pytest.mark.slow
 def test_draws_are_of_the_class_that_is_asked_for_and_without_their_margin(system):
     config, dataset, system = system
     assert (config.data.shape, config.data.size, config.data.classes) == ((12, 12, 1), (8, 8), 2)
@@ -50,6 +51,7 @@ def test_digits_are_judged_by_the_classifier_of_digits():
     assert {"kernel_distance_on_pixels", "kernel_distance_on_mnist_classifier"} <= set(values)
 
 
+@pytest.mark.slow
 def test_one_optimizer_moves_all_discriminators_and_one_all_generators():
     config = lapgan.Config(
         levels=2,

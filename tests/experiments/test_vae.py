@@ -54,6 +54,7 @@ def test_the_bound_improves_and_is_made_of_its_terms(run):
     assert kept == sorted({result(run)["test"]["step"], 20, 25})
 
 
+@pytest.mark.slow
 def test_an_equal_run_elsewhere_writes_the_same_metrics_byte_for_byte(run, files, tmp_path):
     assert start(files / "images.npz", tmp_path / "other", "--steps", "25") == 0
     assert (tmp_path / "other" / "metrics.jsonl").read_bytes() == (run / "metrics.jsonl").read_bytes()

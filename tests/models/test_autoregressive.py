@@ -74,6 +74,7 @@ def test_dropout_acts_only_while_learning(name):
     assert not np.allclose(one, judged)
 
 
+@pytest.mark.slow
 def test_z_changes_both_probabilities_and_draws():
     model, z = with_z(), jnp.array([[[1.0, -1.0], [-2.0, 0.5]]])  # [1, 2, latent]
     variables = started(model)

@@ -133,6 +133,7 @@ def test_the_bound_has_the_gradient_of_the_oracle():
         np.testing.assert_allclose(gradient[name][i, j], exact, rtol=1e-3, atol=2e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["kl", *(pytest.param(name, marks=pytest.mark.slow) for name in ("monte_carlo", "iwae"))]
 )
@@ -180,6 +181,7 @@ def test_windows_at_every_extreme_have_finite_bounds_and_gradients():
     assert np.isfinite(gradient).all()
 
 
+@pytest.mark.slow
 def test_without_attention_the_whole_image_is_read_and_painted():
     """Each pixel of x moves the mean of z_1, and each number of z_1 moves every pixel."""
     v = WHOLE.init(KEY, Batch(X))

@@ -239,6 +239,7 @@ def test_fault_19_scales_never_overflow_vanish_or_lose_their_gradient():
     np.testing.assert_allclose(jax.vmap(jax.grad(positive))(raw), [0, 0, 0.5, 1, 1], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_model_wires_networks_to_families():
     posterior, likelihood = full_covariance_gaussian(2), gaussian((3, 2), "isotropic")
     encoder = MLPEncoder((3, 2), posterior.outputs, hidden=(8,))

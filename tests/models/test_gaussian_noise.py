@@ -39,6 +39,7 @@ def exact(kernel, bias, sigma):
     return jax.scipy.stats.multivariate_normal.logpdf(X, bias, covariance)
 
 
+@pytest.mark.slow
 def test_quadrature_of_the_density_is_exact_in_value_and_gradient():
     def quadrature(params):
         return quadrature_log_likelihood(DENSITY, {"params": params}, X, nodes=101)["log_likelihood"]

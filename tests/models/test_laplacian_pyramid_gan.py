@@ -90,6 +90,7 @@ def test_the_generator_is_given_the_low_pass():
     np.testing.assert_allclose(drawn, fake, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_images_come_about_coarse_to_fine():
     model = model_of()
     players = players_of(model)

@@ -90,6 +90,7 @@ def test_full_covariances_are_those_of_scipy_over_arrays_of_any_shape():
     assert_mean(flat[:, :, None] * flat[:, None, :], second)
 
 
+@pytest.mark.slow
 def test_no_component_can_shrink_onto_a_point():
     """On a data point the density would be without bound; here it is that of the smallest scale, and has a gradient."""
     model = gaussian_mixture((2,), 1, smallest_scale=0.03)

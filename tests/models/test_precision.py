@@ -27,6 +27,7 @@ NETWORKS = {
     "DCGAN generator": (DCGANGenerator(SHAPE, (5, 4)), LATENTS),
     "DCGAN discriminator": (DCGANDiscriminator(SHAPE, (4, 5)), IMAGES),
 }
+FAST = ("MLP generator with a scale", "convolutional encoder", "DCGAN generator")
 MUTABLE = ["batch_stats"]
 
 
@@ -39,7 +40,9 @@ def products(jaxpr):
             yield from products(inner)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in FAST)) for name in NETWORKS]
+)
 def test_parameters_are_those_of_the_network_and_its_layers_are_in_bfloat16(name):
     network, *inputs = NETWORKS[name]
     wrapped = InBfloat16(network)

@@ -62,6 +62,7 @@ def bootstrap(key, x, mask, start, step, context, **settings):
     return filtering_bound(key, x, mask, start, of_prior, context, **settings)
 
 
+@pytest.mark.slow
 @each("vrnn, gru, two layers", "srnn", "dmm")
 def test_the_model_that_filters_is_the_model_that_draws_and_forecasts(make, monkeypatch):
     """The probabilities of the 8 sequences of 3 bits sum to 1, and draws and forecasts have these frequencies."""
@@ -117,6 +118,7 @@ def test_padding_changes_neither_value_nor_gradient_nor_draw(make):
     assert abs(others[3] - cut[0][1][3]) > 0.1
 
 
+@pytest.mark.slow
 @each("vrnn, gru, two layers", "dmm", "srnn")
 def test_draws_have_the_shape_of_the_data_zeros_after_the_end_and_longer_ones_the_same_start(make):
     likelihood = gx.gaussian((3, 2), "global")

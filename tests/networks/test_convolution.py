@@ -84,7 +84,10 @@ def assert_equal(ours, theirs):
 
 
 @pytest.mark.parametrize("kind", PAIRS)
-@pytest.mark.parametrize(("strides", "size", "width", "padding"), CASES)
+@pytest.mark.parametrize(
+    ("strides", "size", "width", "padding"),
+    [pytest.param(*case, marks=pytest.mark.slow) if i % 2 else case for i, case in enumerate(CASES)],
+)
 def test_values_and_derivatives_of_both_orders_are_those_of_lax(kind, strides, size, width, padding):
     ours, theirs = (partial(f, strides=strides, padding=padding) for f in PAIRS[kind])
     x, kernel = arguments(size, width)
@@ -94,7 +97,10 @@ def test_values_and_derivatives_of_both_orders_are_those_of_lax(kind, strides, s
 
 
 @pytest.mark.parametrize("kind", PAIRS)
-@pytest.mark.parametrize(("strides", "size", "width", "padding"), [CASES[i] for i in (3, 5, 6, 8)])
+@pytest.mark.parametrize(
+    ("strides", "size", "width", "padding"),
+    [pytest.param(*CASES[i], marks=[pytest.mark.slow] * (i < 6)) for i in (3, 5, 6, 8)],
+)
 def test_phases_have_the_values_and_derivatives_of_lax(kind, strides, size, width, padding, monkeypatch):
     single = lambda image, kernel, axes: all(axis.factors <= 1 for axis in axes)
     monkeypatch.setattr(forms, "fastest", lambda *shapes: forms.polyphase if single(*shapes) else forms.as_it_is)
@@ -275,6 +281,7 @@ def test_samples_may_be_mapped_or_folded_into_the_batch(kind):
     assert_equal(*both(samples, kernels))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PAIRS)
 def test_on_the_cpu_all_convolutions_are_canonical_also_those_of_second_derivatives(kind):
     x, kernel = arguments((14, 14) if kind == "strided" else (7, 7), (4, 4))

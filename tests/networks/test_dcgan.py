@@ -166,7 +166,7 @@ def test_dropout_stays_while_the_generators_gradient_is_taken(dropout):
     np.testing.assert_array_equal(*logits)  # without a key none is left out
 
 
-@pytest.mark.parametrize("normalisation", ["spectral", None])
+@pytest.mark.parametrize("normalisation", [pytest.param("spectral", marks=pytest.mark.slow), None])
 def test_gradients_of_penalties_are_those_through_the_convolutions_of_lax(normalisation):
     module = discriminator(normalisation=normalisation)
     variables = jax.tree.map(lambda leaf: leaf + 0.1, jax.jit(module.init)(KEY, X))
@@ -183,6 +183,7 @@ def test_gradients_of_penalties_are_those_through_the_convolutions_of_lax(normal
     assert np.abs(ours["Convolution_1"]["kernel"]).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_spectral_norms_are_one_after_training_and_their_state_is_the_players():
     """W / |W u| against numpy's singular values, after steps in which W moved; power iterations moved u with it."""
     pair = adversarial_pair(generator(), discriminator(normalisation="spectral"), 3)

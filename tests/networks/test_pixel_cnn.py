@@ -39,6 +39,7 @@ def test_a_pixel_sees_as_many_pixels_as_in_the_oracle(layers, count):
     assert seen(*pixel_cnn(shape, layers=layers), shape, [3 * 7 + 3]).sum() == count
 
 
+@pytest.mark.slow
 def test_each_pixel_sees_all_pixels_before_it_in_all_channels_and_nothing_else():
     shape = (3, 4, 2)
     emits = {"logits": Output((*shape, 2)), "scale": Output((), of_input=False)}

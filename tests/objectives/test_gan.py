@@ -83,6 +83,7 @@ def test_dropout_stays_while_the_generators_gradient_is_taken(dropout):
     np.testing.assert_array_equal(*logits)  # without a key none is left out
 
 
+@pytest.mark.slow
 def test_a_linear_discriminator_learns_the_best_logit_of_two_gaussians():
     """p = N(0, 1), q = N(1, 1), by a generator that stands still: logit 1/2 - x, loss log 4 - 2 JSD."""
 

@@ -126,6 +126,7 @@ def test_no_level_waits_for_another_while_it_learns():
             assert loss(mixed, KEY, BATCH, 0)[0] == loss(players, KEY, BATCH, 0)[0]
 
 
+@pytest.mark.slow
 def test_all_levels_move_in_one_step_each_from_weights_of_its_own():
     objective = lapgan(model_of(dropout=0.5))
     assert list(objective.losses) == PLAYERS

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 from scipy import stats
 
 import genjax_models as gx
@@ -53,6 +54,7 @@ def em(x, means, iterations=500):
     return weights, means, covariances, np.log(joint.sum(0)).mean()
 
 
+@pytest.mark.slow
 def test_several_components_learn_what_em_learns_from_the_same_start():
     x = synthetic("moons").test.x[:500].astype(np.float64)
     start = np.array([[-1.0, 0.5], [0.0, 0.75], [1.0, -0.5]])

@@ -64,6 +64,7 @@ def test_it_cannot_tell_a_coin_from_a_normal_and_the_mmd_can(coins):
     assert float(test.p_value) <= 0.01
 
 
+@pytest.mark.slow
 def test_a_generator_that_has_a_coin_to_offer_learns_it_by_the_mmd_alone(coins):
     """The same network under both: two moments leave it where they are met first, the MMD goes on to +-1."""
     model = implicit_model(gx.MLPGenerator((1,), (32,), jnp.tanh), 1)

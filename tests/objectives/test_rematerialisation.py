@@ -60,6 +60,7 @@ def test_z_may_be_of_several_layers():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), in_chunks, slopes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gradient", GRADIENTS)
 def test_weights_of_zero_do_no_harm(gradient):
     """Some samples, and for some keys all, are outside the prior."""
@@ -119,6 +120,7 @@ def memory_of_a_step(**options):
     return jax.jit(train.step, donate_argnums=0).lower(state, batch).compile().memory_analysis().temp_size_in_bytes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gradient", GRADIENTS)
 def test_a_step_of_5000_samples_fits_in_150_mib(gradient):
     """z alone, 5000 x 20 x 50 numbers, is 19 MiB; all logits at once would be 299 MiB, and their slopes as many."""

@@ -65,6 +65,7 @@ def test_fault_50_out_of_memory_is_one_line_with_the_batch_size_and_what_to_lowe
     assert ended.stdout == ""
 
 
+@pytest.mark.slow
 def test_fault_50_python_numpy_and_xla_have_the_same_message():
     ended = child(ALLOCATIONS)
     assert ended.returncode == 0, ended.stderr[-2000:]

@@ -175,6 +175,7 @@ def test_sigterm_to_one_of_them_stops_and_saves_both(stopped):
     assert 0 < int(state_of(run).step) < 8
 
 
+@pytest.mark.slow
 def test_fault_43_two_processes_go_on_as_one_with_another_number_of_devices(stopped, whole, tmp_path, monkeypatch):
     monkeypatch.setattr(final_evaluation, "report", lambda trained: None)
     run = shutil.copytree(stopped[0], tmp_path / "run")
@@ -194,7 +195,11 @@ def test_two_processes_go_on_though_one_alone_has_the_run(stopped, whole, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("missing", "slurm", "words"), [(0, False, "no process answers there"), (1, True, "some are missing")]
+    ("missing", "slurm", "words"),
+    [
+        (0, False, "no process answers there"),
+        pytest.param(1, True, "some are missing", marks=pytest.mark.slow),
+    ],
 )
 def test_a_process_that_does_not_come_is_waited_for_in_vain(missing, slurm, words, base_flags, tmp_path):
     command = ["-m", "experiments.vae", *base_flags, "--process-timeout", "2", "--run-dir", str(tmp_path / "run")]

@@ -183,6 +183,7 @@ def test_killed_two_hundred_times_at_random_moments_the_run_is_the_same(base_fla
     print(f"{kills} kills over {runs} runs in {minutes:.0f} minutes, all the same run at the end: {outcomes}")
 
 
+@pytest.mark.slow
 def test_a_run_that_ended_resumes_to_nothing_more(whole, base_flags, cache, tmp_path):
     run = tmp_path / "run"
     subprocess.run(["cp", "-r", str(whole), str(run)], check=True)
@@ -326,6 +327,7 @@ def test_fault_44_a_run_in_use_is_refused_and_a_killed_one_frees_it(endless, bas
     assert child("SIGTERM", "chunk", 1, ["--resume", str(run)], cache).returncode == 143
 
 
+@pytest.mark.slow
 def test_fault_39_a_second_interrupt_exits_at_once(endless):
     process, _ = endless
     process.send_signal(signal.SIGINT)

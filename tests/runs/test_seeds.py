@@ -179,6 +179,7 @@ def test_fault_38_fault_39_killed_between_the_members_saves_and_stopped_it_goes_
     assert_same(run, whole)
 
 
+@pytest.mark.slow
 def test_members_that_end_can_be_prolonged(runs, tmp_path, without_reports):
     os.system(f"cp -r {runs / 'both'} {tmp_path / 'run'}")
     assert main(vae.EXPERIMENT, ["--resume", str(tmp_path / "run"), "--steps", "9"]) == 0

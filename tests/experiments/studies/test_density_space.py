@@ -21,6 +21,7 @@ def test_the_value_is_the_divergence_of_jensen_and_shannon():
     np.testing.assert_allclose(density.sum(), 1, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_descent_on_densities_never_rises_and_arrives(capsys, tmp_path):
     results = density_space.measure(OPTIONS)
     values, density = results["on densities"]

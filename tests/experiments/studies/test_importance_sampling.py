@@ -67,6 +67,7 @@ def test_the_command_draws_and_prints(run, capsys):
     assert about == pytest.approx(plane, abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -34,6 +34,7 @@ def test_during_the_head_start_all_payoffs_have_the_same_discriminator(runs):
         assert np.abs(run.samples).max() <= 1
 
 
+@pytest.mark.slow
 def test_the_gradient_vanishes_for_saturating_payoffs_only(runs):
     _, by_payoff = runs
     assert by_payoff["minimax"].accuracy[:, HEAD_START - 1].min() == 1
@@ -42,6 +43,7 @@ def test_the_gradient_vanishes_for_saturating_payoffs_only(runs):
         assert np.all(last > first if grows else last < 0.05 * first), payoff
 
 
+@pytest.mark.slow
 def test_the_generator_rests_during_the_head_start_and_moves_after_it(runs, files):
     import jax
 
@@ -64,6 +66,7 @@ def test_the_generator_rests_during_the_head_start_and_moves_after_it(runs, file
     assert moved.max() == pytest.approx(1e-2, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_the_command_draws_and_prints(runs, files, tmp_path, capsys, monkeypatch):
     options, by_payoff = runs
     monkeypatch.setattr(payoffs, "play", lambda options, payoff, data: by_payoff[payoff])

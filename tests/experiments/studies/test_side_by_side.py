@@ -43,6 +43,7 @@ def test_samples_over_training_are_those_of_the_run(tmp_path):
     assert np.any(samples[0].samples != samples[-1].samples)
 
 
+@pytest.mark.slow
 def test_a_run_that_does_not_stay_finite_is_shown_up_to_there():
     config, dataset, _ = built(gan_mixture.EXPERIMENT, *["--loss", "maximum_likelihood", "--hidden", "16"])
     config = dataclasses.replace(config, optimizer=Optimizer(learning_rate=100), training=Training(40, 40))
