@@ -46,6 +46,7 @@ def assert_all_right(capsys, *arguments):
     assert f"{count} of {count} are right" in output
 
 
+@pytest.mark.slow
 def test_the_command_says_that_all_is_right(monkeypatch, capsys):
     monkeypatch.setattr(oracles, "PARTS", {name: oracles.PARTS[name] for name in ("losses", "densities")})
     assert_all_right(capsys, "--draws", "1000")

@@ -251,6 +251,7 @@ def called(run):
     return {name: jax.export.deserialize(export.stablehlo(*parts)).call for name, parts in functions.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loaded", ["draw"], indirect=True)
 def test_a_z_of_several_steps_is_one_argument(loaded):
     functions = export.exported_functions(loaded)

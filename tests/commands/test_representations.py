@@ -8,6 +8,7 @@ from genjax_models.commands import representations
 from tests.commands.conftest import NO_POSTERIOR
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["conditional", "two layers"])
 def test_accuracies_are_printed_and_written(kind, runs, capsys):
     run = runs[kind].path

@@ -79,6 +79,7 @@ def test_fault_10_bad_input_is_one_line(kind, arguments, message, runs, refused)
     assert refused(sample, run, *arguments.split()) == message.format(run=run)
 
 
+@pytest.mark.slow
 def test_a_run_of_a_module_outside_the_project(runs, refused, store, tmp_path, monkeypatch):
     """The module is found from its own folder, and from no other folder."""
     folder = tmp_path / "mine"

@@ -238,6 +238,7 @@ def log_p_by_quadrature(x):
     return np.log(np.exp(log_joint).sum(axis=-1) * (z[1, 0] - z[0, 0]))
 
 
+@pytest.mark.slow
 def test_bounds_sandwich_log_p_of_data_that_the_model_drew():
     latent_key, data_key, *keys = jax.random.split(jax.random.key(0), 5)
     prior, n = standard_normal(1), 2_000
@@ -285,6 +286,7 @@ class Chain(distrax.Distribution):
         return {"top": top, "bottom": 0.8 * top[:, None] + 0.6 * jax.random.normal(bottom_key, (n, 2))}
 
 
+@pytest.mark.slow
 def test_z_may_be_any_pytree():
     x = np.array([[0.4, -0.9], [1.5, 2.0]], np.float32)
     covariance = 0.64 * np.ones((2, 2)) + (0.36 + 0.49) * np.eye(2)
@@ -337,6 +339,7 @@ def test_a_pilot_that_accepts_everything_grows_by_the_sum_of_the_gains():
     np.testing.assert_allclose(step_sizes, np.tile(expected[:, None], len(X)), rtol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", [0.65, 0.9])
 def test_the_pilot_reaches_its_target_at_every_example(target):
     x, prior = np.ones((3, 10), np.float32), standard_normal(10)
@@ -357,6 +360,7 @@ def test_the_pilot_reaches_its_target_at_every_example(target):
     assert 1.5 * step_size[-1, 0] < np.max(step_size[:, 0])  # and it sharpens along the path
 
 
+@pytest.mark.slow
 def test_weights_are_unbiased_whatever_the_pilot_found():
     prior = standard_normal(1)
 

@@ -216,6 +216,7 @@ def test_padding_changes_neither_value_nor_gradient_nor_draw(bound):
     assert np.isfinite(short[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [1, 3])
 def test_a_padded_sequence_has_the_value_and_draws_of_the_batch_cut_at_its_length(length):
     run = partial(gaussian, filtering_bound, proposal="prior", num_particles=4, criterion="always", padding=np.nan)

@@ -205,6 +205,7 @@ def two_dimensional_bound(p, key, x, k, gradient="standard", tree=False):
     return iwae_bound(key, x, posterior, prior, likelihood, num_samples=k, gradient=gradient)
 
 
+@pytest.mark.slow
 def test_z_may_be_any_pytree():
     p, x = two_dimensional.PARAMETERS, two_dimensional.X
     estimates = [
@@ -450,6 +451,7 @@ def component(z):
     return distrax.Normal(MEANS[z], jnp.sqrt(VARIANCES[z]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("proposal", RELATIVE_VARIANCE)
 def test_of_a_discrete_z_the_estimate_is_unbiased_with_the_exact_variance(proposal):
     x, log_p = X_MIXTURE[:5], LOG_P_MIXTURE[:5]
@@ -507,6 +509,7 @@ def test_the_effective_sample_size_is_that_of_its_definition():
     np.testing.assert_allclose(normalised.sum(axis=0), [1, 1, 1, np.nan, 1], rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("proposal", "fraction"), [("prior", 0.3086081843608734), ("q", 0.40443411237915683)])
 def test_the_effective_fraction_tends_to_the_exact_one(proposal, fraction):
     k = 10_000

@@ -118,6 +118,7 @@ def test_the_corner_of_the_laplace_kernel_has_gradient_zero():
     np.testing.assert_array_equal(gradient, np.zeros((1, 3)))
 
 
+@pytest.mark.slow
 def test_the_median_is_that_of_all_pairs():
     np.testing.assert_allclose(median_bandwidth([[0.0], [1.0]], [[3.0]]), 2.0)  # of 1, 2, 3
     z = np.concatenate([X, Y])

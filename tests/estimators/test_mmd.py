@@ -254,6 +254,7 @@ SHARDED_X = np.arange(0, 2, 0.25, dtype=np.float32)[:, None]
 SHARDED_Y = SHARDED_X + np.float32(0.3)
 
 
+@pytest.mark.slow
 @pytest.mark.four_devices
 def test_samples_spread_over_devices_have_the_mmd_of_the_whole():
     """The mean over shards is another estimator, 0.0704 in two shards."""

@@ -75,6 +75,7 @@ def test_a_scale_weighs_moments_by_its_powers():
         assert not np.isclose(wrong, difference, rtol=0.05)
 
 
+@pytest.mark.slow
 def test_moments_are_blind_above_their_order():
     """Six points have the moments of N(0, 1) up to the fifth; a coin of +-1 has the first three of them."""
     normal = np.array([[-np.sqrt(3)], [0], [0], [0], [0], [np.sqrt(3)]], np.float32)

@@ -53,6 +53,7 @@ def held_out_p(key, x, y):
     return held_out_two_sample_test(key, x, y, bandwidths, num_permutations=PERMUTATIONS).test.p_value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("test", [permutation_p, held_out_p])
 def test_the_p_value_of_equal_distributions_is_uniform(test):
     assert_uniform(p_values(test))

@@ -61,6 +61,7 @@ def test_too_few_chains_or_temperatures_are_refused():
             additive_partition(model, model.init(), KEY, **{name: 1})
 
 
+@pytest.mark.slow
 def test_the_kl_and_the_losses_of_the_stages():
     model = gx.additive_energy_model((2, 2), 1)
     variables = variables_of(model, [0.0])

@@ -125,6 +125,7 @@ def test_an_encoder_that_is_best_has_no_amortisation_gap():
     np.testing.assert_allclose(figures["amortisation_gap"], 0, atol=3e-3)
 
 
+@pytest.mark.slow
 def test_no_figure_depends_on_the_batch_size():
     whole, parts = (gaps(copies=2, steps=20, num_samples=150, batch_size=size) for size in (6, 4))
     for name in whole:

@@ -113,6 +113,7 @@ def datasets():
     return jax.jit(lambda keys: jax.lax.map(one, keys, batch_size=10))(jax.random.split(KEY, 150))
 
 
+@pytest.mark.slow
 def test_of_many_examples_it_is_the_capacity_of_a_gaussian_channel(datasets):
     """1/2 log(1 + snr) in each dimension, 2 log 2 in all; the bias at n = 500 is O(1 / n)."""
     exact = {"kl": 2 * np.log(2), "mutual_information": 2 * np.log(2), "marginal_kl": 0.0}

@@ -77,6 +77,7 @@ def test_one_latent_dimension_is_exact():
     assert_mean((z - 1.5 * 1.95 / 2.75) ** 2, [0.5 / 2.75], float_error=1e-3)
 
 
+@pytest.mark.slow
 def test_the_posterior_is_a_proposal_of_almost_no_variance(grid):
     prior, likelihood = PLANE.prior({}), lambda z: PLANE.likelihood({}, z)
     estimates = jax.vmap(

@@ -54,6 +54,7 @@ def test_one_latent_dimension_is_exact():
     np.testing.assert_allclose(quadrature["log_likelihood"], LOG_P_LINE, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_two_latent_dimensions_are_exact_and_too_few_nodes_have_a_large_error():
     quadrature = quadrature_log_likelihood(PLANE, {}, X, nodes=201)
     np.testing.assert_allclose(quadrature["log_likelihood"], LOG_P, atol=1e-5)
@@ -69,6 +70,7 @@ def test_a_curve_has_the_likelihood_of_an_adaptive_rule():
     np.testing.assert_allclose(quadrature["log_likelihood"], [of_curve(x) for x in POINTS], atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "x"), [(LINE, jnp.array([[1.7]])), pytest.param(CURVE, POINTS, marks=pytest.mark.slow)]
 )
@@ -97,6 +99,7 @@ def test_plausible_mistakes_are_detected(model):
     assert np.abs(quadrature["log_likelihood"] - LOG_P_LINE) > 0.01
 
 
+@pytest.mark.slow
 def test_no_figure_depends_on_the_batch_size():
     whole, parts = (quadrature_log_likelihood(CURVE, {}, POINTS, nodes=101, batch_size=size) for size in (5, 2))
     for name in whole:

@@ -26,6 +26,7 @@ def normal(seed, n, d=2, shift=0.0):
     return (shift + np.random.RandomState(seed).normal(size=(n, d))).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classifier", [None, LogisticRegression()])
 def test_false_alarms_are_as_rare_as_the_p_value_says(classifier):
     """200 pairs of one distribution; the p-value is discrete, so that alarms may be rarer than it says."""

@@ -296,8 +296,14 @@ CHOICES = [
     ("vrnn", "--data real_sequences.npz --particles 1 --hidden 4"),
 ]
 
+FIRST = {name: (name, flags) for name, flags in reversed(CHOICES)}.values()  # choice of each experiment
 
-@pytest.mark.parametrize(("name", "flags"), CHOICES, ids=[f"{name} {flags}" for name, flags in CHOICES])
+
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [pytest.param(*choice, marks=[pytest.mark.slow] * (choice not in FIRST)) for choice in CHOICES],
+    ids=[f"{name} {flags}" for name, flags in CHOICES],
+)
 def test_every_choice_has_a_step_an_evaluation_and_draws(name, flags, files):
     experiment = experiment_of(name)
     config, dataset, system = built(experiment, *with_files([*flags.split(), "--batch-size", "10"], files))

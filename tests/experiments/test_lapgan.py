@@ -41,6 +41,7 @@ def test_draws_are_of_the_class_that_is_asked_for_and_without_their_margin(syste
     assert {"kernel_distance", "kernel_distance_on_pixels"} <= set(values)
 
 
+@pytest.mark.slow
 def test_digits_are_judged_by_the_classifier_of_digits():
     config, dataset, system = built(lapgan.EXPERIMENT, *"--conditional --hidden 4 --channels --levels 3".split())
     assert (config.data.shape, config.data.size, config.data.classes) == ((32, 32, 1), (28, 28), 10)

@@ -90,6 +90,7 @@ def test_z_changes_both_probabilities_and_draws():
         assert p_value(draws[:, :, i], probabilities[:, other]) < FALSE_ALARMS
 
 
+@pytest.mark.slow
 def test_x_without_the_sample_axis_of_z_is_broadcast():
     model, z = with_z("made"), jax.random.normal(KEY, (3, 16, 2))
     variables = started(model)

@@ -59,6 +59,7 @@ def test_learning_reads_the_condition_from_the_batch():
     )
 
 
+@pytest.mark.slow
 def test_fakes_are_judged_with_the_condition_of_the_real_image():
     """A condition that is a function of x would be another one of a fake."""
     generator = TranslatingGenerator(SHAPE, (4,))

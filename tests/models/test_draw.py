@@ -197,6 +197,7 @@ def test_without_attention_the_whole_image_is_read_and_painted():
     assert WHOLE.windows is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [MODEL, WHOLE], ids=["attention", "whole"])
 def test_a_batch_and_samples_are_each_example_alone(model):
     v, x = model.init(KEY, Batch(X)), jnp.concatenate([X, 1 - X])

@@ -91,6 +91,7 @@ def test_the_discriminator_sees_the_noise_while_it_learns():
     assert abs(fresh) < STANDARD_ERRORS / np.sqrt(60_000)
 
 
+@pytest.mark.slow
 def test_images_labels_and_uniform_latents():
     pair = adversarial_pair(
         gx.MLPGenerator((4, 2, 1), (8,)),

@@ -86,6 +86,7 @@ def test_samples_have_the_moments_of_p(model, variables):
     np.testing.assert_allclose(np.cov(x.T), COVARIANCE_X, atol=0.07 * COVARIANCE_X.max())  # seven standard errors
 
 
+@pytest.mark.slow
 def test_the_negative_log_likelihood_is_that_of_the_model_from_a_poor_encoder(model, variables):
     """With the prior's scales for q, weights vary: 5,000 of them come within a few hundredths."""
     poor = {"params": {**variables["params"], "encoders_1": linear(np.zeros((1, 2)), np.zeros(1), np.ones(1))}}

@@ -48,6 +48,7 @@ class Emits(nn.Module):
         return self.param("by", nn.initializers.ones, ()) * seen
 
 
+@pytest.mark.slow
 def test_a_fake_has_the_low_pass_of_the_real_image_in_its_place():
     pair = pair_at(0)
     players = pair.init(KEY, BATCH)
@@ -119,6 +120,7 @@ def test_levels_draw_noise_of_their_own():
     assert np.abs(fine - upsample(coarse) - high_pass(same_key)).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_labels_reach_all_players_and_may_not_be_missing():
     model = model_of(classes=3)
     players = players_of(model)

@@ -96,7 +96,7 @@ def test_the_model_that_filters_is_the_model_that_draws_and_forecasts(make, monk
     np.testing.assert_array_less(np.abs(frequencies(after) - conditional), error(conditional))
 
 
-@each("vrnn", "vrnn, gru, two layers", "dmm")  # the SRNN reads in both directions
+@each("vrnn", "vrnn, gru, two layers", "srnn")
 def test_padding_changes_neither_value_nor_gradient_nor_draw(make):
     model, variables = of_bits(make, scale=1.0, spread=0.1)
     x = jax.random.bernoulli(jax.random.key(1), 0.5, (4, 5, 1)).astype(jnp.float32)

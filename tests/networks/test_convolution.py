@@ -270,6 +270,7 @@ def test_eigen_computes_what_is_given_to_it(size, width):
     assert "b01f_01io->b01f" in text[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PAIRS)
 def test_samples_may_be_mapped_or_folded_into_the_batch(kind):
     ours, theirs = (partial(f, strides=(2, 2), padding="SAME") for f in PAIRS[kind])

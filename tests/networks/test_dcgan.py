@@ -99,6 +99,7 @@ def test_batch_normalisation_is_neither_at_the_output_nor_at_the_input_and_has_n
     assert judged["batch_stats"] == {"BatchNorm_0": {"mean": (6,), "var": (6,)}}
 
 
+@pytest.mark.slow
 def test_weights_start_as_radford_and_others_have_it():
     wide = jax.jit(DCGANGenerator((8, 8, 3), (256, 256)).init)(KEY, jnp.zeros((1, 100)))["params"]
     for name in ("Dense_0", "TransposedConvolution_0", "image"):
@@ -130,6 +131,7 @@ def test_the_generator_ends_in_tanh_and_slopes_are_a_fifth_below_zero():
     np.testing.assert_allclose(logits, [-0.2, 2.0], rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("module", "given"), [(generator(), Z), (discriminator(), X)], ids=["generator", "judge"])
 def test_the_batch_normalises_while_it_learns_and_running_averages_do_elsewhere(module, given):
     variables = module.init(KEY, given)

@@ -41,6 +41,7 @@ def test_a_made_draws_in_its_order(order):
     check(gx.MADE((2, 3), emits((2, 3)), (9, 8), order, jnp.tanh), draw_by_numbers, condition, 6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "options", "condition"),
     [

@@ -45,6 +45,7 @@ def test_each_example_has_its_own_loss():
     assert np.isfinite(cross_entropy(jnp.array([[1e4, -1e4]]), jnp.array([1]))).all()
 
 
+@pytest.mark.slow
 def test_units_are_dropped_anew_while_it_learns_and_never_when_it_judges():
     network = ConvolutionalClassifier((8, 8, 1), 3, channels=(4,), width=16, dropout=0.5)
     batch = Batch(jax.random.uniform(KEY, (5, 8, 8, 1)), jnp.arange(5) % 3)

@@ -303,6 +303,7 @@ def boosted():
     return states
 
 
+@pytest.mark.slow
 def test_the_exact_kl_falls_with_every_stage(boosted):
     density = jax.jit(gx.additive_energy_model((3, 3), 3).log_density)
     kl = [9 * np.log(2) - np.log(len(BARS))]

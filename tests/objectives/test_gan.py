@@ -105,6 +105,7 @@ def test_a_linear_discriminator_learns_the_best_logit_of_two_gaussians():
     np.testing.assert_allclose(metrics["discriminator/accuracy"][-100:].mean(), 0.6914624612740131, atol=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "penalty"),
     [

@@ -55,12 +55,14 @@ def seen():
     return states(trainer())
 
 
+@pytest.mark.slow
 def test_one_player_moves_at_a_time(seen):
     for step, (before, after) in enumerate(itertools.pairwise(seen)):
         assert moved(before, after, "autoencoder") == (step < FIRST), step
         assert moved(before, after, "generator") == (step >= FIRST), step
 
 
+@pytest.mark.slow
 def test_plain_optimizers_do_not_freeze():
     """What `in_two_stages` is for: the momentum of Adam goes on without a gradient."""
     seen = states(trainer({"autoencoder": ADAM, "generator": ADAM}))

@@ -116,6 +116,7 @@ def test_value_and_gradient_of_a_refining_level_are_those_of_its_formula():
     np.testing.assert_allclose(gradient["a"], np.mean(-sigmoid(-fake) * b), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_no_level_waits_for_another_while_it_learns():
     objective = lapgan(model_of())
     players, others = (objective.init(key, BATCH) for key in (KEY, jax.random.key(5)))

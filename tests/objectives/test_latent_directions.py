@@ -60,6 +60,7 @@ def test_a_reader_that_says_nothing_has_the_error_of_guessing():
     assert loss == pytest.approx(np.log(2) + 0.25 * metrics["shift_error"], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_directions_learn_and_the_generator_does_not():
     """x = z_1: the easiest directions to tell apart are z_1, and one that is not seen."""
     model = gx.implicit_model(nn.Sequential([lambda z: z[:, :1], gx.MLPGenerator((1, 1, 1), ())]), 3)

@@ -139,9 +139,12 @@ TABLE = {
     ),
 }
 ALIKE = (
+    "vae, two layers",
     "iwae",
     "iwae, two layers",
+    "infinite mixture",
     "infinite mixture, noise on an output",
+    "gmmn",
     "info vae",
     "gmmn on codes",
     "mmd gan",

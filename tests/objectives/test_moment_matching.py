@@ -48,6 +48,7 @@ def by_hand(x, y):
     return np.dot([1.0, 2.0, 0.5], differences)
 
 
+@pytest.mark.slow
 def test_it_cannot_tell_a_coin_from_a_normal_and_the_mmd_can(coins):
     """A linear generator of normal noise has no coin to offer. Two moments are content with it, a kernel is not."""
     model = implicit_model(gx.MLPGenerator((1,), ()), 1)

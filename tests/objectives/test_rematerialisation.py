@@ -31,6 +31,7 @@ def value_and_gradient(model, variables, batch, **options):
     return bound, gradient
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("gradient", "zero_weights"),
     [
@@ -127,6 +128,7 @@ def test_a_step_of_5000_samples_fits_in_150_mib(gradient):
     assert memory_of_a_step(num_samples=5_000, gradient=gradient, chunk=50) < 150 * MIB
 
 
+@pytest.mark.slow
 def test_memory_goes_with_the_chunk_and_without_one_with_the_samples():
     whole = [memory_of_a_step(num_samples=k) for k in (50, 500)]
     assert whole[1] > 8 * whole[0]

@@ -55,6 +55,7 @@ def learned():
     return model, jax.jit(model.init)(KEY, Batch(jnp.zeros((1, 4, 8, 4))))
 
 
+@pytest.mark.slow
 def test_the_generator_takes_mixtures_of_styles_and_any_leading_axes(learned):
     model, variables = learned
     styles, factors = model.one_hot(jnp.arange(3)), jnp.array([[0.3, -1.0]] * 3)

@@ -265,6 +265,7 @@ def test_fault_56_rows_other_than_those_that_were_written_are_refused(edit, word
     assert_refused(run, capsys, words)
 
 
+@pytest.mark.slow
 def test_fault_56_a_torn_last_line_is_dropped(run, runs):
     with (run / "metrics.jsonl").open("ab") as file:
         file.write(b'{"step": 12, "spl')
@@ -376,6 +377,7 @@ def test_only_weights_and_biases_may_make_links_in_its_own_folder(run, tmp_path,
     assert_refused(run, capsys, rf"{run / 'wandb'}: is a symbolic link")
 
 
+@pytest.mark.slow
 def test_fault_60_strays_among_the_checkpoints_are_ignored(run, runs):
     (run / "checkpoints" / "00000099").write_text("a file")
     (run / "checkpoints" / "7").mkdir()

@@ -119,6 +119,7 @@ def test_state_and_data_are_on_every_device(base_flags, placed, tmp_path):
     assert set(placed) == {(4, 4, True)}
 
 
+@pytest.mark.slow
 def test_fit_takes_a_trainer_that_is_spread():
     data = Batch(jax.random.normal(jax.random.key(1), (24, 3)))
     prepared = Prepared(data, data, data, lambda key, batch: batch, (0, 1))

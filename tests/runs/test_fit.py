@@ -316,7 +316,7 @@ def copied(progress):
 
 
 @pytest.mark.parametrize(("layer", "confined"), [(nn.tanh, (-1, 1)), (nn.sigmoid, (0, 1)), (nn.relu, None)])
-@pytest.mark.parametrize("objective", ["gan", "gmmn"])
+@pytest.mark.parametrize("objective", ["gan", pytest.param("gmmn", marks=pytest.mark.slow)])
 def test_fault_02_data_in_another_range_than_the_generators_are_refused(numbers, objective, layer, confined):
     generator = nn.Sequential([gx.MLPGenerator((1,), ()), layer])
     if objective == "gan":

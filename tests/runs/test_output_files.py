@@ -156,6 +156,7 @@ def text_without_encoding(path):
             yield f"{path.relative_to(ROOT)}:{call.lineno}"
 
 
+@pytest.mark.slow
 def test_fault_91_text_is_utf_8_in_every_locale():
     files = [path for folder in ("genjax_models", "experiments") for path in (ROOT / folder).rglob("*.py")]
     assert [line for path in files for line in text_without_encoding(path)] == []

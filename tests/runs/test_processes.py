@@ -194,6 +194,7 @@ def test_two_processes_go_on_though_one_alone_has_the_run(stopped, whole, tmp_pa
     assert_close(run, whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("missing", "slurm", "words"),
     [

@@ -70,6 +70,7 @@ def test_fault_66_few_samples_are_stored_and_read(tmp_path, drawn, monkeypatch):
     assert len(loads) == 8 + len(KEPT) + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [0, 200, 1_000, 2_800])
 def test_fault_66_a_stopped_run_stores_the_same_samples_and_film(stop, tmp_path, drawn):
     whole, first, second = (history_in(tmp_path / name) for name in ("whole", "run", "run"))

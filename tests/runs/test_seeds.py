@@ -82,6 +82,7 @@ def test_a_member_is_the_run_of_its_seed(runs):
     assert sorted(path.name for path in member.iterdir()) == sorted(path.name for path in single.iterdir())
 
 
+@pytest.mark.slow
 def test_a_members_directory_is_that_of_a_run(runs, tmp_path, capsys):
     both = runs / "both"
     loaded = gx.load_run(both / "seed_3")
