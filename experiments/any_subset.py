@@ -72,11 +72,11 @@ class AnySubset:
     """Learning rate of the classifiers at the start. It falls to 0."""
     seed: int = 0
     """Random seed, in [0, 2^32)."""
-    out: Path = Path("runs/any_subset.png")
+    to: Path = Path("runs/any_subset.png")
     """PNG file of the picture."""
 
     def __post_init__(self):
-        check_output(self.out, ".png")
+        check_output(self.to, ".png")
         whole(1, sweeps=self.sweeps, hidden=self.hidden, steps=self.steps, batch_size=self.batch_size)
         positive(learning_rate=self.learning_rate)
         if not self.shares or any(not 0 < share <= 1 for share in self.shares):
@@ -249,9 +249,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         page = measure(options)
         from genjax_models.figures import plots
 
-        write_output(options.out, plots.png(picture(options, page)))
+        write_output(options.to, plots.png(picture(options, page)))
         print(table(options, page))
-        print(options.out)
+        print(options.to)
     return 0
 
 

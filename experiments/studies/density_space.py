@@ -53,11 +53,11 @@ class DensitySpace:
     """Learning rate on the weights (Adam)."""
     seed: int = 0
     """Random seed, in [0, 2^32)."""
-    out: Path = Path("runs/density_space.png")
+    to: Path = Path("runs/density_space.png")
     """PNG file of the picture."""
 
     def __post_init__(self):
-        check_output(self.out, ".png")
+        check_output(self.to, ".png")
         whole(1, starts=self.starts, steps=self.steps, hidden=self.hidden)
         positive(density_rate=self.density_rate, network_rate=self.network_rate)
         seed_in_range(self.seed)
@@ -180,9 +180,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results = measure(options)
         from genjax_models.figures import plots
 
-        write_output(options.out, plots.png(picture(results)))
+        write_output(options.to, plots.png(picture(results)))
         print(table(results))
-        print(options.out)
+        print(options.to)
     return 0
 
 

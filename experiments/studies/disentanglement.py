@@ -1,6 +1,6 @@
 """Box plots of every figure of disentanglement over seeds, from finished runs of experiments.disentanglement.
 
-python -m experiments.studies.disentanglement --runs runs/beta_vae runs/factor_vae runs/beta_tcvae --out boxes.png
+python -m experiments.studies.disentanglement --runs runs/beta_vae runs/factor_vae runs/beta_tcvae --to boxes.png
 
 A directory of several members, as --seeds makes it, counts as all of them. Runs with the same objective and strength
 are one box. UDR (Duan et al., 2020) compares the codes of the runs of a box: high if seeds agree. The spread over seeds
@@ -62,11 +62,11 @@ class Disentanglement:
     """Directories of runs, or of members, all on one data set."""
     ranking: bool = True
     """Compute UDR: loads every run and encodes the test split."""
-    out: Path = Path("disentanglement.png")
+    to: Path = Path("disentanglement.png")
     """PNG file of the picture."""
 
     def __post_init__(self):
-        check_output(self.out, ".png")
+        check_output(self.to, ".png")
 
 
 def boxes_of(paths: Sequence[Path]) -> dict[str, list[Path]]:
@@ -219,9 +219,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             figures = {name: {**row, "udr": ranked[name]} for name, row in figures.items()}
         from genjax_models.figures import plots
 
-        write_output(options.out, plots.png(picture(figures)))
+        write_output(options.to, plots.png(picture(figures)))
         print(table(figures))
-        print(options.out)
+        print(options.to)
     return 0
 
 

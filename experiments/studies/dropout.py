@@ -72,11 +72,11 @@ class Dropout:
     channels: tuple[int, ...] = (16, 32)
     """Channels of the convolutional discriminator's levels; the generator reverses the order."""
     optimizer: Optimizer = Optimizer(learning_rate=1e-3, b1=0.5)
-    out: Path = Path("runs/dropout.png")
+    to: Path = Path("runs/dropout.png")
     """PNG file of the picture."""
 
     def __post_init__(self):
-        check_output(self.out, ".png")
+        check_output(self.to, ".png")
         in_range(rate=self.rate)
         positive(rate=self.rate)
         whole(2, seeds=self.seeds)
@@ -239,9 +239,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         judged = measure(options)
         from genjax_models.figures import plots
 
-        write_output(options.out, plots.png(picture(options, judged)))
+        write_output(options.to, plots.png(picture(options, judged)))
         print(table(judged))
-        print(options.out)
+        print(options.to)
     return 0
 
 

@@ -2,7 +2,7 @@
 
 python -m experiments.rivers --data rivers:32 --channels 16 32 --steps 2500 --evaluate-every 2500 --seeds 0:8 \\
     --sweep kl_weight=4,40 --run-dir runs/rivers_seeds
-python -m experiments.studies.factor_over_seeds runs/rivers_seeds --factor grass --out rivers_over_seeds.png
+python -m experiments.studies.factor_over_seeds runs/rivers_seeds --factor grass --to rivers_over_seeds.png
 
 The bound of a VAE does not change if z turns, so that it cannot ask for one latent per factor (Locatello et al., 2019).
 """
@@ -37,11 +37,11 @@ class OverSeeds:
     """Directory of the sweep, with a directory per run."""
     factor: str = "grass"
     """Name of the factor."""
-    out: Path = Path("factor_over_seeds.png")
+    to: Path = Path("factor_over_seeds.png")
     """PNG file of the picture."""
 
     def __post_init__(self):
-        check_output(self.out, ".png")
+        check_output(self.to, ".png")
 
 
 def read(folder: Path, factor: str) -> Mapping[float, Mapping[str, list[float]]]:
@@ -96,8 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         figure = latent_plots.factor_over_seeds(
             {f"KL weight {weight:g}": rows for weight, rows in values.items()}, options.factor
         )
-        write_output(options.out, plots.png(figure))
-        print(table(values), options.out, sep="\n")
+        write_output(options.to, plots.png(figure))
+        print(table(values), options.to, sep="\n")
     return 0
 
 

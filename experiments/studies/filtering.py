@@ -66,11 +66,11 @@ class Filtering:
     """How FIVO draws ancestors."""
     seed: int = 0
     """Random seed, in [0, 2^32)."""
-    out: Path = Path("runs/filtering.png")
+    to: Path = Path("runs/filtering.png")
     """PNG file of the picture."""
 
     def __post_init__(self):
-        check_output(self.out, ".png")
+        check_output(self.to, ".png")
         whole(1, particles=self.particles, number_of_particles=len(self.particles), steps=self.steps)
         whole(2, sequences=self.sequences)
         positive(emission_scale=self.emission_scale)
@@ -177,9 +177,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         gaps = measure(options)
         from genjax_models.figures import plots
 
-        write_output(options.out, plots.png(picture(options, gaps)))
+        write_output(options.to, plots.png(picture(options, gaps)))
         print(table(options, gaps))
-        print(options.out)
+        print(options.to)
     return 0
 
 

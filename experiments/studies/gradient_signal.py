@@ -68,11 +68,11 @@ class GradientSignal:
     """Number of test images over which a gradient is averaged."""
     seed: int = 0
     """Random seed of the draws, in [0, 2^32)."""
-    out: Path | None = None
+    to: Path | None = None
     """PNG file of the picture. Default: figures/gradient_signal.png in the run."""
 
     def __post_init__(self):
-        check_output(self.out, ".png")
+        check_output(self.to, ".png")
         whole(1, num_samples=self.num_samples, examples=self.examples)
         whole(2 * _GROUPS, repeats=self.repeats)
         seed_in_range(self.seed)
@@ -274,7 +274,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signals = measure(options)
         from genjax_models.figures import plots
 
-        out = options.out or options.run / "figures" / "gradient_signal.png"
+        out = options.to or options.run / "figures" / "gradient_signal.png"
         write_output(out, plots.png(picture(options.num_samples, signals)))
         print(table(options.num_samples, signals))
         print(out)

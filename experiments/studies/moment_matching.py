@@ -69,11 +69,11 @@ class MomentMatching:
     """Initial learning rate of Adam; a cosine takes it to 0."""
     seed: int = 0
     """Random seed, in [0, 2^32)."""
-    out: Path = Path("runs/moment_matching.png")
+    to: Path = Path("runs/moment_matching.png")
     """PNG file of the picture."""
 
     def __post_init__(self):
-        check_output(self.out, ".png")
+        check_output(self.to, ".png")
         whole(1, orders=self.orders, number_of_orders=len(self.orders), steps=self.steps)
         whole(1, latent=self.latent, hidden=self.hidden, number_of_bandwidths=len(self.bandwidths))
         whole(2, batch_size=self.batch_size)
@@ -226,9 +226,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         compared = measure(options)
         from genjax_models.figures import plots
 
-        write_output(options.out, plots.png(picture(compared)))
+        write_output(options.to, plots.png(picture(compared)))
         print(table(compared))
-        print(options.out)
+        print(options.to)
     return 0
 
 

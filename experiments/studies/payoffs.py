@@ -78,11 +78,11 @@ class Payoffs:
     hidden: tuple[int, ...] = (256, 256)
     """Widths of the layers of both networks."""
     optimizer: Optimizer = Optimizer(learning_rate=2e-4, b1=0.5)
-    out: Path = Path("runs/payoffs.png")
+    to: Path = Path("runs/payoffs.png")
     """PNG file of the picture."""
 
     def __post_init__(self):
-        check_output(self.out, ".png")
+        check_output(self.to, ".png")
         whole(0, steps=self.steps)
         whole(2 * _EVERY, head_start=self.head_start)
         whole(1, seeds=self.seeds, batch_size=self.batch_size, latent=self.latent, hidden=self.hidden)
@@ -211,9 +211,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         runs = measure(options)
         from genjax_models.figures import plots
 
-        write_output(options.out, plots.png(picture(options, runs)))
+        write_output(options.to, plots.png(picture(options, runs)))
         print(table(options, runs))
-        print(options.out)
+        print(options.to)
     return 0
 
 

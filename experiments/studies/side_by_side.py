@@ -1,8 +1,8 @@
 """Compares finished runs of one experiment: the pictures and the table of the README.
 
-python -m experiments.studies.side_by_side mixtures --runs runs/prior runs/vae runs/finite --out infinite_mixture.png
-python -m experiments.studies.side_by_side modes --runs runs/minimax runs/non_saturating --out gan_mixture_ring8.png
-python -m experiments.studies.side_by_side objectives --runs runs/vae runs/iwae runs/gan runs/gmmn --out four.png
+python -m experiments.studies.side_by_side mixtures --runs runs/prior runs/vae runs/finite --to infinite_mixture.png
+python -m experiments.studies.side_by_side modes --runs runs/minimax runs/non_saturating --to gan_mixture_ring8.png
+python -m experiments.studies.side_by_side objectives --runs runs/vae runs/iwae runs/gan runs/gmmn --to four.png
 
 mixtures: components over training (experiments.infinite_mixture).
 modes: samples over training (experiments.gan_mixture).
@@ -47,11 +47,11 @@ class SideBySide:
     """Kind of picture."""
     runs: tuple[Path, ...]
     """Directories of the runs, all on one data set."""
-    out: Path = Path("side_by_side.png")
+    to: Path = Path("side_by_side.png")
     """PNG file of the picture."""
 
     def __post_init__(self):
-        check_output(self.out, ".png")
+        check_output(self.to, ".png")
 
 
 def mixtures(runs: Sequence[Path]) -> Figure:
@@ -199,10 +199,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from genjax_models.figures import plots
 
         figure = {"mixtures": mixtures, "modes": modes, "objectives": objectives}[options.kind](options.runs)
-        write_output(options.out, plots.png(figure))
+        write_output(options.to, plots.png(figure))
         if options.kind == "objectives":
             print(table_of_objectives(options.runs))
-        print(options.out)
+        print(options.to)
     return 0
 
 

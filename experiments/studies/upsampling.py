@@ -86,11 +86,11 @@ class Upsamplings:
     """Learning rate of both players of the DCGAN."""
     vae_learning_rate: float = 2e-3
     """Learning rate of the VAE."""
-    out: Path = Path("runs/upsampling.png")
+    to: Path = Path("runs/upsampling.png")
     """PNG file of the picture."""
 
     def __post_init__(self):
-        check_output(self.out, ".png")
+        check_output(self.to, ".png")
         whole(2, seeds=self.seeds)
         if not self.networks or len(set(self.networks)) < len(self.networks):
             raise InputError(f"networks must be one of each of {', '.join(NETWORKS)}, got {self.networks}")
@@ -272,9 +272,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results = measure(options)
         from genjax_models.figures import plots
 
-        write_output(options.out, plots.png(picture(results)))
+        write_output(options.to, plots.png(picture(results)))
         print(table(results))
-        print(options.out)
+        print(options.to)
     return 0
 
 

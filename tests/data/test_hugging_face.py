@@ -206,7 +206,7 @@ def test_without_the_library_the_extra_is_named(tmp_path, monkeypatch):
 def test_the_command_looks_at_it(tmp_path, capsys):
     name = saved(tmp_path, train=table(X[:20]), test=table(X[20:25]))
     sheet = tmp_path / "sheet.png"
-    assert command.main([name, "--image-size", "None", "--out", str(sheet)]) == 0
+    assert command.main([name, "--image-size", "None", "--to", str(sheet)]) == 0
     assert "colour images of 6 x 8" in capsys.readouterr().out
     assert sheet.is_file()
     assert gx.prepare(load(name), binarise="none").train.x.shape[1:] == (32, 32, 3)

@@ -23,9 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from experiments.studies.bilinear_game.picture import picture
         from genjax_models.figures import plots
 
-        write_output(options.out, plots.png(picture(options, orbits)))
+        write_output(options.to, plots.png(picture(options, orbits)))
         print(table(measure(options, orbits)))
-        print(options.out)
+        print(options.to)
     return 0
 
 

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from experiments.studies.importance_sampling.picture import picture
         from genjax_models.figures import plots
 
-        out = options.out or options.run / "figures" / "importance_sampling.png"
+        out = options.to or options.run / "figures" / "importance_sampling.png"
         write_output(out, plots.png(picture(study)))
         print(table(study))
         print(out)

@@ -17,9 +17,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from genjax_models.figures import plots
 
         measured = measure(options)
-        write_output(options.out, plots.png(picture(options, measured)))
+        write_output(options.to, plots.png(picture(options, measured)))
         print(table(options, measured))
-        print(options.out)
+        print(options.to)
     return 0
 
 
