@@ -15,12 +15,16 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
 
 from genjax_models.errors import InputError
-from genjax_models.runs.command_line import exit_on_error, parse
-from genjax_models.runs.output_files import check_output, write_output
+from genjax_models.runs.command_line import run_study
+from genjax_models.runs.output_files import check_output
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FIGURES = {
     "all latents together": "r2_of_{}_by_all_latents",
@@ -85,20 +89,18 @@ def table(values: Mapping[float, Mapping[str, list[float]]]) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the study; returns the exit status."""
-    with exit_on_error():
-        program = "python -m experiments.studies.factor_over_seeds"
-        options = parse(OverSeeds, arguments, program, OverSeeds.__doc__)
-        from genjax_models.figures import latent_plots, plots
+def report(options: OverSeeds) -> tuple[Figure, str]:
+    """Returns the picture and the table."""
+    from genjax_models.figures import latent_plots
 
-        values = read(options.folder, options.factor)
-        figure = latent_plots.factor_over_seeds(
-            {f"KL weight {weight:g}": rows for weight, rows in values.items()}, options.factor
-        )
-        write_output(options.to, plots.png(figure))
-        print(table(values), options.to, sep="\n")
-    return 0
+    values = read(options.folder, options.factor)
+    by_weight = {f"KL weight {weight:g}": rows for weight, rows in values.items()}
+    return latent_plots.factor_over_seeds(by_weight, options.factor), table(values)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures, draws and prints. Returns the exit status."""
+    return run_study("experiments.studies.factor_over_seeds", OverSeeds, report, arguments)
 
 
 if __name__ == "__main__":

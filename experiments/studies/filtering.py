@@ -28,9 +28,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from genjax_models.figures.palette import BLUE, GREEN, ORANGE
-from genjax_models.runs.command_line import exit_on_error, parse
+from genjax_models.runs.command_line import run_study
 from genjax_models.runs.configuration import positive, seed_in_range, whole
-from genjax_models.runs.output_files import check_output, write_output
+from genjax_models.runs.output_files import check_output
 
 if TYPE_CHECKING:
     import numpy as np
@@ -170,17 +170,15 @@ def picture(options: Filtering, gaps: Mapping[str, Mapping[str, Gap]]) -> Figure
     return figure
 
 
+def report(options: Filtering) -> tuple[Figure, str]:
+    """Returns the picture and the table."""
+    gaps = measure(options)
+    return picture(options, gaps), table(options, gaps)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, draws and prints. Returns the exit status."""
-    with exit_on_error():
-        options = parse(Filtering, arguments, "python -m experiments.studies.filtering", Filtering.__doc__)
-        gaps = measure(options)
-        from genjax_models.figures import plots
-
-        write_output(options.to, plots.png(picture(options, gaps)))
-        print(table(options, gaps))
-        print(options.to)
-    return 0
+    return run_study("experiments.studies.filtering", Filtering, report, arguments)
 
 
 if __name__ == "__main__":

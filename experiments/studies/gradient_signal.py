@@ -38,9 +38,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 import tyro
 
 from genjax_models.errors import InputError
-from genjax_models.runs.command_line import exit_on_error, parse
+from genjax_models.runs.command_line import run_study
 from genjax_models.runs.configuration import seed_in_range, whole
-from genjax_models.runs.output_files import check_output, write_output
+from genjax_models.runs.output_files import check_output
 
 if TYPE_CHECKING:
     import numpy as np
@@ -266,19 +266,15 @@ def _model_and_batch(options: GradientSignal) -> tuple[LatentVariableModel, Vari
     return run.model, run.variables, batch._replace(label=label_of(run, batch))
 
 
+def report(options: GradientSignal) -> tuple[Figure, str]:
+    """Returns the picture and the table."""
+    signals = measure(options)
+    return picture(options.num_samples, signals), table(options.num_samples, signals)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, draws and prints. Returns the exit status."""
-    with exit_on_error():
-        program = "python -m experiments.studies.gradient_signal"
-        options = parse(GradientSignal, arguments, program, GradientSignal.__doc__)
-        signals = measure(options)
-        from genjax_models.figures import plots
-
-        out = options.to or options.run / "figures" / "gradient_signal.png"
-        write_output(out, plots.png(picture(options.num_samples, signals)))
-        print(table(options.num_samples, signals))
-        print(out)
-    return 0
+    return run_study("experiments.studies.gradient_signal", GradientSignal, report, arguments)
 
 
 if __name__ == "__main__":

@@ -32,9 +32,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import genjax_models as gx
 from genjax_models.errors import InputError
 from genjax_models.figures.palette import BLUE, INK
-from genjax_models.runs.command_line import exit_on_error, parse
+from genjax_models.runs.command_line import run_study
 from genjax_models.runs.configuration import positive, seed_in_range, whole
-from genjax_models.runs.output_files import check_output, write_output
+from genjax_models.runs.output_files import check_output
 
 if TYPE_CHECKING:
     import numpy as np
@@ -218,18 +218,15 @@ def picture(compared: Mapping[str, Comparison]) -> Figure:
     return figure
 
 
+def report(options: MomentMatching) -> tuple[Figure, str]:
+    """Returns the picture and the table."""
+    compared = measure(options)
+    return picture(compared), table(compared)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, draws and prints. Returns the exit status."""
-    with exit_on_error():
-        program = "python -m experiments.studies.moment_matching"
-        options = parse(MomentMatching, arguments, program, MomentMatching.__doc__)
-        compared = measure(options)
-        from genjax_models.figures import plots
-
-        write_output(options.to, plots.png(picture(compared)))
-        print(table(compared))
-        print(options.to)
-    return 0
+    return run_study("experiments.studies.moment_matching", MomentMatching, report, arguments)
 
 
 if __name__ == "__main__":

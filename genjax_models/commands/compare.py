@@ -73,7 +73,7 @@ def _check_once(paths: Sequence[Path]) -> None:
 def _members(paths: Sequence[Path]) -> Iterator[tuple[Path, str, str]]:
     """Yields (directory, name on the page, name of the folder of members or "") of each run, or member of a folder.
 
-    Names are those of directories, or whole paths if two names are equal.
+    The name is the name of the directory, or its whole path if two names are equal.
     """
     from genjax_models.runs import directory
 

@@ -40,8 +40,8 @@ class Impute:
     run: tyro.conf.Positional[Path]
     """Directory of the run."""
     mask: Literal["random", "half", "block"] | Path = "half"
-    """Missing pixels: each at random, the lower half, or a rectangle at a random place. Or a .npy or .npz file of
-    what is observed: bool, in the shape of x, or of one example for all. A .npz has the key observed."""
+    """Missing pixels: each at random, the lower half, or a rectangle at a random place. Or a .npy or .npz file
+    of the observed pixels: bool, in the shape of x, or of one example for all. A .npz has the key observed."""
     share: float = 0.5
     """Share of missing pixels, for mask random and block: above 0 and below 1."""
     by: Literal["auto", "mean_field", "gibbs", "importance", "pseudo_gibbs"] = "auto"
@@ -58,7 +58,7 @@ class Impute:
     checkpoint: Literal["best", "last"] = "best"
     """Checkpoint: best on held-out data, or last."""
     to: Path | None = None
-    """A .npz file for x, observed, and filled: x where it is observed, else E[x | observed x]. Default: none."""
+    """A .npz file of x, observed, and filled, which is E[x | observed x] at missing pixels. Default: none."""
     picture: Path | None = None
     """The PNG file. Default: figures/impute_<mask>.png in the run, for images; of a file of masks, the file's stem."""
 
@@ -78,7 +78,7 @@ class Impute:
 
 
 class Imputed(NamedTuple):
-    """What was filled in: the method, the picture if there is one, and -log p per missing pixel of binary data."""
+    """The method that filled in pixels, the picture if there is one, and -log p per missing pixel of binary data."""
 
     by: str
     picture: Path | None

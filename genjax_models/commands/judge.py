@@ -113,10 +113,10 @@ def images_of(name: str, options: Judge, side: int) -> Array:
 
         run = load_run(Path(name))
         _check_drawable(name, run.config.data.shape)
-        wanted = Blocks(options.n, jax.random.fold_in(jax.random.key(options.seed), side), options.block)
+        plan = Blocks(options.n, jax.random.fold_in(jax.random.key(options.seed), side), options.block)
         classes = run.config.data.classes
         label = np.arange(options.n) % classes if classes else None
-        x = np.concatenate(list(blocks(run, wanted, sampler=run.system.draw, label=label)))
+        x = np.concatenate(list(blocks(run, plan, sampler=run.system.draw, label=label)))
         range = run.system.range
     else:
         dataset = load(name)

@@ -82,7 +82,7 @@ def draw_samples(options: Sample) -> Path:
 
 
 class Wish(Protocol):
-    """What is to be drawn: fields of `Sample` and of `draw.Draw`."""
+    """The fields that `Sample` and `draw.Draw` share: they say what to draw."""
 
     @property
     def run(self) -> Path: ...
