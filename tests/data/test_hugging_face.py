@@ -182,7 +182,8 @@ def test_a_stream_has_the_images_that_memory_would_hold(tmp_path, monkeypatch):
             np.testing.assert_array_equal(one.label, other.label)
         assert streamed.provenance == held.provenance
     decoded.clear()
-    load(name, images={**options, "channels": 1}, stream=True)  # other options, another file
+    with pytest.warns(UserWarning, match="row 12"):
+        load(name, images={**options, "channels": 1}, stream=True)  # other options, another file
     assert len(decoded) == 25
 
 
