@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
-from genjax_models.data.terminal import redraws
-
 _NUMBERS = (signal.SIGTERM, signal.SIGINT)
 _END = 0  # ends the thread; no signal has this number
 _SAME_REQUEST = 1.0  # seconds: schedulers and terminals send a signal twice
@@ -61,6 +59,8 @@ def _answering() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    from genjax_models.data.terminal import redraws  # imports numpy, which --help need not wait for
+
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
 
