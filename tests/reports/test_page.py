@@ -188,7 +188,7 @@ def test_bits_per_value_of_8_bit_numbers():
     (nats, bits) = final_evaluation._results(Metric("bound", "nats", True), row | bits_row(row, test), {}, 9)
     assert bits == Result("bits per value", "8.00 ± 0.08", "bits", "7.833 to 8.167", "lower")
     html = render_page(CONTENT._replace(results=[nats, bits]))
-    assert "Bits per value: the same divided by" in html
+    assert "Bits per value: minus the nats, divided by" in html
     assert "Nats are per example" in html
     assert "Bits per value" not in render_page(CONTENT)
 
