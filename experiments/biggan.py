@@ -19,8 +19,8 @@ pictures/biggan.png has a row per class, pictures/biggan_truncation.png one per 
 pictures/biggan_interpolation.png one per pair of classes, all after 10,500 steps. Nearly all samples are legible; some
 of 8 and 9 are no digits. Batch, running and standing statistics look alike.
 
-The networks are those of Brock et al. (2019), small enough for a CPU. Orthogonal penalty, moving average, truncation
-and standing statistics are theirs too. On 8,000 images a sketch with 2 moves of the discriminator at 4e-4, and 1e-4 for
+The networks follow Brock et al. (2019), in sizes for a CPU. Orthogonal penalty, moving average, truncation and
+standing statistics are theirs too. On 8,000 images a sketch with 2 moves of the discriminator at 4e-4, and 1e-4 for
 the generator, did not learn: after 20 steps the discriminator told 99.8% apart. Here both make 1 move at 2e-4, the
 discriminator takes means over pixels, and it sees images shifted by up to 2 pixels. In means over 100 steps it told
 50% to 52% apart.

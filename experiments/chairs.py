@@ -11,8 +11,8 @@ mean training picture    0.0136           0.0135           0.0164
 20,000 steps of 16 in 54 minutes next to much other work (0.07 s a step on two free cores), AMD EPYC (jax 0.10.2, CPU),
 2026-11-28. Only transfer is an untouched test: interpolation chose the checkpoint.
 
-Each upsampling after 1,000 steps. The checkerboard is the relative deviation within blocks of 2 x 2, of two levels and
-of the picture, for a constant input:
+Each upsampling after 1,000 steps. The checkerboard is the relative deviation within blocks of 2 x 2 pixels for a
+constant input, in two levels and in the picture:
 
 --upsampling     train      interpolation    transfer    checkerboard
 unpool           0.0054     0.0055           0.0072      0.45, 0.45, 0.08

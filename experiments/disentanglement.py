@@ -3,9 +3,9 @@
 python -m experiments.disentanglement --objective beta_vae --seeds 0:5 --run-dir runs/beta_vae
 python -m experiments.disentanglement --objective factor_vae --seeds 0:5 --run-dir runs/factor_vae --batch-size 128
     and beta_tcvae, dip_vae_i, dip_vae_ii as beta_vae; then, for box plots over seeds and the medians:
-python -m experiments.studies.disentanglement --runs runs/beta_vae runs/factor_vae ... --out disentanglement.png
+python -m experiments.studies.disentanglement --runs runs/beta_vae runs/factor_vae ... --to disentanglement.png
 
-The setting is that of Locatello et al. (2019): binary images of 64 x 64, convolutions, 10 latent dimensions, Adam with
+The setting follows Locatello et al. (2019): binary images of 64 x 64, convolutions, 10 latent dimensions, Adam with
 1e-4, batches of 64. Differences: they make 300,000 steps on 737,280 images, and their encoder's third and fourth
 convolutions are 2 x 2, not 4 x 4. A FactorVAE learns from half of each batch: 64 of 128 images.
 

@@ -40,7 +40,7 @@ without a bound on its slope fails. R1 with a moving average covers the ring, an
 of three. The penalised critic also covers the grid.
 pictures/gan_mixture_ring8.png and gan_mixture_grid25.png have a row per run of seed 0. This command draws them:
 
-python -m experiments.studies.side_by_side modes --runs runs/minimax runs/non_saturating ... --out gan_mixture_ring8.png
+python -m experiments.studies.side_by_side modes --runs runs/minimax runs/non_saturating ... --to gan_mixture_ring8.png
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ The first two fits have the same model, with one latent dimension. The VAE needs
 first 5,000 steps it stays near -2.9. Its bound ends at -1.93 +- 0.06, 0.2 nats below its own likelihood. Eight
 Gaussians are straight; the spiral is not. This command draws pictures/infinite_mixture.png, with a row per run:
 
-python -m experiments.studies.side_by_side mixtures --runs runs/prior runs/vae runs/finite --out infinite_mixture.png
+python -m experiments.studies.side_by_side mixtures --runs runs/prior runs/vae runs/finite --to infinite_mixture.png
 """
 
 from __future__ import annotations

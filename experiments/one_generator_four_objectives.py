@@ -20,7 +20,7 @@ Likelihoods are densities, at sigma = 0.2.
 33 to 137 s each on one core of an AMD EPYC (jax 0.10.2, CPU), 2026-11-22: these times do not compare the objectives.
 pictures/one_generator_four_objectives.png and the table come from four runs:
 
-python -m experiments.studies.side_by_side objectives --runs runs/vae runs/iwae runs/gan runs/gmmn --out four.png
+python -m experiments.studies.side_by_side objectives --runs runs/vae runs/iwae runs/gan runs/gmmn --to four.png
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Compares beta-TCVAE and FactorVAE with those of pythae (Chadebec et al., 2022): time of a step, disentanglement.
+"""Compares beta-TCVAE and FactorVAE with pythae (Chadebec et al., 2022): time of a step, disentanglement.
 
     PYTHONPATH=~/pythae python -m experiments.benchmarks.pythae_disentangling --objective factor_vae
 

@@ -63,7 +63,7 @@ class Benchmark:
         whole(1, batch=self.batch, num_samples=self.num_samples, latent=self.latent)
         whole(5, turns=self.turns)
         positive(seconds=self.seconds)
-        check_output(self.to, ".png", "--to")
+        check_output(self.to, ".png")
 
 
 class Curve(NamedTuple):
@@ -151,7 +151,7 @@ def benchmark(options: Benchmark) -> str:
     about = machine("jax") if device.platform == "cpu" else f"{device.device_kind}; {machine('jax')}"
     measured = curves(options)
     options.to.parent.mkdir(parents=True, exist_ok=True)
-    write_output(options.to, plots.png(picture(measured, about)), "--to")
+    write_output(options.to, plots.png(picture(measured, about)))
     return f"{about}\n{table(measured)}"
 
 

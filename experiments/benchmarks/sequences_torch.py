@@ -158,7 +158,7 @@ def draw_loss(p: Tree, steps: int, latent: int, read_size: int, write_size: int,
 
 
 def pixel_vae_loss(p: Tree, latent: int, channels: int, side: int = 28) -> Callable:
-    """Returns the loss of a PixelVAE on bits `[batch, side^2]`; `channels` are those of the condition."""
+    """Returns the loss of a PixelVAE on bits `[batch, side^2]`; `channels` counts channels of the condition."""
     import torch
     from torch.nn import functional
 

@@ -22,9 +22,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from genjax_models.runs.command_line import exit_on_error, parse
+from genjax_models.runs.command_line import run_study
 from genjax_models.runs.configuration import positive, seed_in_range, whole
-from genjax_models.runs.output_files import check_output, write_output
+from genjax_models.runs.output_files import check_output
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,11 +53,11 @@ class DensitySpace:
     """Learning rate on the weights (Adam)."""
     seed: int = 0
     """Random seed, in [0, 2^32)."""
-    out: Path = Path("runs/density_space.png")
+    to: Path = Path("runs/density_space.png")
     """PNG file of the picture."""
 
     def __post_init__(self):
-        check_output(self.out, ".png")
+        check_output(self.to, ".png")
         whole(1, starts=self.starts, steps=self.steps, hidden=self.hidden)
         positive(density_rate=self.density_rate, network_rate=self.network_rate)
         seed_in_range(self.seed)
@@ -152,7 +152,7 @@ def table(results: dict[str, Descents]) -> str:
 
 
 def picture(results: dict[str, Descents]) -> Figure:
-    """Draws JSD over steps for each start, and the densities at the end, beside the data's."""
+    """Draws JSD over steps for each start, and the densities at the end, with the density of the data."""
     import jax.numpy as jnp
     import numpy as np
     from matplotlib.figure import Figure
@@ -173,17 +173,15 @@ def picture(results: dict[str, Descents]) -> Figure:
     return figure
 
 
+def report(options: DensitySpace) -> tuple[Figure, str]:
+    """Returns the picture and the table."""
+    results = measure(options)
+    return picture(results), table(results)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, draws and prints. Returns the exit status."""
-    with exit_on_error():
-        options = parse(DensitySpace, arguments, "python -m experiments.studies.density_space", DensitySpace.__doc__)
-        results = measure(options)
-        from genjax_models.figures import plots
-
-        write_output(options.out, plots.png(picture(results)))
-        print(table(results))
-        print(options.out)
-    return 0
+    return run_study("experiments.studies.density_space", DensitySpace, report, arguments)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Box plots of every figure of disentanglement over seeds, from finished runs of experiments.disentanglement.
 
-python -m experiments.studies.disentanglement --runs runs/beta_vae runs/factor_vae runs/beta_tcvae --out boxes.png
+python -m experiments.studies.disentanglement --runs runs/beta_vae runs/factor_vae runs/beta_tcvae --to boxes.png
 
-A directory of several members, as --seeds makes it, counts as all of them. Runs with the same objective and strength
+A directory that --seeds or --sweep has written counts as all of its runs. Runs with the same objective and strength
 are one box. UDR (Duan et al., 2020) compares the codes of the runs of a box: high if seeds agree. The spread over seeds
 of one objective was larger than the differences of objectives in Locatello et al. (2019).
 """
@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genjax_models.errors import InputError
-from genjax_models.runs.command_line import exit_on_error, parse
-from genjax_models.runs.output_files import check_output, write_output
+from genjax_models.runs.command_line import run_study
+from genjax_models.runs.output_files import check_output
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,11 +62,11 @@ class Disentanglement:
     """Directories of runs, or of members, all on one data set."""
     ranking: bool = True
     """Compute UDR: loads every run and encodes the test split."""
-    out: Path = Path("disentanglement.png")
+    to: Path = Path("disentanglement.png")
     """PNG file of the picture."""
 
     def __post_init__(self):
-        check_output(self.out, ".png")
+        check_output(self.to, ".png")
 
 
 def boxes_of(paths: Sequence[Path]) -> dict[str, list[Path]]:
@@ -207,22 +207,19 @@ def _cycled(colours: Sequence[str], count: int) -> list[str]:
     return [colours[i % len(colours)] for i in range(count)]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Draws and prints. Returns the exit status."""
-    with exit_on_error():
-        program = "python -m experiments.studies.disentanglement"
-        options = parse(Disentanglement, arguments, program, Disentanglement.__doc__)
-        boxes = boxes_of(options.runs)
-        figures = {name: figures_of(runs) for name, runs in boxes.items()}
-        if options.ranking:
-            ranked = rankings(boxes)
-            figures = {name: {**row, "udr": ranked[name]} for name, row in figures.items()}
-        from genjax_models.figures import plots
+def report(options: Disentanglement) -> tuple[Figure, str]:
+    """Returns the picture and the table."""
+    boxes = boxes_of(options.runs)
+    figures = {name: figures_of(runs) for name, runs in boxes.items()}
+    if options.ranking:
+        ranked = rankings(boxes)
+        figures = {name: {**row, "udr": ranked[name]} for name, row in figures.items()}
+    return picture(figures), table(figures)
 
-        write_output(options.out, plots.png(picture(figures)))
-        print(table(figures))
-        print(options.out)
-    return 0
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures, draws and prints. Returns the exit status."""
+    return run_study("experiments.studies.disentanglement", Disentanglement, report, arguments)
 
 
 if __name__ == "__main__":

@@ -28,10 +28,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import genjax_models as gx
 from genjax_models.errors import InputError
-from genjax_models.runs.command_line import exit_on_error, parse
+from genjax_models.runs.command_line import run_study
 from genjax_models.runs.configuration import positive, whole
 from genjax_models.runs.configuration import rate as in_range
-from genjax_models.runs.output_files import check_output, write_output
+from genjax_models.runs.output_files import check_output
 from genjax_models.systems.groups import Optimizer
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Dropout:
     """Train one GAN in three ways that differ in the discriminator's dropout, over several seeds."""
 
     networks: Literal["dense", "convolutional"] = "convolutional"
-    """Fully connected networks, as in the first GANs, or those of DCGAN, the discriminator without normalisation."""
+    """dense: as in the first GANs. convolutional: as in DCGAN, the discriminator without normalisation."""
     rate: float = 0.5
     """Dropout rate of the discriminator's hidden units."""
     data: Literal["mnist10k", "fashion_mnist"] = "mnist10k"
@@ -72,11 +72,11 @@ class Dropout:
     channels: tuple[int, ...] = (16, 32)
     """Channels of the convolutional discriminator's levels; the generator reverses the order."""
     optimizer: Optimizer = Optimizer(learning_rate=1e-3, b1=0.5)
-    out: Path = Path("runs/dropout.png")
+    to: Path = Path("runs/dropout.png")
     """PNG file of the picture."""
 
     def __post_init__(self):
-        check_output(self.out, ".png")
+        check_output(self.to, ".png")
         in_range(rate=self.rate)
         positive(rate=self.rate)
         whole(2, seeds=self.seeds)
@@ -232,17 +232,15 @@ def picture(options: Dropout, judged: Mapping[str, Judged]) -> Figure:
     return figure
 
 
+def report(options: Dropout) -> tuple[Figure, str]:
+    """Returns the picture and the table."""
+    judged = measure(options)
+    return picture(options, judged), table(judged)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, draws and prints. Returns the exit status."""
-    with exit_on_error():
-        options = parse(Dropout, arguments, "python -m experiments.studies.dropout", Dropout.__doc__)
-        judged = measure(options)
-        from genjax_models.figures import plots
-
-        write_output(options.out, plots.png(picture(options, judged)))
-        print(table(judged))
-        print(options.out)
-    return 0
+    return run_study("experiments.studies.dropout", Dropout, report, arguments)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 python -m experiments.rivers --data rivers:32 --channels 16 32 --steps 2500 --evaluate-every 2500 --seeds 0:8 \\
     --sweep kl_weight=4,40 --run-dir runs/rivers_seeds
-python -m experiments.studies.factor_over_seeds runs/rivers_seeds --factor grass --out rivers_over_seeds.png
+python -m experiments.studies.factor_over_seeds runs/rivers_seeds --factor grass --to rivers_over_seeds.png
 
 The bound of a VAE does not change if z turns, so that it cannot ask for one latent per factor (Locatello et al., 2019).
 """
@@ -15,12 +15,16 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
 
 from genjax_models.errors import InputError
-from genjax_models.runs.command_line import exit_on_error, parse
-from genjax_models.runs.output_files import check_output, write_output
+from genjax_models.runs.command_line import run_study
+from genjax_models.runs.output_files import check_output
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FIGURES = {
     "all latents together": "r2_of_{}_by_all_latents",
@@ -37,11 +41,11 @@ class OverSeeds:
     """Directory of the sweep, with a directory per run."""
     factor: str = "grass"
     """Name of the factor."""
-    out: Path = Path("factor_over_seeds.png")
+    to: Path = Path("factor_over_seeds.png")
     """PNG file of the picture."""
 
     def __post_init__(self):
-        check_output(self.out, ".png")
+        check_output(self.to, ".png")
 
 
 def read(folder: Path, factor: str) -> Mapping[float, Mapping[str, list[float]]]:
@@ -85,20 +89,18 @@ def table(values: Mapping[float, Mapping[str, list[float]]]) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the study; returns the exit status."""
-    with exit_on_error():
-        program = "python -m experiments.studies.factor_over_seeds"
-        options = parse(OverSeeds, arguments, program, OverSeeds.__doc__)
-        from genjax_models.figures import latent_plots, plots
+def report(options: OverSeeds) -> tuple[Figure, str]:
+    """Returns the picture and the table."""
+    from genjax_models.figures import latent_plots
 
-        values = read(options.folder, options.factor)
-        figure = latent_plots.factor_over_seeds(
-            {f"KL weight {weight:g}": rows for weight, rows in values.items()}, options.factor
-        )
-        write_output(options.out, plots.png(figure))
-        print(table(values), options.out, sep="\n")
-    return 0
+    values = read(options.folder, options.factor)
+    by_weight = {f"KL weight {weight:g}": rows for weight, rows in values.items()}
+    return latent_plots.factor_over_seeds(by_weight, options.factor), table(values)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures, draws and prints. Returns the exit status."""
+    return run_study("experiments.studies.factor_over_seeds", OverSeeds, report, arguments)
 
 
 if __name__ == "__main__":

@@ -28,9 +28,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from genjax_models.figures.palette import BLUE, GREEN, ORANGE
-from genjax_models.runs.command_line import exit_on_error, parse
+from genjax_models.runs.command_line import run_study
 from genjax_models.runs.configuration import positive, seed_in_range, whole
-from genjax_models.runs.output_files import check_output, write_output
+from genjax_models.runs.output_files import check_output
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,11 +66,11 @@ class Filtering:
     """How FIVO draws ancestors."""
     seed: int = 0
     """Random seed, in [0, 2^32)."""
-    out: Path = Path("runs/filtering.png")
+    to: Path = Path("runs/filtering.png")
     """PNG file of the picture."""
 
     def __post_init__(self):
-        check_output(self.out, ".png")
+        check_output(self.to, ".png")
         whole(1, particles=self.particles, number_of_particles=len(self.particles), steps=self.steps)
         whole(2, sequences=self.sequences)
         positive(emission_scale=self.emission_scale)
@@ -170,17 +170,15 @@ def picture(options: Filtering, gaps: Mapping[str, Mapping[str, Gap]]) -> Figure
     return figure
 
 
+def report(options: Filtering) -> tuple[Figure, str]:
+    """Returns the picture and the table."""
+    gaps = measure(options)
+    return picture(options, gaps), table(options, gaps)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, draws and prints. Returns the exit status."""
-    with exit_on_error():
-        options = parse(Filtering, arguments, "python -m experiments.studies.filtering", Filtering.__doc__)
-        gaps = measure(options)
-        from genjax_models.figures import plots
-
-        write_output(options.out, plots.png(picture(options, gaps)))
-        print(table(options, gaps))
-        print(options.out)
-    return 0
+    return run_study("experiments.studies.filtering", Filtering, report, arguments)
 
 
 if __name__ == "__main__":

@@ -38,9 +38,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 import tyro
 
 from genjax_models.errors import InputError
-from genjax_models.runs.command_line import exit_on_error, parse
+from genjax_models.runs.command_line import run_study
 from genjax_models.runs.configuration import seed_in_range, whole
-from genjax_models.runs.output_files import check_output, write_output
+from genjax_models.runs.output_files import check_output
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,11 +68,11 @@ class GradientSignal:
     """Number of test images over which a gradient is averaged."""
     seed: int = 0
     """Random seed of the draws, in [0, 2^32)."""
-    out: Path | None = None
+    to: Path | None = None
     """PNG file of the picture. Default: figures/gradient_signal.png in the run."""
 
     def __post_init__(self):
-        check_output(self.out, ".png")
+        check_output(self.to, ".png")
         whole(1, num_samples=self.num_samples, examples=self.examples)
         whole(2 * _GROUPS, repeats=self.repeats)
         seed_in_range(self.seed)
@@ -266,19 +266,15 @@ def _model_and_batch(options: GradientSignal) -> tuple[LatentVariableModel, Vari
     return run.model, run.variables, batch._replace(label=label_of(run, batch))
 
 
+def report(options: GradientSignal) -> tuple[Figure, str]:
+    """Returns the picture and the table."""
+    signals = measure(options)
+    return picture(options.num_samples, signals), table(options.num_samples, signals)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, draws and prints. Returns the exit status."""
-    with exit_on_error():
-        program = "python -m experiments.studies.gradient_signal"
-        options = parse(GradientSignal, arguments, program, GradientSignal.__doc__)
-        signals = measure(options)
-        from genjax_models.figures import plots
-
-        out = options.out or options.run / "figures" / "gradient_signal.png"
-        write_output(out, plots.png(picture(options.num_samples, signals)))
-        print(table(options.num_samples, signals))
-        print(out)
-    return 0
+    return run_study("experiments.studies.gradient_signal", GradientSignal, report, arguments)
 
 
 if __name__ == "__main__":

@@ -32,9 +32,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import genjax_models as gx
 from genjax_models.errors import InputError
 from genjax_models.figures.palette import BLUE, INK
-from genjax_models.runs.command_line import exit_on_error, parse
+from genjax_models.runs.command_line import run_study
 from genjax_models.runs.configuration import positive, seed_in_range, whole
-from genjax_models.runs.output_files import check_output, write_output
+from genjax_models.runs.output_files import check_output
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,11 +69,11 @@ class MomentMatching:
     """Initial learning rate of Adam; a cosine takes it to 0."""
     seed: int = 0
     """Random seed, in [0, 2^32)."""
-    out: Path = Path("runs/moment_matching.png")
+    to: Path = Path("runs/moment_matching.png")
     """PNG file of the picture."""
 
     def __post_init__(self):
-        check_output(self.out, ".png")
+        check_output(self.to, ".png")
         whole(1, orders=self.orders, number_of_orders=len(self.orders), steps=self.steps)
         whole(1, latent=self.latent, hidden=self.hidden, number_of_bandwidths=len(self.bandwidths))
         whole(2, batch_size=self.batch_size)
@@ -218,18 +218,15 @@ def picture(compared: Mapping[str, Comparison]) -> Figure:
     return figure
 
 
+def report(options: MomentMatching) -> tuple[Figure, str]:
+    """Returns the picture and the table."""
+    compared = measure(options)
+    return picture(compared), table(compared)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, draws and prints. Returns the exit status."""
-    with exit_on_error():
-        program = "python -m experiments.studies.moment_matching"
-        options = parse(MomentMatching, arguments, program, MomentMatching.__doc__)
-        compared = measure(options)
-        from genjax_models.figures import plots
-
-        write_output(options.out, plots.png(picture(compared)))
-        print(table(compared))
-        print(options.out)
-    return 0
+    return run_study("experiments.studies.moment_matching", MomentMatching, report, arguments)
 
 
 if __name__ == "__main__":

@@ -33,9 +33,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import genjax_models as gx
 from genjax_models.errors import InputError
 from genjax_models.figures.palette import BLUE, GREEN, GREY, INK, ORANGE
-from genjax_models.runs.command_line import exit_on_error, parse
+from genjax_models.runs.command_line import run_study
 from genjax_models.runs.configuration import whole
-from genjax_models.runs.output_files import check_output, write_output
+from genjax_models.runs.output_files import check_output
 from genjax_models.systems.groups import Optimizer
 
 if TYPE_CHECKING:
@@ -78,11 +78,11 @@ class Payoffs:
     hidden: tuple[int, ...] = (256, 256)
     """Widths of the layers of both networks."""
     optimizer: Optimizer = Optimizer(learning_rate=2e-4, b1=0.5)
-    out: Path = Path("runs/payoffs.png")
+    to: Path = Path("runs/payoffs.png")
     """PNG file of the picture."""
 
     def __post_init__(self):
-        check_output(self.out, ".png")
+        check_output(self.to, ".png")
         whole(0, steps=self.steps)
         whole(2 * _EVERY, head_start=self.head_start)
         whole(1, seeds=self.seeds, batch_size=self.batch_size, latent=self.latent, hidden=self.hidden)
@@ -204,17 +204,15 @@ def picture(options: Payoffs, runs: Mapping[str, Run]) -> Figure:
     return figure
 
 
+def report(options: Payoffs) -> tuple[Figure, str]:
+    """Returns the picture and the table."""
+    runs = measure(options)
+    return picture(options, runs), table(options, runs)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, draws and prints. Returns the exit status."""
-    with exit_on_error():
-        options = parse(Payoffs, arguments, "python -m experiments.studies.payoffs", Payoffs.__doc__)
-        runs = measure(options)
-        from genjax_models.figures import plots
-
-        write_output(options.out, plots.png(picture(options, runs)))
-        print(table(options, runs))
-        print(options.out)
-    return 0
+    return run_study("experiments.studies.payoffs", Payoffs, report, arguments)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Compares finished runs of one experiment: the pictures and the table of the README.
 
-python -m experiments.studies.side_by_side mixtures --runs runs/prior runs/vae runs/finite --out infinite_mixture.png
-python -m experiments.studies.side_by_side modes --runs runs/minimax runs/non_saturating --out gan_mixture_ring8.png
-python -m experiments.studies.side_by_side objectives --runs runs/vae runs/iwae runs/gan runs/gmmn --out four.png
+python -m experiments.studies.side_by_side mixtures --runs runs/prior runs/vae runs/finite --to infinite_mixture.png
+python -m experiments.studies.side_by_side modes --runs runs/minimax runs/non_saturating --to gan_mixture_ring8.png
+python -m experiments.studies.side_by_side objectives --runs runs/vae runs/iwae runs/gan runs/gmmn --to four.png
 
 mixtures: components over training (experiments.infinite_mixture).
 modes: samples over training (experiments.gan_mixture).
@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 
 from genjax_models.errors import InputError, NonFiniteError
-from genjax_models.runs.command_line import exit_on_error, parse
-from genjax_models.runs.output_files import check_output, write_output
+from genjax_models.runs.command_line import run_study
+from genjax_models.runs.output_files import check_output
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,11 +47,11 @@ class SideBySide:
     """Kind of picture."""
     runs: tuple[Path, ...]
     """Directories of the runs, all on one data set."""
-    out: Path = Path("side_by_side.png")
+    to: Path = Path("side_by_side.png")
     """PNG file of the picture."""
 
     def __post_init__(self):
-        check_output(self.out, ".png")
+        check_output(self.to, ".png")
 
 
 def mixtures(runs: Sequence[Path]) -> Figure:
@@ -191,19 +191,15 @@ def _check_one_data_set(names: Sequence[str]) -> None:
         raise InputError(f"runs must be of one data set, got {', '.join(names) or 'no runs'}")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns the exit status."""
-    with exit_on_error():
-        program = "python -m experiments.studies.side_by_side"
-        options = parse(SideBySide, arguments, program, SideBySide.__doc__)
-        from genjax_models.figures import plots
+def report(options: SideBySide) -> tuple[Figure, str]:
+    """Returns the picture and the table."""
+    figure = {"mixtures": mixtures, "modes": modes, "objectives": objectives}[options.kind](options.runs)
+    return figure, table_of_objectives(options.runs) if options.kind == "objectives" else ""
 
-        figure = {"mixtures": mixtures, "modes": modes, "objectives": objectives}[options.kind](options.runs)
-        write_output(options.out, plots.png(figure))
-        if options.kind == "objectives":
-            print(table_of_objectives(options.runs))
-        print(options.out)
-    return 0
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures, draws and prints. Returns the exit status."""
+    return run_study("experiments.studies.side_by_side", SideBySide, report, arguments)
 
 
 if __name__ == "__main__":

@@ -33,9 +33,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import genjax_models as gx
 from genjax_models.errors import InputError
-from genjax_models.runs.command_line import exit_on_error, parse
+from genjax_models.runs.command_line import run_study
 from genjax_models.runs.configuration import positive, whole
-from genjax_models.runs.output_files import check_output, write_output
+from genjax_models.runs.output_files import check_output
 from genjax_models.systems.groups import Optimizer
 
 if TYPE_CHECKING:
@@ -86,11 +86,11 @@ class Upsamplings:
     """Learning rate of both players of the DCGAN."""
     vae_learning_rate: float = 2e-3
     """Learning rate of the VAE."""
-    out: Path = Path("runs/upsampling.png")
+    to: Path = Path("runs/upsampling.png")
     """PNG file of the picture."""
 
     def __post_init__(self):
-        check_output(self.out, ".png")
+        check_output(self.to, ".png")
         whole(2, seeds=self.seeds)
         if not self.networks or len(set(self.networks)) < len(self.networks):
             raise InputError(f"networks must be one of each of {', '.join(NETWORKS)}, got {self.networks}")
@@ -265,17 +265,15 @@ def picture(results: Mapping[tuple[str, str], tuple[Judged, Judged]]) -> Figure:
     return figure
 
 
+def report(options: Upsamplings) -> tuple[Figure, str]:
+    """Returns the picture and the table."""
+    results = measure(options)
+    return picture(results), table(results)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, draws and prints. Returns the exit status."""
-    with exit_on_error():
-        options = parse(Upsamplings, arguments, "python -m experiments.studies.upsampling", Upsamplings.__doc__)
-        results = measure(options)
-        from genjax_models.figures import plots
-
-        write_output(options.out, plots.png(picture(results)))
-        print(table(results))
-        print(options.out)
-    return 0
+    return run_study("experiments.studies.upsampling", Upsamplings, report, arguments)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 genjax-models compare runs/vae2 runs/vae16
 genjax-models compare runs/seeds runs/other-seeds
-genjax-models compare runs/sweep --out sweep.html
+genjax-models compare runs/sweep --to sweep.html
 
 Runs that differ only in their seed form a group, and so do the seeds in a folder that --seeds or --sweep has written;
 a sweep has a group for each combination of values. The page shows the mean and the range of a group's curves, the mean
@@ -30,7 +30,7 @@ class Compare:
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
     """Directories of runs, and of the seeds and sweeps that one command has trained."""
-    out: Path = Path("comparison.html")
+    to: Path = Path("comparison.html")
     """File of the page."""
     overwrite: bool = False
     """Replace the file if it exists."""
@@ -50,17 +50,17 @@ def compare(options: Compare) -> Path:
     runs = list(_members(options.runs))
     _check_once([path for path, *_ in runs])
     page = render_comparison([read_run(path, experiment_of(path), *names) for path, *names in runs])
-    write_output(options.out, page.encode("utf-8", "backslashreplace"))
-    return options.out
+    write_output(options.to, page.encode("utf-8", "backslashreplace"))
+    return options.to
 
 
 def _check(options: Compare) -> None:
     """Checks the options before runs are read."""
     if not options.runs:
         raise InputError("compare needs at least one run, got none (see --help)")
-    if options.out.is_file() and not options.overwrite:
-        raise InputError(f"--out {options.out}: exists already; name another, or replace it with --overwrite")
-    check_output(options.out, ".html")
+    if options.to.is_file() and not options.overwrite:
+        raise InputError(f"--to {options.to}: exists already; name another, or replace it with --overwrite")
+    check_output(options.to, ".html")
 
 
 def _check_once(paths: Sequence[Path]) -> None:
@@ -73,7 +73,7 @@ def _check_once(paths: Sequence[Path]) -> None:
 def _members(paths: Sequence[Path]) -> Iterator[tuple[Path, str, str]]:
     """Yields (directory, name on the page, name of the folder of members or "") of each run, or member of a folder.
 
-    Names are those of directories, or whole paths if two names are equal.
+    The name is the name of the directory, or its whole path if two names are equal.
     """
     from genjax_models.runs import directory
 

@@ -6,6 +6,8 @@ genjax-models data photos/
 from __future__ import annotations
 
 import dataclasses
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,21 +26,23 @@ _SHOWN = 10  # images in a row of the contact sheet, and its largest number of r
 
 @dataclasses.dataclass(frozen=True)
 class Look(Data):
-    """Say what a data set is: kind, sizes, ranges, classes, factors, copies, files left out. Draw some images."""
+    """Say what a data set is: kind, sizes, ranges, classes, factors, copies, files left out. Draw some images, and name
+    the command that trains."""
 
     name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA")] = dataclasses.field(kw_only=False)
     """A name such as mnist10k or chairs, a file, a folder, tfds:NAME[:SPLIT] or hf:PATH[:SPLIT]."""
-    out: Path | None = None
+    to: Path | None = None
     """PNG file of the contact sheet. Default: NAME-contact-sheet.png here."""
 
     def __post_init__(self):
         super().__post_init__()
-        check_output(self.out, ".png")
+        check_output(self.to, ".png")
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "genjax-models data") -> int:
     """Prints rows of name and text. Returns 0, or exits with 2 and one line if training would refuse the data."""
     with exit_on_error():
+        arguments = sys.argv[1:] if arguments is None else arguments
         options = parse(Look, arguments, program, Look.__doc__)
         from genjax_models.data.description import description
         from genjax_models.data.idx import holds_idx
@@ -49,12 +53,23 @@ def main(arguments: Sequence[str] | None = None, program: str = "genjax-models d
             _show(survey_of_folder(folder))
         _, dataset = options.load()
         _show([*description(dataset), *survey_of_values(dataset), *_contact_sheet(options, dataset)])
+        _show([("next", _training(options, arguments, dataset))])
     return 0
 
 
 def _show(rows: Sequence[tuple[str, str]]) -> None:
     for name, text in rows:
         print(f"{name:12}{text}")
+
+
+def _training(options: Look, arguments: Sequence[str], dataset: Dataset) -> str:
+    """Returns the command that trains a model on these data, with the flags that were given."""
+    experiment = "vrnn" if dataset.kind == "sequences" else "vae"
+    given = [argument for argument in arguments if argument != options.name and not argument.startswith("--to=")]
+    if "--to" in given:
+        place = given.index("--to")
+        del given[place : place + 2]
+    return shlex.join(["python", "-m", f"experiments.{experiment}", "--data", options.name, *given])
 
 
 def _contact_sheet(options: Look, dataset: Dataset) -> list[tuple[str, str]]:
@@ -74,7 +89,7 @@ def _contact_sheet(options: Look, dataset: Dataset) -> list[tuple[str, str]]:
     titles = [names[number] if names else str(number) for number in classes if len(rows[number])]
     blank = np.full((_SHOWN if titles else 0, *dataset.shape), dataset.range[1], np.float32)  # fills short rows
     shown = [np.concatenate([np.asarray(train.x[row]), blank[len(row) :]]) for row in rows if len(row)]
-    out = options.out or Path(f"{Path(dataset.name.replace(':', '-')).name}-contact-sheet.png")
+    out = options.to or Path(f"{Path(dataset.name.replace(':', '-')).name}-contact-sheet.png")
     images = np.concatenate(shown)
     images = on_white(images, dataset.range[1]) if has_alpha else images
     figure = plots.image_grid(images, columns=_SHOWN, range=dataset.range, titles=titles)

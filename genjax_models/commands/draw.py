@@ -71,10 +71,10 @@ def draw(options: Draw) -> Path:
     run = load_run(options.run, options.checkpoint)
     images = check_images(options.to, options.run, run.config.data.shape)
     finish = partial(as_bytes, range=run.system.range) if images else None
-    wanted = Blocks(options.n, options.seed, options.block)
+    plan = Blocks(options.n, options.seed, options.block)
     sampler, given = sampler_of(run, options)
     label = classes(run, options)
-    drawn = blocks(run, wanted, sampler=partial(sampler, **given), label=label, finish=finish)
+    drawn = blocks(run, plan, sampler=partial(sampler, **given), label=label, finish=finish)
     write_examples(options.to, {"": Examples(options.n, drawn, label)})
     return options.to
 
@@ -94,7 +94,7 @@ class Blocks(NamedTuple):
 
 def blocks(
     run: LoadedRun,
-    wanted: Blocks,
+    plan: Blocks,
     *,
     sampler: Callable,
     label: np.ndarray | None = None,
@@ -106,7 +106,7 @@ def blocks(
 
     Args:
       run: the run.
-      wanted: number, seed and size.
+      plan: number of draws, seed, and size of a block.
       sampler: a function like `System.draw`.
       label: class of each example, `[n]`; None if the model is not conditional.
       finish: what becomes of a block; it is compiled with the draws. Default: it stays as it is.
@@ -115,7 +115,7 @@ def blocks(
     import numpy as np
     from tqdm import tqdm
 
-    n, seed, size = wanted
+    n, seed, size = plan
     key = jax.random.key(seed) if isinstance(seed, int) else seed
 
     @jax.jit

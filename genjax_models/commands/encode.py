@@ -1,11 +1,11 @@
 """Encodes data by a finished run: means and standard deviations of q(z | x) into a `.npz`.
 
-genjax-models encode runs/vae16 --data mine.npz --out codes.npz
+genjax-models encode runs/vae16 --data mine.npz --to codes.npz
 
 The file has the means `x_train`, `x_validation` and `x_test`, `[n, latent]`, the standard deviations `sd_train`, ...
-of the same shapes, and `y_train`, ... if the data have labels. Layers and steps of z are concatenated. A moment without
-a closed form is estimated from 100 draws of q. `--data` and `gx.load` take the means as vectors, with a range:
-`gx.load("codes.npz", range=(-6, 6))`. Examples are encoded in blocks, so that streamed data need not fit into memory.
+of the same shapes, and `y_train`, ... if the data have labels. Layers and steps of z are concatenated. 100 draws
+of q estimate a moment without a closed form. `--data` and `gx.load` take the means as vectors, with a range:
+`gx.load("codes.npz", range=(-6, 6))`. Examples are encoded in blocks: streamed data need not fit into memory.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Encode:
     """Directory of the run."""
     data: str | None = None
     """Other data, prepared as in training. Default: the data of the run."""
-    out: Path = Path("codes.npz")
+    to: Path = Path("codes.npz")
     """A .npz file for the codes of each split."""
     picture: Path | None = None
     """A PNG file for test images above their reconstructions. Default: none."""
@@ -45,7 +45,7 @@ class Encode:
     """Checkpoint: best on held-out data, or last."""
 
     def __post_init__(self):
-        check_output(self.out, ".npz")
+        check_output(self.to, ".npz")
         check_output(self.picture, ".png", "--picture")
 
 
@@ -84,7 +84,7 @@ def encode(options: Encode) -> dict[str, tuple[int, ...]]:
             arrays[f"y_{name}"] = np.asarray(label)
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
-    write_output(options.out, buffer.getvalue())
+    write_output(options.to, buffer.getvalue())
     if options.picture:
         few = jax.tree.map(lambda a: a[:_PAIRS], run.data.test)
         label = label_of(run, few)
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "genjax-models e
     with exit_on_error():
         options = parse(Encode, arguments, program, Encode.__doc__)
         shapes = encode(options)
-        print(f"{options.out}: {', '.join(f'{name} {list(shape)}' for name, shape in shapes.items())}")
+        print(f"{options.to}: {', '.join(f'{name} {list(shape)}' for name, shape in shapes.items())}")
         if options.picture:
             print(options.picture)
     return 0

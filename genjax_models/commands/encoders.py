@@ -39,7 +39,7 @@ def load_encoder_run(path: Path, checkpoint: Literal["best", "last"] = "best", *
 
 
 def prepared_as_in_training(run: LoadedRun, name: str, *, labels: bool = False) -> Prepared:
-    """Returns other data, prepared as those of the run.
+    """Returns other data, prepared as the data of the run.
 
     Raises:
       InputError: they cannot be loaded, have another shape, or have no labels where `labels` are needed.

@@ -33,7 +33,7 @@ def check_place(to: Path) -> None:
       InputError: names the place.
     """
     if to.suffix == ".npz":
-        check_output(to, ".npz", "--to")
+        check_output(to, ".npz")
     elif to.exists() or to.is_symlink():
         raise InputError(f"--to {to}: is there already. Name a .npz file, or a folder that is not there yet")
 

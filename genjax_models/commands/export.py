@@ -63,7 +63,7 @@ class Export:
 
     run: tyro.conf.Positional[Path]
     """Directory of the run."""
-    out: Path | None = None
+    to: Path | None = None
     """Directory of the files. Default: export/ in the run."""
     checkpoint: Literal["best", "last"] = "best"
     """Checkpoint: best on held-out data, or last."""
@@ -79,11 +79,11 @@ def export(options: Export) -> list[Path]:
     """
     if missing := [name for name in _PACKAGES if importlib.util.find_spec(name) is None]:
         raise InputError(f"export needs {' and '.join(missing)}; pip install 'genjax_models[export]'")
-    out = options.run / "export" if options.out is None else options.out
+    out = options.run / "export" if options.to is None else options.to
     if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise InputError(f"--out {out}: is a {'symbolic link' if out.is_symlink() else 'file'}; name a directory")
+        raise InputError(f"--to {out}: is a {'symbolic link' if out.is_symlink() else 'file'}; name a directory")
     if out.is_dir() and any(out.iterdir()) and not options.overwrite:
-        raise InputError(f"--out {out}: exists already; name another, or replace its files with --overwrite")
+        raise InputError(f"--to {out}: exists already; name another, or replace its files with --overwrite")
     from genjax_models.runs.loading import load_run
 
     run = load_run(options.run, options.checkpoint)

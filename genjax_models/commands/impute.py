@@ -40,8 +40,8 @@ class Impute:
     run: tyro.conf.Positional[Path]
     """Directory of the run."""
     mask: Literal["random", "half", "block"] | Path = "half"
-    """Missing pixels: each at random, the lower half, or a rectangle at a random place. Or a .npy or .npz file of
-    what is observed: bool, in the shape of x, or of one example for all. A .npz has the key observed."""
+    """Missing pixels: each at random, the lower half, or a rectangle at a random place. Or a .npy or .npz file
+    of the observed pixels: bool, in the shape of x, or of one example for all. A .npz has the key observed."""
     share: float = 0.5
     """Share of missing pixels, for mask random and block: above 0 and below 1."""
     by: Literal["auto", "mean_field", "gibbs", "importance", "pseudo_gibbs"] = "auto"
@@ -57,8 +57,8 @@ class Impute:
     """Random seed of masks and draws, in [0, 2^32)."""
     checkpoint: Literal["best", "last"] = "best"
     """Checkpoint: best on held-out data, or last."""
-    out: Path | None = None
-    """A .npz file for x, observed, and filled: x where it is observed, else E[x | observed x]. Default: none."""
+    to: Path | None = None
+    """A .npz file of x, observed, and filled, which is E[x | observed x] at missing pixels. Default: none."""
     picture: Path | None = None
     """The PNG file. Default: figures/impute_<mask>.png in the run, for images; of a file of masks, the file's stem."""
 
@@ -73,12 +73,12 @@ class Impute:
         if self.n is not None:
             whole(1, n=self.n)
         seed_in_range(self.seed)
-        check_output(self.out, ".npz")
+        check_output(self.to, ".npz")
         check_output(self.picture, ".png", "--picture")
 
 
 class Imputed(NamedTuple):
-    """What was filled in: the method, the picture if there is one, and -log p per missing pixel of binary data."""
+    """The method that filled in pixels, the picture if there is one, and -log p per missing pixel of binary data."""
 
     by: str
     picture: Path | None
@@ -117,11 +117,11 @@ def impute(options: Impute) -> Imputed:
     fill = lambda key, one: conditional(run.variables, key, one[0][None], one[1][None])[0]
     filled = jax.jit(lambda x, observed: map_examples(fill, key, (x, observed), batch_size=100))(x, observed)
     x, observed, filled = map(np.asarray, (x, observed, filled))
-    if options.out:
+    if options.to:
         buffer = io.BytesIO()
         label = {} if test.label is None else {"y": np.asarray(test.label[:n])}
         np.savez(buffer, allow_pickle=False, x=x, observed=observed, filled=filled, **label)
-        write_output(options.out, buffer.getvalue())
+        write_output(options.to, buffer.getvalue())
     picture = None
     if pictures.drawable(run.config.data.shape):
         name = options.mask if isinstance(options.mask, str) else options.mask.stem
@@ -210,6 +210,6 @@ def main(arguments: Sequence[str] | None = None, program: str = "genjax-models i
         result = impute(options)
         nats = "" if result.nats is None else f": {result.nats:.4f} nats per missing pixel"
         print(f"{result.n:,} test examples, mask {options.mask}, by {result.by}{nats}")
-        for path in filter(None, (result.picture, options.out)):
+        for path in filter(None, (result.picture, options.to)):
             print(path)
     return 0

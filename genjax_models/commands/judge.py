@@ -4,8 +4,9 @@ genjax-models judge runs/gan mnist10k
 genjax-models judge samples.npz photos/ --features pixels
 
 A set is a run (n of its draws, made in blocks), a file, a folder of images, or the name of a data set (n of its
-examples). The floor is the same figure between two halves of the reference: what an ideal generator would have with
-half as many images. A Frechet distance may be below it, for it falls with the number of images.
+examples). A classifier that learns to tell the sets apart gives a p-value, on pixels too. The floor is the same figure
+between two halves of the reference: what an ideal generator would have with half as many images. A Frechet distance may
+be below it, for it falls with the number of images.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from genjax_models.reports.page import Result
     from genjax_models.types import Array
 
+P_VALUE = "of the hypothesis that both sets have one distribution; small if the classifier tells them apart"
 FEWEST = 20  # examples of a set: each group of the jackknife has at least one
 _SHOWN = 64  # images of a set on the page
 
@@ -35,9 +37,9 @@ class Judge:
     """Judge one set of images by another, with standard errors and the floor of the reference."""
 
     samples: tyro.conf.Positional[str]
-    """What is judged: a run, a .npz file, a folder of images, or the name of a data set."""
+    """Images to judge: a run, a .npz file, a folder of images, or the name of a data set."""
     reference: tyro.conf.Positional[str]
-    """What it should look like: the same forms."""
+    """Images to compare them with, in one of these forms."""
     n: int = 1_000
     """Largest number of examples of each set."""
     features: str = "auto"
@@ -47,14 +49,14 @@ class Judge:
     """Random seed of the draws of runs and of the choice among files, in [0, 2^32)."""
     block: int = 500
     """Number of draws of a run in memory at once, besides the images that are compared."""
-    out: Path = Path("judge.html")
+    to: Path = Path("judge.html")
     """The page."""
 
     def __post_init__(self):
         whole(FEWEST, n=self.n)
         whole(1, block=self.block)
         seed_in_range(self.seed)
-        check_output(self.out, ".html")
+        check_output(self.to, ".html")
 
 
 class Judgement(NamedTuple):
@@ -70,7 +72,8 @@ def judge(options: Judge) -> Judgement:
     Raises:
       InputError: a set is absent, holds no images or fewer than 20, the shapes differ, or the features are unknown.
     """
-    from genjax_models.evaluation.samples import compared_with_data
+    from genjax_models.data.features import load_features
+    from genjax_models.evaluation.samples import compared_with_data, two_sample_test
     from genjax_models.reports.judgement import page_of, results_of
 
     names = options.samples, options.reference
@@ -80,10 +83,14 @@ def judge(options: Judge) -> Judgement:
             f"both sets must have images of one shape, got {samples.shape[1:]} from {options.samples} and"
             f" {reference.shape[1:]} from {options.reference}"
         )
-    results = results_of(compared_with_data(features_of(options), samples, reference, fewest=FEWEST))
+    features, pixels = features_of(options), load_features("pixels")
+    figures = compared_with_data(features, samples, reference, fewest=FEWEST)
+    if features.name != pixels.name:  # a classifier does not see all differences
+        figures |= compared_with_data(pixels, samples, reference, fewest=FEWEST, quality=two_sample_test)
+    results = results_of(figures)
     sizes = len(samples), len(reference)
     page = page_of(names, (samples[:_SHOWN], reference[:_SHOWN]), sizes, results)
-    write_output(options.out, page.encode())
+    write_output(options.to, page.encode())
     return Judgement(results, sizes)
 
 
@@ -106,10 +113,10 @@ def images_of(name: str, options: Judge, side: int) -> Array:
 
         run = load_run(Path(name))
         _check_drawable(name, run.config.data.shape)
-        wanted = Blocks(options.n, jax.random.fold_in(jax.random.key(options.seed), side), options.block)
+        plan = Blocks(options.n, jax.random.fold_in(jax.random.key(options.seed), side), options.block)
         classes = run.config.data.classes
         label = np.arange(options.n) % classes if classes else None
-        x = np.concatenate(list(blocks(run, wanted, sampler=run.system.draw, label=label)))
+        x = np.concatenate(list(blocks(run, plan, sampler=run.system.draw, label=label)))
         range = run.system.range
     else:
         dataset = load(name)
@@ -160,5 +167,6 @@ def main(arguments: Sequence[str] | None = None, program: str = "genjax-models j
         of_samples, of_reference = judgement.sizes
         print(f"{of_samples:,} of {options.samples}, judged by {of_reference:,} of {options.reference}")
         print(table(judgement.results))
-        print(options.out)
+        print(f"p-value: {P_VALUE}")
+        print(options.to)
     return 0

@@ -41,7 +41,7 @@ class Sample:
     an error if the model has none."""
     checkpoint: Literal["best", "last"] = "best"
     """Checkpoint: best on held-out data, or last."""
-    out: Path | None = None
+    to: Path | None = None
     """The PNG file. Default: figures/sample_<seed>.png in the run."""
 
     def __post_init__(self):
@@ -49,7 +49,7 @@ class Sample:
         if self.truncation is not None:
             positive(truncation=self.truncation)
         seed_in_range(self.seed)
-        check_output(self.out, ".png")
+        check_output(self.to, ".png")
 
 
 def draw_samples(options: Sample) -> Path:
@@ -75,14 +75,14 @@ def draw_samples(options: Sample) -> Path:
     draw_all = jax.jit(lambda players, key: sampler(players, key, options.n, **given))
     with memory.with_advice(f"n is {options.n}: lower it"):
         images = block_until_ready(draw_all(run.players, jax.random.key(options.seed)))
-    out = options.out or options.run / "figures" / f"sample_{options.seed}.png"
+    out = options.to or options.run / "figures" / f"sample_{options.seed}.png"
     heading = f"{options.run.resolve().name}: {options.show}, seed {options.seed}"
     write_output(out, plots.png(plots.image_grid(images, range=run.system.range, heading=heading)))
     return out
 
 
 class Wish(Protocol):
-    """What is to be drawn: fields of `Sample` and of `draw.Draw`."""
+    """The fields that `Sample` and `draw.Draw` share: they say what to draw."""
 
     @property
     def run(self) -> Path: ...

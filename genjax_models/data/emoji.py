@@ -21,9 +21,9 @@ _LINE = re.compile(r"([0-9A-F ]+?)\s*; fully-qualified\b")
 def emoji(size: int = 32) -> Dataset:
     """Returns all emoji of one code point on white, uint8 `[size, size, 3]`, labelled by their group.
 
-    Emoji 15.0 has 1,377 in nine groups, from "Smileys & Emotion" to "Flags" (5). They are split 8:1:1, by group. The
-    pictures are those of Debian's package fonts-noto-color-emoji (SIL Open Font License), the groups those of its
-    package unicode-data.
+    Emoji 15.0 has 1,377 in nine groups, from "Smileys & Emotion" to "Flags" (5). They are split 8:1:1, by group.
+    Pictures come from Debian's package fonts-noto-color-emoji (SIL Open Font License), groups from its package
+    unicode-data.
 
     Raises:
       InputError: `size` is below 8, a package is not installed, or Pillow cannot draw the font.

@@ -14,7 +14,7 @@ from genjax_models.data.chairs import FACTORS, grouped, view
 from genjax_models.data.dataset import Dataset, from_splits
 from genjax_models.data.drawn import drawn_once
 from genjax_models.data.image import require_pillow
-from genjax_models.data.image_cache import in_parallel
+from genjax_models.data.image_decoding import in_parallel
 from genjax_models.data.meshes import Mesh, centred, render
 from genjax_models.data.obj_files import parsed
 from genjax_models.data.splits import Split

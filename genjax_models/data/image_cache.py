@@ -1,31 +1,22 @@
-"""Decodes files of images once, in parallel, into a cache; its keys are digests of files and decoding rule."""
+"""Keeps decoded files of images in a cache, whose keys are digests of the files and the decoding rule."""
 
 import contextlib
 import fcntl
 import hashlib
 import os
 import stat
-import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
-from tqdm.auto import tqdm
 
-from genjax_models.data import image, private_folder, records, terminal
+from genjax_models.data import image, private_folder
+from genjax_models.data.image_decoding import Rule, Stored, in_memory, in_parallel, on_disk
 from genjax_models.data.records import Records
 from genjax_models.errors import InputError
-from genjax_models.types import Shape
-
-_AT_ONCE = 1024  # results that wait in memory
-_NONE = "at least one image must be readable, got none"
-
-Rule = dict[str, Any]  # the options of `image.decode`
 
 
 class Entry(NamedTuple):
@@ -75,7 +66,7 @@ def decoded_once(entries: list[Entry], rule: Rule, *, skip_unreadable: bool, cac
         kept = file and _from_cache(file, len(entries))
         if kept is not None:
             return kept
-        decoded = _decoded(entries, digests, rule, skip_unreadable)
+        decoded = Decoded(*in_memory(_stored(entries, digests), rule, skip_unreadable=skip_unreadable))
     if file:
         _keep(file, decoded)
     return decoded
@@ -93,57 +84,7 @@ def decoded_to_disk(
     with warnings.catch_warnings(action="ignore"):
         digests = list(in_parallel(_digest, [entry.path for entry in entries], "reading"))
         file = cache / f"{_key(entries, digests, rule, skip_unreadable)}.records"
-        if (cached := records.kept(file)) is not None:
-            return cached[0], cached[1]["skipped"]
-        try:
-            return _written(file, entries, digests, rule, skip_unreadable, channels=1)
-        except _ColourError:  # grey images become colour if one is
-            return _written(file, entries, digests, rule, skip_unreadable, channels=3)
-
-
-class _ColourError(Exception):
-    """An image in colour, after grey images that were written."""
-
-
-def _written(
-    file: Path, entries: list[Entry], digests: list[bytes], rule: Rule, skip_unreadable: bool, channels: int
-) -> tuple[Records, np.ndarray]:
-    skipped, first = [], None
-
-    def examples() -> Iterator[np.ndarray]:
-        nonlocal channels, first
-        with contextlib.closing(_readable(entries, digests, rule, skip_unreadable, skipped)) as readable:
-            for i, x in readable:
-                if first is None:
-                    first, channels = (i, x.shape), max(channels, x.shape[2])
-                elif x.shape[2] > channels:
-                    raise _ColourError
-                _check_size(entries[i], x.shape, entries[first[0]], first[1])
-                yield np.ascontiguousarray(np.broadcast_to(x, (*x.shape[:2], channels)))
-        if first is None:
-            raise InputError(_NONE)
-
-    return records.keep(file, examples(), {"skipped": skipped}), np.array(skipped, np.int64)
-
-
-def in_parallel(function: Callable, items: Sequence, what: str) -> Generator:
-    """Yields the results in the order of `items`, with a progress bar, or in a log a line every half minute.
-
-    It uses threads: Pillow and hashlib release the interpreter's lock, and processes would take time to start.
-    """
-    pool = ThreadPoolExecutor()
-    due, shown = terminal.Every(30), terminal.redraws(sys.stderr)
-    title = f"{what} images"
-    with tqdm(total=len(items), desc=title, unit="image", dynamic_ncols=True, leave=False, disable=not shown) as bar:
-        try:
-            for start in range(0, len(items), _AT_ONCE):  # so that few results wait in memory
-                for done, result in enumerate(pool.map(function, items[start : start + _AT_ONCE]), start + 1):
-                    bar.update()
-                    if not shown and due():
-                        print(f"{title}: {done:,} of {len(items):,}", file=sys.stderr)
-                    yield result
-        finally:
-            pool.shutdown(cancel_futures=True)  # an error ends the other threads at once
+        return on_disk(file, _stored(entries, digests), rule, skip_unreadable=skip_unreadable)
 
 
 def cleaned(cache: Path | None) -> Path:
@@ -175,75 +116,16 @@ def _key(entries: list[Entry], digests: list[bytes], rule: Rule, skip_unreadable
     return key.hexdigest()
 
 
-def _decoded(entries: list[Entry], digests: list[bytes], rule: Rule, skip_unreadable: bool) -> Decoded:
-    images, kept, skipped = [], [], []
-    for i, x in _readable(entries, digests, rule, skip_unreadable, skipped):
-        images.append(x)
-        kept.append(entries[i])
-    return Decoded(_stacked(kept, images), np.array(skipped, np.int64))
-
-
-def _readable(
-    entries: list[Entry], digests: list[bytes], rule: Rule, skip_unreadable: bool, skipped: list[int]
-) -> Generator[tuple[int, np.ndarray]]:
-    """Yields rows and images, in their order; adds the rows of unreadable images to `skipped`."""
-    limit = max(1, len(entries) // 100)
-    decode = partial(_decode, rule=rule)
-    with contextlib.closing(in_parallel(decode, list(zip(entries, digests, strict=True)), "decoding")) as results:
-        for i, result in enumerate(results):
-            if not isinstance(result, image.UnreadableError):
-                yield i, result
-                continue
-            skipped.append(i)
-            if not skip_unreadable:
-                raise InputError(
-                    f"{entries[i].shown}: cannot be read as an image ({result}). Repair or remove it, or leave it out"
-                    " by skip_unreadable=True (--skip-unreadable)"
-                ) from result
-            if len(skipped) > limit:
-                raise InputError(
-                    f"{entries[i].shown}: `skip_unreadable` accepts at most {limit} unreadable of {len(entries)}"
-                    f" images, got {len(skipped)}; this one has {result}"
-                ) from result
-
-
-def _stacked(entries: list[Entry], images: list[np.ndarray]) -> np.ndarray:
-    if not images:
-        raise InputError(_NONE)
-    height, width, _ = images[0].shape
-    for entry, x in zip(entries, images, strict=True):
-        _check_size(entry, x.shape, entries[0], images[0].shape)
-    stacked = np.empty((len(images), height, width, max(x.shape[2] for x in images)), np.uint8)
-    for row, x in zip(stacked, images, strict=True):
-        row[...] = x  # grey images become colour if one is
-    return stacked
-
-
-def _check_size(entry: Entry, shape: Shape, first: Entry, shape_of_first: Shape) -> None:
-    if shape[:2] != shape_of_first[:2]:
-        (height, width), (first_height, first_width) = shape[:2], shape_of_first[:2]
-        raise InputError(
-            f"{entry.shown}: {width} x {height} pixels, but {first.shown} has {first_width} x {first_height}."
-            " Images must have one size with size=None; use size=N (--image-size N) to resize them"
-        )
-
-
-def _decode(entry_and_digest: tuple[Entry, bytes], rule: Rule) -> np.ndarray | image.UnreadableError:
-    entry, digest = entry_and_digest
-    try:
-        with _opened(entry.path) as file:
-            if hashlib.file_digest(file, "sha256").digest() != digest:
-                raise InputError(f"{entry.shown}: changed while it was being read")
+def _stored(entries: list[Entry], digests: list[bytes]) -> Stored:
+    @contextlib.contextmanager
+    def opened(i: int) -> Iterator[IO[bytes]]:
+        with _opened(entries[i].path) as file:
+            if hashlib.file_digest(file, "sha256").digest() != digests[i]:
+                raise InputError(f"{entries[i].shown}: changed while it was being read")
             file.seek(0)
-            return image.decode(file, **rule)
-    except image.UnreadableError as error:
-        return error
-    except OSError as error:
-        return image.UnreadableError(error.strerror or type(error).__name__)
-    except image.TooLargeError as error:
-        raise InputError(
-            f"{entry.shown}: an image must have at most {rule['max_pixels']} pixels (max_pixels), got {error}"
-        ) from error
+            yield file
+
+    return Stored(len(entries), lambda i: entries[i].shown, opened)
 
 
 def _digest(path: bytes) -> bytes:

@@ -15,7 +15,7 @@ _SHAPES = {
     "vectors": "[n, d]",
     "sequences": "[n, time, d] or [n, time, a, b]",
 }
-_DECLARE = "Pass kind='images' or kind='sequences' (--data-kind images, --data-kind sequences)"
+_DECLARE = "Use --data-kind images or --data-kind sequences (in Python, kind='images' or kind='sequences')"
 
 
 def kind_of(where: str, x: Any, kind: Kind | None = None, *, has_length: bool = False) -> Kind:

@@ -98,7 +98,7 @@ def load(
         labels of a table, and both are columns of "hf:PATH".
       images: arguments of `data.image_folder.load_folder` for a folder of images or "hf:PATH", as in {"size": 64,
         "fit": "resize"}.
-      stream: whether training images of a folder or of tfds stay on disk, if memory is too small for them. They are
+      stream: whether training images of a folder, of tfds or of hf stay on disk, if memory is too small. They are
         decoded once into a file of the cache, from which `fit` reads them (`data.records`). The splits are the same.
         A held-out split keeps at most 32 MiB of its examples, drawn at random; the provenance says so.
 
@@ -119,8 +119,6 @@ def load(
         return image_folder.load_folder(rest, range=range, **images)
     if prefix == "hf" and rest:
         _refuse(name, {"kind": kind})
-        if stream:
-            _refuse_images(name, images)
         return hugging_face.load(rest, keys=keys, range=range, **images)
     is_drawn, is_furniture = prefix in _DRAWN, prefix == "furniture"
     if name in _NAMES or is_drawn or is_furniture or prefix == "tfds":
@@ -199,7 +197,10 @@ def _refuse(name: str, of_files: Mapping[str, Any]) -> None:
 
 def _refuse_images(name: str, images: Mapping[str, Any]) -> None:
     if "stream" in images:
-        raise InputError(f"data set {name!r} is held in memory: only folders of images and tfds:NAME can be streamed")
+        raise InputError(
+            f"data set {name!r} is held in memory; accepted for a stream are folders of images, tfds:NAME, and images"
+            " that `save_to_disk` wrote (hf:PATH)"
+        )
     if images:
         options = ", ".join(f"{option}={value!r}" for option, value in images.items())
         raise InputError(f"data set {name!r} is not a folder of images, so it takes no {options}")

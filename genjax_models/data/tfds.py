@@ -13,7 +13,7 @@ import numpy as np
 from genjax_models.data import image, image_cache, records
 from genjax_models.data.dataset import Dataset, from_splits
 from genjax_models.data.factors import Factor
-from genjax_models.data.image_cache import in_parallel
+from genjax_models.data.image_decoding import in_parallel
 from genjax_models.data.records import Records
 from genjax_models.data.splits import Split, own_splits, split_in_ten
 from genjax_models.data.tfds_folders import check_classes, check_format, locate

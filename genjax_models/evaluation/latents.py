@@ -144,8 +144,8 @@ def codes_by_layer(
 ) -> tuple[Code, ...]:
     """Returns mean and standard deviation of q(z_l | x) of each layer, from the layer nearest to the data up.
 
-    The means are those of `latent_usage_by_layer`. A moment without a closed form is estimated from the same draws; the
-    error of such a standard deviation is about 1 / sqrt(2 num_samples) of it, 7% for 100.
+    The means are the same as in `latent_usage_by_layer`. The same draws estimate a moment without a closed form. The
+    relative error of such a standard deviation is about 1 / sqrt(2 num_samples), 7% for 100 draws.
 
     Args:
       model: as in `latent_usage_by_layer`.

@@ -1,4 +1,4 @@
-"""How well what is missing is predicted from what is observed: nats per missing pixel, and classes of partial pictures.
+"""Figures of missing pixels, predicted from observed ones: nats per missing pixel, and classes of partial pictures.
 
 A `Conditional` (`models.conditionals`) gives probabilities of x in {0, 1}. Inference at test time should use the sweeps
 of training: for a machine that learned with 5 sweeps, more can be worse.
@@ -109,7 +109,7 @@ def class_probabilities(
       variables: variables of the machine.
       x: examples in {0, 1}, `[n, *shape]`.
       observed: where x is seen, bool `[n, *shape]`.
-      sweeps: sweeps of mean field: those of training.
+      sweeps: sweeps of mean field, as many as in training.
       multi_inference: whether observed pixels count half, and half their prediction.
       batch_size: examples in memory at once.
 

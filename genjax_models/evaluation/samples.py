@@ -4,6 +4,7 @@
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 from genjax_models.estimators.kernels import check_size
@@ -32,9 +33,15 @@ class SampleFigure(NamedTuple):
 
 
 def compared_with_data(
-    features: Features, samples: Array, data: Array, *, fewest: int, batch_size: int = 500
+    features: Features,
+    samples: Array,
+    data: Array,
+    *,
+    fewest: int,
+    batch_size: int = 500,
+    quality: Callable[..., dict[str, Estimate]] | None = None,
 ) -> dict[str, SampleFigure]:
-    """Returns `sample_quality`, and beside each figure the one between two halves of the data.
+    """Returns figures of samples, each with the same figure between two halves of the data.
 
     Args:
       features: as in `sample_quality`.
@@ -42,12 +49,14 @@ def compared_with_data(
       data: as in `sample_quality`; its halves are every second row.
       fewest: smallest half that is judged.
       batch_size: as in `sample_quality`.
+      quality: function of the figures, `sample_quality` by default, or `two_sample_test`.
     """
-    quality = sample_quality(features, samples, data, batch_size=batch_size)
+    quality = quality or sample_quality
+    figures = quality(features, samples, data, batch_size=batch_size)
     halves = data[::2], data[1::2]
     enough = min(map(len, halves)) >= fewest
-    of_data = sample_quality(features, *halves, batch_size=batch_size) if enough else {}
-    return {name: SampleFigure(figure, of_data.get(name)) for name, figure in quality.items()}
+    of_data = quality(features, *halves, batch_size=batch_size) if enough else {}
+    return {name: SampleFigure(figure, of_data.get(name)) for name, figure in figures.items()}
 
 
 def sample_metrics(features: Features, samples: Array, data: Array, *, batch_size: int = 500) -> dict[str, Array]:
@@ -101,16 +110,25 @@ def sample_quality(
     x, y = _extracted(features, samples, data, batch_size)
     n, m = len(x), len(y)
     coverage = manifold_coverage(x, y, neighbours=neighbours)
-    test = classifier_two_sample_test(x, y)
     estimates = {}
     for name, figure in _DISTANCES.items():
         value, standard_error = figure(x, y)
         estimates[name] = Estimate(float(value), float(standard_error), n, m)
         if name != "kernel_distance":  # an unbiased estimate of a square, which may be negative
             estimates[name] = limited(estimates[name], 0)
-    estimates |= coverage
-    estimates |= {"two_sample_accuracy": test.accuracy, "two_sample_p_value": Estimate(test.p_value, math.nan, n, m)}
+    estimates |= coverage | _two_sample(x, y)
     return {f"{name}_on_{features.name}": estimate for name, estimate in estimates.items()}
+
+
+def two_sample_test(features: Features, samples: Array, data: Array, *, batch_size: int = 500) -> dict[str, Estimate]:
+    """Returns accuracy and p-value of `classifier_two_sample_test`; names, arguments and errors as `sample_quality`."""
+    x, y = _extracted(features, samples, data, batch_size)
+    return {f"{name}_on_{features.name}": estimate for name, estimate in _two_sample(x, y).items()}
+
+
+def _two_sample(x: Array, y: Array) -> dict[str, Estimate]:
+    accuracy, p_value = classifier_two_sample_test(x, y)
+    return {"two_sample_accuracy": accuracy, "two_sample_p_value": Estimate(p_value, math.nan, len(x), len(y))}
 
 
 def _extracted(features: Features, samples: Array, data: Array, batch_size: int) -> tuple[Array, Array]:

@@ -83,7 +83,7 @@ def gaussian_noise(train: Batch, held_out: Batch) -> np.ndarray:
 def vector_autoregression(train: Batch, held_out: Batch) -> np.ndarray:
     """Returns log N(x_1; m, S) + sum_(t>1) log N(x_t; A x_(t-1) + b, R) per sequence, `[n]`, nats.
 
-    A and b are least squares of the training steps, R is the covariance of what is left; m and S are mean and
+    Least squares on the training steps give A and b, and their residuals the covariance R. m and S are mean and
     covariance of the first steps.
 
     Raises:

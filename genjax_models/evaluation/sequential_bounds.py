@@ -26,7 +26,7 @@ class HeldOutFiltering(NamedTuple):
       kl: KL(q_t || p_t), mean over particles, `[n, time]`.
       effective_sample_size: of the weights after a step, before any resampling, from 1 to k, `[n, time]`.
       log_weights: log W_t before any resampling, `[n, time, k]`.
-      ancestors: particles of step t from which those of step t + 1 go on, `[n, time, k]`.
+      ancestors: for each particle of step t + 1, the particle of step t that it continues, `[n, time, k]`.
       resampled: whether the step resampled, `[n, time]`.
       mask: true at the steps of a sequence, `[n, time]`.
     """
@@ -119,7 +119,7 @@ def held_out_filtering(
 def ratio_of_totals(bound: Array, length: Array) -> tuple[Array, Array]:
     """Returns sum_i bound_i / sum_i length_i, and its standard error over sequences, of values `[n]`.
 
-    It is no mean of ratios: a long sequence counts more. The error is that of a ratio of two means,
+    It is no mean of ratios: a long sequence counts more. The standard error of a ratio of two means is
     sqrt(n / (n - 1) sum_i (bound_i - ratio length_i)^2) / sum_i length_i, by linearisation; NaN for one sequence.
     """
     n, total = len(bound), jnp.sum(length)

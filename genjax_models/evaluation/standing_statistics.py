@@ -29,9 +29,9 @@ def standing_statistics(
 ) -> Variables:
     """Returns the generator's variables with new means and variances in every layer of batch normalisation.
 
-    Mean and variance are those of all examples of all batches together: E[x^2] - E[x]^2, not the mean of the batches'
-    variances, which is too small by the variance of their means. The rest, singular vectors of spectral normalisation
-    say, stays as it is.
+    Mean and variance are taken over all examples of all batches: E[x^2] - E[x]^2. The mean of the batches' variances
+    would be too small, by the variance of their means. Other variables, such as singular vectors of spectral
+    normalisation, stay unchanged.
 
     Args:
       model: its layers of batch normalisation are `nn.BatchNorm`.

@@ -25,7 +25,7 @@ def filters(weights: Array, what: str) -> Picture:
 def imputations(
     x: Array, observed: Mapping[str, Array], filled: Mapping[str, Array], range: tuple[float, float] = (0, 1)
 ) -> Picture:
-    """Returns images `[n, ...]`, and for each kind of mask what is seen, and what a model fills in."""
+    """Returns images `[n, ...]`, and per kind of mask the observed pixels and the pictures that a model completed."""
     rows, titles, grey = [np.asarray(x)], ["image"], sum(range) / 2
     for kind, seen in observed.items():
         rows += [np.where(np.asarray(seen), np.asarray(x), grey), np.asarray(filled[kind])]

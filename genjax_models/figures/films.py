@@ -22,7 +22,7 @@ _FRAME, _LAST = 250, 2_000  # milliseconds
 
 
 def eight_bits(images: Array, range: tuple[float, float]) -> np.ndarray:
-    """Returns images as numbers from 0 to 255, uint8; what is not finite is 0."""
+    """Returns images as numbers from 0 to 255, uint8; values that are not finite become 0."""
     unit = (np.asarray(images, np.float32) - range[0]) / (range[1] - range[0])
     return np.round(255 * np.clip(np.nan_to_num(unit, nan=0.0, posinf=1.0, neginf=0.0), 0, 1)).astype(np.uint8)
 

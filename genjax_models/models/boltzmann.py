@@ -7,7 +7,7 @@ y above g if there are classes:
 
 Mean field gives each unit that is not observed a mean, in sweeps over h, v, g, y in turn (Salakhutdinov and Hinton,
 2009; Goodfellow et al., 2013). `observed` is bool `[batch, *shape]`, true where x is seen; `label_observed` is bool
-`[batch]`. What is not observed is never read.
+`[batch]`. Missing units are never read.
 """
 
 import math
@@ -165,9 +165,9 @@ class BoltzmannMachine(NamedTuple):
         label: Array | None = None,
         label_observed: Array | None = None,
     ) -> Array:
-        """Returns -E plus the entropies of what is not observed, `[batch]` in nats, for a field of `infer`.
+        """Returns -E plus the entropies of the units that are not observed, `[batch]` in nats, for a field of `infer`.
 
-        It is at most log sum exp(-E) over what is not observed, and the gap is KL(q || p(missing | observed)). Without
+        It is at most log sum exp(-E) over these units, and the gap is KL(q || p(missing | observed)). Without
         missing pixels, the bound - log Z is at most log p(x).
         """
         p, seen = variables["params"], self.evidence(x, observed, label, label_observed)
@@ -210,7 +210,7 @@ class BoltzmannMachine(NamedTuple):
     def evidence(
         self, x: Array, observed: Array, label: Array | None = None, label_observed: Array | None = None
     ) -> Evidence:
-        """Returns what is observed, checked; values that jax traces are not checked.
+        """Returns the observed values, checked; values that jax traces are not checked.
 
         Raises:
           ValueError: as `infer`.

@@ -1,4 +1,4 @@
-"""Ways to fill in what is missing, behind one signature: E[x | what is observed], for x in {0, 1} its probabilities.
+"""Methods that fill in missing pixels, with one signature: E[x | observed x], for x in {0, 1} its probabilities.
 
 A `Conditional` is (variables, key, x, observed) -> expected values `[batch, *shape]`, equal to x where `observed` (bool
 `[batch, *shape]`) is true. It never reads x where `observed` is false.
@@ -38,7 +38,7 @@ def mean_field(machine: BoltzmannMachine, *, sweeps: int = 5) -> Conditional:
 
 
 def clamped_gibbs(machine: BoltzmannMachine, *, sweeps: int = 100, burn_in: int = 50) -> Conditional:
-    """Returns the mean of p(v | h) over Gibbs sweeps in which what is observed stays: exact for many sweeps.
+    """Returns the mean of p(v | h) over Gibbs sweeps that keep the observed pixels: exact for many sweeps.
 
     Args:
       machine: a machine of one or two hidden layers.
@@ -162,7 +162,7 @@ def importance_estimate(
 
 
 def mean_pixel(data_mean: Array) -> Conditional:
-    """Returns the mean of the data `shape` for what is missing: what any other conditional must improve on."""
+    """Returns the mean of the data `shape` for missing pixels: the baseline of every other conditional."""
 
     def conditional(variables: Variables, key: PRNGKey, x: Array, observed: Array) -> Array:
         return jnp.where(observed, x, jnp.broadcast_to(data_mean, x.shape))

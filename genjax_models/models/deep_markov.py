@@ -118,7 +118,7 @@ class _Networks(nn.Module):
         self.generator = MLPGenerator(self.emits, (self.features, self.features))
 
     def read(self, x: Array, mask: Array) -> Array:
-        """Returns a_t, what is read of x from its end down to t, `[time, batch, hidden]`."""
+        """Returns a_t, a summary of x from its end down to t, `[time, batch, hidden]`."""
         return self.backwards(flattened(x, self.shape), mask)[0]
 
     def remember(self, z: Array) -> list[Array]:

@@ -51,8 +51,8 @@ class Learning(NamedTuple):
       prior: p(z).
       likelihood: z, leaves `[..., batch, latent]` -> p(x | z).
       moved: z -> the variables with the batch statistics moved by x and by these z. Call it once per loss, with the z
-        of the estimate. It evaluates the generator again; compiled code joins equal evaluations. Variables of only
-        "params" are returned at once.
+        of the estimate. It evaluates the generator again; compiled code joins equal evaluations. Without variables
+        other than "params" it evaluates nothing.
       chunked: whether samples of z may be evaluated a chunk at a time. False with batch statistics, and with dropout in
         an encoder that reads z: other chunks would then weigh z by another q than drew it.
     """

@@ -1,7 +1,7 @@
 """Mean field and Gibbs sweeps over the layers v - h - g - y of a Boltzmann machine; see `models.boltzmann`.
 
 A sweep updates h, v, g and y in turn, each given the others as they stand. Layers that are updated all at once swing
-between two states. What is observed stays; what is not observed is never read.
+between two states. Observed units stay; missing ones are never read.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class Field(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What is observed, with zeros for what is not."""
+    """The observed values, with zeros at missing ones."""
 
     v: Array  # [batch, d]
     v_observed: Array  # bool [batch, d]

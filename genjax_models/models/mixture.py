@@ -105,9 +105,9 @@ def family_model(family: Family, *, spread: float = 1.0) -> DensityModel:
 def mixture_model(components: Sequence[DensityModel | Family], *, apart: float = 0.1) -> DensityModel:
     """Returns the mixture sum_m pi_m p_m(x) of any models: MADEs, PixelCNNs, families, mixtures, or some of each.
 
-    Step and draws cost as much as those of all components. Learn it by `maximum_likelihood` or `mixture`; EM has closed
-    steps for few families only. Weights start equal. Components that start far apart compete unequally: of four MADEs
-    with independent starts one was never used.
+    A step costs as much as a step of every component, and so do draws. Learn it by `maximum_likelihood` or `mixture`.
+    EM has closed steps for few families only. Weights start equal. Components that start far apart compete unequally:
+    of four MADEs with independent starts one was never used.
 
     Args:
       components: M models or families over one space. `[made] * 4` gives four components with variables of their own.

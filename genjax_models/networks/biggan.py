@@ -28,7 +28,7 @@ _WEIGHTS = nn.initializers.normal(0.02)
 class BigGANGenerator(nn.Module):
     """Latent z and class -> images in [-1, 1], by blocks that double the smallest level.
 
-    z is cut into one chunk per block and one for the first layer. Each block's normalisations see its chunk beside the
+    z is cut into one chunk per block and one for the first layer. Each block's normalisations see its chunk and the
     shared embedding of the class.
 
     Attributes:

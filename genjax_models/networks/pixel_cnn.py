@@ -88,7 +88,7 @@ class GatedPixelCNN(nn.Module):
           biases: of this row, `[n, 1, width or 1, 2 features]` per layer, or None.
 
         Returns:
-          The same rows for the next row (those of x as they came), and what the horizontal stack adds per layer.
+          The same rows for the next row (rows of x unchanged), and the addend of each layer of the horizontal stack.
         """
         kept, acrosses = [], []
         vertical: Any = None  # of the layer below
@@ -107,7 +107,7 @@ class GatedPixelCNN(nn.Module):
           acrosses: what `row` returned, at this pixel, `[n, 1, 1, 2 features]` per layer.
 
         Returns:
-          The same pixels for the next pixel (those of x as they came), and the outputs: for this pixel,
+          The same pixels for the next pixel (pixels of x unchanged), and the outputs: for this pixel,
           `[n, 1, 1, ...]`, if they depend on x; whole constants.
         """
         kept: list[Array] = []

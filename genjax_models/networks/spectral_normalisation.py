@@ -18,7 +18,7 @@ class SpectralNormalisation(nn.Module):
     Attributes:
       layer: a layer with a parameter "kernel" whose last axis is the outputs; its stored parameters stay undivided.
       iterations: number of power iterations per call that may move u.
-      epsilon: least divisor. A kernel of zeros stays zeros, with a finite gradient, and leaves u where it is.
+      epsilon: least divisor. A kernel of zeros stays zero, has a finite gradient, and does not move u.
     """
 
     layer: nn.Module

@@ -35,7 +35,7 @@ def iwae(
       An `Objective` that reports "bound" L_k (nats). `sample` draws from p(x).
 
     Raises:
-      ValueError: another `gradient` than "standard" for a q that shares parameters with p(x | z), as that of DRAW does;
+      ValueError: `gradient` is not "standard", and q shares parameters with p(x | z), as in DRAW;
         from the loss, while tracing, a `chunk` with batch normalisation, or with dropout in an encoder that
         reads z (the upper ones of a `hierarchical_model`): they need all samples at once.
     """

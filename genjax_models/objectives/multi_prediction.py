@@ -23,8 +23,8 @@ def multi_prediction(
     """Returns an objective with one player, "machine", that lowers the loss of its predictions, mean over the batch.
 
     Each example hides some of its pixels, and its label. Mean field predicts them from the rest. The loss is the sum of
-    -log p over what is hidden. Its gradient goes through all sweeps of the inference (Stoyanov et al., 2011). So a
-    machine of K sweeps is learned, which more sweeps can make worse.
+    -log p over the hidden values. Its gradient goes through all sweeps of the inference (Stoyanov et al., 2011). So the
+    machine is learned for K sweeps, and more sweeps can make it worse.
 
     Args:
       machine: of one or two hidden layers, with or without classes.
@@ -91,7 +91,7 @@ def prediction_losses(
     """Returns, per example, -log p of the missing pixels and of the missing label in nats, and whether it is right.
 
     Each is `[batch]`, with zeros where nothing is missing. x and the label are targets where they are missing, and
-    inference does not read them. The arguments are those of `BoltzmannMachine.infer`.
+    inference does not read them. The arguments are the same as in `BoltzmannMachine.infer`.
     """
     field = machine.infer(variables, x, observed, label, label_observed, sweeps=sweeps, gradient=gradient)
     logits, x, observed = field.v_logits, x.reshape(len(x), -1), observed.reshape(len(x), -1)

@@ -29,12 +29,12 @@ def persistent_contrastive_divergence(
 ) -> Objective:
     """Returns an objective with one player, "machine", that lowers mean F(data) - mean F(chains).
 
-    With chains at the model's distribution, the gradient is that of -log p, mean over the batch. The chains are int8, a
+    The gradient is the mean gradient of -log p, if the chains have the model's distribution. The chains are int8, a
     collection "chains" of the player. Before each gradient they move by Gibbs sweeps, from where the last step left
     them. The loss is no likelihood, and can have any sign.
 
-    Of a deep machine, F(data) is minus the bound of mean field, whose means are constants of the gradient. Its chains
-    have all layers but the lower hidden one, which is summed out. With classes, labels are observed in the data, and
+    In a deep machine, F(data) is minus the bound of mean field, whose means are constants of the gradient. Its chains
+    have all layers except the lower hidden one, which is summed out. With classes, labels are observed in the data, and
     drawn in the chains.
 
     Args:

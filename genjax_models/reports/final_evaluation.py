@@ -26,12 +26,15 @@ from genjax_models.runs.evaluation import block_until_ready, evaluation_key, pla
 from genjax_models.runs.fit import Fit
 from genjax_models.runs.history import Row
 from genjax_models.runs.members import ALONE
-from genjax_models.runs.protocol import Metric, likelihood_in_words
+from genjax_models.runs.protocol import Metric, System, likelihood_in_words
 from genjax_models.runs.resuming import stored_way
 from genjax_models.runs.run import Run
 from genjax_models.runs.shapes import state_shape
 from genjax_models.runs.starting import in_words
-from genjax_models.types import Players
+from genjax_models.types import Batch, Players
+
+_OF_BYTES = ("discretised_logistic", "logistic_mixture")  # likelihoods
+_LOG_LIKELIHOODS = ("bound", "log_likelihood")
 
 
 def report(trained: Trained) -> None:
@@ -128,7 +131,17 @@ def _evaluate(run: Run, data: Prepared, players: Players, step: int) -> tuple[Ro
         weights = block_until_ready(jax.jit(system.test_metrics)(players, evaluation_key(), data.test))
         facts = facts._replace(weights=weights)
         values |= weights
-    return summarised(step, "test", values) | _latent_row(facts), facts, figures
+    row = summarised(step, "test", values)
+    return row | _bits_row(system, metric, row, data.test) | _latent_row(facts), facts, figures
+
+
+def _bits_row(system: System, metric: Metric, row: Row, test: Batch) -> Row:
+    """Returns -metric / (values of x * ln 2), in bits; {} unless the metric is of a probability of 8-bit numbers."""
+    if system.likelihood not in _OF_BYTES or metric.name not in _LOG_LIKELIHOODS or test.length is not None:
+        return {}
+    nats = math.log(2) * math.prod(test.x.shape[1:])
+    error = row.get(f"{metric.name}_se")
+    return {"bits_per_value": -row[metric.name] / nats} | ({} if error is None else {"bits_per_value_se": error / nats})
 
 
 def _latent_row(facts: Facts) -> Row:
@@ -202,12 +215,14 @@ def _speed(fit: Fit) -> str:
 
 
 def _in_words(metric: Metric, test: Row, data: Prepared) -> list[str]:
-    """Returns lines for the terminal: the metric, and NLL(k) if it was computed."""
+    """Returns lines for the terminal: the metric, and bits per value and NLL(k) if they were computed."""
     examples = len(data.test.x)
     unit = f" {metric.unit} per example ({examples:,} test examples)" if metric.unit else ""
+    units = {metric.name: unit, "bits_per_value": "", "negative_log_likelihood": unit}
     return [
         f"held-out {name.replace('_', ' ')}: {_with_error(_estimate(test, name, examples)).replace('±', '+-')}{unit}"
-        for name in dict.fromkeys((metric.name, *({"negative_log_likelihood"} & set(test))))
+        for name, unit in units.items()
+        if name in test
     ]
 
 

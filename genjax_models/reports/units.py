@@ -19,8 +19,14 @@ _WORDS = {
     "r2": "R^2",
     "sap": "SAP",
 }
+_BEGINNINGS = {
+    "mmd_permutation_p_value": "p-value of the MMD by permutations",
+    "two_sample_accuracy": "accuracy of a two-sample classifier",
+    "two_sample_p_value": "p-value of a two-sample classifier",
+}
 _UNITS = {
     **dict.fromkeys(("beta_vae_score", "dci_", "factor_vae_score", "modularity", "sap"), ""),
+    "bits_per_value": "bits",
     "checkerboard": "",
     "effective_sample_size": "samples",
     "pareto_k_hat": "",
@@ -36,6 +42,7 @@ _UNITS = {
 
 _BETTER = {
     "beta_vae_score": "higher",
+    "bits_per_value": "lower",
     "bound": "higher",
     "checkerboard": "lower",
     "class_accuracy": "higher",
@@ -91,4 +98,8 @@ def unit_of(metric: Metric, name: str) -> str:
 
 def words_of(name: str) -> str:
     """Returns the name of a metric in words."""
-    return _NAMES.get(name) or " ".join(_WORDS.get(word, word) for word in name.split("_"))
+    if name in _NAMES:
+        return _NAMES[name]
+    start = next((start for start in _BEGINNINGS if name.startswith(start)), "")
+    words = [_BEGINNINGS.get(start, ""), *(_WORDS.get(word, word) for word in name.removeprefix(start).split("_"))]
+    return " ".join(filter(None, words))

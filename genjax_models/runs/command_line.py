@@ -8,15 +8,19 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
 from genjax_models.errors import CheckpointError, InputError, NonFiniteError, ProcessError, StoppedError
 from genjax_models.runs.configuration import LARGEST, positive, whole
 from genjax_models.runs.fields import with_plain_flags
+from genjax_models.runs.output_files import write_output
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,6 +186,28 @@ def parse(
         if stop.code in (0, None):
             raise
         raise InputError(_without_box(errors.getvalue())) from None
+
+
+def run_study(
+    module: str, options: type, report: Callable[[Any], tuple["Figure", str]], arguments: Sequence[str] | None
+) -> int:
+    """Writes the picture of a study, and prints its table and the path. Returns the exit status.
+
+    Args:
+      module: dotted name of the study.
+      options: class of its options; without `to` the picture goes into the figures of the run.
+      report: options -> picture, and table as text.
+      arguments: arguments of the command line.
+    """
+    with exit_on_error():
+        parsed = parse(options, arguments, f"python -m {module}", options.__doc__)
+        figure, table = report(parsed)
+        from genjax_models.figures import plots
+
+        path = parsed.to or parsed.run / "figures" / f"{module.rpartition('.')[2]}.png"
+        write_output(path, plots.png(figure))
+        print(*filter(None, (table, path)), sep="\n")
+    return 0
 
 
 def parse_options(arguments: Sequence[str], program: str) -> Options:

@@ -37,13 +37,14 @@ class Bar:
 
 
 class Lines:
-    """A line per evaluation, for logs."""
+    """A line before compilation and a line per evaluation, for logs."""
 
     def __init__(self, steps: int, stream: BestEffortStream):
         self._steps, self._stream = steps, stream
         self._note, self._since = "", (0, time.monotonic())
 
     def __enter__(self) -> "Lines":
+        self._write(f"compiling; then a line per evaluation, up to step {self._steps:,}")
         return self
 
     def __exit__(self, *error) -> None:
@@ -62,9 +63,12 @@ class Lines:
         if step > first:
             self._note += f", {(step - first) / max(1e-9, time.monotonic() - started):,.0f} steps per second"
         figures = f": {newest}" if newest else ""
-        self._stream.write(f"step {step:,} of {self._steps:,}{figures}{self._note}\n")
-        self._stream.flush()
+        self._write(f"step {step:,} of {self._steps:,}{figures}{self._note}")
         self._note, self._since = "", (step, time.monotonic())
+
+    def _write(self, line: str) -> None:
+        self._stream.write(f"{line}\n")
+        self._stream.flush()
 
 
 def display_of(steps: int, stream: BestEffortStream, hidden: bool) -> Bar | Lines:

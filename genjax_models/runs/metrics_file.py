@@ -1,4 +1,4 @@
-"""`metrics.jsonl`: one row a line, and a digest that the manifests of checkpoints hold; and `metrics.csv` beside it."""
+"""`metrics.jsonl`: a row per line, whose digest is in the manifests of checkpoints; and the table `metrics.csv`."""
 
 import hashlib
 import json

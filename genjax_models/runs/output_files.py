@@ -8,7 +8,7 @@ from genjax_models.errors import InputError
 _BEGINNINGS = {".png": b"\x89PNG\r\n\x1a\n", ".html": b"<!doctype html>", ".npz": b"PK"}
 
 
-def check_output(path: Path | None, suffix: str, option: str = "--out") -> None:
+def check_output(path: Path | None, suffix: str, option: str = "--to") -> None:
     """Refuses a path with another suffix than ".png", ".html" or ".npz", or in the place of anything but such a file.
 
     None, a default that is known later, is accepted.
@@ -33,7 +33,7 @@ def check_output(path: Path | None, suffix: str, option: str = "--out") -> None:
         raise InputError(f"{option} {path}: cannot be used ({error.strerror})") from error
 
 
-def write_output(path: Path, content: bytes, option: str = "--out") -> None:
+def write_output(path: Path, content: bytes, option: str = "--to") -> None:
     """Writes a file, whole or not at all, and makes its folder.
 
     Raises:

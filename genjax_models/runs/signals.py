@@ -1,6 +1,7 @@
 """Signals: a run stops at the end of its chunk, and a process that does not train ends with one line."""
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -10,6 +11,7 @@ from types import FrameType
 from typing import Any
 
 _NUMBERS = (signal.SIGTERM, signal.SIGINT)
+_END = 0  # ends the thread; no signal has this number
 _SAME_REQUEST = 1.0  # seconds: schedulers and terminals send a signal twice
 
 
@@ -18,7 +20,8 @@ def listening() -> Iterator[Callable[[], int]]:
     """Records the first SIGTERM or SIGINT inside the block; yields a function that returns its number, 0 before it.
 
     A second signal within a second is ignored; a later one has its default effect: it stops the process at once.
-    Outside the main thread, where Python allows no handlers, signals keep their effect.
+    One line on standard error answers at once. Outside the main thread, where Python allows no handlers, signals keep
+    their effect.
     """
     received = [0]
     first = [0.0]
@@ -30,7 +33,7 @@ def listening() -> Iterator[Callable[[], int]]:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
 
-    with _handlers(record):
+    with _handlers(record), _answering():
         yield lambda: received[0]
 
 
@@ -44,6 +47,41 @@ def ending_in_one_line() -> Iterator[None]:
 
     with _handlers(end):
         yield
+
+
+@contextlib.contextmanager
+def _answering() -> Iterator[None]:
+    """Answers the first signal inside the block with one line; needs handlers.
+
+    Python runs a handler only after a compiled step or a compilation has returned. A thread need not wait: the
+    interpreter writes the number of each signal to a pipe.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    from genjax_models.data.terminal import redraws  # imports numpy, which --help need not wait for
+
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+
+    def answer() -> None:
+        while (number := os.read(reading, 1)[0]) not in (*_NUMBERS, _END):
+            pass
+        if number != _END:
+            line = f"{signal.Signals(number).name}: saves after the steps under way, then ends"
+            print(f"\n{line}" if redraws(sys.stderr) else line, file=sys.stderr, flush=True)
+
+    thread = threading.Thread(target=answer, daemon=True)
+    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    thread.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        os.write(writing, bytes([_END]))
+        thread.join()
+        os.close(reading)
+        os.close(writing)
 
 
 @contextlib.contextmanager

@@ -129,7 +129,7 @@ def spread_over(pictures: Array) -> Array:
 
 
 def _figures(model: LatentVariableModel, variables: Variables, regression: Any, y: Array, config: Any):
-    """Several colourings of test pictures, and their spread where the colour is known and where it is unknown."""
+    """Several colourings of test pictures, and their spread at known and at unknown colours."""
     x = grey(y)
 
     def coloured(key):

@@ -51,7 +51,7 @@ class Settings:
 
     @property
     def unused(self) -> set[str]:
-        """Dotted names of the fields that do nothing beside the values of others; groups have this property too."""
+        """Dotted names of the fields that do nothing, given the values of others; groups have this property too."""
         groups = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {f"{name}.{field}" for name, group in groups.items() for field in getattr(group, "unused", ())}
 
@@ -95,7 +95,7 @@ class Data:
     skip_unreadable: bool = False
     """Skip files that cannot be decoded (one file, or at most 1% of them) and count them in a warning."""
     stream: bool = False
-    """Keep decoded training images on disk: for folders of images and tfds data that are larger than memory."""
+    """Keep decoded training images on disk: for folders of images, tfds and hf data that are larger than memory."""
     shape: tyro.conf.Suppress[tuple[int, ...]] = (28, 28, 1)
     classes: tyro.conf.Suppress[int | None] = None
 
@@ -112,7 +112,7 @@ class Data:
     @property
     def unused(self) -> set[str]:
         """The options of images in files, for other data."""
-        files = self.name.startswith(("images:", "tfds:")) or Path(self.name).is_dir()
+        files = self.name.startswith(("images:", "tfds:", "hf:")) or Path(self.name).is_dir()
         return set() if files else {"image_size", "image_fit", "image_channels", "skip_unreadable", "stream"}
 
     def load(self, *, labels: bool = False) -> tuple[Self, Dataset]:

@@ -29,7 +29,7 @@ def pretrained(name: str) -> LoadedRun:
     Raises:
       InputError: the name is none of these, or its file is damaged.
     """
-    if name not in RELEASED:
+    if not isinstance(name, str) or name not in RELEASED:
         nearest = difflib.get_close_matches(str(name), RELEASED, 1, 0.0)[0]
         raise InputError(f"name must be one of {', '.join(RELEASED)}, got {name!r} (did you mean {nearest}?)")
     released = RELEASED[name]

@@ -105,7 +105,7 @@ class Page(HTMLParser):
 
 def page_of(folder, *names):
     out = folder / "page.html"
-    assert compare.main([*(str(folder / name) for name in names), "--out", str(out), "--overwrite"]) == 0
+    assert compare.main([*(str(folder / name) for name in names), "--to", str(out), "--overwrite"]) == 0
     return Page(out.read_text())
 
 
@@ -449,11 +449,11 @@ DAMAGED = [
     (["nowhere"], {}, "nowhere: holds no run"),
     (["run", "elsewhere"], {}, "elsewhere: holds no run"),
     (["run", "./run"], {}, "run and run: is given more than once"),
-    (["run", "--out", "there.html"], {}, "exists already; name another, or replace it with --overwrite"),
-    (["run", "--out", "run", "--overwrite"], {}, "is a directory"),
-    (["run", "--out", "link.html", "--overwrite"], {}, "is a symbolic link"),
-    (["run", "--out", "there.html/page.html"], {}, "cannot be written"),
-    (["run", "--outt", "page.html"], {}, "--outt"),
+    (["run", "--to", "there.html"], {}, "exists already; name another, or replace it with --overwrite"),
+    (["run", "--to", "run", "--overwrite"], {}, "is a directory"),
+    (["run", "--to", "link.html", "--overwrite"], {}, "is a symbolic link"),
+    (["run", "--to", "there.html/page.html"], {}, "cannot be written"),
+    (["run", "--tto", "page.html"], {}, "--tto"),
     (["run"], {"config.json": "{"}, "config.json: cannot be read"),
     (
         ["run"],
@@ -497,7 +497,7 @@ def test_a_page_is_replaced_on_request_and_its_path_is_printed(tmp_path, monkeyp
     for more in ([], ["--overwrite"]):
         assert compare.main(["run", *more]) == 0
         assert capsys.readouterr().out == "comparison.html\n"
-    assert compare.main(["run", "--out", "deep/er/page.html"]) == 0
+    assert compare.main(["run", "--to", "deep/er/page.html"]) == 0
     assert (tmp_path / "deep" / "er" / "page.html").read_text() == (tmp_path / "comparison.html").read_text()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["comparison.html", "deep", "run"]
 

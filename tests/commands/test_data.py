@@ -1,14 +1,16 @@
 """The command `data` says what a data set is, and exits with 2 where training would refuse it."""
 
 import contextlib
+import shlex
 import warnings
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from experiments import vae
 from genjax_models.commands import data
-from genjax_models.runs.command_line import exit_on_error
+from genjax_models.runs.command_line import exit_on_error, parse_run
 
 X = np.random.RandomState(0).randint(0, 200, (40, 5, 4, 3)).astype(np.uint8)
 
@@ -57,7 +59,9 @@ def test_a_folder_of_classes_is_described(here, capsys):
     expected = "1 in training, 0 in validation, 0 in test, 0 of validation in training, 0 of test in training"
     assert found["copies"] == expected
     assert found["values"].count(", mean ") == 3
+    assert list(found)[-2:] == ["sheet", "next"]
     assert found["sheet"] == "insects-contact-sheet.png"
+    assert found["next"] == "python -m experiments.vae --data insects --image-size 5 4"
     with Image.open(here / found["sheet"]) as sheet:
         assert sheet.width > 300
 
@@ -76,6 +80,22 @@ def test_arrays_without_images_have_no_sheet(here, capsys):
     assert found["kind"] == "vectors of 3 numbers, float32 in [0, 1]"
     assert found["classes"] == "none, the data have no labels"
     assert sorted(path.name for path in here.iterdir()) == ["a.npz"]
+    assert found["next"] == "python -m experiments.vae --data a.npz"
+
+
+@pytest.mark.parametrize("to", [["--to", "my sheet.png"], ["--to=my sheet.png"]])
+def test_the_next_command_trains_on_the_same_data(to, here, capsys):
+    np.savez("my a.npz", x=X / np.float32(255), pixels=X[..., 0] / np.float32(255))
+    found = rows(capsys, "my a.npz", "--data-kind", "images", *to, "--data-keys", "x=pixels")
+    assert (found["kind"], found["sheet"]) == ("grey images of 5 x 4, float32 in [0, 1]", "my sheet.png")
+    program, *arguments = shlex.split(found["next"].removeprefix("python -m "))
+    assert program == vae.EXPERIMENT.module
+    config, _ = parse_run(vae.Config, arguments, program)
+    assert (config.data.name, config.data.kind, config.data.keys) == ("my a.npz", "images", ("x=pixels",))
+    sequences = rows(capsys, "my a.npz", "--data-kind", "sequences", "--data-keys", "x=pixels")
+    assert (
+        sequences["next"] == "python -m experiments.vrnn --data 'my a.npz' --data-kind sequences --data-keys x=pixels"
+    )
 
 
 def test_a_warning_of_a_command_is_one_line():
@@ -89,7 +109,7 @@ def test_a_warning_of_a_command_is_one_line():
     ("arguments", "message"),
     [
         (["nothing"], "no data set 'nothing'"),
-        (["mnist10k", "--out", "notes.txt"], "--out notes.txt: must end in .png"),
+        (["mnist10k", "--to", "notes.txt"], "--to notes.txt: must end in .png"),
         (["mnist10k", "--data-keys", "x"], "data-keys must be pairs such as x=pixels, got 'x'"),
         (["a.npz"], "may be grey images or sequences"),
     ],

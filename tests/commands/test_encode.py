@@ -22,7 +22,7 @@ from tests.commands.conftest import NO_POSTERIOR
 @pytest.mark.parametrize(("kind", "latent"), [("vae", 3), ("conditional", 3), ("two layers", 6)])
 def test_codes_of_a_run_are_data(kind, latent, runs, files, capsys, tmp_path):
     run, out, picture = runs[kind].path, tmp_path / "codes.npz", tmp_path / "pairs.png"
-    assert encode.main([str(run), "--out", str(out), "--picture", str(picture)]) == 0
+    assert encode.main([str(run), "--to", str(out), "--picture", str(picture)]) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith(f"{out}: x_train [48, {latent}], ")
     assert second == str(picture)
@@ -42,7 +42,7 @@ def test_codes_of_a_run_are_data(kind, latent, runs, files, capsys, tmp_path):
         posterior = loaded.model.posterior(loaded.variables, loaded.data.test.x)
         np.testing.assert_allclose(codes, posterior.mean(), rtol=1e-5)
         np.testing.assert_allclose(deviations, posterior.stddev(), rtol=1e-5)
-    assert encode.main([str(run), "--data", str(files / "images.npz"), "--out", str(tmp_path / "again.npz")]) == 0
+    assert encode.main([str(run), "--data", str(files / "images.npz"), "--to", str(tmp_path / "again.npz")]) == 0
     with np.load(tmp_path / "again.npz") as arrays:
         np.testing.assert_array_equal(arrays["x_test"], codes)
 
@@ -59,7 +59,7 @@ def test_streamed_data_have_the_codes_of_data_in_memory(store, monkeypatch, tmp_
         data = Data(name=f"images:{images}", image_size=6, stream=stream)
         config = vae.Config(likelihood=Likelihood("gaussian"), data=data, networks=Networks(hidden=(4,)))
         run = store(tmp_path / str(stream), vae.EXPERIMENT, config.load()[0])
-        assert encode.main([str(run.path), "--out", str(tmp_path / f"{stream}.npz")]) == 0
+        assert encode.main([str(run.path), "--to", str(tmp_path / f"{stream}.npz")]) == 0
         with np.load(tmp_path / f"{stream}.npz") as arrays:
             codes.append(dict(arrays))
     assert codes[0]["x_train"].shape == (24, 2)
@@ -81,8 +81,8 @@ def test_binary_pixels_of_streamed_blocks_are_drawn_anew(monkeypatch):
 def test_bad_input_is_one_line(runs, files, refused, tmp_path):
     out = tmp_path / "codes.npz"
     run = runs["autoencoder"].path
-    assert refused(encode, run, "--out", out) == NO_POSTERIOR.format(run=run)
-    line = refused(encode, runs["vae"].path, "--data", files / "colours.npz", "--out", out)
+    assert refused(encode, run, "--to", out) == NO_POSTERIOR.format(run=run)
+    line = refused(encode, runs["vae"].path, "--data", files / "colours.npz", "--to", out)
     assert "examples must have the shape (8, 8, 1) of the run, got" in line
-    assert "needs images" in refused(encode, runs["vectors"].path, "--out", out, "--picture", tmp_path / "x.png")
+    assert "needs images" in refused(encode, runs["vectors"].path, "--to", out, "--picture", tmp_path / "x.png")
     assert list(tmp_path.iterdir()) == []

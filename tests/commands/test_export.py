@@ -106,7 +106,7 @@ def given(runs):
 def exported(runs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported")
     for kind, run in runs.items():
-        assert export.main([str(run.path), "--out", str(folder / kind)]) == 0
+        assert export.main([str(run.path), "--to", str(folder / kind)]) == 0
     return folder
 
 
@@ -313,7 +313,7 @@ def test_models_without_an_encoder_have_fewer_files(loaded, names):
 def test_the_last_checkpoint_can_be_exported_instead_and_files_are_replaced_on_request(runs, exported, tmp_path):
     run, out = runs["diagonal"], tmp_path / "deep" / "out"
     for more, step in (([], BEST), (["--checkpoint", "last", "--overwrite"], LAST)):
-        assert export.main([str(run.path), "--out", str(out), *more]) == 0
+        assert export.main([str(run.path), "--to", str(out), *more]) == 0
         assert metadata_of(out)["step"] == str(step)
         assert len(list(out.iterdir())) == 4
     arrays = safetensors.numpy.load_file(out / "parameters.safetensors")
@@ -333,10 +333,10 @@ def test_without_a_place_the_files_are_in_the_run(runs, capsys):
 
 REFUSED = [
     ("nothing", [], "holds no run"),
-    ("diagonal", ["--out", "full"], "exists already"),
-    ("diagonal", ["--out", "file"], "is a file"),
-    ("diagonal", ["--out", "link", "--overwrite"], "is a symbolic link"),
-    ("diagonal", ["--out", "file/below"], "cannot be written"),
+    ("diagonal", ["--to", "full"], "exists already"),
+    ("diagonal", ["--to", "file"], "is a file"),
+    ("diagonal", ["--to", "link", "--overwrite"], "is a symbolic link"),
+    ("diagonal", ["--to", "file/below"], "cannot be written"),
     ("diagonal", ["--checkpoint", "newest"], "newest"),
     ("diagonal", ["another"], "another"),
 ]

@@ -35,7 +35,7 @@ def machines(files, store, tmp_path_factory):
 def test_observed_pixels_stay_and_the_rest_are_probabilities(kind, arguments, method, runs, machines, tmp_path, capsys):
     run = runs["vae"].path if kind == "vae" else machines[kind]
     out = tmp_path / "filled.npz"
-    assert impute.main([str(run), *arguments.split(), "--out", str(out)]) == 0
+    assert impute.main([str(run), *arguments.split(), "--to", str(out)]) == 0
     first, picture, path = capsys.readouterr().out.splitlines()
     assert f"by {method}: " in first
     assert path == str(out)
@@ -64,7 +64,7 @@ def test_a_mask_comes_from_a_file(machines, tmp_path, capsys):
     mask[:, :4] = True
     np.save(tmp_path / "left.npy", mask)
     out = tmp_path / "filled.npz"
-    assert impute.main([str(machines["deep"]), "--mask", str(tmp_path / "left.npy"), "--out", str(out)]) == 0
+    assert impute.main([str(machines["deep"]), "--mask", str(tmp_path / "left.npy"), "--to", str(out)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].endswith("figures/impute_left.png")
     with np.load(out) as arrays:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from genjax_models.commands import judge
+from genjax_models.evaluation.features import Features
 from genjax_models.runs import loading
 
 
@@ -29,7 +30,8 @@ def sets(tmp_path_factory):
 
 def judged(capsys, *arguments):
     assert judge.main([str(argument) for argument in arguments]) == 0
-    first, head, *rows, out = capsys.readouterr().out.splitlines()
+    first, head, *rows, meaning, out = capsys.readouterr().out.splitlines()
+    assert meaning == f"p-value: {judge.P_VALUE}"
     assert head.split()[0] == "value"
     cells = [re.split(r" {2,}", row) for row in rows]
     return first, {name: rest for name, *rest in cells}, out
@@ -39,24 +41,38 @@ def test_alike_and_unlike_sets(sets, capsys, tmp_path):
     out = tmp_path / "page.html"
     distance = {}
     for name in ("other", "dark"):
-        first, rows, path = judged(capsys, sets / f"{name}.npz", sets / "noise.npz", "--out", out)
+        first, rows, path = judged(capsys, sets / f"{name}.npz", sets / "noise.npz", "--to", out)
         assert first == f"80 of {sets / f'{name}.npz'}, judged by 80 of {sets / 'noise.npz'}"
         assert path == str(out)
         value = next(cells for row, cells in rows.items() if row.startswith("kernel distance"))
         assert "±" in value[0]
         distance[name] = float(value[0].split()[0])
+        p_value = float(rows["p-value of a two-sample classifier on pixels"][0])
+        assert p_value < 1e-4 if name == "dark" else p_value > 1e-3
     assert abs(distance["other"]) < 0.1 * distance["dark"]
     page = out.read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == 2
     assert "Floor" in page
 
 
+def test_features_that_see_no_difference_are_joined_by_the_test_on_pixels(sets, capsys, tmp_path, monkeypatch):
+    random = Features("random", lambda x: np.random.RandomState(len(x)).normal(size=(len(x), 36)).astype(np.float32))
+    monkeypatch.setattr(judge, "features_of", lambda options: random)
+    _, rows, _ = judged(capsys, sets / "dark.npz", sets / "noise.npz", "--to", tmp_path / "page.html")
+    on_pixels = [f"{figure} of a two-sample classifier on pixels" for figure in ("accuracy", "p-value")]
+    assert [name for name in rows if name.endswith(" on pixels")] == on_pixels
+    value, *_, of_halves = rows[on_pixels[1]]
+    assert float(value) < 1e-4
+    assert float(of_halves) > 1e-3
+    assert float(rows["p-value of a two-sample classifier on random"][0]) > 1e-3
+
+
 def test_a_run_is_judged_by_its_draws(runs, files, capsys, tmp_path):
     run, data = runs["conditional"].path, files / "images.npz"
-    first, rows, _ = judged(capsys, run, data, "--n", 20, "--out", tmp_path / "page.html")
+    first, rows, _ = judged(capsys, run, data, "--n", 20, "--to", tmp_path / "page.html")
     assert first == f"20 of {run}, judged by 20 of {data}"
     assert len(rows) > 5
-    _, rows, _ = judged(capsys, run, run, "--n", 20, "--out", tmp_path / "page.html")
+    _, rows, _ = judged(capsys, run, run, "--n", 20, "--to", tmp_path / "page.html")
     assert rows["kernel distance on pixels"][0] != "0.00 ± 0.00"  # two sets, not the same draws twice
     options = judge.Judge(str(run), str(run), n=20)
     assert (judge.images_of(str(run), options, 0) != judge.images_of(str(run), options, 1)).any()
@@ -93,7 +109,7 @@ def test_a_run_draws_in_blocks(runs, monkeypatch):
 )
 def test_bad_input_is_one_line(first, second, more, words, sets, refused, tmp_path):
     out = tmp_path / "page.html"
-    line = refused(judge, sets / f"{first}.npz", sets / f"{second}.npz", *more.split(), "--out", out)
+    line = refused(judge, sets / f"{first}.npz", sets / f"{second}.npz", *more.split(), "--to", out)
     assert words in line
     assert not out.exists()
 

@@ -113,7 +113,7 @@ def test_a_condition_may_be_the_picture(store, files, capsys, tmp_path):
     model, test, grey = loaded.model, loaded.data.test, loaded.model.condition.of(loaded.data.test)
     z = model.posterior(loaded.variables, test.x, grey).mean()
     np.testing.assert_allclose(x, np.clip(model.generate(loaded.variables, z, grey), 0, 1) * 255, atol=0.6)
-    assert encode.main([str(run.path), "--out", str(tmp_path / "codes.npz")]) == 0
+    assert encode.main([str(run.path), "--to", str(tmp_path / "codes.npz")]) == 0
     np.testing.assert_allclose(arrays_of(tmp_path / "codes.npz")["x_test"], z, rtol=1e-4, atol=1e-5)
 
 

@@ -38,13 +38,13 @@ def test_images_and_draws_of_a_run(runs, tmp_path, capsys):
     run = runs["vae"].path
     means = drawn(capsys, run, "--n", 9, "--seed", 3)
     assert means == run / "figures" / "sample_3.png"
-    draws = drawn(capsys, run, "--n", 9, "--seed", 3, "--show", "draws", "--out", tmp_path / "new" / "draws.png")
+    draws = drawn(capsys, run, "--n", 9, "--seed", 3, "--show", "draws", "--to", tmp_path / "new" / "draws.png")
     grey = lambda path: np.mean((pixels(path) > 0.02) & (pixels(path) < 0.98))
     assert grey(means) > 0.5  # E[x | z] is a probability
     assert grey(draws) < 0.05  # x is 0 or 1, and the heading has soft edges
-    again = drawn(capsys, run, "--n", 9, "--seed", 3, "--out", tmp_path / "again.png")
-    other = drawn(capsys, run, "--n", 9, "--seed", 4, "--out", tmp_path / "other.png")
-    last = drawn(capsys, run, "--n", 9, "--seed", 3, "--checkpoint", "last", "--out", tmp_path / "last.png")
+    again = drawn(capsys, run, "--n", 9, "--seed", 3, "--to", tmp_path / "again.png")
+    other = drawn(capsys, run, "--n", 9, "--seed", 4, "--to", tmp_path / "other.png")
+    last = drawn(capsys, run, "--n", 9, "--seed", 3, "--checkpoint", "last", "--to", tmp_path / "last.png")
     assert again.read_bytes() == means.read_bytes()
     assert len({path.read_bytes() for path in (means, other, last)}) == 3
 
@@ -53,12 +53,12 @@ def test_images_and_draws_of_a_run(runs, tmp_path, capsys):
 def test_a_conditional_run_draws_the_class_of_the_label(trained, tmp_path, capsys):
     contrast = {}
     for label in (0, 1):
-        image = pixels(drawn(capsys, trained, "--label", label, "--n", 1, "--out", tmp_path / f"{label}.png"))
+        image = pixels(drawn(capsys, trained, "--label", label, "--n", 1, "--to", tmp_path / f"{label}.png"))
         above, below = np.array_split(image, 2)
         contrast[label] = above.mean() - below.mean()
     assert contrast[0] > 0.1
     assert contrast[1] < -0.1
-    assert drawn(capsys, trained, "--show", "draws", "--n", 4, "--out", tmp_path / "draws.png").exists()
+    assert drawn(capsys, trained, "--show", "draws", "--n", 4, "--to", tmp_path / "draws.png").exists()
 
 
 @pytest.mark.parametrize(

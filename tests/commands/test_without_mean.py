@@ -41,7 +41,7 @@ def test_means_are_the_images_of_a_vae(runs, tmp_path):
     pictures = []
     for show in ("images", "mean", "draws"):
         path = tmp_path / f"{show}.png"
-        assert sample.main([str(runs["vae"].path), "--show", show, "--n", "4", "--out", str(path)]) == 0
+        assert sample.main([str(runs["vae"].path), "--show", show, "--n", "4", "--to", str(path)]) == 0
         picture = plt.imread(path)
         below = picture[len(picture) // 2 :, :, 0]  # the heading, above, says which
         pictures.append(below[:, below.min(axis=0) < 1])

@@ -147,8 +147,8 @@ def test_fault_80_an_ambiguous_kind_is_asked_for(dtype, tmp_path):
     x = RANK_3.astype(dtype) if dtype is not bool else RANK_3 > 0.5
     np.save(tmp_path / "a.npy", x)
     message = (
-        rf"{np.dtype(dtype)} of shape \(20, 5, 4\) may be grey images or sequences \[n, time, d\]\. Pass kind='images'"
-        r" or kind='sequences' \(--data-kind images, --data-kind sequences\)"
+        rf"{np.dtype(dtype)} of shape \(20, 5, 4\) may be grey images or sequences \[n, time, d\]\."
+        r" Use --data-kind images or --data-kind sequences \(in Python, kind='images' or kind='sequences'\)"
     )
     for refused in (lambda: from_arrays(x), lambda: from_splits(*[Split(x)] * 3), lambda: load(tmp_path / "a.npy")):
         with pytest.raises(InputError, match=message):

@@ -9,7 +9,8 @@ from PIL import Image
 
 import genjax_models as gx
 from genjax_models.commands import data as command
-from genjax_models.data import load
+from genjax_models.data import image_decoding, load
+from genjax_models.data.records import Records
 from genjax_models.errors import InputError
 
 datasets = pytest.importorskip("datasets")
@@ -74,9 +75,7 @@ def test_images_are_fitted_as_those_of_a_folder_are(tmp_path):
     assert small.shape == (4, 4, 1)
     expected = np.asarray(Image.fromarray(sizes[1]).convert("L").resize((4, 4), Image.Resampling.BOX))
     assert any((expected == row[..., 0]).all() for row in [*small.train.x, *small.validation.x])
-    with pytest.raises(
-        InputError, match=r"split 'train', row 1: 8 x 6 pixels, but an earlier image has 8 x 5\. Use si"
-    ):
+    with pytest.raises(InputError, match=r"split 'train', row 1: 8 x 6 pixels, but .* row 0 has 8 x 5\. .* use size=N"):
         load(name, images=KEEP)
 
 
@@ -162,6 +161,52 @@ def test_an_unreadable_image_is_named_or_counted(tmp_path):
     assert "1 images cannot be read and are skipped: split 'train', row 12" in dataset.provenance
 
 
+def test_a_stream_has_the_images_that_memory_would_hold(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    images = [*X[:12], b"no image", *X[12:20]]
+    name = saved(tmp_path, train=table(images), test=table(X[20:24]))
+    options = {**KEEP, "skip_unreadable": True}
+    with pytest.warns(UserWarning, match="row 12"):
+        held = load(name, images=options)
+    decoded, decode = [], image_decoding.image.decode
+    monkeypatch.setattr(image_decoding.image, "decode", lambda *a, **rule: decoded.append(1) or decode(*a, **rule))
+    for count in (25, 0):  # the second time nothing is decoded
+        decoded.clear()
+        with pytest.warns(UserWarning, match="row 12"):
+            streamed = load(name, images=options, stream=True)
+        assert len(decoded) == count
+        assert isinstance(streamed.train.x, Records)
+        for split in ("train", "validation", "test"):
+            one, other = getattr(held, split), getattr(streamed, split)
+            np.testing.assert_array_equal(one.x, np.asarray(other.x))
+            np.testing.assert_array_equal(one.label, other.label)
+        assert streamed.provenance == held.provenance
+    decoded.clear()
+    with pytest.warns(UserWarning, match="row 12"):
+        load(name, images={**options, "channels": 1}, stream=True)  # other options, another file
+    assert len(decoded) == 25
+
+
+def test_what_a_stream_does_not_take_names_what_it_takes(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    accepted = r"accepted for a stream are images that `save_to_disk` wrote, folders of images and tfds:NAME$"
+    parquet = as_parquet(tmp_path / "files", train=table(X[:12]))
+    with pytest.raises(InputError, match=rf"parquet files are held in memory; {accepted}"):
+        load(parquet, stream=True)
+    features = datasets.Features({"a": datasets.Array3D((6, 8, 3), "uint8")})
+    arrays = datasets.Dataset.from_dict({"a": list(X[:12])}, features=features)
+    with pytest.raises(InputError, match=rf"arrays, such as 'a', are held in memory; {accepted}"):
+        load(saved(tmp_path, train=arrays), stream=True)
+    two = saved(tmp_path / "two", train=table(X[:12, ..., :1]), test=table(X[12:15]))
+    with pytest.raises(InputError, match=r"grey and in colour cannot be streamed\. Use --image-channels 3"):
+        load(two, images=KEEP, stream=True)
+    assert load(two, images={**KEEP, "channels": 3}, stream=True).shape == (6, 8, 3)
+    with pytest.raises(
+        InputError, match=r"'mnist10k' is held in memory; accepted for a stream are folders of images, "
+    ):
+        load("mnist10k", stream=True)
+
+
 def test_paths_splits_and_layouts_that_do_not_fit(tmp_path):
     name = saved(tmp_path, train=table(X[:20]), test=table(X[20:25]))
     folder = tmp_path / "saved"
@@ -173,8 +218,6 @@ def test_paths_splits_and_layouts_that_do_not_fit(tmp_path):
         load(folder)
     with pytest.raises(InputError, match=r"accepted are a folder of `save_to_disk`, .*, got "):
         load(f"hf:{folder / 'train'}/state.json")
-    with pytest.raises(InputError, match=r"only folders of images and tfds:NAME can be streamed"):
-        load(name, stream=True)
     with pytest.raises(InputError, match=r"`kind` must be None"):
         load(name, kind="vectors")
     (folder / "train" / "data-00000-of-00001.arrow").write_bytes(b"damaged")
@@ -206,7 +249,7 @@ def test_without_the_library_the_extra_is_named(tmp_path, monkeypatch):
 def test_the_command_looks_at_it(tmp_path, capsys):
     name = saved(tmp_path, train=table(X[:20]), test=table(X[20:25]))
     sheet = tmp_path / "sheet.png"
-    assert command.main([name, "--image-size", "None", "--out", str(sheet)]) == 0
+    assert command.main([name, "--image-size", "None", "--to", str(sheet)]) == 0
     assert "colour images of 6 x 8" in capsys.readouterr().out
     assert sheet.is_file()
     assert gx.prepare(load(name), binarise="none").train.x.shape[1:] == (32, 32, 3)

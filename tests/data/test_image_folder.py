@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genjax_models.data import image_cache, load
+from genjax_models.data import image_cache, image_decoding, load
 from genjax_models.data.image_folder import load_folder
 from genjax_models.errors import InputError
 
@@ -553,8 +553,8 @@ def test_other_files_and_hidden_ones_are_ignored_and_counted(tmp_path):
 
 def decoded(monkeypatch):
     """A list that grows with each decoded image."""
-    calls, decode = [], image_cache.image.decode
-    monkeypatch.setattr(image_cache.image, "decode", lambda *a, **options: calls.append(1) or decode(*a, **options))
+    calls, decode = [], image_decoding.image.decode
+    monkeypatch.setattr(image_decoding.image, "decode", lambda *a, **options: calls.append(1) or decode(*a, **options))
     return calls
 
 
@@ -743,7 +743,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch, 
 
 
 def test_fault_49_images_are_decoded_in_threads_and_the_progress_is_shown(tmp_path, monkeypatch, capfd):
-    threads, decode = set(), image_cache.image.decode
+    threads, decode = set(), image_decoding.image.decode
     together = threading.Barrier(2, timeout=20)
 
     def meeting(*arguments, **options):
@@ -752,8 +752,8 @@ def test_fault_49_images_are_decoded_in_threads_and_the_progress_is_shown(tmp_pa
             together.wait()
         return decode(*arguments, **options)
 
-    monkeypatch.setattr(image_cache.image, "decode", meeting)
-    monkeypatch.setattr(image_cache.terminal, "redraws", lambda stream: True)
+    monkeypatch.setattr(image_decoding.image, "decode", meeting)
+    monkeypatch.setattr(image_decoding.terminal, "redraws", lambda stream: True)
     load_folder(folder_of(tmp_path / "a", numbered()))
     assert len(threads) == 2
     assert "decoding images" in capfd.readouterr().err
@@ -762,7 +762,7 @@ def test_fault_49_images_are_decoded_in_threads_and_the_progress_is_shown(tmp_pa
 def test_in_a_log_progress_is_lines_and_only_where_it_takes_long(tmp_path, monkeypatch, capfd):
     load_folder(folder_of(tmp_path / "a", numbered()))
     assert capfd.readouterr().err == ""
-    monkeypatch.setattr(image_cache.terminal, "Every", lambda seconds: lambda: True)
+    monkeypatch.setattr(image_decoding.terminal, "Every", lambda seconds: lambda: True)
     load_folder(folder_of(tmp_path / "a", numbered(X ^ 1)))
     lines = capfd.readouterr().err.splitlines()
     assert set(lines) == {f"{what} images: {i + 1} of {N}" for what in ("reading", "decoding") for i in range(N)}

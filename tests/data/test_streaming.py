@@ -383,8 +383,12 @@ def test_fault_an_unreadable_shard_is_named(prepared, tmp_path):
 @pytest.mark.parametrize(
     ("name", "binarise", "words"),
     [
-        ("mnist10k", "none", "data set 'mnist10k' is held in memory: only folders of images and tfds:NAME"),
-        ("{folder}/x.npz", "none", "is held in memory: only folders"),
+        (
+            "mnist10k",
+            "none",
+            "data set 'mnist10k' is held in memory; accepted for a stream are folders of images, tfds:NAME, and im",
+        ),
+        ("{folder}/x.npz", "none", "is held in memory; accepted for a stream"),
         ("{folder}/images", "fixed", "`binarise` must be dynamic, threshold or none for streamed data, got fixed"),
     ],
 )

@@ -26,12 +26,12 @@ def test_the_page_of_small_runs(files, tmp_path, capsys):
     paths = [part for name in RUNS for part in (f"--{name.replace('_', '-')}", str(tmp_path / name))]
     out = tmp_path / "page.png"
     options = "--shares 0.5 --sweeps 2 --hidden 4 --steps 2 --batch-size 10".split()
-    assert any_subset.main([*paths, *options, "--out", str(out)]) == 0
+    assert any_subset.main([*paths, *options, "--to", str(out)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 7 + 1 + 4 + 1
     assert out.read_bytes().startswith(b"\x89PNG")
     with pytest.raises(SystemExit):
-        any_subset.main(["--rbm", str(tmp_path / "vae"), *paths[2:], "--out", str(out)])
+        any_subset.main(["--rbm", str(tmp_path / "vae"), *paths[2:], "--to", str(out)])
     assert "must be a run of experiments.rbm" in capsys.readouterr().err
 
 

@@ -1,9 +1,12 @@
 """The report is one self-contained page."""
 
 import base64
+import math
 import re
+from functools import partial
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from genjax_models.evaluation.estimates import Estimate
@@ -12,7 +15,8 @@ from genjax_models.figures.pictures import Picture
 from genjax_models.reports import final_evaluation
 from genjax_models.reports.page import Page, Result, render_page
 from genjax_models.reports.records import Record
-from genjax_models.runs.protocol import Metric
+from genjax_models.runs.protocol import Metric, System
+from genjax_models.types import Batch
 
 PNG = bytes(range(256))
 EVIL = "<script>alert('x')</script> & \"quoted\""
@@ -168,6 +172,25 @@ def test_a_film_is_on_the_page_and_names_its_file():
     assert base64.b64decode(data) == film.gif
     assert "figures/samples.gif" in html
     assert "gif" not in render_page(CONTENT)
+
+
+def test_bits_per_value_of_8_bit_numbers():
+    system = System(*[None] * 6, likelihood="discretised_logistic")
+    uniform = -12 * math.log(256)  # the log-likelihood of 2 x 2 x 3 numbers, each with 256 equal chances
+    test, row = Batch(np.zeros((9, 2, 2, 3))), {"bound": uniform, "bound_se": math.log(2)}
+    bits_row = partial(final_evaluation._bits_row, system, Metric("bound", "nats", True))
+    assert bits_row(row, test) == pytest.approx({"bits_per_value": 8, "bits_per_value_se": 1 / 12})
+    assert bits_row({"bound": uniform}, test) == pytest.approx({"bits_per_value": 8})
+    assert bits_row(row, test._replace(length=np.ones(9))) == {}  # examples of several sizes
+    for other in (system._replace(likelihood="gaussian"), system._replace(likelihood="bernoulli")):
+        assert final_evaluation._bits_row(other, Metric("bound", "nats", True), row, test) == {}
+    assert final_evaluation._bits_row(system, Metric("criterion", "nats", True), row, test) == {}
+    (nats, bits) = final_evaluation._results(Metric("bound", "nats", True), row | bits_row(row, test), {}, 9)
+    assert bits == Result("bits per value", "8.00 ± 0.08", "bits", "7.833 to 8.167", "lower")
+    html = render_page(CONTENT._replace(results=[nats, bits]))
+    assert "Bits per value: minus the nats, divided by" in html
+    assert "Nats are per example" in html
+    assert "Bits per value" not in render_page(CONTENT)
 
 
 def test_the_column_of_halves_is_there_only_if_a_figure_has_it():

@@ -133,7 +133,7 @@ def test_load_and_export_hand_out_the_moving_average_and_restore_the_whole_state
     assert float(number(last.state.average)) == pytest.approx(AVERAGE[STEPS], rel=1e-6)
     assert last.data is None
     assert gx.load_run(run, data=True).data.train.x.shape == (12, *SHAPE)
-    assert export.main([str(run), "--out", str(tmp_path)]) == 0
+    assert export.main([str(run), "--to", str(tmp_path)]) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["parameters.safetensors", "sampler.stablehlo"]
     exported = safetensors.numpy.load_file(tmp_path / "parameters.safetensors")
     assert exported[f"{AVERAGED}/params/w"] == pytest.approx(AVERAGE[STEPS], rel=1e-6)

@@ -111,7 +111,12 @@ def ended(*processes, seconds=240):
             _, errors = process.communicate(timeout=seconds)
         finally:
             process.kill()
-        results.append((process.returncode, [line for line in errors.splitlines() if not line.startswith("step ")]))
+        results.append(
+            (
+                process.returncode,
+                [line for line in errors.splitlines() if not line.startswith(("compiling; ", "step "))],
+            )
+        )
     return results
 
 

@@ -25,7 +25,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("notes.txt", r"--out .*notes\.txt: must end in \.png"),
+        ("notes.txt", r"--to .*notes\.txt: must end in \.png"),
         ("notes", r"notes: must end in \.png"),
         ("picture.jpeg", r"picture\.jpeg: must end in \.png"),
         ("text.png", "exists, and is not a PNG file; name another"),
@@ -77,18 +77,18 @@ def test_fault_91_studies_refuse_files_that_are_no_pictures(study, tmp_path, cap
     place = ROOT / "experiments" / "studies" / study / "__main__.py"
     main = importlib.import_module(f"experiments.studies.{study}{'.__main__' * place.exists()}").main
     with pytest.raises(SystemExit, match="2"):
-        main([*(["run"] if study in ("gradient_signal", "importance_sampling") else []), "--out", "notes.txt"])
-    assert capsys.readouterr().err.startswith("error: --out notes.txt: must end in .png")
+        main([*(["run"] if study in ("gradient_signal", "importance_sampling") else []), "--to", "notes.txt"])
+    assert capsys.readouterr().err.startswith("error: --to notes.txt: must end in .png")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("sample run --out notes.txt", "--out notes.txt: must end in .png"),
-        ("data mnist10k --out notes.txt", "--out notes.txt: must end in .png"),
-        ("compare run --out notes.txt", "--out notes.txt: exists already"),
-        ("compare run --overwrite --out notes.txt", "--out notes.txt: must end in .html"),
-        ("compare run --overwrite --out notes.html", "--out notes.html: exists, and is not a HTML file"),
+        ("sample run --to notes.txt", "--to notes.txt: must end in .png"),
+        ("data mnist10k --to notes.txt", "--to notes.txt: must end in .png"),
+        ("compare run --to notes.txt", "--to notes.txt: exists already"),
+        ("compare run --overwrite --to notes.txt", "--to notes.txt: must end in .html"),
+        ("compare run --overwrite --to notes.html", "--to notes.html: exists, and is not a HTML file"),
     ],
 )
 def test_fault_91_commands_overwrite_no_notes(arguments, message, tmp_path, monkeypatch, capsys):

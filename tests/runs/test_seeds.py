@@ -87,9 +87,9 @@ def test_a_members_directory_is_that_of_a_run(runs, tmp_path, capsys):
     both = runs / "both"
     loaded = gx.load_run(both / "seed_3")
     assert loaded.objective.sample(loaded.players, jax.random.key(0), 2).shape == (2, 6, 6, 1)
-    assert sample.main([str(both / "seed_3"), "--n", "4", "--out", str(tmp_path / "drawn.png")]) == 0
+    assert sample.main([str(both / "seed_3"), "--n", "4", "--to", str(tmp_path / "drawn.png")]) == 0
     pair = [str(both / f"seed_{seed}") for seed in SEEDS]
-    assert compare.main([*pair, "--out", str(tmp_path / "page.html")]) == 0
+    assert compare.main([*pair, "--to", str(tmp_path / "page.html")]) == 0
     assert main(vae.EXPERIMENT, ["--resume", pair[1], "--dry-run"]) == 0
     capsys.readouterr()
     with pytest.raises(InputError, match=r"both: holds several runs; name one, seed_0, seed_3"):

@@ -1,12 +1,16 @@
 """Signals and closed streams before, in and after training."""
 
+import io
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 from experiments import vae
@@ -42,6 +46,31 @@ def test_fault_61_a_second_signal_within_a_second_is_ignored():
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
             os.kill(os.getpid(), number)
         assert received() == signal.SIGTERM
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_during_a_compiled_step_is_answered_before_the_step_ends(number, monkeypatch):
+    """Python runs its handlers only after the compiled code has returned."""
+    answered, output = [], io.StringIO()
+    monkeypatch.setattr(output, "flush", lambda: answered.append(time.monotonic()))
+    monkeypatch.setattr(sys, "stderr", output)
+    slow = jax.jit(lambda n: jax.lax.fori_loop(0, n, lambda i, x: jnp.sin(x @ x), jnp.ones((100, 100)) / 100))
+    jax.block_until_ready(slow(1))
+    started = time.monotonic()
+    jax.block_until_ready(slow(500))
+    steps = int(500 * 1.5 / (time.monotonic() - started))  # about 1.5 seconds
+    before = signal.set_wakeup_fd(-1)
+    signal.set_wakeup_fd(before)
+    with signals.listening() as received:
+        timer = threading.Timer(0.2, os.kill, (os.getpid(), number))
+        timer.start()
+        jax.block_until_ready(slow(steps))
+        ended = time.monotonic()
+        timer.join()
+        assert received() == number
+    assert output.getvalue() == f"{signal.Signals(number).name}: saves after the steps under way, then ends\n"
+    assert answered[0] < ended - 0.3
+    assert signal.set_wakeup_fd(before) == before
 
 
 def test_fault_61_a_later_second_signal_ends_at_once():

@@ -62,6 +62,9 @@ def test_another_name_is_one_line_with_the_nearest():
         InputError, match=r"^name must be one of digits_vae, .*, got 'chair' \(did you mean chairs\?\)$"
     ):
         gx.pretrained("chair")
+    for other in (["digits_vae"], None, 3):
+        with pytest.raises(InputError, match=r"^name must be one of digits_vae, .*, got .* \(did you mean .*\?\)$"):
+            gx.pretrained(other)
 
 
 def test_a_damaged_file_is_refused(monkeypatch):

@@ -1,11 +1,16 @@
 """The command `python -m experiments.studies.bilinear_game`."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from experiments.studies.bilinear_game.measurement import BilinearGame, Comparison, measure, play
-from genjax_models.runs.command_line import exit_on_error, parse
-from genjax_models.runs.output_files import write_output
+from genjax_models.runs.command_line import run_study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def table(rows: Sequence[Comparison]) -> str:
@@ -15,18 +20,17 @@ def table(rows: Sequence[Comparison]) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Plays, draws and prints. Returns the exit status."""
-    with exit_on_error():
-        options = parse(BilinearGame, arguments, "python -m experiments.studies.bilinear_game", BilinearGame.__doc__)
-        orbits = play(options)
-        from experiments.studies.bilinear_game.picture import picture
-        from genjax_models.figures import plots
+def report(options: BilinearGame) -> tuple[Figure, str]:
+    """Returns the picture and the table."""
+    from experiments.studies.bilinear_game.picture import picture
 
-        write_output(options.out, plots.png(picture(options, orbits)))
-        print(table(measure(options, orbits)))
-        print(options.out)
-    return 0
+    orbits = play(options)
+    return picture(options, orbits), table(measure(options, orbits))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures, draws and prints. Returns the exit status."""
+    return run_study("experiments.studies.bilinear_game", BilinearGame, report, arguments)
 
 
 if __name__ == "__main__":

@@ -35,11 +35,11 @@ class BilinearGame:
     """Weight of consensus."""
     refinement: int = 100
     """Alternating moves per step of continuous time."""
-    out: Path = Path("runs/bilinear_game.png")
+    to: Path = Path("runs/bilinear_game.png")
     """PNG file of the picture."""
 
     def __post_init__(self):
-        check_output(self.out, ".png")
+        check_output(self.to, ".png")
         positive(eta=self.eta, gamma=self.gamma)
         whole(2 * _SETTLED, steps=self.steps)
         whole(1, refinement=self.refinement)

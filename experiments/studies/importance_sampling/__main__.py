@@ -1,11 +1,16 @@
 """The command `python -m experiments.studies.importance_sampling`."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from experiments.studies.importance_sampling.measurement import ImportanceSampling, Study, measure
-from genjax_models.runs.command_line import exit_on_error, parse
-from genjax_models.runs.output_files import write_output
+from genjax_models.runs.command_line import run_study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def table(study: Study) -> str:
@@ -34,20 +39,17 @@ def table(study: Study) -> str:
     return "\n".join(lines)
 
 
+def report(options: ImportanceSampling) -> tuple[Figure, str]:
+    """Returns the picture and the table."""
+    from experiments.studies.importance_sampling.picture import picture
+
+    study = measure(options)
+    return picture(study), table(study)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, draws and prints. Returns the exit status."""
-    with exit_on_error():
-        program = "python -m experiments.studies.importance_sampling"
-        options = parse(ImportanceSampling, arguments, program, ImportanceSampling.__doc__)
-        study = measure(options)
-        from experiments.studies.importance_sampling.picture import picture
-        from genjax_models.figures import plots
-
-        out = options.out or options.run / "figures" / "importance_sampling.png"
-        write_output(out, plots.png(picture(study)))
-        print(table(study))
-        print(out)
-    return 0
+    return run_study("experiments.studies.importance_sampling", ImportanceSampling, report, arguments)
 
 
 if __name__ == "__main__":

@@ -40,11 +40,11 @@ class ImportanceSampling:
     """Number of nodes of the quadrature in each dimension; must be odd."""
     seed: int = 0
     """Random seed of the draws, in [0, 2^32)."""
-    out: Path | None = None
+    to: Path | None = None
     """PNG file of the picture. Default: figures/importance_sampling.png in the run."""
 
     def __post_init__(self):
-        check_output(self.out, ".png")
+        check_output(self.to, ".png")
         whole(0, example=self.example)
         whole(1_000, draws=self.draws)
         whole(3, nodes=self.nodes)

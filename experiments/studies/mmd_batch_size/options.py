@@ -28,11 +28,11 @@ class MMDBatchSize:
     """Largest batch size at which generators learn; all batch sizes have estimates and times."""
     seed: int = 0
     """Random seed, in [0, 2^32)."""
-    out: Path = Path("runs/mmd_batch_size.png")
+    to: Path = Path("runs/mmd_batch_size.png")
     """PNG file of the picture."""
 
     def __post_init__(self):
-        check_output(self.out, ".png")
+        check_output(self.to, ".png")
         whole(2, batch_sizes=self.batch_sizes, repeats=self.repeats, seeds=self.seeds)
         whole(1, number_of_batch_sizes=len(self.batch_sizes), steps=self.steps)
         positive(bandwidth=self.bandwidth, scale=self.scale)

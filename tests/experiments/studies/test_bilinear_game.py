@@ -116,7 +116,7 @@ def test_a_moves_first_and_b_answers():
 
 def test_the_command_draws_and_prints(tmp_path, capsys):
     out = tmp_path / "new" / "orbits.png"
-    assert main(["--refinement", "4", "--out", str(out)]) == 0
+    assert main(["--refinement", "4", "--to", str(out)]) == 0
     _heading, *rows, path = capsys.readouterr().out.strip().splitlines()
     assert path == str(out)
     assert [row.split()[0] for row in rows] == [*METHODS[:3], *METHODS[2:]]
@@ -143,7 +143,7 @@ def test_the_command_draws_and_prints(tmp_path, capsys):
 def test_refused_options_give_one_line(arguments, words, tmp_path, capsys):
     out = tmp_path / "orbits.png"
     with pytest.raises(SystemExit) as stop:
-        main([*arguments.split(), "--out", str(out)])
+        main([*arguments.split(), "--to", str(out)])
     message = capsys.readouterr().err
     assert stop.value.code == 2
     assert message.startswith("error: ")

@@ -49,7 +49,7 @@ def test_runs_of_one_objective_and_strength_are_one_box(runs):
 def test_the_picture_and_the_table_show_each_figure_that_a_run_has(runs, tmp_path, capsys):
     out = tmp_path / "boxes.png"
     paths = [str(runs / name) for name in ("members", "strong", "factor")]
-    assert study.main(["--runs", *paths, "--no-ranking", "--out", str(out)]) == 0
+    assert study.main(["--runs", *paths, "--no-ranking", "--to", str(out)]) == 0
     assert out.read_bytes().startswith(b"\x89PNG")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "| | beta-VAE, 4 (2 runs) | beta-VAE, 16 (1 run) | FactorVAE, 30 (1 run) |"

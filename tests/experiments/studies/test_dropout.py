@@ -74,7 +74,7 @@ def test_differences_are_by_seed():
 @pytest.mark.slow
 def test_the_command_trains_draws_and_prints(tmp_path, capsys):
     out = tmp_path / "new" / "dropout.png"
-    flags = "--networks dense --hidden 4 --seeds 2 --steps 2 --evaluate-every 1 --batch-size 8 --judged 100 --out"
+    flags = "--networks dense --hidden 4 --seeds 2 --steps 2 --evaluate-every 1 --batch-size 8 --judged 100 --to"
     assert dropout.main([*flags.split(), str(out)]) == 0
     _, *lines, where = capsys.readouterr().out.splitlines()
     assert [line[:17].strip() for line in lines] == [*WAYS, "training images"]

@@ -22,7 +22,7 @@ def sweep(tmp_path):
 
 def test_the_table_has_mean_and_spread_over_seeds(sweep, capsys, tmp_path):
     out = tmp_path / "grass.png"
-    assert factor_over_seeds.main([str(sweep), "--out", str(out)]) == 0
+    assert factor_over_seeds.main([str(sweep), "--to", str(out)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 7
     assert lines[1].split() == "KL weight 4 the best latent 0.50 +- 0.35 0.25 to 0.75 (2 seeds)".split()
@@ -40,7 +40,7 @@ def test_the_table_has_mean_and_spread_over_seeds(sweep, capsys, tmp_path):
 )
 def test_bad_input_is_one_line(folder, factor, message, sweep, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
-        factor_over_seeds.main([str(tmp_path / folder), "--factor", factor, "--out", str(tmp_path / "x.png")])
+        factor_over_seeds.main([str(tmp_path / folder), "--factor", factor, "--to", str(tmp_path / "x.png")])
     error = capsys.readouterr().err
     assert stop.value.code == 2
     assert message in error

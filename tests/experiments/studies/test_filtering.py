@@ -41,7 +41,7 @@ def gaps():
 def test_the_command_draws_and_prints_a_line_for_each_number_of_particles(gaps, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(filtering, "measure", lambda options: gaps)
     out = tmp_path / "new" / "picture.png"
-    assert filtering.main(["--particles", "1", "4", "--out", str(out)]) == 0
+    assert filtering.main(["--particles", "1", "4", "--to", str(out)]) == 0
     proposals, names, first, second, where = capsys.readouterr().out.splitlines()
     assert all(words in proposals for words in filtering.PROPOSALS.values())
     assert names.split()[0] == "N"

@@ -62,7 +62,7 @@ def test_a_generator_learns_what_its_estimator_prefers():
 @pytest.mark.slow
 def test_the_command_measures_draws_and_prints(tmp_path, capsys):
     out = tmp_path / "new" / "picture.png"
-    arguments = "--batch-sizes 2 600 --largest-learned 2 --repeats 3 --seeds 2 --steps 3 --out"
+    arguments = "--batch-sizes 2 600 --largest-learned 2 --repeats 3 --seeds 2 --steps 3 --to"
     assert main([*arguments.split(), str(out)]) == 0
     *_, two, many, where = capsys.readouterr().out.splitlines()
     assert [len(line.split()) for line in (two, many)] == [18, 10]  # at 600 no generator learns

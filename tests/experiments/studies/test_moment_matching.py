@@ -54,7 +54,7 @@ def test_the_command_measures_draws_and_prints(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(moment_matching, "_SAMPLES", 200)
     monkeypatch.setattr(moment_matching, "_TESTED", 50)
     out = tmp_path / "new" / "picture.png"
-    flags = "--orders 2 --steps 2 --batch-size 4 --latent 1 --hidden 3 --bandwidths 1.0 --out"
+    flags = "--orders 2 --steps 2 --batch-size 4 --latent 1 --hidden 3 --bandwidths 1.0 --to"
     assert moment_matching.main([*flags.split(), str(out)]) == 0
     _, *lines, where = capsys.readouterr().out.splitlines()
     assert [line[:12].strip() for line in lines] == ["2 moments", "MMD", "data"]

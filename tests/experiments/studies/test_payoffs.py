@@ -71,7 +71,7 @@ def test_the_command_draws_and_prints(runs, files, tmp_path, capsys, monkeypatch
     options, by_payoff = runs
     monkeypatch.setattr(payoffs, "play", lambda options, payoff, data: by_payoff[payoff])
     out = tmp_path / "new" / "payoffs.png"
-    arguments = f"--data {options.data} --head-start 100 --steps 20 --batch-size 20 --out {out}"
+    arguments = f"--data {options.data} --head-start 100 --steps 20 --batch-size 20 --to {out}"
     assert payoffs.main(arguments.split()) == 0
     heading, *rows, path = capsys.readouterr().out.strip().splitlines()
     assert path == str(out)
@@ -105,7 +105,7 @@ def test_refused_options_give_one_line_before_compilation(arguments, words, file
     monkeypatch.setattr(payoffs, "play", played)
     out = tmp_path / "payoffs.png"
     with pytest.raises(SystemExit) as stop:
-        payoffs.main([*arguments.format(files).split(), "--out", str(out)])
+        payoffs.main([*arguments.format(files).split(), "--to", str(out)])
     message = capsys.readouterr().err
     assert stop.value.code == 2
     assert message.startswith("error: ")

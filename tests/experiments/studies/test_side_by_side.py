@@ -91,7 +91,7 @@ def test_mixtures_are_drawn_a_row_each(tmp_path, capsys):
         "20",
     ]
     assert main(infinite_mixture.EXPERIMENT, [*flags, "--run-dir", str(tmp_path / "run")]) == 0
-    arguments = ["mixtures", "--runs", str(tmp_path / "run"), "--out", str(tmp_path / "new" / "out.png")]
+    arguments = ["mixtures", "--runs", str(tmp_path / "run"), "--to", str(tmp_path / "new" / "out.png")]
     assert side_by_side.main(arguments) == 0
     assert (tmp_path / "new" / "out.png").read_bytes().startswith(b"\x89PNG")
 

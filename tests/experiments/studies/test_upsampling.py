@@ -61,7 +61,7 @@ def test_the_table_has_means_and_errors_over_seeds():
 @pytest.mark.slow
 def test_the_command_trains_draws_and_prints(tmp_path, capsys):
     out = tmp_path / "new" / "upsampling.png"
-    flags = "--seeds 2 --gan-steps 1 --vae-steps 1 --batch-size 4 --judged 100 --channels 2 --hidden 4 --out"
+    flags = "--seeds 2 --gan-steps 1 --vae-steps 1 --batch-size 4 --judged 100 --channels 2 --hidden 4 --to"
     assert upsampling.main([*flags.split(), str(out)]) == 0
     _, _, *lines, where = capsys.readouterr().out.splitlines()
     assert len(lines) == len(NETWORKS) * len(LAYERS)
