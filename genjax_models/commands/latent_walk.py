@@ -154,22 +154,20 @@ def _along_directions(options: Walk, decoder: Decoder) -> list[str]:
     if options.grid and len(pair) < 2:
         raise InputError(f"--grid needs two directions, got {len(pair)} of --along {options.along}")
     vectors, titles = vectors[: options.rows], titles[: options.rows]
-    z = walk_along(start, vectors, options.reach, options.steps)
-    images = jax.jit(decoder.generate)(z.reshape(-1, len(start)))
+    generate = jax.jit(lambda z: decoder.generate(z.reshape(-1, len(start))))
+    images = generate(walk_along(start, vectors, options.reach, options.steps))
     figure = plots.image_grid(images, columns=options.steps, range=decoder.range, titles=titles)
     name = (options.along or "").replace("-", "_") if options.along in DIRECTIONS else Path(options.along or "").stem
     path = options.run / "figures" / f"along_{name}.png"
     write_output(path, plots.png(figure))
     lines = [str(path)]
     if options.grid:
-        z = grid_along(start, pair, options.reach, options.steps)
-        images = jax.jit(decoder.generate)(z.reshape(-1, len(start)))
+        images = generate(grid_along(start, pair, options.reach, options.steps))
         figure = plots.image_grid(images, columns=options.steps, range=decoder.range, heading=axes)
         lines.append(str(path.with_stem(f"{path.stem}_grid")))
         write_output(Path(lines[-1]), plots.png(figure))
     if options.gif:
-        z = walk_along(start, vectors, options.reach, _FRAMES)
-        images = jax.jit(decoder.generate)(z.reshape(-1, len(start)))
+        images = generate(walk_along(start, vectors, options.reach, _FRAMES))
         places = [f"{place:+.1f} standard deviations" for place in np.linspace(-options.reach, options.reach, _FRAMES)]
         lines.append(_film(images, places, decoder, path.with_suffix(".gif")))
     return lines

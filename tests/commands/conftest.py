@@ -81,7 +81,7 @@ def runs(files, store, tmp_path_factory):  # noqa: F811
 @pytest.fixture(scope="session")
 def small_biggan(files, store, tmp_path_factory):  # noqa: F811
     """A run of a BigGAN of two blocks, on images of two classes: z has a chunk of 2 per level."""
-    small = {"channels": (8, 8), "discriminator_channels": (8, 8), "latent": 6, "shared": 3, "initial": "normal"}
+    small = {"channels": (4, 4), "discriminator_channels": (4, 4), "latent": 6, "shared": 3, "attention": "none"}
     config = biggan.Config(data=Data(name=str(files / "images.npz")), **small)
     return store(tmp_path_factory.mktemp("runs") / "biggan", biggan.EXPERIMENT, config.load()[0])
 

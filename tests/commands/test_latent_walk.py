@@ -35,30 +35,27 @@ def test_walks_along_directions(kind, along, rows, runs, capsys, tmp_path):
         assert picture.size[0] > 100
 
 
-def test_walks_and_a_grid_in_the_chunks_of_a_biggan(small_biggan, capsys):
+def test_walks_and_a_grid_in_the_chunks_of_a_biggan(small_biggan, capsys, monkeypatch):
     """z[0:2] goes to the first layer, z[2:4] and z[4:6] to the blocks; principal directions are of the first block."""
-    run = small_biggan.path
-    for along in ("closed-form", "principal"):
-        flags = f"--along {along} --grid --label 1 --rows 6 --steps 3"
-        assert latent_walk.main([str(run), *flags.split()]) == 0
-        walks, grid = capsys.readouterr().out.split()
-        assert walks.endswith(f"figures/along_{along.replace('-', '_')}.png")
-        assert grid.endswith(f"figures/along_{along.replace('-', '_')}_grid.png")
-        assert Image.open(grid).size[0] > 100
-    decoder, other = (latent_walk.decoder_of(latent_walk.Walk(run, label=label)) for label in (1, 0))
-    vectors, titles = latent_walk.directions(decoder, "closed-form", jax.random.key(0), 6)
+    run, found = small_biggan.path, []
+    directions = latent_walk.directions
+    monkeypatch.setattr(latent_walk, "directions", lambda *of: found.append(directions(*of)) or found[-1])
+    assert latent_walk.main([str(run), *"--along principal --grid --label 1 --rows 3 --steps 3".split()]) == 0
+    paths = capsys.readouterr().out.split()
+    assert paths == [str(run / "figures" / f"along_principal{which}.png") for which in ("", "_grid")]
+    for path in paths:
+        with Image.open(path) as picture:
+            assert picture.size[0] > 100
+    ((vectors, titles),) = found
+    assert np.all(vectors[:, 4:] == 0)
+    assert all(title.endswith(", z[0:4]") for title in titles)
+    decoder = latent_walk.decoder_of(latent_walk.Walk(run, label=1))
+    vectors, titles = directions(decoder, "closed-form", jax.random.key(0), 6)
     chunks = np.abs(vectors).reshape(6, 3, 2).max(axis=2) > 1e-6
     np.testing.assert_array_equal(chunks.sum(axis=1), 1)
     np.testing.assert_array_equal(chunks.sum(axis=0), 2)
-    of_chunk = [f"z[{2 * int(chunk.argmax())}:{2 * int(chunk.argmax()) + 2}]" for chunk in chunks]
-    assert [title.split(", ")[2] for title in titles] == of_chunk
-    principal, titles = latent_walk.directions(decoder, "principal", jax.random.key(0), 6)
-    assert np.all(principal[:, 4:] == 0)
-    assert all(title.endswith(", z[0:4]") for title in titles)
-    z = decoder.noise(jax.random.key(0), 2)
-    for vector in vectors:
-        assert np.abs(decoder.generate(z + vector) - decoder.generate(z)).max() > 1e-4
-    assert np.abs(decoder.generate(z) - other.generate(z)).max() > 1e-4
+    ends = [2 * int(chunk.argmax()) + 2 for chunk in chunks]
+    assert [title.split(", ")[2] for title in titles] == [f"z[{end - 2}:{end}]" for end in ends]
 
 
 @pytest.mark.parametrize("along", [(), ("--along", "dimensions")])
