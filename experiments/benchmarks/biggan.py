@@ -1,7 +1,7 @@
 """A step of `experiments.biggan` compared with PyTorch, and the time to compile it: 28 x 28, batch 64, float32.
 
 python -m experiments.benchmarks.biggan
-python -m experiments.benchmarks.biggan --turns 1 --seconds 0.1 --no-compiling        the smallest form
+python -m experiments.benchmarks.biggan --turns 1 --seconds 0.1 --no-compile --no-compiling        the smallest form
 
 Both sides make the whole step of the experiment's defaults: hinge losses, projection, shifted images, the orthogonal
 penalty, Adam (fused in PyTorch) and the moving average. They have the same parameters. Before they are timed, images,
@@ -55,6 +55,8 @@ class Benchmark:
     """Rounds in which all contestants are timed."""
     seconds: float = 3.0
     """Time of each contestant per round."""
+    compile: bool = True
+    """Measure torch.compile too; its first step takes minutes."""
     compiling: bool = True
     """Also time the compilation of BigGAN's and DCGAN's step, in new processes."""
     threads: int | None = None
@@ -282,7 +284,8 @@ def benchmark(options: Benchmark) -> None:
         torch.set_num_threads(options.threads)
     print(f"{machine('jax', 'torch')}; PyTorch with {torch.get_num_threads()} threads and its own allocator")
     print(checked(setting()), flush=True)
-    started = {name: contestant(make) for name, make in CONTESTANTS.items()}
+    chosen = {name: make for name, make in CONTESTANTS.items() if options.compile or "compile" not in name}
+    started = {name: contestant(make) for name, make in chosen.items()}
     timings = by_turns(started, turns=options.turns, seconds=options.seconds, warm=2)
     print(table(timings, ours="genjax_models"), flush=True)
     for name in COMPILED if options.compiling else ():
