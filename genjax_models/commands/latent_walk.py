@@ -12,6 +12,8 @@ figures/along_dimensions.png with --along, in place of the two: a row per direct
                              draw of z. Directions are single dimensions; singular vectors of the first layer
                              (closed-form: SeFa, Shen and Zhou, 2021); principal components of its outputs for 1,000
                              draws (principal: GANSpace, Härkönen et al., 2020); or the rows of a file [k, latent]
+figures/along_dimensions_grid.png
+                             with --along and --grid: both directions of the first two rows, one down and one across
 
 figures/interpolations.gif, figures/along_dimensions.gif
                              with --gif: a cell per walk, there and back
@@ -65,6 +67,8 @@ class Walk:
     """Walk along dimensions, closed-form or principal directions, or directions of a file DIRECTIONS.npy."""
     reach: float = 3.0
     """Length of a walk along a direction, to both sides of 0, in standard deviations of z."""
+    grid: bool = False
+    """Also draw a grid over the first two directions of --along."""
     label: int | None = None
     """Class of all images of a conditional model (default 0). A conditional model has no class arithmetic."""
     gif: bool = False
@@ -80,6 +84,8 @@ class Walk:
         positive(strength=self.strength, reach=self.reach)
         if self.along not in (None, *DIRECTIONS) and not self.along.endswith(".npy"):
             raise InputError(f"along must be {', '.join(DIRECTIONS)} or a file .npy, got {self.along!r}")
+        if self.grid and self.along is None:
+            raise InputError("--grid needs directions: use --along")
         seed_in_range(self.seed)
 
 
@@ -138,23 +144,30 @@ def _along_directions(options: Walk, decoder: Decoder) -> list[str]:
     import jax
     import numpy as np
 
-    from genjax_models.evaluation.interpolation import walk_along
+    from genjax_models.evaluation.interpolation import grid_along, walk_along
     from genjax_models.figures import plots
 
     start_key, direction_key = jax.random.split(jax.random.key(options.seed))
     (start,) = decoder.noise(start_key, 1)
     vectors, titles = directions(decoder, options.along or "", direction_key, len(start))
+    pair, axes = vectors[:2], "Down and across: " + "; ".join(titles[:2])
+    if options.grid and len(pair) < 2:
+        raise InputError(f"--grid needs two directions, got {len(pair)} of --along {options.along}")
     vectors, titles = vectors[: options.rows], titles[: options.rows]
-    z = walk_along(start, vectors, options.reach, options.steps)
-    images = jax.jit(decoder.generate)(z.reshape(-1, len(start)))
+    generate = jax.jit(lambda z: decoder.generate(z.reshape(-1, len(start))))
+    images = generate(walk_along(start, vectors, options.reach, options.steps))
     figure = plots.image_grid(images, columns=options.steps, range=decoder.range, titles=titles)
     name = (options.along or "").replace("-", "_") if options.along in DIRECTIONS else Path(options.along or "").stem
     path = options.run / "figures" / f"along_{name}.png"
     write_output(path, plots.png(figure))
     lines = [str(path)]
+    if options.grid:
+        images = generate(grid_along(start, pair, options.reach, options.steps))
+        figure = plots.image_grid(images, columns=options.steps, range=decoder.range, heading=axes)
+        lines.append(str(path.with_stem(f"{path.stem}_grid")))
+        write_output(Path(lines[-1]), plots.png(figure))
     if options.gif:
-        z = walk_along(start, vectors, options.reach, _FRAMES)
-        images = jax.jit(decoder.generate)(z.reshape(-1, len(start)))
+        images = generate(walk_along(start, vectors, options.reach, _FRAMES))
         places = [f"{place:+.1f} standard deviations" for place in np.linspace(-options.reach, options.reach, _FRAMES)]
         lines.append(_film(images, places, decoder, path.with_suffix(".gif")))
     return lines
@@ -201,9 +214,18 @@ def directions(decoder: Decoder, along: str, key: PRNGKey, latent: int) -> tuple
         found = closed_form_directions(layer.kernel)
     else:
         z = decoder.noise(key, _PRINCIPAL)
-        found = principal_directions(z, layer.features(z))
+        found = principal_directions(z * layer.reads, layer.features(z))
     share = found.strengths / found.strengths.sum()
-    return found.vectors, [f"direction {i}, {part:.0%}" for i, part in enumerate(share)]
+    chunks = [_chunk(vector) for vector in found.vectors]
+    return found.vectors, [f"direction {i}, {part:.0%}{chunks[i]}" for i, part in enumerate(share)]
+
+
+def _chunk(vector: Array) -> str:
+    """Returns the part of z that a direction moves, in words; nothing if it moves all of z."""
+    import numpy as np
+
+    moved = np.flatnonzero(np.abs(vector) > 1e-6)
+    return "" if len(moved) == len(vector) else f", z[{moved.min()}:{moved.max() + 1}]"
 
 
 def interpolations(decoder: Decoder, key: PRNGKey, rows: int, steps: int) -> Array:

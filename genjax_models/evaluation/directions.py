@@ -86,10 +86,12 @@ class FirstLayer(NamedTuple):
         z per level (BigGAN) has several.
       features: z `[n, latent]` -> the inputs of the layer after them `[n, ...]`, after normalisation and activation;
         the generator's output if there is none.
+      reads: 1 for the latents that `features` depend on, `[latent]`; 0 for chunks of z of later levels.
     """
 
     kernel: np.ndarray
     features: Callable[[Array], Array]
+    reads: np.ndarray
 
 
 def first_layer(generate: Callable[[Array], Array], latent: int) -> FirstLayer:
@@ -136,7 +138,8 @@ def first_layer(generate: Callable[[Array], Array], latent: int) -> FirstLayer:
         _, inputs, outputs = watched(z)
         return inputs[end] if end < len(inputs) else outputs
 
-    return FirstLayer(kernel, jax.jit(features))
+    before = [place.any(axis=0) for place, one in zip(places[:end], first[:end], strict=True) if one]
+    return FirstLayer(kernel, jax.jit(features), np.any(before, axis=0).astype(np.float32))
 
 
 def _places(x: Array, z: Array) -> np.ndarray:

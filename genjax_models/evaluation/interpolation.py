@@ -55,6 +55,27 @@ def walk_along(start: Array, directions: Array, reach: float, steps: int) -> Arr
     return rest[:, None] + jnp.linspace(-reach, reach, steps)[:, None] * directions[:, None]
 
 
+def grid_along(start: Array, directions: Array, reach: float, steps: int) -> Array:
+    """Returns r + s v + t w for directions v and w, and s and t at `steps` even steps from -reach to reach.
+
+    r is the part of `start` that is orthogonal to both directions.
+
+    Args:
+      start: where the grid is, `[latent]`.
+      directions: two unit vectors, `[2, latent]`; they need not be orthogonal.
+      reach: largest s and t, in standard deviations of a prior N(0, I).
+      steps: points along a side.
+
+    Returns:
+      Latents `[steps, steps, latent]`: s by row, t by column.
+    """
+    start, directions = jnp.asarray(start), jnp.asarray(directions, jnp.result_type(start))
+    v, w = directions
+    rest = start - jnp.linalg.lstsq(directions.T, start)[0] @ directions
+    along = jnp.linspace(-reach, reach, steps)[:, None]
+    return rest + (along * v)[:, None] + along * w
+
+
 def class_means(z: Array, probabilities: Array) -> Array:
     """Returns the mean latent of each class, weighted by class probabilities.
 

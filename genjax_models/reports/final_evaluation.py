@@ -71,6 +71,8 @@ def report_run(run: Run, data: Prepared, fit: Fit, description: Sequence[tuple[s
     best = checkpoints.restore(folder / "checkpoints", shape, "best")
     players = players_for_sampling(best)
     test, facts, figures = _evaluate(run, data, players, int(best.step))
+    if run.system.state_figures:
+        figures += run.system.state_figures(best, data)
     sentences = findings(fit.history, facts)
     of_samples = {name: _as_json(figure) for name, figure in facts.samples.items()}
     result = {"test": test, **({"samples": of_samples} if of_samples else {})}

@@ -30,6 +30,7 @@ class System(NamedTuple):
     likelihood: family of p(x | z), for the report; None if the model has none.
     binarise: how `prepare` makes values binary, for the report.
     reconstruct(players, batch) -> reconstructions of `batch.x`, by an encoder that `model` does not have; or None.
+    state_figures(state, prepared) -> list of Picture: further pictures, of players beside their averages; or None.
     slow_draw: whether `draw` takes as long as many steps. Samples of learning are then of evaluations only.
 
     The players come from `runs.evaluation.players_for_sampling`: moving averages replace players that keep one.
@@ -48,6 +49,7 @@ class System(NamedTuple):
     binarise: Binarisation = "none"
     reconstruct: Callable | None = None
     slow_draw: bool = False
+    state_figures: Callable | None = None
 
 
 _BINARISATIONS = {

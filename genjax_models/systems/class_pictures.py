@@ -1,81 +1,79 @@
 """Pictures of a class-conditional generator: truncations of z, classes interpolated, and kinds of batch statistics."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from genjax_models.data import Prepared
 from genjax_models.evaluation.standing_statistics import standing_statistics
 from genjax_models.figures import pictures, plots
 from genjax_models.figures.pictures import Picture
 from genjax_models.models import ImplicitModel
 from genjax_models.runs.protocol import System
-from genjax_models.types import Array, Players
+from genjax_models.types import Array, Players, TrainState, Variables
 
 _COLUMNS, _PAIRS = 10, 5
+_AVERAGED = " Averaged: moving averages of weights and statistics."
 
 
 def with_class_pictures(system: System, truncations: Sequence[float]) -> System:
-    """Returns the system, whose figures also show how samples depend on truncation, class and statistics.
+    """Returns the system, whose pictures also show how samples depend on truncation, class and statistics.
 
     Args:
       system: of images, with the player "generator"; its model is conditional on a class, with batch normalisation.
       truncations: of z, from the widest to the narrowest.
     """
     model, classes = system.model, system.model.classes
-
-    def figures(players: Players, data: Any):
-        facts, shown = system.figures(players, data)
-        if not pictures.drawable(data.test.x.shape[1:]):
-            return facts, shown
-        variables = players["generator"]
-        by_truncation = _truncated(model, classes, variables, truncations, system.range)
-        return facts, [*shown, *by_truncation, _between(model, classes, variables, system.range)]
-
-    return system._replace(figures=figures)
-
-
-def _truncated(
-    model: ImplicitModel, classes: int, variables: Any, truncations: Sequence[float], limits: Any
-) -> list[Picture]:
-    """Returns the pictures of truncations and of statistics; one compiled function draws both."""
-    label = jnp.arange(_COLUMNS) % classes
+    label, limits, narrowest = jnp.arange(_COLUMNS) % classes, system.range, truncations[-1]
 
     @jax.jit
-    def drawn(variables, truncation):
+    def drawn(variables: Variables, truncation: Array) -> dict[str, Array]:
+        """Returns images by the statistics that normalise them; latents have one key at every truncation."""
         key = jax.random.key(0)
         z = model.noise(key, _COLUMNS, truncation)
         standing = standing_statistics(model, variables, jax.random.key(1), truncation=truncation)
         by_batch, _ = model.generate_in_learning(variables, key, z, label)
-        return by_batch, model.generate(variables, z, label), model.generate(standing, z, label)
+        running = model.generate(variables, z, label)
+        return {"batch": by_batch, "running": running, "standing": model.generate(standing, z, label)}
 
-    rows = {
-        truncation: [np.asarray(images) for images in drawn(variables, jnp.float32(truncation))]
-        for truncation in truncations
-    }
-    grid = lambda images, titles: plots.png(
-        plots.image_grid(np.concatenate(images), columns=_COLUMNS, range=limits, titles=titles)
-    )
-    names = [f"{truncation:g}" for truncation in truncations]
-    kinds = ("the batch", "running averages", "standing")
-    narrowest = truncations[-1]
-    return [
-        Picture(
-            "truncation",
-            "Truncation",
-            "A row per truncation of z, from the same key; classes in turn. Standing statistics at each truncation.",
-            grid([rows[truncation][2] for truncation in truncations], names),
-        ),
-        Picture(
-            "statistics",
-            "Statistics of batch normalisation",
-            f"Samples at truncation {narrowest:g} by the statistics of the {_COLUMNS} samples drawn, by the running"
-            " averages of training, and by standing statistics of 16 batches of 64 samples at this truncation.",
-            grid(rows[narrowest], kinds),
-        ),
-    ]
+    def figures(players: Players, data: Prepared):
+        facts, shown = system.figures(players, data)
+        if not pictures.drawable(data.test.x.shape[1:]):
+            return facts, shown
+        variables = players["generator"]
+        rows = {f"{truncation:g}": drawn(variables, jnp.float32(truncation))["standing"] for truncation in truncations}
+        caption = (
+            "A row per truncation of z, from the same key; classes in turn. Standing statistics at each truncation."
+        )
+        by_truncation = Picture("truncation", "Truncation", caption, _grid(rows, limits))
+        return facts, [*shown, by_truncation, _between(model, classes, variables, limits)]
+
+    def state_figures(state: TrainState, data: Prepared) -> list[Picture]:
+        if not pictures.drawable(data.test.x.shape[1:]):
+            return []
+        last = drawn(state.variables["generator"], jnp.float32(narrowest))
+        rows, weights = {"batch": last["batch"], "running": last["running"]}, ""
+        if "generator" in state.average:
+            last = drawn(state.average["generator"], jnp.float32(narrowest))
+            rows["averaged"], weights = last["running"], " with averaged weights"
+        rows["standing"] = last["standing"]
+        caption = (
+            f"Samples of the same z at truncation {narrowest:g}. Batch: statistics of the {_COLUMNS} samples drawn."
+            f" Running: running averages of training.{_AVERAGED if weights else ''} Standing: statistics of 16 batches"
+            f" of 64 samples{weights}, at this truncation."
+        )
+        return [Picture("statistics", "Statistics of batch normalisation", caption, _grid(rows, limits))]
+
+    return system._replace(figures=figures, state_figures=state_figures)
+
+
+def _grid(rows: Mapping[str, Array], limits: tuple[float, float]) -> bytes:
+    """Returns a PNG with a row per entry."""
+    images = np.concatenate([np.asarray(row) for row in rows.values()])
+    return plots.png(plots.image_grid(images, columns=_COLUMNS, range=limits, titles=list(rows)))
 
 
 def _between(model: ImplicitModel, classes: int, variables: Any, limits: Any) -> Picture:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import autoencoder, draw, iwae, vae
+from experiments import autoencoder, biggan, draw, iwae, vae
 from genjax_models.commands.train import main
 from genjax_models.runs import checkpoints, directory
 from genjax_models.runs.protocol import Experiment, System
@@ -45,8 +45,12 @@ def store():
         states = {}
         for step, score in ((BEST, 2.0), (LAST, 1.0)):
             random = np.random.RandomState(step)
-            fill = lambda leaf, random=random: jnp.asarray(random.normal(0, 0.3, leaf.shape).astype(leaf.dtype))
-            state = jax.tree.map(fill, shapes._replace(key=None))
+
+            def fill(path, leaf, random=random):
+                values = random.normal(0, 0.3, leaf.shape).astype(leaf.dtype)
+                return jnp.asarray(np.abs(values) if getattr(path[-1], "key", None) == "var" else values)
+
+            state = jax.tree.map_with_path(fill, shapes._replace(key=None))
             states[step] = state._replace(key=jax.random.key(1), step=jnp.int32(step))
             checkpoints.save(folder / "checkpoints", states[step], score=score, about=about)
         return Stored(folder, experiment, config, system, states[BEST].variables, states[LAST].variables)
@@ -72,6 +76,14 @@ def runs(files, store, tmp_path_factory):  # noqa: F811
         kind: store(folder / kind.replace(" ", "_"), module.EXPERIMENT, config.load()[0])
         for kind, (module, config) in configs.items()
     }
+
+
+@pytest.fixture(scope="session")
+def small_biggan(files, store, tmp_path_factory):  # noqa: F811
+    """A run of a BigGAN of two blocks, on images of two classes: z has a chunk of 2 per level."""
+    small = {"channels": (4, 4), "discriminator_channels": (4, 4), "latent": 6, "shared": 3, "attention": "none"}
+    config = biggan.Config(data=Data(name=str(files / "images.npz")), **small)
+    return store(tmp_path_factory.mktemp("runs") / "biggan", biggan.EXPERIMENT, config.load()[0])
 
 
 @pytest.fixture(scope="session")

@@ -48,6 +48,18 @@ def test_what_lies_beside_the_output_stays(runs, capsys, tmp_path):
     assert (tmp_path / "a.partial" / "mine.txt").read_text(encoding="utf-8") == "mine"
 
 
+def test_a_truncation_draws_the_latents_again(small_biggan, capsys, tmp_path):
+    """At a truncation near 0 all samples of a class are alike; without, they differ."""
+    spread = {}
+    for name, flags in (("narrow", ("--truncation", 1e-6)), ("wide", ())):
+        path = written(small_biggan.path, capsys, tmp_path / f"{name}.npz", "--n", 6, *flags)
+        with np.load(path) as arrays:
+            x = arrays["x"].astype(int)
+        spread[name] = max(np.ptp(x[c::2], axis=0).max() for c in (0, 1))
+    assert spread["narrow"] <= 1
+    assert spread["wide"] > 10
+
+
 def test_vectors_keep_their_values(runs, capsys, tmp_path):
     with np.load(written(runs["vectors"].path, capsys, tmp_path / "x.npz", "--n", 6, "--show", "draws")) as arrays:
         assert list(arrays) == ["x"]

@@ -35,6 +35,29 @@ def test_walks_along_directions(kind, along, rows, runs, capsys, tmp_path):
         assert picture.size[0] > 100
 
 
+def test_walks_and_a_grid_in_the_chunks_of_a_biggan(small_biggan, capsys, monkeypatch):
+    """z[0:2] goes to the first layer, z[2:4] and z[4:6] to the blocks; principal directions are of the first block."""
+    run, found = small_biggan.path, []
+    directions = latent_walk.directions
+    monkeypatch.setattr(latent_walk, "directions", lambda *of: found.append(directions(*of)) or found[-1])
+    assert latent_walk.main([str(run), *"--along principal --grid --label 1 --rows 3 --steps 3".split()]) == 0
+    paths = capsys.readouterr().out.split()
+    assert paths == [str(run / "figures" / f"along_principal{which}.png") for which in ("", "_grid")]
+    for path in paths:
+        with Image.open(path) as picture:
+            assert picture.size[0] > 100
+    ((vectors, titles),) = found
+    assert np.all(vectors[:, 4:] == 0)
+    assert all(title.endswith(", z[0:4]") for title in titles)
+    decoder = latent_walk.decoder_of(latent_walk.Walk(run, label=1))
+    vectors, titles = directions(decoder, "closed-form", jax.random.key(0), 6)
+    chunks = np.abs(vectors).reshape(6, 3, 2).max(axis=2) > 1e-6
+    np.testing.assert_array_equal(chunks.sum(axis=1), 1)
+    np.testing.assert_array_equal(chunks.sum(axis=0), 2)
+    ends = [2 * int(chunk.argmax()) + 2 for chunk in chunks]
+    assert [title.split(", ")[2] for title in titles] == [f"z[{end - 2}:{end}]" for end in ends]
+
+
 @pytest.mark.parametrize("along", [(), ("--along", "dimensions")])
 def test_walks_as_a_film(along, runs, capsys):
     """A cell per walk; 24 frames there, and 22 back."""
@@ -44,6 +67,12 @@ def test_walks_as_a_film(along, runs, capsys):
     assert path == str(runs["vae"].path / "figures" / f"{name}.gif")
     with Image.open(path) as film:
         assert (film.format, film.n_frames) == ("GIF", 46)
+
+
+def test_a_grid_needs_two_directions(runs, refused, tmp_path):
+    np.save(tmp_path / "one.npy", [[1.0, 0.0, 0.0]])
+    message = refused(latent_walk, runs["vae"].path, "--grid", "--steps", "3", "--along", tmp_path / "one.npy")
+    assert message.startswith("--grid needs two directions, got 1 of --along")
 
 
 def test_a_z_of_several_steps_is_walked_as_one_vector(runs, capsys):
@@ -115,6 +144,7 @@ def test_a_class_without_draws():
         ("vae", "--reach 0", "reach must be positive"),
         ("vae", "--along nowhere", "along must be dimensions, closed-form, principal or a file .npy, got 'nowhere'"),
         ("vae", "--along absent.npy", "--along absent.npy: cannot be read as an array"),
+        ("vae", "--grid", "--grid needs directions: use --along"),
         ("vae", "--seed -1", "seed must be an integer in"),
         ("vae", "--label 1", "its model is not conditional on a class"),
         ("conditional", "--label 2", "--label 2: its classes are 0 to 1"),

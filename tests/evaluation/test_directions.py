@@ -55,6 +55,7 @@ def test_the_first_layer_of_a_generator(generator, label, shape):
     layer = first_layer(generate, 2)
     kernel = next(leaf for leaf in jax.tree.leaves(variables["params"]) if leaf.shape[0] in (2, 5) and leaf.ndim == 2)
     np.testing.assert_array_equal(layer.kernel, kernel[:2])
+    np.testing.assert_array_equal(layer.reads, [1, 1])
     features = layer.features(jnp.ones((7, 2)))
     assert features.shape == (7, *shape)
     assert (features >= 0).all() or shape == (4, 4, 1)  # after the activation
@@ -72,7 +73,12 @@ def test_a_generator_with_chunks_of_z_has_a_first_layer_per_chunk():
     blocks = np.abs(layer.kernel).reshape(3, 2, -1).max(axis=1) > 0
     np.testing.assert_array_equal(blocks.sum(axis=1), [32, 32, 32])
     np.testing.assert_array_equal(blocks.sum(axis=0), 1)
-    assert layer.features(jnp.ones((5, 6))).shape == (5, 2, 2, 8)
+    z = jnp.asarray(np.random.RandomState(0).normal(size=(5, 6)), jnp.float32)
+    features = layer.features(z)
+    assert features.shape == (5, 2, 2, 8)
+    np.testing.assert_array_equal(layer.reads, [1, 1, 1, 1, 0, 0])
+    for i, reads in enumerate(layer.reads):
+        assert np.array_equal(layer.features(z.at[:, i].add(1)), features) == (not reads), i
     vectors = closed_form_directions(layer.kernel).vectors
     np.testing.assert_allclose(vectors @ vectors.T, np.eye(6), atol=1e-6)
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax_models.evaluation.interpolation import class_means, spherical_interpolation
+from genjax_models.evaluation.interpolation import class_means, grid_along, spherical_interpolation
 
 A, B = jnp.array([2.0, 0.0, 0.0]), jnp.array([0.0, 2.0, 0.0])
 
@@ -48,3 +48,13 @@ def test_class_means_weigh_by_probability():
     probabilities = jnp.array([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.0, 1.0, 0.0]])
     means = class_means(z, probabilities)
     np.testing.assert_allclose(means, [[2 / 3, 4 / 3], [10 / 3, 4 / 3], [0, 0]], rtol=1e-6)
+
+
+def test_a_grid_moves_along_two_directions_from_the_part_orthogonal_to_both():
+    start, u = np.array([5.0, -4.0, 3.0]), np.sqrt(0.5)
+    for second in ([0.0, 1.0, 0.0], [u, u, 0.0]):
+        grid = grid_along(start, np.array([[1.0, 0.0, 0.0], second]), 2.0, 3)
+        assert grid.shape == (3, 3, 3)
+        np.testing.assert_allclose(grid[1, 1], [0, 0, 3], atol=1e-5)
+        np.testing.assert_allclose(grid[2, 1] - grid[1, 1], [2, 0, 0], atol=1e-5)
+        np.testing.assert_allclose(grid[0, 2] - grid[0, 1], 2 * np.array(second), atol=1e-5)

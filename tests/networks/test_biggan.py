@@ -5,13 +5,18 @@ import re
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
+import genjax_models as gx
 from genjax_models.networks.attention import SelfAttention
 from genjax_models.networks.biggan import BigGANDiscriminator, BigGANGenerator
 from genjax_models.networks.convolution import convolve
+from genjax_models.networks.precision import InBfloat16
 from genjax_models.networks.projection import Projection
 from genjax_models.networks.residual import ConvolutionOfMeans, DownBlock
+from genjax_models.runs import checkpoints
+from genjax_models.runs.shapes import state_shape
 
 KEY = jax.random.key(0)
 SHAPE, CLASSES = (8, 8, 1), 3
@@ -118,6 +123,25 @@ def test_each_level_reads_its_own_chunk_of_z():
     assert params["UpBlock_1"]["ConditionalBatchNorm_0"]["gain"]["kernel"].shape == (4, 8)
 
 
+@pytest.mark.slow
+def test_200_steps_in_bfloat16_are_finite_and_a_restored_run_is_the_run_bit_for_bit(tmp_path):
+    networks = (InBfloat16(network(attention=4)) for network in (generator, discriminator))
+    objective = gx.gan(gx.adversarial_pair(*networks, 6, classes=CLASSES), loss="hinge", orthogonal=1e-4, translation=1)
+    adam = optax.adam(2e-3, b1=0.0)
+    train = gx.trainer(objective, dict.fromkeys(objective.losses, adam), average={"generator": 0.9})
+    run = gx.loop_over_data(train, batch_size=4, chunk=100)
+    data = gx.Batch(jnp.tanh(jnp.tile(X, (3, 1, 1, 1))), jnp.arange(12) % CLASSES)
+    half, _ = run(jax.jit(train.init)(KEY, data), data)
+    checkpoints.save(tmp_path, half, score=None, about={})
+    ended, metrics = run(half, data)
+    assert int(ended.step) == 200
+    again, _ = run(checkpoints.restore(tmp_path, state_shape(train, SHAPE), "last"), data)
+    without_key = lambda state: jax.tree.map(np.asarray, state._replace(key=None))
+    jax.tree.map(np.testing.assert_array_equal, without_key(again), without_key(ended))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((without_key(ended), metrics)))
+    assert {leaf.dtype for leaf in jax.tree.leaves(ended.variables)} == {jnp.dtype("float32")}
+
+
 @pytest.mark.parametrize(
     ("network", "inputs", "message"),
     [
@@ -127,6 +151,7 @@ def test_each_level_reads_its_own_chunk_of_z():
         (generator(), (Z[:, :5], LABEL), "z must have chunk x (blocks + 1) = 2 x 3 dimensions, got 5"),
         (generator(), (Z,), "needs weights of 3 classes, got None"),
         (discriminator(attention=8), (X, LABEL), "one of [4, 2], got 8"),
+        (discriminator(attention=1, channels=(8, 8, 8)), (X, LABEL), "even height and width, got height 1"),
         (discriminator(down=(True,)), (X, LABEL), "down must have one value per block, 2, got 1"),
         (discriminator(head="linear"), (X, LABEL), "head must be one of ('concat', 'projection'), got 'linear'"),
         (discriminator(channels=(8,), pooling="max"), (X,), "pooling must be one of ('sum', 'mean'), got 'max'"),
