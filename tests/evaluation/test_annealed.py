@@ -79,6 +79,7 @@ def test_labels_go_with_their_examples():
     assert drawn["upper_bound"].shape == (3,)
 
 
+@pytest.mark.slow
 def test_several_layers_are_annealed_together():
     """Two layers with z_1 ~ N(0.6 z_2, 1 - 0.6^2): x has the same distribution."""
 
@@ -128,6 +129,7 @@ def test_fault_86_every_check_that_starts_from_q_misses_a_mode(of_two_modes):
     assert np.mean(k_hat < pareto_k_threshold(1_000)) > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lower_bound_from_prior", "lower_bound"])
 def test_fault_86_annealing_from_the_prior_sees_both_modes(name, of_two_modes):
     """Five standard errors of ten copies (by Student's t 7e-4 each), and 0.1 nats below: the bound is a lower one."""

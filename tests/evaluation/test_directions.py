@@ -61,6 +61,7 @@ def test_the_first_layer_of_a_generator(generator, label, shape):
     assert (features >= 0).all() or shape == (4, 4, 1)  # after the activation
 
 
+@pytest.mark.slow
 def test_a_generator_with_chunks_of_z_has_a_first_layer_per_chunk():
     """Moving z changes what the layers emit by z times the kernel; the embedding of the class is no part of it."""
     generator = gx.BigGANGenerator((8, 8, 1), (8, 8), classes=3, shared=4, chunk=2)

@@ -100,6 +100,7 @@ def failing_at(failing_step):
     return vae.EXPERIMENT._replace(build=build)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_ends_the_run_with_its_last_finite_state_saved(files, tmp_path):
     """The run stops at step 10, where it was just evaluated: saving again does not forget that step 10 is the best."""
     folder, errors = tmp_path / "failed", io.StringIO()

@@ -145,6 +145,7 @@ def test_all_levels_move_in_one_step_each_from_weights_of_its_own():
     assert np.abs(one - other).max() > 1e-2
 
 
+@pytest.mark.slow
 def test_a_sample_is_refined_from_what_the_coarser_levels_made():
     model = model_of(classes=3)
     objective = lapgan(model)

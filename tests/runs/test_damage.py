@@ -238,6 +238,7 @@ def test_fault_54_checkpoints_of_another_run_are_refused(run, runs, capsys):
     assert_refused(run, capsys, "seed is 0, the checkpoints have 1")
 
 
+@pytest.mark.slow
 def test_fault_55_a_damaged_best_checkpoint_is_put_aside_before_training(runs, tmp_path, capsys):
     run = shutil.copytree(runs / "whole", tmp_path / "run")
     best = run / "checkpoints" / f"{checkpoints._best(run / 'checkpoints'):08d}"

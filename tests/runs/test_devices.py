@@ -114,6 +114,7 @@ def placed(monkeypatch):
     return shardings
 
 
+@pytest.mark.slow
 def test_state_and_data_are_on_every_device(base_flags, placed, tmp_path):
     main(vae.EXPERIMENT, [*base_flags, "--devices", "4", "--run-dir", str(tmp_path / "run")])
     assert set(placed) == {(4, 4, True)}

@@ -481,7 +481,7 @@ BEST_BOUND = -4.051220440915058
     ("form", "posterior"),
     [
         ("kl", gx.diagonal_gaussian),
-        ("monte_carlo", gx.full_covariance_gaussian),
+        pytest.param("monte_carlo", gx.full_covariance_gaussian, marks=pytest.mark.slow),
         pytest.param("kl", gx.full_covariance_gaussian, marks=pytest.mark.slow),
         pytest.param("entropy", gx.diagonal_gaussian, marks=pytest.mark.slow),
         pytest.param("entropy", gx.full_covariance_gaussian, marks=pytest.mark.slow),

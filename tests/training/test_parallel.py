@@ -163,7 +163,7 @@ def test_pmapped_averages_batch_statistics():
         np.testing.assert_allclose(found["var"][i], expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("distance", ["biased_root", "unbiased_squared"])
+@pytest.mark.parametrize("distance", [pytest.param("biased_root", marks=pytest.mark.slow), "unbiased_squared"])
 def test_pmapped_a_loss_that_gathers_is_that_of_the_whole_batch(distance):
     """Each device draws the same six points about w; the mean of the shards' own MMDs is another number."""
     points, kernel = jnp.array([[-2.0], [-1.0], [-0.3], [0.4], [0.9], [2.0]]), gx.gaussian_kernel(1.0)
