@@ -17,6 +17,17 @@ one seed each). Independent notes: -11.29; each note given itself a step before:
 per seed next to other work, AMD EPYC (jax 0.10.2, CPU), 2026-11-29. Two test pieces are in training too, under another
 number.
 
+Speech (--data japanese_vowels --hidden 32 --latent 12 --learning-rate 5e-3 --weight-decay 0.1 --steps 4000
+--evaluate-every 200 --particles 4), nats per step of 370 test utterances; the standard error is 0.24, seed 0:
+
+trained by                    ELBO     IWAE     FIVO      KL
+elbo --kl-warmup 500          1.71     1.89     1.99     37.3
+iwae                          0.79     0.96     1.00      0.05
+fivo                          0.73     1.06     1.23      5.72
+
+Noise has -14.01, a linear model of the step before 1.59. With 64 hidden units the model overfits 243 utterances. One to
+two minutes each.
+
 Digits, a row a step (--data mnist10k_rows --bound elbo --particles 1 --latent 16 --hidden 128 --batch-size 100 --steps
 3000): -88.59 +- 0.73 nats per test image, KL 18.5, in 7 minutes. The VAE has -101.08 +- 0.99: it does not see x_<t.
 """

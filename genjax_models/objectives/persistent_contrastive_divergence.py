@@ -122,7 +122,7 @@ def _deep(machine: BoltzmannMachine, inference_sweeps: int) -> _Phases:
 
     def swept(key: PRNGKey, variables: Variables, chains: Chains, count: int, label: Array | None) -> Chains:
         n = len(chains["v"])
-        nothing = jnp.zeros((n, *machine.shape))
+        nothing = jnp.zeros((n, *machine.shape), jnp.float32)
         label = None if label is None or machine.classes is None else jnp.broadcast_to(jnp.asarray(label), (n,))
         seen = machine.evidence(nothing, jnp.zeros(nothing.shape, bool), label)
         move = lambda i, field: machine.gibbs_sweep(variables, jax.random.fold_in(key, i), field, seen)
@@ -131,7 +131,7 @@ def _deep(machine: BoltzmannMachine, inference_sweeps: int) -> _Phases:
 
     def field_of(chains: Chains) -> Field:
         units = {layer: values.astype(jnp.float32) for layer, values in chains.items()}
-        v, y, h = units["v"], units.get("y"), jnp.zeros((len(units["v"]), machine.hidden[0]))
+        v, y, h = units["v"], units.get("y"), jnp.zeros((len(units["v"]), machine.hidden[0]), jnp.float32)
         return Field(v, h, units["g"], y, v, y)
 
     def of_data(variables: Variables, batch: Batch) -> Array:
