@@ -31,11 +31,14 @@ Members of one program (seeds of a small VAE, 200 steps, 2026-11-29):
 The first process also fills the cache of compiled programs. Two cores gain nothing by more members in a step; a report
 takes 1.7 s of each member.
 
-Seconds beside other work on the same cores:
+A run with a row per step, in seconds and MiB (2026-11-29):
 
-    a run with a row per step       1,000 rows: report 2.2, compare 0.3    10,000: 1.4, 0.3    100,000: 2.7, 1.2
+    rows                            1,000        10,000       100,000
+    report                          1.9    54    2.3    53    5.3    89
+    comparison of two               0.3     2    0.6    13    2.1   162
+    resuming, up to the next step   5.0    72    4.5    81    5.8   154
 
-report.html (1 MiB) and the page of the comparison do not grow with the rows; metrics.jsonl has 190 bytes per row.
+report.html (2 MiB) and the page of the comparison do not grow with the rows; metrics.jsonl has 190 bytes per row.
 """
 
 from __future__ import annotations
