@@ -73,6 +73,18 @@ def test_products_and_qr_agree_down_to_small_eigenvalues(monkeypatch):
     np.testing.assert_allclose(error, error_by_qr, rtol=1e-6)  # its products are in float32
 
 
+def test_the_error_of_skewed_features_is_that_of_the_jackknife():
+    """Only of skewed features do the signs of the linear and of the quadratic part matter."""
+    random = np.random.RandomState(0)
+    x, y = random.exponential(size=(400, 3)), 1.5 * random.exponential(size=(300, 3))
+    _, error = frechet_distance(x, y)
+    without = lambda z: (np.delete(z, i, axis=0) for i in range(len(z)))
+    of_x = [frechet_distance(fewer, y)[0] for fewer in without(x)]
+    of_y = [frechet_distance(x, fewer)[0] for fewer in without(y)]
+    jackknife = np.sqrt(sum((len(values) - 1) * np.var(values) for values in (of_x, of_y)))
+    np.testing.assert_allclose(error, jackknife, rtol=0.05)
+
+
 def test_covariances_of_1_over_n_would_be_detected():
     x, y = features()
     shrunk = [z.mean(0) + (z - z.mean(0)) * np.sqrt((len(z) - 1) / len(z)) for z in (x, y)]
