@@ -40,11 +40,10 @@ import numpy as np
 import genjax_models as gx
 from experiments import biggan as experiment
 from experiments.benchmarks import biggan_torch, dcgan
-from experiments.benchmarks.measure import by_turns, contestant, machine, table
+from experiments.benchmarks.measure import by_turns, contestant, machine, table, torch_with
 from experiments.benchmarks.processes import in_new_process
 from experiments.benchmarks.sequences_torch import as_parameters, leaves
 from experiments.benchmarks.sides import CompileWith, Run, in_chunks, torch_training
-from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, whole
 
@@ -286,12 +285,7 @@ def compiling(name: str) -> float:
 
 def benchmark(options: Benchmark) -> None:
     """Checks and measures, and prints each part as it is done."""
-    try:
-        import torch
-    except ImportError as error:
-        raise InputError("the benchmark needs torch; pip install 'genjax_models[bench]'") from error
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    torch = torch_with(options.threads)
     print(f"{machine('jax', 'torch')}; PyTorch with {torch.get_num_threads()} threads and its own allocator")
     print(checked(setting()), flush=True)
     chosen = {name: make for name, make in CONTESTANTS.items() if options.compile or "compile" not in name}

@@ -32,9 +32,8 @@ from unittest import mock
 import numpy as np
 
 import genjax_models as gx
-from experiments.benchmarks.measure import by_turns, contestant, machine, table
+from experiments.benchmarks.measure import by_turns, contestant, machine, table, torch_with
 from experiments.benchmarks.sides import CompileWith, Ours, Run, digits, torch_training, training
-from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, whole
 
@@ -215,12 +214,7 @@ def torch_discriminator(size: Size):
 
 def benchmark(options: Benchmark) -> str:
     """Measures in turns, and returns the table."""
-    try:
-        import torch
-    except ImportError as error:
-        raise InputError("the benchmark needs torch; pip install 'genjax_models[bench]'") from error
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    torch = torch_with(options.threads)
     contestants = {
         "genjax_models, compiled loop": lambda: our_dcgan().run,
         "torch eager": lambda: torch_steps(None),

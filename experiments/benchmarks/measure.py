@@ -7,9 +7,11 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from genjax_models.errors import InputError
 
 
 class Contestant(NamedTuple):
@@ -80,6 +82,21 @@ def machine(*packages: str) -> str:
         names = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
     versions = ", ".join(f"{name} {_version(name)}" for name in packages)
     return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores; {versions}"
+
+
+def torch_with(threads: int | None) -> Any:
+    """Returns PyTorch with this number of threads; None keeps its own number.
+
+    Raises:
+      InputError: PyTorch is not installed.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise InputError("the benchmark needs torch; pip install 'genjax_models[bench]'") from error
+    if threads:
+        torch.set_num_threads(threads)
+    return torch
 
 
 def _version(name: str) -> str:

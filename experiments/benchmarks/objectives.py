@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from experiments.benchmarks.contests import COMPILED, CONTESTS, EAGER, GRAPHS, OURS, PEERS, Name, OnCPUs, waiting
-from experiments.benchmarks.measure import by_turns, contestant, machine
+from experiments.benchmarks.measure import by_turns, contestant, machine, torch_with
 from experiments.benchmarks.objectives_report import Result, as_json, as_markdown
 from experiments.benchmarks.sides import Contest, Run
 from genjax_models.errors import InputError
@@ -115,14 +115,9 @@ def peak_of_products(size: int = 2_048, repeats: int = 8) -> dict[str, float]:
 def benchmark(options: Benchmark) -> str:
     """Measures, writes both files, and returns the table."""
     os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # silences PyTorch's profiler, which measures memory
-    try:
-        import torch
-    except ImportError as error:
-        raise InputError("the benchmark needs torch; pip install 'genjax_models[bench]'") from error
+    torch = torch_with(options.threads)
     import jax
 
-    if options.threads:
-        torch.set_num_threads(options.threads)
     sides, where = [EAGER, COMPILED], f"PyTorch with {torch.get_num_threads()} threads and its own allocator"
     if torch.cuda.is_available() != (jax.default_backend() == "gpu"):
         devices = f"jax runs on {jax.default_backend()} and torch on {'cuda' if torch.cuda.is_available() else 'cpu'}"

@@ -22,9 +22,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, get_args
 
-from experiments.benchmarks.measure import Contestant, by_turns, contestant, machine, table
+from experiments.benchmarks.measure import Contestant, by_turns, contestant, machine, table, torch_with
 from experiments.benchmarks.sides import Run
-from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, whole
 
@@ -112,12 +111,7 @@ def measured(makers: Mapping[str, Callable[[], Run]], options: Benchmark) -> str
 
 def benchmark(options: Benchmark) -> None:
     """Measures, and prints a table after each comparison."""
-    try:
-        import torch
-    except ImportError as error:
-        raise InputError("the benchmark needs torch; pip install 'genjax_models[bench]'") from error
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    torch = torch_with(options.threads)
     print(f"{machine('jax', 'torch')}; PyTorch with {torch.get_num_threads()} threads")
     for name in options.only:
         print()

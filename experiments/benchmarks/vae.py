@@ -39,8 +39,7 @@ from typing import Literal
 
 import genjax_models as gx
 from experiments.benchmarks import likelihoods, sides
-from experiments.benchmarks.measure import by_turns, contestant, machine, table
-from genjax_models.errors import InputError
+from experiments.benchmarks.measure import by_turns, contestant, machine, table, torch_with
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, whole
 
@@ -93,12 +92,7 @@ def jax_loop(binarise: str) -> Callable[[int], None]:
 
 def benchmark(options: Benchmark) -> str:
     """Measures in turns, and returns the table."""
-    try:
-        import torch
-    except ImportError as error:
-        raise InputError("the benchmark needs torch; pip install 'genjax_models[bench]'") from error
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    torch = torch_with(options.threads)
     binarise = options.binarise
     contestants = {
         "genjax_models, compiled loop": lambda: likelihoods.our_vae(binarise).run,
