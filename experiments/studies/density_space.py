@@ -1,4 +1,4 @@
-"""The game in the space of densities, where it is convex, and through a network, where it need not be (20.10.4).
+"""A game that is convex over densities, and need not be convex over the weights of a network (20.10.4).
 
 python -m experiments.studies.density_space
 

@@ -3,8 +3,8 @@
 genjax-models encode runs/vae16 --data mine.npz --to codes.npz
 
 The file has the means `x_train`, `x_validation` and `x_test`, `[n, latent]`, the standard deviations `sd_train`, ...
-of the same shapes, and `y_train`, ... if the data have labels. Layers and steps of z are concatenated. 100 draws
-of q estimate a moment without a closed form. `--data` and `gx.load` take the means as vectors, with a range:
+of the same shapes, and `y_train`, ... if the data have labels. Layers and steps of z are concatenated. A moment without
+a closed form is an estimate from 100 draws of q. `--data` and `gx.load` take the means as vectors, with a range:
 `gx.load("codes.npz", range=(-6, 6))`. Examples are encoded in blocks: streamed data need not fit into memory.
 """
 
