@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from genjax_models.estimators.checks import check_num_samples
-from genjax_models.estimators.importance import log_mean_exp
 from genjax_models.types import Array
 
 # It stands beside every verdict of k-hat.
@@ -27,10 +26,11 @@ def effective_sample_size(log_weights: Array) -> Array:
     Divided by k it tends to 1 / (1 + R), with R the relative variance of a weight (Kong, 1992). It is too high if the
     samples miss the large weights: see `pareto_k_hat`.
     """
-    k = len(log_weights)
-    empty = jnp.all(log_weights == -jnp.inf, axis=0)
-    first, second = (log_mean_exp(jnp.where(empty, 0, power * log_weights)) for power in (1, 2))
-    return jnp.where(empty, 0, k * jnp.exp(2 * first - second))
+    largest = jnp.max(log_weights, axis=0)
+    empty = largest == -jnp.inf
+    weights = jnp.exp(log_weights - jnp.where(empty, 0, largest))  # of any size: a difference of two logs would cancel
+    size = jnp.sum(weights, axis=0) ** 2 / jnp.where(empty, 1, jnp.sum(weights**2, axis=0))
+    return jnp.where(empty, 0, jnp.clip(size, 1, len(log_weights)))
 
 
 def check_weights(log_weights: Array) -> None:

@@ -147,18 +147,20 @@ def importance_estimate(
     posterior, prior = model.posterior(variables, filled), model.prior(variables)
 
     def add(i, carry):
-        log_total, log_squares, mean = carry
+        log_total, squares, mean = carry
         z, log_q = posterior.sample_and_log_prob(seed=jax.random.fold_in(key, i))
         likelihood = model.likelihood(variables, z)
         each = jnp.where(observed, log_prob_of_each(likelihood, filled), 0)
         log_w = jnp.sum(each.reshape(len(x), -1), axis=1) + (prior.log_prob(z) - log_q)
         log_total = jnp.logaddexp(log_total, log_w)
-        share = jnp.exp(log_w - log_total).reshape(-1, *[1] * (x.ndim - 1))
-        return log_total, jnp.logaddexp(log_squares, 2 * log_w), mean + share * (likelihood.mean() - mean)
+        share = jnp.exp(log_w - log_total)
+        step = share.reshape(-1, *[1] * (x.ndim - 1)) * (likelihood.mean() - mean)
+        return log_total, squares * (1 - share) ** 2 + share**2, mean + step
 
     none = jnp.full(len(x), -jnp.inf, x.dtype)
-    log_total, log_squares, mean = jax.lax.fori_loop(0, num_samples, add, (none, none, jnp.zeros_like(x)))
-    return jnp.where(observed, x, mean), jnp.exp(2 * log_total - log_squares)
+    start = none, jnp.zeros(len(x), x.dtype), jnp.zeros_like(x)
+    _, squares, mean = jax.lax.fori_loop(0, num_samples, add, start)  # squares: sum w^2 / (sum w)^2
+    return jnp.where(observed, x, mean), 1 / squares
 
 
 def mean_pixel(data_mean: Array) -> Conditional:

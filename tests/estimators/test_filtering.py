@@ -266,6 +266,14 @@ def test_weights_since_the_last_resampling_choose_ancestors():
     assert close[resampled].all()
 
 
+def test_two_particles_are_never_too_few_at_the_threshold_of_a_half():
+    """The effective sample size is at least 1, of evidence of any size."""
+    far = [[30.0] * 6] * 200
+    terms = jax.jit(lambda: gaussian(filtering_bound, far, "prior", num_particles=2, threshold=0.5))()
+    assert np.asarray(terms.bound).max() < -1_000
+    assert not np.asarray(terms.resampled).any()
+
+
 @pytest.mark.parametrize("resampling", ["multinomial", "stratified", "systematic"])
 def test_a_particle_has_on_average_as_many_children_as_its_weight_says(resampling):
     weights = np.array([0.0, 0.13, 0.52, 0.35, 0.0], np.float32)

@@ -504,6 +504,10 @@ def test_the_effective_sample_size_is_that_of_its_definition():
     with np.errstate(divide="ignore"):
         log_w = np.log(weights) + np.array([0, 1e4, -1e4, 0, 3])
     np.testing.assert_allclose(effective_sample_size(jnp.asarray(log_w, jnp.float32)), [4, 36 / 14, 1, 0, 2], rtol=2e-3)
+    for shift in (0, -1_000, 5_000):  # a common factor changes nothing, and no size is below 1
+        sizes = effective_sample_size(jnp.float32([[0, 0], [-40, -0.5]]) + shift)
+        np.testing.assert_allclose(sizes, [1, (1 + np.exp(-0.5)) ** 2 / (1 + np.exp(-1))], rtol=1e-6)
+        assert sizes[0] >= 1
     normalised = importance_weights(jnp.asarray(log_w, jnp.float32))
     np.testing.assert_allclose(normalised[:, 1], [1 / 6, 1 / 3, 1 / 2, 0], rtol=2e-3)
     np.testing.assert_allclose(normalised.sum(axis=0), [1, 1, 1, np.nan, 1], rtol=1e-6)
