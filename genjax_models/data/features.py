@@ -119,5 +119,6 @@ def _variables(name: str, digest: str) -> Variables:
     if hashlib.sha256(content).hexdigest() != digest:
         raise InputError(f"{file}: is damaged (its sha256 is not {digest[:12]}...). Install the package again")
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        params = {path: jnp.asarray(arrays[path], jnp.float32) for path in arrays.files}
+        # numpy changes the type: jax would compile a program for each shape
+        params = {path: jnp.asarray(arrays[path].astype(np.float32)) for path in arrays.files}
     return {"params": unflatten_dict(params, sep="/")}

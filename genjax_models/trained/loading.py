@@ -65,7 +65,6 @@ def _read(name: str, released: Released) -> Variables:
             f"{file_of(name)}: its SHA-256 is {digest}, not {released.sha256}; install genjax_models again"
         )
     with np.load(io.BytesIO(content)) as arrays:
-        float32 = {
-            path: jnp.asarray(arrays[path].astype(np.float32)) for path in arrays.files
-        }  # no program is compiled
+        # numpy changes the type: jax would compile a program for each shape
+        float32 = {path: jnp.asarray(arrays[path].astype(np.float32)) for path in arrays.files}
         return unflatten_dict(float32, sep="/")
