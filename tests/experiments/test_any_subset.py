@@ -2,10 +2,13 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
-from experiments import any_subset
-from experiments.any_subset import AnySubset, Page, Way
+from experiments.any_subset import __main__ as any_subset
+from experiments.any_subset.measurement import Study, over_runs_and_images
+from experiments.any_subset.options import AnySubset
+from experiments.any_subset.picture import picture
 from genjax_models.commands.train import main as train
 from genjax_models.errors import InputError
 
@@ -23,28 +26,56 @@ def test_the_page_of_small_runs(files, tmp_path, capsys):
         experiment = __import__(f"experiments.{name}", fromlist=["EXPERIMENT"]).EXPERIMENT
         assert train(experiment, [*flags, *own.split(), "--run-dir", str(tmp_path / name)]) == 0
     capsys.readouterr()
-    paths = [part for name in RUNS for part in (f"--{name.replace('_', '-')}", str(tmp_path / name))]
+    paths = [part for name in RUNS for part in (f"--{name.replace('_', '-')}", *[str(tmp_path / name)] * 2)]
     out = tmp_path / "page.png"
     options = "--shares 0.5 --sweeps 2 --hidden 4 --steps 2 --batch-size 10".split()
     assert any_subset.main([*paths, *options, "--to", str(out)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 7 + 1 + 4 + 1
+    assert len(lines) == 9 + 1 + 5 + 1
     assert out.read_bytes().startswith(b"\x89PNG")
     with pytest.raises(SystemExit):
-        any_subset.main(["--rbm", str(tmp_path / "vae"), *paths[2:], "--to", str(out)])
+        any_subset.main(["--rbm", *[str(tmp_path / "vae")] * 2, *paths[3:], "--to", str(out)])
     assert "must be a run of experiments.rbm" in capsys.readouterr().err
 
 
+WAYS = ("RBM, Gibbs", "RBM, mean field", "MP-DBM, mean field", "VAE, pseudo-Gibbs", "VAE, importance", "mean pixel")
+CLASSIFIERS = ("MP-DBM", "MLP, trained with missing pixels", "MLP, trained without")
+
+
 def test_table_and_picture():
-    page = Page({name: Way(3, [0.25]) for name in "abcdef"}, {name: [0.9, 0.5] for name in ("x", "y", "z")})
+    """Two runs of four images at one share: errors of images and of runs add up, and differences are paired."""
+    nats = np.array([[[0.1, 0.2, 0.3, 0.4], [0.3, 0.4, 0.5, 0.6]]])
+    right = np.array([[[1, 1, 1, 0]] * 2, [[1, 0, 1, 0]] * 2], float)
+    of_ways = {name: nats + 0.02 * index for index, name in enumerate(WAYS)}
+    study = Study(dict.fromkeys(WAYS, 3), of_ways, dict.fromkeys(CLASSIFIERS, right), np.array([7.0]))
     options = AnySubset(shares=(0.5,))
-    lines = any_subset.table(options, page).splitlines()
-    assert lines[1].split() == ["a", "3", "0.250"]
-    assert lines[-1].split() == ["z", "90.0", "50.0"]
-    assert len(any_subset.picture(options, page).axes) == 2
+    lines = any_subset.table(options, study).splitlines()
+    error = np.hypot(np.std([0.2, 0.3, 0.4, 0.5], ddof=1) / 2, 0.1)
+    assert lines[1].split()[-3:] == ["3", "0.350", f"{error:.3f}"]
+    assert lines[7].split()[-2:] == ["-0.0400", "0.0000"]
+    assert lines[8].split()[-1] == "7.0"
+    assert lines[11].split()[1:] == ["75.0", "50.0", f"{100 * np.sqrt(1 / 12):.1f}"]
+    assert lines[-1].split()[-3:] == ["0.0"] * 3
+    assert len({len(line) for line in (*lines[:8], *lines[10:])}) == 1
+    assert len(picture(options, study).axes) == 2
 
 
-@pytest.mark.parametrize("wrong", [{"shares": ()}, {"shares": (0.0,)}, {"sweeps": 0}, {"steps": 0}, {"seed": -1}])
+def test_the_error_of_one_run_is_that_of_its_images():
+    assert over_runs_and_images(np.array([[1.0, 2, 3]]))[:2] == (2, 1 / np.sqrt(3))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"rbm": ()},
+        {"rbm": AnySubset.rbm * 2},
+        {"shares": ()},
+        {"shares": (0.0,)},
+        {"sweeps": 0},
+        {"steps": 0},
+        {"seed": -1},
+    ],
+)
 def test_options_out_of_range_are_refused(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
         dataclasses.replace(AnySubset(), **wrong)
