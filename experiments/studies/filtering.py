@@ -45,6 +45,11 @@ PROPOSALS: dict[Proposal, str] = {  # of `linear_gaussian_model`, with their nam
     "smoothing": "p(z_t | z_t-1, x)",
 }
 BOUNDS = {"IWAE": "never", "FIVO": "ess", "FIVO, always": "always"}  # with their criteria; with N = 1 each is the ELBO
+_LEGEND = {
+    "IWAE": "IWAE",
+    "FIVO": "FIVO, below half of N",
+    "FIVO, always": "FIVO, after every step",
+}  # when it resamples
 _COLOURS = dict(zip(BOUNDS, (BLUE, ORANGE, GREEN), strict=True))
 
 
@@ -156,14 +161,16 @@ def picture(options: Filtering, gaps: Mapping[str, Mapping[str, Gap]]) -> Figure
     for axes, (proposal, bounds) in zip(panels, gaps.items(), strict=True):
         for name, gap in bounds.items():
             style = {"marker": "o", "markersize": 3, "linewidth": 1.2, "capsize": 2}
-            axes.errorbar(options.particles, gap.mean, 2 * gap.error, label=name, color=_COLOURS[name], **style)
+            axes.errorbar(
+                options.particles, gap.mean, 2 * gap.error, label=_LEGEND[name], color=_COLOURS[name], **style
+            )
         axes.set_xscale("log", base=2)
         axes.set_yscale("symlog", linthresh=0.1)
         axes.set_ylim(bottom=-0.02)
         axes.set_xticks(options.particles, list(map(str, options.particles)))
         axes.minorticks_off()
-        axes.set_title(f"q = {PROPOSALS[proposal]}", fontsize=10)
-        axes.set_xlabel("particles N")
+        axes.set_title(f"q = ${PROPOSALS[proposal].replace('t-1', '{t-1}')}$", fontsize=10)
+        axes.set_xlabel("number of particles N")
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("log p(x) - bound, nats per sequence")
     panels[0].legend(fontsize=8)
