@@ -2,9 +2,9 @@
 
 python -m experiments.vae
 
-held-out bound: -142.77 +- 1.66 nats per image   (1,000 test images of mnist10k, binarised once; seed 0)
-10,000 steps of 100 examples in 127 s next to tests (compiled in 9.2 s), 2 cores of AMD EPYC (jax 0.10.2, CPU),
-2026-11-29. On 2026-11-22, on another machine of that name: -141.02 +- 1.75, in 31 s (compiled in 3.4 s).
+held-out bound: -141.02 +- 1.75 nats per image   (1,000 test images of mnist10k, binarised once; seed 0)
+10,000 steps of 100 in 31 s (compiled in 3.4 s), 2 cores of AMD EPYC (jax 0.10.2, CPU), 2026-11-22. The code of that day
+and of 2026-11-29 give the same digits on one machine. Another kind of AMD EPYC rounds otherwise: -142.77 +- 1.66.
 
 python -m experiments.vae --latent 16                          -101.08 +- 0.99, 14 of 16 dimensions used
 python -m experiments.vae --latent 16 --data fashion_mnist     -236.19 +- 0.77, 9 of 16
