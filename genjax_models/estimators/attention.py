@@ -65,7 +65,8 @@ def attention_window(parameters: Array, *, size: int, height: int, width: int) -
     """Returns the window of the five numbers that a network emits, Eq. (21) to (24).
 
     Value and gradient are finite for every finite parameter: logs are clipped to [-10, 10] and relative centres to
-    [-3, 3], at most one canvas off. A clipped parameter has no gradient.
+    [-3, 3], at most one canvas off. A clipped parameter has no gradient. Variance and stride are
+    exp of clipped logs, not a softplus with a floor: the paper's parameters are logs.
 
     Args:
       parameters: relative centres g~_x and g~_y, log v, log d~ and log gamma, `[..., 5]`. The canvas is [-1, 1]. With

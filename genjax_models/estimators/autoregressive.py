@@ -8,7 +8,7 @@ For q(z_t | z_<t) = N(mu_t, diag(sigma_t^2)) and p = N(0, I), with d numbers a s
 
     1/2 sum_t sum_i (mu_ti^2 + sigma_ti^2 - log sigma_ti^2) - T d / 2
 
-A constant of -T/2 would be right only for d = 1.
+Gregor et al., 2015, Eq. (11), print a constant of -T/2, which is right only for d = 1.
 """
 
 from collections.abc import Callable

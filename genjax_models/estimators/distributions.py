@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax.scipy.special import logit
 from tensorflow_probability.substrates import jax as tfp
 
+from genjax_models.estimators.autoregressive import Autoregressive as Autoregressive
 from genjax_models.estimators.checks import check_floating, check_prepared
 from genjax_models.types import Array, PRNGKey, Shape
 

@@ -110,10 +110,20 @@ def held_out_filtering(
         return {name: _of_one_sequence(terms[name], mask) for name in bounds}
 
     filtered = map_examples(one, key, (x, length), batch_size=batch_size)
-    for name in {"iwae", "fivo"} & set(bounds):  # "elbo" is -inf if one weight is zero
-        if not isinstance(filtered[name].evidence, Tracer):
-            check_evidence(filtered[name].evidence.T)
+    if not any(isinstance(terms.evidence, Tracer) for terms in filtered.values()):
+        check_weights(filtered)
     return filtered
+
+
+def check_weights(filtered: dict[Bound, HeldOutFiltering]) -> None:
+    """Checks what `held_out_filtering` returned from a call that jax traced. It reads values, so it cannot be traced.
+
+    Raises:
+      ValueError: all weights of a step are zero, or one is NaN. The error names the step and the example.
+    """
+    for name, terms in filtered.items():
+        if name != "elbo":  # which is -inf if one weight is zero
+            check_evidence(terms.evidence.T)
 
 
 def ratio_of_totals(bound: Array, length: Array) -> tuple[Array, Array]:

@@ -20,6 +20,7 @@ import numpy as np
 
 from genjax_models.networks.mlp import dropped
 from genjax_models.networks.outputs import Emits, Emitted, emit, named
+from genjax_models.networks.pixel_cnn import GatedPixelCNN as GatedPixelCNN
 from genjax_models.networks.shapes import as_rows, flattened
 from genjax_models.types import Array, Shape
 

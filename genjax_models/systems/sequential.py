@@ -10,10 +10,11 @@ import numpy as np
 import genjax_models as gx
 from genjax_models.data import Prepared
 from genjax_models.data.chorales import KEYS, LOWEST
+from genjax_models.errors import InputError
 from genjax_models.evaluation.estimates import Estimate, estimate
 from genjax_models.evaluation.findings import Facts
 from genjax_models.evaluation.sequence_baselines import sequence_baselines
-from genjax_models.evaluation.sequential_bounds import HeldOutFiltering, held_out_filtering
+from genjax_models.evaluation.sequential_bounds import HeldOutFiltering, check_weights, held_out_filtering
 from genjax_models.figures import sequence_plots
 from genjax_models.figures.midi import midi
 from genjax_models.figures.pictures import Picture
@@ -53,6 +54,10 @@ def sequential_system(config: Any, objective: Objective, model: SequentialModel)
 
     def figures(players, data):
         filtered = jax.jit(partial(bounds, names=get_args(Bound)))(players, jax.random.key(0), data.test)
+        try:
+            check_weights(filtered)
+        except ValueError as error:
+            raise InputError(f"test split: {error}") from error
         trained = filtered[config.bound]
         facts = Facts(
             bernoulli=config.likelihood.family == "bernoulli",

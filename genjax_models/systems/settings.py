@@ -42,9 +42,12 @@ class Settings:
         These are the shape and number of classes, and what groups find by their method `for_data`.
 
         Raises:
-          InputError: the data cannot be loaded, have no labels for a conditional model, or are refused by a group.
+          InputError: the data cannot be loaded, have no labels for a conditional model, are padded although the model
+            knows no lengths, or are refused by a group.
         """
         data, dataset = self.data.load(labels=self.conditional)
+        if not isinstance(data, SequenceData):
+            _refuse_padding(dataset)
         groups = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         completed = {name: group.for_data(dataset) for name, group in groups.items() if hasattr(group, "for_data")}
         return dataclasses.replace(self, data=data, **completed), dataset
@@ -251,6 +254,17 @@ class SequenceData(Data):
                 " or --data-kind sequences for a file"
             )
         return dataclasses.replace(group, has_rows=dataset.has_rows), dataset
+
+
+def _refuse_padding(dataset: Dataset) -> None:
+    """Raises InputError if sequences are shorter than their arrays: zeros of the padding would count as data."""
+    lengths = [split.length for split in dataset[1:4] if split.length is not None]
+    shortest = min((int(length.min()) for length in lengths), default=None)
+    if shortest is not None and shortest < dataset.shape[0]:
+        raise InputError(
+            f"sequences of unequal length need a model of sequences, such as experiments.vrnn, got {shortest} to"
+            f" {dataset.shape[0]} steps from {dataset.name}"
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -41,6 +41,26 @@ SYMMETRIC = [
     [2.06080963e-05, 0.00456276474, 0.136719139, 0.554423448, 0.30427404],
 ]
 
+# F_X of each mistake; of a half pixel, the oracle has only the largest difference from COLUMNS.
+WRONG_COLUMNS = {
+    "whole exponent squared": [
+        [0.235965982, 0.402793351, 0.276469431, 0.076303397, 0.00846783832],
+        [0.0348102641, 0.17943611, 0.371915519, 0.309963593, 0.103874513],
+        [0.00164658374, 0.0256304351, 0.160420574, 0.403734706, 0.408567701],
+    ],
+    "variance squared again": [
+        [0.185444236, 0.540354944, 0.254570913, 0.019391093, 0.000238813931],
+        [0.00434947976, 0.115569269, 0.496490884, 0.344860974, 0.0387293923],
+        [7.60891916e-06, 0.00184360249, 0.0722229894, 0.457454069, 0.46847173],
+    ],
+    "1-based centre with 0-based filters and pixels": [
+        [0.289906951, 0.480218717, 0.206244942, 0.0229663141, 0.00066307562],
+        [0.0245709763, 0.209287536, 0.462198024, 0.264652849, 0.0392906153],
+        [0.00032004137, 0.0140174033, 0.159181571, 0.468685773, 0.357795212],
+    ],
+}
+HALF_PIXEL = 0.17575456286222935
+
 SHAPE = {"size": 3, "height": 4, "width": 5}
 
 
@@ -53,9 +73,17 @@ def of_window(parameters):
     return window, read(window, IMAGE), write(window, PATCH), of_read(parameters), of_write(parameters)
 
 
+def assert_are_the_columns(columns):
+    np.testing.assert_allclose(columns, COLUMNS, rtol=1e-5)
+
+
+def assert_filters_sum_to_one(filters):
+    np.testing.assert_allclose(filters.sum(axis=-1), np.ones(3), rtol=1e-6)
+
+
 def test_window_read_and_write_and_their_gradients():
     window, patch, image, gradient_of_read, gradient_of_write = of_window(PARAMETERS)
-    np.testing.assert_allclose(window.columns, COLUMNS, rtol=1e-5)
+    assert_are_the_columns(window.columns)
     np.testing.assert_allclose(patch, READ, rtol=1e-5)
     np.testing.assert_allclose(image, WRITE, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(gradient_of_read, GRADIENT_OF_READ, rtol=1e-5)
@@ -64,8 +92,47 @@ def test_window_read_and_write_and_their_gradients():
 
 def test_a_window_off_the_canvas_reads_the_nearest_edge():
     window, patch, *_ = of_window(OFF_CANVAS)
-    np.testing.assert_allclose(window.columns.sum(axis=-1), 1, rtol=1e-6)
+    assert_filters_sum_to_one(window.columns)
     np.testing.assert_allclose(patch, READ_OFF_CANVAS, rtol=1e-5)
+
+
+def columns_by_hand(parameters, mistake=None):
+    """F_X of 3 filters on 5 pixels as the paper prints it, in float64, with a mistake on request."""
+    centre, log_v, log_stride = np.float64(parameters)[[0, 2, 3]]
+    centre, variance, stride = np.clip(centre, -3, 3), np.exp(log_v), 4 / 2 * np.exp(log_stride)
+    i, pixels, middle = np.arange(1, 4), np.arange(1, 6), 6 / 2 * (centre + 1)
+    if mistake == "1-based centre with 0-based filters and pixels":
+        i, pixels = i - 1, pixels - 1
+    if mistake == "half a pixel":
+        pixels, middle = pixels - 1, 5 / 2 * (centre + 1)
+    distance = (pixels - (middle + (i - 3 / 2 - 0.5) * stride)[:, None]) ** 2
+    exponent = distance / (2 * variance)
+    if mistake == "whole exponent squared":
+        exponent = distance / (2 * variance) ** 2
+    if mistake == "variance squared again":
+        exponent = distance / (2 * variance**2)
+    weights = np.exp(-exponent)
+    return weights / (weights.sum(axis=1, keepdims=True) + (1e-8 if mistake == "1e-8 in the denominator" else 0))
+
+
+@pytest.mark.parametrize("mistake", [*WRONG_COLUMNS, "half a pixel"])
+def test_plausible_mistakes_of_the_filters_are_seen(mistake):
+    assert_are_the_columns(columns_by_hand(PARAMETERS))
+    wrong = columns_by_hand(PARAMETERS, mistake)
+    if mistake in WRONG_COLUMNS:
+        np.testing.assert_allclose(wrong, WRONG_COLUMNS[mistake], rtol=1e-5)
+    else:
+        np.testing.assert_allclose(np.abs(wrong - COLUMNS).max(), HALF_PIXEL, rtol=1e-6)
+    with pytest.raises(AssertionError):
+        assert_are_the_columns(wrong)
+
+
+def test_with_1e_8_in_the_denominator_a_window_off_the_canvas_would_read_nothing():
+    assert_filters_sum_to_one(columns_by_hand(OFF_CANVAS))
+    wrong = columns_by_hand(OFF_CANVAS, "1e-8 in the denominator")
+    np.testing.assert_allclose(wrong.sum(axis=-1), np.zeros(3), atol=1e-6)
+    with pytest.raises(AssertionError):
+        assert_filters_sum_to_one(wrong)
 
 
 def test_a_filterbank_at_the_middle_is_symmetric():

@@ -1,9 +1,12 @@
 """Baselines of sequences: by hand on tiny data, exact where the data are drawn from the baseline's own model."""
 
+import importlib.util
+
 import numpy as np
 import pytest
 from scipy import stats
 
+from genjax_models.data import load
 from genjax_models.evaluation import sequence_baselines as baselines
 from genjax_models.types import Batch
 
@@ -78,3 +81,24 @@ def test_gaussians_that_do_not_exist_are_left_out():
 def test_bits_refuse_other_values():
     with pytest.raises(ValueError, match="values must be 0 or 1; for real values use gaussian_noise"):
         baselines.independent_bits(real(30, 0), real(5, 1))
+
+
+def joined(*splits):
+    return Batch(
+        np.concatenate([split.x for split in splits]), length=np.concatenate([split.length for split in splits])
+    )
+
+
+@pytest.mark.slow  # 10 s to read the scores
+@pytest.mark.parametrize(
+    ("name", "package", "fitted", "expected"),
+    [("chorales", "music21", 1, [-11.39, -10.70]), ("japanese_vowels", "aeon", 2, [-13.99, 1.59])],
+)
+def test_known_figures_of_the_same_splits(name, package, fitted, expected):
+    """The first splits are for fitting; the others are held out: 76 chorales, or 370 utterances."""
+    if not importlib.util.find_spec(package):
+        pytest.skip(f"needs the files of {package}")
+    splits = load(name)[1:4]
+    train, held_out = joined(*splits[:fitted]), joined(*splits[fitted:])
+    figures = baselines.sequence_baselines(train, held_out, binary=name == "chorales")
+    np.testing.assert_allclose(list(figures.values()), expected, atol=0.01)

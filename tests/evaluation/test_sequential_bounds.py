@@ -18,7 +18,10 @@ X = np.array([[0.8, -0.3, 1.5, 0.2, -1.1], [-0.8, 0.3, -1.5, np.nan, np.nan]], n
 LENGTH = np.array([5, 3])
 LOG_P = np.array([-7.7496026921472705, -4.635304478626413])
 PER_STEP = -1.5481133963467104  # sum / sum
-NOT_PER_STEP = {"mean of ratios": -1.5475110156524625, "padded steps": -1.2384907170773682}
+NOT_PER_STEP = {
+    "mean of ratios": (-1.5475110156524625, lambda bound, length: jnp.mean(bound / length)),
+    "padded steps": (-1.2384907170773682, lambda bound, length: ratio_of_totals(bound, jnp.full_like(length, 5))[0]),
+}
 
 
 SCALES = {"transition_scale": math.sqrt(Q), "emission_scale": math.sqrt(R)}
@@ -81,10 +84,21 @@ def test_no_figure_depends_on_the_batch_size_or_on_longer_padding(filtered):
             np.testing.assert_allclose(value if value.ndim == 1 else value[:, :5], exact, rtol=1e-5, atol=1e-6)
 
 
-def test_nats_per_step_are_total_over_total():
-    value, _ = ratio_of_totals(jnp.asarray(LOG_P), jnp.asarray(LENGTH))
+def assert_is_per_step(value):
     np.testing.assert_allclose(value, PER_STEP, rtol=1e-6)
-    assert all(abs(value - wrong) > 1e-4 for wrong in NOT_PER_STEP.values())
+
+
+@pytest.mark.parametrize("mistake", NOT_PER_STEP)
+def test_plausible_mistakes_of_nats_per_step_are_seen(mistake):
+    exact, wrong = NOT_PER_STEP[mistake]
+    value = wrong(jnp.asarray(LOG_P), jnp.asarray(LENGTH))
+    np.testing.assert_allclose(value, exact, rtol=1e-6)
+    with pytest.raises(AssertionError):
+        assert_is_per_step(value)
+
+
+def test_nats_per_step_are_total_over_total():
+    assert_is_per_step(ratio_of_totals(jnp.asarray(LOG_P), jnp.asarray(LENGTH))[0])
     random = np.random.RandomState(0)
     length = random.randint(1, 30, (2_000, 50))
     bound = -1.5 * length + random.normal(size=length.shape) * np.sqrt(length)

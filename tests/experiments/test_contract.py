@@ -261,6 +261,7 @@ CHOICES = [
     ),
     *(("gmmn", f"--data {data}.npz --hidden 8 --distance unbiased_squared") for data in ("colours", "vectors")),
     ("gmmn_autoencoder", "--data vectors.npz --hidden 8 --autoencoder-hidden 8"),
+    ("draw", "--data vectors.npz --likelihood gaussian --no-attention --glimpses 3 --hidden 4 --latent 2"),
     ("infinite_mixture", "--latent 2 --hidden 8 --num-samples 10"),
     ("infinite_mixture", "--fit vae --latent 2 --hidden 8"),
     ("info_vae", "--data vectors.npz --likelihood gaussian --scale diagonal --hidden 8"),
@@ -290,6 +291,7 @@ CHOICES = [
     ("vae", "--data images.npz --conditional --network convolutional --channels 4"),
     ("vae", "--data images.npz --binarise fixed --latent 1"),
     ("vae", "--data images.npz --binarise none --kl-weight 4 --kl-warmup 10"),
+    ("vae", "--data whole_sequences.npz --hidden 4"),
     ("vrnn", "--data sequences.npz --bound elbo --kl-warmup 2 --hidden 4"),
     ("vrnn", "--data sequences.npz --model dmm --bound iwae --hidden 4"),
     ("vrnn", "--data sequences.npz --model srnn --resampling systematic --score --hidden 4"),
@@ -371,6 +373,11 @@ REFUSED = [
         (name, "--batch-size 999999", "batch_size must be at most")
         for name in RUNS
         if "mixture" not in name and name not in ("disentanglement", "faces", "rivers", "vrnn")
+    ),
+    *(
+        (name, "--data sequences.npz --batch-size 9", "sequences of unequal length need a model of sequences, such as")
+        for name in OF_IMAGES
+        if name != "lapgan"  # whose margin needs images
     ),
     ("autoencoder", "--network convolutional --data vectors.npz --batch-size 9", "network convolutional needs images"),
     (

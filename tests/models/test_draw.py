@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import genjax_models as gx
+from genjax_models.estimators import attention
 from genjax_models.estimators.attention import place_of
 from genjax_models.models.learning import learning_mode
 from genjax_models.types import Batch
@@ -27,7 +28,8 @@ from tests.estimators.test_autoregressive import (
 SHAPE = (3, 4, 1)
 X = jnp.asarray(IMAGE)[None, ..., None]
 KEY = jax.random.key(3)
-MODEL = gx.draw_model(SHAPE, 2, 2, 2, gx.bernoulli(SHAPE), read_size=2, write_size=3)
+WINDOWS = {"read_size": 2, "write_size": 3}
+MODEL = gx.draw_model(SHAPE, 2, 2, 2, gx.bernoulli(SHAPE), **WINDOWS)
 WHOLE = gx.draw_model(SHAPE, 3, 2, 4, gx.bernoulli(SHAPE))
 
 # Per step: five numbers of the read window, mean and scale of z, five of the write window, KL, log q - log p.
@@ -40,6 +42,29 @@ SCALE = [[0.720374653599294, 0.9242255799231787], [0.7095793013301331, 0.9258263
 WRITE = [
     [-0.25938688151047373, -0.2890520581784592, 0.10474470756194566, 0.34509023133335026, 0.07987775774097261],
     [-0.2433160057950208, -0.33553710965158423, 0.06380443821126358, 0.3696723346167102, 0.1339693947585095],
+]
+# Patches that are read from the image and from what it lacks, and patches that are written.
+READ_PATCHES = [
+    [
+        [[0.49332246740976915, 0.7767547741659784], [0.8026364622112736, 0.07636840141469506]],
+        [[-0.19981918006616, 0.20165553477096237], [0.1534166359315585, -0.6322631512604586]],
+    ],
+    [
+        [[0.49744617294720644, 0.881647717888911], [0.9510904823424184, 0.09634346028998542]],
+        [[-0.23315638780374814, 0.26925507313605324], [0.2905235099820031, -0.6183823282856031]],
+    ],
+]
+WRITTEN_PATCHES = [
+    [
+        [-0.10886257700607149, 0.31717443474617024, 0.2785501565346039],
+        [-0.16815075357376624, -0.36851041576125193, -0.02900145553042309],
+        [0.3529947049956596, 0.21785279572446412, -0.23644396965788755],
+    ],
+    [
+        [-0.15279250476431283, 0.2814531063351092, 0.30336925727909914],
+        [-0.11915126440936902, -0.3671149045963884, -0.07725434949095321],
+        [0.3257840086064196, 0.2515480308646323, -0.19120640140819745],
+    ],
 ]
 LOG_RATIO = [0.5752163177287983, 0.4447524104802204]
 CANVAS = [
@@ -74,9 +99,9 @@ def variables(weights=WEIGHTS):
     }
 
 
-def two_steps(weights):
+def two_steps(weights, model=MODEL):
     """Returns the distributions of both steps, z of the given noise `[1, 2, 2]`, and the canvases."""
-    q = MODEL.posterior(variables(weights), X)
+    q = model.posterior(variables(weights), X)
     state, steps, z, canvases = q.start, [], [], []
     for noise in jnp.asarray(EPS):
         step, advance = q.step(state)
@@ -122,6 +147,21 @@ def test_two_steps_have_all_numbers_of_the_oracle():
     for place, numbers in zip(places, (READ, WRITE), strict=True):
         exact = place_of(jnp.float32(numbers)[None], height=3, width=4)
         jax.tree.map(lambda got, exact: np.testing.assert_allclose(got, exact, rtol=1e-5), place, exact)
+
+
+def test_patches_of_both_steps_are_those_of_the_oracle(monkeypatch):
+    def patches():
+        seen, written = [], []
+        look = lambda window, images: seen.append(attention.read(window, images)) or seen[-1]
+        paint = lambda window, patch: written.append(patch) or attention.write(window, patch)
+        monkeypatch.setattr("genjax_models.models.draw.read", look)
+        monkeypatch.setattr("genjax_models.models.draw.write", paint)
+        two_steps(WEIGHTS, gx.draw_model(SHAPE, 2, 2, 2, gx.bernoulli(SHAPE), **WINDOWS))
+        return jnp.concatenate(seen), jnp.concatenate(written)
+
+    seen, written = jax.jit(patches)()
+    np.testing.assert_allclose(seen, READ_PATCHES, rtol=1e-5)
+    np.testing.assert_allclose(written, WRITTEN_PATCHES, rtol=1e-5, atol=1e-6)
 
 
 def test_the_bound_has_the_gradient_of_the_oracle():

@@ -166,6 +166,28 @@ def test_with_the_smoothing_posterior_every_draw_and_gradient_of_the_linear_gaus
     )
 
 
+# The second sequence, padded with two zeros: the exact value for all five steps, and the ELBO of a q that saw them.
+PADDING = {"padding observed as zeros": -6.931083926285764, "smoothing q that read the padding": -4.721149499513938}
+
+
+@pytest.mark.parametrize("mistake", PADDING)
+def test_plausible_mistakes_with_the_padding_are_seen(mistake):
+    model, variables = linear_gaussian(proposal="smoothing")
+    x, mask = time_first(jnp.nan_to_num(jnp.tile(UNEQUAL[1], (20_000, 1, 1))), jnp.full(20_000, 3))
+    seen = jnp.ones_like(mask)
+    on = seen if mistake == "padding observed as zeros" else mask
+
+    @jax.jit
+    def bound():
+        state, context = model.start(variables, x, seen)
+        return filtering_bound(KEY, x, on, state, partial(model.step, variables), context, num_particles=1).bound
+
+    wrong = bound()
+    assert_mean(wrong, PADDING[mistake])
+    with pytest.raises(AssertionError):
+        assert_mean(wrong, LOG_P_UNEQUAL[1])
+
+
 @pytest.mark.parametrize(
     ("proposal", "elbo", "iwae"),
     [

@@ -9,7 +9,7 @@ import pytest
 
 import genjax_models as gx
 from genjax_models.networks.outputs import Output
-from genjax_models.networks.pixel_cnn import GatedPixelCNN
+from genjax_models.networks.pixel_cnn import GatedLayer, GatedPixelCNN
 
 
 def pixel_cnn(shape, condition=None, emits=None, **options):
@@ -32,11 +32,50 @@ def seen(network, variables, shape, outputs):
     return np.any(np.reshape(gradients, (len(outputs), len(x), -1)) != 0, axis=1).T
 
 
-@pytest.mark.parametrize(("layers", "count"), [(1, 4), (3, 24)])
-def test_a_pixel_sees_as_many_pixels_as_in_the_oracle(layers, count):
-    """A single stack sees 21 of the 24 pixels before (3, 3), for any number of layers."""
-    shape = (7, 7, 1)
-    assert seen(*pixel_cnn(shape, layers=layers), shape, [3 * 7 + 3]).sum() == count
+SEVEN, MIDDLE = (7, 7, 1), 3 * 7 + 3  # the pixel (3, 3) has 24 pixels before it
+
+
+def of_the_middle(network, variables):
+    """Returns which pixels (3, 3) sees, `[49]`."""
+    return seen(network, variables, SEVEN, [MIDDLE])[:, 0]
+
+
+def assert_is_all_before(pixels):
+    np.testing.assert_array_equal(pixels, np.arange(49) < MIDDLE)
+
+
+def test_a_pixel_sees_as_many_pixels_as_in_the_oracle():
+    assert of_the_middle(*pixel_cnn(SEVEN, layers=1)).sum() == 4
+    assert_is_all_before(of_the_middle(*pixel_cnn(SEVEN, layers=3)))
+
+
+class OneStack:
+    """Masked kernels of 3 x 3 in one stack, with weights of 1: mask A first, mask B after."""
+
+    def apply(self, layers, x):
+        for layer in range(layers):
+            kernel = jnp.array([[1, 1, 1], [1, float(layer > 0), 0], [0, 0, 0]])[..., None, None]
+            x = jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        return {"logits": x}
+
+
+@pytest.mark.parametrize("layers", [3, 7])
+def test_one_stack_would_have_a_blind_spot(layers):
+    pixels = of_the_middle(OneStack(), layers)
+    unseen = np.argwhere(~pixels.reshape(7, 7) & (np.arange(49) < MIDDLE).reshape(7, 7))
+    np.testing.assert_array_equal(unseen, [[1, 6], [2, 5], [2, 6]])
+    with pytest.raises(AssertionError):
+        assert_is_all_before(pixels)
+
+
+def test_with_mask_b_in_the_first_layer_a_pixel_would_see_itself(monkeypatch):
+    pixels = GatedLayer.pixels
+    shifted = lambda layer, x, across: pixels(layer, jnp.roll(x, -1, axis=2) if layer.first else x, across)
+    monkeypatch.setattr(GatedLayer, "pixels", shifted)
+    found = of_the_middle(*pixel_cnn(SEVEN, layers=3))
+    assert found[MIDDLE]
+    with pytest.raises(AssertionError):
+        assert_is_all_before(found)
 
 
 @pytest.mark.slow

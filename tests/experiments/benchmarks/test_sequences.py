@@ -28,6 +28,25 @@ def test_both_sides_have_one_loss_and_one_gradient(name, monkeypatch):
         assert sequences_sides.difference(pair)[1] > sequences.TOLERANCE
 
 
+@pytest.mark.slow
+def test_the_hand_written_scan_of_draw_has_the_loss_and_gradient_of_vae(monkeypatch):
+    """With one noise for all numbers and steps."""
+    pair = sequences_sides.PAIRS["draw_10"]
+    variables = sequences_sides.first_variables(pair)
+    batch = gx.Batch(pair.data().x[:5])
+    monkeypatch.setattr(jax.random, "normal", lambda key, shape=(), *_, **__: jnp.full(shape, 0.7))
+
+    def value_and_gradient(objective):
+        loss = lambda variables: objective.losses["vae"]({"vae": variables}, jax.random.key(0), batch, 0)[0]
+        return jax.jit(jax.value_and_grad(loss))(variables)
+
+    value, gradient = value_and_gradient(sequences_sides.fused_draw(10))
+    exact, of_vae = value_and_gradient(sequences_sides.draw(10))
+    np.testing.assert_allclose(value, exact, rtol=1e-6)
+    near = lambda a, b: np.testing.assert_allclose(a, b, atol=sequences.TOLERANCE * np.abs(b).max())
+    jax.tree.map(near, gradient, of_vae)
+
+
 def test_unrolled_scans_have_the_same_loss():
     def loss(players, key, batch, step):
         total = jax.lax.scan(lambda c, x: (jnp.tanh(c + x @ players["model"]["params"]), None), 0.0, batch.x)[0]
