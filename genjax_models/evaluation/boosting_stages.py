@@ -12,7 +12,7 @@ from scipy.special import expit
 from genjax_models.estimators.annealed_partition import annealed_partition
 from genjax_models.estimators.annealing_path import linear_schedule
 from genjax_models.estimators.boltzmann import additive_gibbs_sweep, additive_log_density
-from genjax_models.estimators.checks import check_count
+from genjax_models.estimators.checks import check_binary, check_count
 from genjax_models.evaluation.partition import Partition, exact_partition, partition_of
 from genjax_models.models.additive_energy import AdditiveEnergyModel, parts_of
 from genjax_models.types import Array, PRNGKey, Variables
@@ -81,8 +81,9 @@ def boosting_stages(model: AdditiveEnergyModel, variables: Variables, x: Array) 
       x: the data, all equally likely, `[n, *shape]` in {0, 1}.
 
     Raises:
-      ValueError: the model has more units.
+      ValueError: the model has more units, or x is outside {0, 1}.
     """
+    check_binary("x", x)
     weights, bias, coefficients, base = (np.asarray(part, np.float64) for part in parts_of(variables))
     if len(base) > MOST_UNITS:
         raise ValueError(f"enumeration needs at most {MOST_UNITS} units, got {len(base)}")

@@ -87,3 +87,9 @@ def test_more_than_16_units_are_not_enumerated():
     model = gx.additive_energy_model((17,), 1)
     with pytest.raises(ValueError, match="enumeration needs at most 16 units, got 17"):
         boosting_stages(model, variables_of(model, [0.0]), jnp.zeros((2, 17)))
+
+
+def test_data_that_are_not_binary_are_refused():
+    model = gx.additive_energy_model((2,), 1)
+    with pytest.raises(ValueError, match=r"x must be 0 or 1, got 0\.5"):
+        boosting_stages(model, variables_of(model, [0.0]), jnp.full((3, 2), 0.5))

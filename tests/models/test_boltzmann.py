@@ -232,6 +232,17 @@ def test_the_visible_bias_starts_at_the_data_mean():
         (lambda: DBM.infer(DBM_VARIABLES, X, SEEN, sweeps=1, gradient="none"), "gradient must be one of"),
         (lambda: WITH_CLASS.infer(CLASS_VARIABLES, X, SEEN, None, ALL[:, 0], sweeps=1), "needs `label`"),
         (lambda: WITH_CLASS.infer(CLASS_VARIABLES, X, SEEN, ALL[0, :1], ALL, sweeps=1), "label_observed must be bool"),
+        *[
+            (lambda label=label: WITH_CLASS.infer(CLASS_VARIABLES, X, SEEN, label, sweeps=1), message)
+            for label, message in [
+                (jnp.array([3]), r"labels must be 0 to 2, got 3 in row 0"),
+                (jnp.array([-1]), r"labels must be 0 to 2, got -1 in row 0"),
+                (jnp.array([1.0]), "labels must be integers"),
+                (jnp.array([1, 1]), r"label must be of the shape \(1,\)"),
+                (jnp.array(1), r"label must be of the shape \(1,\)"),
+            ]
+        ],
+        (lambda: WITH_CLASS.sample(CLASS_VARIABLES, KEY, 2, label=9), "labels must be 0 to 2, got 9"),
         (lambda: DBM.free_energy(DBM_VARIABLES, X), "the free energy needs one hidden layer"),
         (lambda: deep_boltzmann_machine((4,), (3,)), "hidden must be two numbers"),
         (lambda: restricted_boltzmann_machine((4,), 0), "hidden must be an integer of at least 1"),

@@ -95,6 +95,10 @@ def test_multi_prediction_refuses_what_does_not_fit():
             gx.multi_prediction(DBM, **options)
     with pytest.raises(ValueError, match="needs a `label` per example"):
         gx.multi_prediction(WITH_CLASS).losses["machine"]({"machine": CLASS_VARIABLES}, KEY, Batch(X), jnp.int32(0))
+    for label_missing in (0.0, 1.0):  # as evidence, and as a target
+        loss = gx.multi_prediction(WITH_CLASS, label_missing=label_missing).losses["machine"]
+        with pytest.raises(ValueError, match="labels must be 0 to 2, got 9"):
+            loss({"machine": CLASS_VARIABLES}, KEY, Batch(X, jnp.array([9])), jnp.int32(0))
 
 
 # Persistent contrastive divergence
@@ -272,8 +276,9 @@ def test_persistent_contrastive_divergence_refuses_what_does_not_fit():
             gx.persistent_contrastive_divergence(RBM, **{name: 0})
     with pytest.raises(ValueError, match="needs a `label` per example"):
         deep_pcd(WITH_CLASS).losses["machine"](of_chains(WITH_CLASS, CLASS_VARIABLES, 8), KEY, Batch(X), jnp.int32(0))
-    with pytest.raises(ValueError, match="x must be 0 or 1"):
-        pcd().init(KEY, Batch(X * 0.5))
+    players = of_chains(WITH_CLASS, CLASS_VARIABLES, 8)
+    with pytest.raises(ValueError, match="labels must be 0 to 2, got 3"):
+        deep_pcd(WITH_CLASS).losses["machine"](players, KEY, Batch(X, jnp.array([3])), jnp.int32(0))
 
 
 # Self-supervised boosting, on bars and stripes of 3 x 3: all columns alike, or all rows.
@@ -370,6 +375,26 @@ def test_boosting_refuses_what_does_not_fit():
         boosting(2, num_negatives=7).losses["energy"](players, KEY, Batch(BARS), jnp.int32(0))
     with pytest.raises(ValueError, match="the model must have the shape of the data"):
         boosting(2).init(KEY, Batch(X))
+
+
+OBJECTIVES = {
+    "multi-prediction": (lambda: gx.multi_prediction(DBM, missing=1.0), X),
+    "restricted": (lambda: pcd(), X),
+    "deep": (lambda: deep_pcd(DBM), X),
+    "boosting": (lambda: boosting(2), BARS),
+}
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_data_that_are_not_binary_are_refused_by_init_and_by_the_loss(name):
+    make, x = OBJECTIVES[name]
+    objective = make()
+    players, (loss,) = objective.init(KEY, Batch(x)), objective.losses.values()
+    for wrong in (x * 0.5, x * 7):
+        with pytest.raises(ValueError, match="x must be 0 or 1"):
+            objective.init(KEY, Batch(wrong))
+        with pytest.raises(ValueError, match="x must be 0 or 1"):
+            loss(players, KEY, Batch(wrong), jnp.int32(0))
 
 
 def test_samples_of_an_additive_model_come_from_its_base():
