@@ -53,6 +53,14 @@ def log_sums(machine, variables):
     return jax.nn.logsumexp(-machine.energy(variables, states(machine)).reshape(16, -1), axis=1)
 
 
+def gibbs_kernel():
+    """Returns the exact kernel p(v' | v) `[16, 16]` of a Gibbs sweep of the restricted machine, in float64."""
+    with jax.enable_x64(True):
+        variables = {"params": {name: jnp.array(value) for name, value in OF_RBM.items()}}
+        joint = np.exp(-np.asarray(RBM.energy(variables, states(RBM)))).reshape(16, 8)
+    return joint / joint.sum(1, keepdims=True) @ (joint / joint.sum(0)).T
+
+
 @partial(jax.jit, static_argnums=0)
 def bound_of(machine, variables, field, observed):
     return machine.bound(variables, field, X, observed)[0]
