@@ -27,6 +27,8 @@ def test_the_coefficient_and_its_gain_are_exact():
     np.testing.assert_allclose(
         KL - gain(of_classifier, ON_DATA, ON_NEGATIVES), O["discriminator"]["kl_with_its_coefficient"], rtol=1e-6
     )
+    log_partition_ratio = gain(a, ON_DATA, ON_NEGATIVES) - a * O["E_p_feature"]
+    np.testing.assert_allclose(log_partition_ratio, O["discriminator"]["log_partition_ratio"], rtol=1e-4)
     assert 0.9 < effective < 1
 
 

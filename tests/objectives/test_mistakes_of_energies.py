@@ -9,7 +9,7 @@ import inspect
 import sys
 import types
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,8 @@ import genjax_models as gx
 from genjax_models.types import Batch
 from tests import energies as exact
 from tests.models.test_boltzmann import ALL, DBM_VARIABLES, RBM_VARIABLES, SEEN, X, gibbs_kernel
+from tests.models.test_mean_field import swinging
+from tests.objectives.test_self_supervised_boosting import stage_of_the_oracle
 
 KEY, STEP = jax.random.key(7), jnp.int32(0)
 DATA = jnp.array(exact.DATA)
@@ -42,8 +44,12 @@ class Value(NamedTuple):
     """A figure that the modules `m` compute."""
 
     of: Callable
-    right: float
+    right: Any
     rtol: float = 2e-6
+    atol: float = 0.0
+
+    def check(self, m, expected):
+        np.testing.assert_allclose(self.of(m), expected, rtol=self.rtol, atol=self.atol)
 
 
 class Mistake(NamedTuple):
@@ -53,7 +59,7 @@ class Mistake(NamedTuple):
     right: str
     planted: str
     value: Value
-    wrong: float
+    wrong: Any
 
 
 def stratified(n, probabilities):
@@ -113,6 +119,16 @@ def gradient_of_predictions(**options):
     ][0, 0]
 
 
+def swing(scale, how):
+    """Returns what `swinging` has for layers "in turn" or "at once"."""
+    of = exact.SWINGING[f"scale={scale}"][how]
+    return np.array([*of["h"], *of["g"], of["change"]])
+
+
+def swings(scale):
+    return Value(lambda m: swinging(m.mean_field, scale), swing(scale, "in turn"), atol=2e-6)
+
+
 def bound(m):
     machine = m.machines.deep_boltzmann_machine((4,), (3, 2))
     return machine.bound(DBM_VARIABLES, machine.infer(DBM_VARIABLES, X, ALL, sweeps=60), X, ALL)[0]
@@ -120,17 +136,11 @@ def bound(m):
 
 def kl(m):
     """KL after one stage of boosting, whose discriminator is at its best: KL before less the gain that is kept."""
-    o, of_classifier = exact.BOOSTING, exact.BOOSTING["discriminator"]
-    model = gx.additive_energy_model((3,), 1)
+    best, model = exact.BOOSTING["discriminator"], gx.additive_energy_model((3,), 1)
     objective = m.boosting.self_supervised_boosting(model, steps_per_stage=1, num_negatives=8)
-    states = ((np.arange(8)[:, None] >> np.arange(3)[::-1]) & 1).astype(np.float32)
-    x = np.repeat(states, np.round(100 * np.array(o["inputs"]["p"])).astype(int), axis=0)
-    params = {"weights": [[1.5], [-2.0], [1.0]], "bias": [-0.2]}
-    params |= {"slope": [of_classifier["a"]], "offset": [of_classifier["b"]]}
-    params = {name: jnp.array(value) for name, value in params.items()}
-    own = {"params": params, **model.init(), "negatives": {"x": jnp.array(states, jnp.int8)}}
-    aux = jax.jit(objective.losses["energy"])({"energy": own}, KEY, Batch(jnp.array(x)), STEP)[1]
-    return o["kl_before"] - aux.variables["energy"]["features"]["gain"][0]
+    own, batch = stage_of_the_oracle(best["a"], best["b"])
+    aux = jax.jit(objective.losses["energy"])({"energy": own}, KEY, batch, STEP)[1]
+    return exact.BOOSTING["kl_before"] - aux.variables["energy"]["features"]["gain"][0]
 
 
 LOG_P, LOG_Z = Value(log_p, exact.MEAN_LOG_P), Value(log_z, exact.LOG_Z, 1e-4)
@@ -190,6 +200,9 @@ MISTAKES = {
     "an implicit gradient of one step": Mistake(
         "mean_field", "(jnp.negative, target), length=sweeps", "(jnp.negative, target), length=0",
         IMPLICIT, -0.0662942),
+    **{f"layers at once, scale {scale:g}": Mistake(
+        "mean_field", '[None] + h @ p["top_weights"]\n        g =', '[None] + field.h @ p["top_weights"]\n        g =',
+        swings(scale), swing(scale, "at once")) for scale in (2.0, 6.0)},
     "a coefficient of the other sign": Mistake(
         "coefficients", "return a, _effective(a, f)", "return -a, _effective(a, f)", KL, 0.2886857),
     "the coefficient of the discriminator": Mistake(
@@ -218,18 +231,17 @@ def mutants(monkeypatch, mistake=None):
     return found
 
 
-VALUES = LOG_P, LOG_Z, ENERGY, GRADIENT, LOSS, UNROLLED, IMPLICIT, BOUND, KL
-
-
-@pytest.mark.parametrize("value", VALUES, ids=lambda value: value.of.__name__)
+@pytest.mark.parametrize(
+    "value", {mistake.value.of: mistake.value for mistake in MISTAKES.values()}.values(), ids=lambda v: v.of.__name__
+)
 def test_without_a_mistake_values_are_right(value, monkeypatch):
-    np.testing.assert_allclose(value.of(mutants(monkeypatch)), value.right, rtol=value.rtol)
+    value.check(mutants(monkeypatch), value.right)
 
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_planted_mistakes_are_wrong_as_the_oracle_says(name, monkeypatch):
-    value, wrong = MISTAKES[name].value, MISTAKES[name].wrong
-    found = value.of(mutants(monkeypatch, MISTAKES[name]))
-    np.testing.assert_allclose(found, wrong, rtol=value.rtol)
+    mistake = MISTAKES[name]
+    mutant = mutants(monkeypatch, mistake)
+    mistake.value.check(mutant, mistake.wrong)
     with pytest.raises(AssertionError, match="Mismatched"):
-        np.testing.assert_allclose(found, value.right, rtol=value.rtol)
+        mistake.value.check(mutant, mistake.value.right)
