@@ -46,8 +46,8 @@ def persistent_contrastive_divergence(
 
     Returns:
       An `Objective` that reports "free_energy" of the data and "free_energy_of_chains", in nats. `sample` draws from
-      the machine, after `sample_sweeps` sweeps from the chains; labels choose the class. `pmapped` refuses it: use
-      `data_parallel`.
+      the machine, after `sample_sweeps` sweeps from the chains; labels choose the class. More draws than chains
+      start as copies, which few sweeps leave alike. `pmapped` refuses it: use `data_parallel`.
 
     Raises:
       ValueError: a count is no integer of at least 1; from the loss, another number of chains, or a batch without

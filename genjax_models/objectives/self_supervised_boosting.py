@@ -2,7 +2,8 @@
 
 In each stage a logistic regression on one feature f(x) = sigmoid(x'w + c) learns to tell data from negatives, draws of
 the model. At the end of the stage the model answers: it adds a f(x) to its log-density, with the coefficient a of the
-largest gain. The discriminator on f that is fitted again then has a = 0 and the loss log 4: it knows nothing.
+largest gain. Where a is not shrunk, the discriminator on f that is fitted again, on the same negatives weighted to the
+new model, has a = 0 and the loss log 4: it knows nothing.
 """
 
 import jax
@@ -41,7 +42,8 @@ def self_supervised_boosting(
 
     Returns:
       An `Objective` that reports "accuracy", the share of data and negatives that are told correctly, and "stage".
-      `sample` draws from the model. `pmapped` refuses it: use `data_parallel`.
+      `sample` draws from the model, after `sample_sweeps` sweeps from the negatives. More draws than negatives start as
+      copies, which few sweeps leave alike. `pmapped` refuses it: use `data_parallel`.
 
     Raises:
       ValueError: a count is no integer of at least 1; from `init`, another shape; from the loss, another number of

@@ -28,6 +28,7 @@ def machines(files, store, tmp_path_factory):
     [
         ("deep", "--mask half", "mean_field"),
         ("restricted", "--mask block --samples 3", "gibbs"),
+        ("restricted", "--by mean_field --samples 2", "mean_field"),
         ("vae", "--mask random --share 0.9 --samples 3", "pseudo_gibbs"),
         ("vae", "--by importance --samples 3 --n 4", "importance"),
     ],
@@ -56,6 +57,15 @@ def test_other_data_are_prepared_as_in_training(machines, files, capsys):
     other = capsys.readouterr().out
     assert impute.main([str(machines["deep"])]) == 0
     assert capsys.readouterr().out == other
+
+
+def test_samples_are_the_sweeps_of_mean_field_of_a_restricted_machine(machines, capsys):
+    """The answer depends on them, and 100 is the default."""
+    answers = []
+    for samples in ("--samples 1", "--samples 100", ""):
+        assert impute.main([str(machines["restricted"]), "--by", "mean_field", *samples.split()]) == 0
+        answers.append(capsys.readouterr().out)
+    assert answers[0] != answers[1] == answers[2]
 
 
 def test_a_mask_comes_from_a_file(machines, tmp_path, capsys):
@@ -102,6 +112,8 @@ def test_bad_input_is_one_line(runs, machines, files, refused):
     assert refused(impute, autoencoder).startswith(f"{autoencoder}: {needs}")
     words = f"{deep}: --by must be auto or one of mean_field, gibbs for this model, got importance"
     assert refused(impute, deep, "--by", "importance") == words
+    words = f"{deep}: --samples is not read by mean_field of a deep machine, which has the 5 sweeps of its training"
+    assert refused(impute, deep, "--samples", "7") == words
     for share in ("0", "1"):
         words = f"share must be in (0, 1), got {share}.0. With 0 nothing is missing, with 1 nothing observed"
         assert refused(impute, deep, "--share", share).startswith(words)

@@ -222,13 +222,13 @@ def test_samples_of_a_class_have_the_distribution_of_the_class():
     assert_drawn_from(np.asarray(x, int) @ [8, 4, 2, 1], jax.nn.softmax(sums))
 
 
-def test_hidden_units_have_no_order():
-    order, p = jnp.array([2, 0, 1]), DBM_VARIABLES["params"]
-    same = {"weights": p["weights"][:, order], "hidden_bias": p["hidden_bias"][order]}
-    same |= {"top_weights": p["top_weights"][order]}
-    one, other = (infer(DBM, {"params": {**p, **more}}, X, SEEN, sweeps=3) for more in ({}, same))
-    np.testing.assert_allclose(one.v, other.v, rtol=1e-6)
-    np.testing.assert_allclose(one.h[:, order], other.h, rtol=1e-6)
+def test_hidden_units_of_both_layers_have_no_order():
+    of_h, of_g, p = jnp.array([2, 0, 1]), jnp.array([1, 0]), CLASS_VARIABLES["params"]
+    same = {"weights": p["weights"][:, of_h], "hidden_bias": p["hidden_bias"][of_h], "top_bias": p["top_bias"][of_g]}
+    same |= {"top_weights": p["top_weights"][of_h][:, of_g], "class_weights": p["class_weights"][of_g]}
+    one, other = (infer(WITH_CLASS, {"params": {**p, **more}}, X, SEEN, sweeps=3) for more in ({}, same))
+    for found, want in zip(other[:4], (one.v, one.h[:, of_h], one.g[:, of_g], one.y), strict=True):
+        np.testing.assert_allclose(found, want, rtol=1e-6)
 
 
 def test_the_visible_bias_starts_at_the_data_mean():

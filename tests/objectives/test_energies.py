@@ -53,6 +53,7 @@ def test_the_loss_has_the_gradient_of_data_minus_moved_chains_and_chains_stay_un
     want = v.T @ hidden(v) / len(v) - x.T @ hidden(x) / len(x)
     np.testing.assert_allclose(gradient["weights"], want, atol=1e-6)
     np.testing.assert_allclose(gradient["visible_bias"], v.mean(0) - x.mean(0), atol=1e-6)
+    np.testing.assert_allclose(gradient["hidden_bias"], hidden(v).mean(0) - hidden(x).mean(0), atol=1e-6)
 
 
 @pytest.mark.parametrize(

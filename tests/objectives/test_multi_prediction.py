@@ -12,6 +12,7 @@ from genjax_models.types import Batch
 from tests import energies as exact
 from tests.models.test_boltzmann import CLASS_VARIABLES, DBM, DBM_VARIABLES, SEEN, WITH_CLASS, X
 from tests.models.test_mean_field import NAMES
+from tests.statistics import assert_drawn_from
 
 KEY = jax.random.key(4)
 
@@ -62,17 +63,33 @@ def test_with_nothing_or_all_missing_the_loss_is_finite():
         np.testing.assert_allclose(value, missing * of_all, rtol=1e-5)
 
 
-def test_shares_of_missing_pixels_are_uniform_and_labels_are_missing_with_their_probability():
-    """Metrics are per hidden pixel: with zero params each is log 2, and each label log 3."""
-    nothing = jax.tree.map(jnp.zeros_like, CLASS_VARIABLES)
-    batch = Batch(jnp.zeros((4_000, 4)), jnp.zeros(4_000, jnp.int32))
-    value, aux = jax.jit(gx.multi_prediction(WITH_CLASS).losses["machine"])(
-        {"machine": nothing}, KEY, batch, jnp.int32(0)
-    )
-    np.testing.assert_allclose(aux.metrics["nats_per_pixel"], np.log(2), rtol=1e-5)
-    np.testing.assert_allclose(aux.metrics["nats_per_label"], np.log(3), rtol=1e-5)
-    expected = 4 * 0.5 * np.log(2) + 0.8 * np.log(3)  # standard deviations: of 4u pixels below 1.6, of a label 0.4
-    assert abs(value - expected) < 5 * (1.6 * np.log(2) + 0.4 * np.log(3)) / np.sqrt(4_000)
+def losses_of_pairs(machine, **options):
+    """Returns the losses of 4,000 batches of two examples, by a machine whose params are zero, and metrics of one."""
+    variables = {"machine": jax.tree.map(jnp.zeros_like, CLASS_VARIABLES if machine.classes else DBM_VARIABLES)}
+    batch = Batch(jnp.zeros((2, 4)), jnp.zeros(2, jnp.int32) if machine.classes else None)
+    loss = gx.multi_prediction(machine, **options).losses["machine"]
+    each = jax.jit(jax.vmap(lambda key: loss(variables, key, batch, jnp.int32(0))))
+    values, aux = each(jax.random.split(KEY, 4_000))
+    return 2 * values, aux.metrics
+
+
+def test_each_example_hides_a_uniform_share_of_its_pixels():
+    """Each hidden pixel costs log 2. Of four pixels 0 to 4 are hidden, equally often, and apart from other examples."""
+    totals, metrics = losses_of_pairs(DBM)
+    np.testing.assert_allclose(metrics["nats_per_pixel"][totals > 0], np.log(2), rtol=1e-5)
+    hidden = np.asarray(totals / np.log(2))
+    np.testing.assert_allclose(hidden, np.round(hidden), atol=1e-4)
+    assert_drawn_from(np.round(hidden).astype(int), np.convolve(np.full(5, 0.2), np.full(5, 0.2)))
+
+
+@pytest.mark.parametrize("share", [0.8, 0.3])
+def test_labels_are_hidden_with_their_probability(share):
+    """Each hidden label costs log 3, and each example draws by itself."""
+    options = {} if share == 0.8 else {"label_missing": share}
+    totals, metrics = losses_of_pairs(WITH_CLASS, missing=0.0, **options)
+    np.testing.assert_allclose(metrics["nats_per_label"][totals > 0], np.log(3), rtol=1e-5)
+    hidden = np.round(np.asarray(totals / np.log(3))).astype(int)
+    assert_drawn_from(hidden, [(1 - share) ** 2, 2 * share * (1 - share), share**2])
 
 
 def test_multi_prediction_refuses_what_does_not_fit():
