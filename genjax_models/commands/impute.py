@@ -200,7 +200,7 @@ def conditional_of(run: LoadedRun, options: Impute) -> tuple[str, Conditional]:
     by = default if options.by == "auto" else options.by
     if by not in methods:
         raise InputError(f"{options.run}: --by must be auto or one of {', '.join(methods)} for this model, got {by}")
-    if by == "mean_field" and options.samples and len(model.hidden) > 1:
+    if by == default == "mean_field" and options.samples:
         raise InputError(
             f"{options.run}: --samples is not read by mean_field of a deep machine, which has"
             f" the {run.config.sweeps} sweeps of its training"
