@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import genjax_models as gx
 from experiments import multi_prediction, rbm
 from genjax_models.commands import impute
+from genjax_models.models import conditionals
 from genjax_models.systems.settings import Data
 
 
@@ -59,13 +61,12 @@ def test_other_data_are_prepared_as_in_training(machines, files, capsys):
     assert capsys.readouterr().out == other
 
 
-def test_samples_are_the_sweeps_of_mean_field_of_a_restricted_machine(machines, capsys):
-    """The answer depends on them, and 100 is the default."""
-    answers = []
-    for samples in ("--samples 1", "--samples 100", ""):
-        assert impute.main([str(machines["restricted"]), "--by", "mean_field", *samples.split()]) == 0
-        answers.append(capsys.readouterr().out)
-    assert answers[0] != answers[1] == answers[2]
+def test_samples_are_the_sweeps_of_mean_field_of_a_restricted_machine(machines, monkeypatch):
+    monkeypatch.setattr(conditionals, "mean_field", lambda machine, *, sweeps: sweeps)
+    path = machines["restricted"]
+    for samples, sweeps in ((7, 7), (None, 100)):
+        options = impute.Impute(path, by="mean_field", samples=samples)
+        assert impute.conditional_of(gx.load_run(path), options) == ("mean_field", sweeps)
 
 
 def test_a_mask_comes_from_a_file(machines, tmp_path, capsys):
