@@ -46,9 +46,10 @@ class Impute:
     """Share of missing pixels, for mask random and block: above 0 and below 1."""
     by: Literal["auto", "mean_field", "gibbs", "importance", "pseudo_gibbs"] = "auto"
     """Method. auto: mean_field for deep Boltzmann machines, gibbs for restricted ones, pseudo_gibbs for models with
-    q(z | x)."""
-    samples: int = 100
-    """Draws of importance sampling, or sweeps that gibbs and pseudo_gibbs average (after half as many)."""
+    q(z | x). The encoder of importance sees 0 at missing pixels, and of pseudo_gibbs at the start."""
+    samples: int | None = None
+    """Draws of importance, sweeps that gibbs and pseudo_gibbs average (after half as many), or sweeps of mean_field
+    of a restricted machine; a deep one has the sweeps of its training. Default: 100."""
     data: str | None = None
     """Other data, prepared as in training; their test split is filled in. Default: the data of the run."""
     n: int | None = None
@@ -69,9 +70,7 @@ class Impute:
             )
         if isinstance(self.mask, Path) and self.mask.suffix.lower() not in (".npy", ".npz"):
             raise InputError(f"mask must be random, half, block, or a .npy or .npz file, got {self.mask}")
-        whole(1, samples=self.samples)
-        if self.n is not None:
-            whole(1, n=self.n)
+        whole(1, **{name: count for name in ("samples", "n") if (count := getattr(self, name)) is not None})
         seed_in_range(self.seed)
         check_output(self.to, ".npz")
         check_output(self.picture, ".png", "--picture")
@@ -108,11 +107,11 @@ def impute(options: Impute) -> Imputed:
     test, n = data.test, options.n
     if n is not None and n > len(test.x):
         raise InputError(f"n must be at most {len(test.x)}, the size of the test split, got {n}")
-    x, key = test.x[:n], jax.random.key(options.seed)
+    x, (mask_key, key) = test.x[:n], jax.random.split(jax.random.key(options.seed))
     if stored is None:
         if options.mask == "block" and x.ndim < 3:
             raise InputError(f"--mask block needs images, got examples of shape {x.shape[1:]}")
-        stored = np.asarray(masks(key, x, cast(Mask, options.mask), share=options.share))
+        stored = np.asarray(masks(mask_key, x, cast(Mask, options.mask), share=options.share))
     observed = _checked(stored, x.shape, options)
     fill = lambda key, one: conditional(run.variables, key, one[0][None], one[1][None])[0]
     filled = jax.jit(lambda x, observed: map_examples(fill, key, (x, observed), batch_size=100))(x, observed)
@@ -178,17 +177,18 @@ def conditional_of(run: LoadedRun, options: Impute) -> tuple[str, Conditional]:
     from genjax_models.models.boltzmann import BoltzmannMachine
 
     model: Any = run.model
-    averaged = {"sweeps": options.samples, "burn_in": options.samples // 2}
+    samples = options.samples or 100
+    averaged = {"sweeps": samples, "burn_in": samples // 2}
     if isinstance(model, BoltzmannMachine):
         deep = len(model.hidden) > 1
         methods = {
-            "mean_field": lambda: conditionals.mean_field(model, sweeps=run.config.sweeps if deep else 50),
+            "mean_field": lambda: conditionals.mean_field(model, sweeps=run.config.sweeps if deep else samples),
             "gibbs": lambda: conditionals.clamped_gibbs(model, **averaged),
         }
         default = "mean_field" if deep else "gibbs"
     elif isinstance(model, LatentVariableModel) and model.has_mean and run.config.data.classes is None:
         methods = {
-            "importance": lambda: conditionals.importance_sampling(model, num_samples=options.samples),
+            "importance": lambda: conditionals.importance_sampling(model, num_samples=samples),
             "pseudo_gibbs": lambda: conditionals.pseudo_gibbs(model, **averaged),
         }
         default = "pseudo_gibbs"
@@ -200,6 +200,11 @@ def conditional_of(run: LoadedRun, options: Impute) -> tuple[str, Conditional]:
     by = default if options.by == "auto" else options.by
     if by not in methods:
         raise InputError(f"{options.run}: --by must be auto or one of {', '.join(methods)} for this model, got {by}")
+    if by == default == "mean_field" and options.samples:
+        raise InputError(
+            f"{options.run}: --samples is not read by mean_field of a deep machine, which has"
+            f" the {run.config.sweeps} sweeps of its training"
+        )
     return by, methods[by]()
 
 

@@ -42,6 +42,7 @@ def gibbs_sweep(
     if observed is None:
         return new
     chex.assert_equal_shape([old, observed])
+    chex.assert_type(observed, bool)
     return jnp.where(observed, old, new)
 
 

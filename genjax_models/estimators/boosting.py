@@ -27,6 +27,7 @@ def best_coefficient(on_data: Array, on_negatives: Array, *, least_effective: fl
     exp(a f) over the number of negatives. Where it would be below `least_effective`, a is nearer to 0, so that the
     negatives still say something about the new model. A feature that tells all data from all negatives has no best a,
     and one that is nearly constant has a very large one. So |a| is at most 30, and less where f spans more than 1.
+    The outputs are not to be differentiated: for a constant feature the gradient is NaN.
 
     Args:
       on_data: f of the data, `[n]`.

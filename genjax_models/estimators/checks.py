@@ -50,3 +50,37 @@ def check_prepared(name: str, x: Array, range: tuple[float, float] | None = None
         accepted = "finite" if range is None else f"in [{low:g}, {high:g}]"
         value = rows[row][np.argmin(inside[row])]
         raise ValueError(f"{name} must be {accepted}, got {value} in row {row}. Prepare the data: prepare(dataset)")
+
+
+def check_binary(name: str, x: Array, observed: Array | None = None) -> None:
+    """Checks on the host that x is 0 or 1, everywhere or where `observed` (bool, of its shape) is true.
+
+    Raises:
+      ValueError: names the first other value.
+    """
+    if isinstance(x, Tracer) or isinstance(observed, Tracer):
+        return
+    values = np.ravel(x) if observed is None else np.asarray(x)[np.asarray(observed)]
+    binary = np.isin(values, (0, 1))
+    if not binary.all():
+        where = "" if observed is None else " where it is observed"
+        raise ValueError(f"{name} must be 0 or 1{where}, got {values[~binary][0]}. Binarise the data.")
+
+
+def check_labels(label: Array, classes: int) -> None:
+    """Checks that labels `[n]` are integers, and on the host that they are 0 to `classes` - 1.
+
+    Raises:
+      ValueError: names the type, or the first other row.
+    """
+    dtype = jnp.result_type(label)
+    if not jnp.issubdtype(dtype, jnp.integer):
+        raise ValueError(f"labels must be integers, got {dtype}")
+    if isinstance(label, Tracer):
+        return
+    label = np.asarray(label)
+    outside = (label < 0) | (label >= classes)
+    if outside.any():
+        raise ValueError(
+            f"labels must be 0 to {classes - 1}, got {label[np.argmax(outside)]} in row {np.argmax(outside)}"
+        )

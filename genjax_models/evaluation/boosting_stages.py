@@ -12,7 +12,7 @@ from scipy.special import expit
 from genjax_models.estimators.annealed_partition import annealed_partition
 from genjax_models.estimators.annealing_path import linear_schedule
 from genjax_models.estimators.boltzmann import additive_gibbs_sweep, additive_log_density
-from genjax_models.estimators.checks import check_count
+from genjax_models.estimators.checks import check_binary, check_count
 from genjax_models.evaluation.partition import Partition, exact_partition, partition_of
 from genjax_models.models.additive_energy import AdditiveEnergyModel, parts_of
 from genjax_models.types import Array, PRNGKey, Variables
@@ -81,8 +81,9 @@ def boosting_stages(model: AdditiveEnergyModel, variables: Variables, x: Array) 
       x: the data, all equally likely, `[n, *shape]` in {0, 1}.
 
     Raises:
-      ValueError: the model has more units.
+      ValueError: the model has more units, or x is outside {0, 1}.
     """
+    check_binary("x", x)
     weights, bias, coefficients, base = (np.asarray(part, np.float64) for part in parts_of(variables))
     if len(base) > MOST_UNITS:
         raise ValueError(f"enumeration needs at most {MOST_UNITS} units, got {len(base)}")
@@ -96,16 +97,16 @@ def boosting_stages(model: AdditiveEnergyModel, variables: Variables, x: Array) 
         q, log_z = _normalised(log_q)
         kl.append(log_z - np.mean(log_q_of_data) - entropy)
         if t:
-            after.append(_least_loss(on_data[:, t - 1], on_states[:, t - 1], q))
+            after.append(least_loss(on_data[:, t - 1], on_states[:, t - 1], q))
         if t < len(coefficients):
-            before.append(_least_loss(on_data[:, t], on_states[:, t], q))
+            before.append(least_loss(on_data[:, t], on_states[:, t], q))
             log_q, log_q_of_data = (
                 log + coefficients[t] * on[:, t] for log, on in ((log_q, on_states), (log_q_of_data, on_data))
             )
     return Stages(np.array(kl), np.array(before), np.array(after))
 
 
-def _least_loss(on_data: np.ndarray, on_states: np.ndarray, q: np.ndarray) -> float:
+def least_loss(on_data: np.ndarray, on_states: np.ndarray, q: np.ndarray) -> float:
     """Returns the least of E_p softplus(-(a f + b)) + E_q softplus(a f + b) over a and b, in nats."""
     mean, scale = np.mean(on_data), np.std(on_data) + 1e-12
     on_data, on_states = (on_data - mean) / scale, (on_states - mean) / scale

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
+from genjax_models.estimators.checks import check_labels
 from genjax_models.evaluation.estimates import GROUPS, Estimate, jackknife_error, limited
 from genjax_models.types import Array, Tracer
 
@@ -76,25 +77,6 @@ def check_log_probabilities(log_probabilities: Array) -> None:
         raise ValueError(
             f"log-probabilities must have rows whose exponentials sum to 1, got {what} in row {row}, with the sum"
             f" {sums[row]:.4g}. Use jax.nn.log_softmax(logits)"
-        )
-
-
-def check_labels(label: Array, classes: int) -> None:
-    """Checks that labels `[n]` are integers, and on the host that they are 0 to `classes` - 1.
-
-    Raises:
-      ValueError: names the type, or the first other row.
-    """
-    dtype = jnp.result_type(label)
-    if not jnp.issubdtype(dtype, jnp.integer):
-        raise ValueError(f"labels must be integers, got {dtype}")
-    if isinstance(label, Tracer):
-        return
-    label = np.asarray(label)
-    outside = (label < 0) | (label >= classes)
-    if outside.any():
-        raise ValueError(
-            f"labels must be 0 to {classes - 1}, got {label[np.argmax(outside)]} in row {np.argmax(outside)}"
         )
 
 

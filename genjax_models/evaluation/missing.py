@@ -9,7 +9,8 @@ from typing import Literal, get_args
 import jax
 import jax.numpy as jnp
 
-from genjax_models.evaluation.examples import check_examples, map_examples
+from genjax_models.estimators.checks import check_binary
+from genjax_models.evaluation.examples import map_examples
 from genjax_models.models.boltzmann import BoltzmannMachine
 from genjax_models.models.conditionals import Conditional
 from genjax_models.types import Array, PRNGKey, Variables
@@ -76,7 +77,7 @@ def predict_missing(
       batch_size: examples in memory at once.
 
     Raises:
-      ValueError: x or `observed` does not fit.
+      ValueError: x or `observed` does not fit, or x is outside {0, 1}, also where it is missing.
     """
 
     def one(key: PRNGKey, example: tuple[Array, Array]) -> dict[str, Array]:
@@ -89,6 +90,7 @@ def predict_missing(
         raise ValueError(
             f"observed must be bool of the shape {x.shape}, got {observed.dtype} of the shape {observed.shape}"
         )
+    check_binary("x", x)
     return map_examples(one, key, (x, observed), batch_size=batch_size)
 
 
@@ -107,7 +109,7 @@ def class_probabilities(
     Args:
       machine: a machine with classes.
       variables: variables of the machine.
-      x: examples in {0, 1}, `[n, *shape]`.
+      x: examples in {0, 1} where they are observed, `[n, *shape]`.
       observed: where x is seen, bool `[n, *shape]`.
       sweeps: sweeps of mean field, as many as in training.
       multi_inference: whether observed pixels count half, and half their prediction.
@@ -118,7 +120,7 @@ def class_probabilities(
     """
     if machine.classes is None:
         raise ValueError("class_probabilities needs a machine with classes.")
-    check_examples(machine, x)
+    machine.evidence(x, observed)  # checks what `map_examples` hides from `infer`
     infer = machine.multi_infer if multi_inference else machine.infer
 
     def one(_: PRNGKey, example: tuple[Array, Array]) -> Array:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from genjax_models.estimators.annealed_partition import annealed_partition, rbm_path
 from genjax_models.estimators.annealing_path import linear_schedule
 from genjax_models.estimators.boltzmann import MOST_UNITS, log_partition_exact
-from genjax_models.estimators.checks import check_count
+from genjax_models.estimators.checks import check_binary, check_count
 from genjax_models.estimators.distributions import logits_of_mean
 from genjax_models.estimators.importance import log_mean_exp
 from genjax_models.estimators.importance_diagnostics import effective_sample_size
@@ -121,10 +121,11 @@ def boltzmann_log_likelihood(
       batch_size: examples in memory at once.
 
     Raises:
-      ValueError: the machine is deep, or x is not of its shape or not in [0, 1].
+      ValueError: the machine is deep, or x is not of its shape or not in {0, 1}.
     """
     machine.restricted(variables)
     check_examples(machine, x)
+    check_binary("x", x)
     nothing = jax.random.key(0)  # nothing is drawn
     energy = map_examples(lambda _, x: machine.free_energy(variables, x[None])[0], nothing, x, batch_size=batch_size)
     return -energy - log_partition

@@ -15,11 +15,10 @@ from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.nn import sigmoid
 
 from genjax_models.estimators.boltzmann import bernoulli_of, free_energy
-from genjax_models.estimators.checks import check_count
+from genjax_models.estimators.checks import check_binary, check_count, check_labels
 from genjax_models.estimators.distributions import logits_of_mean
 from genjax_models.models.data_mean import DataMean, check_data_mean, mean_of
 from genjax_models.models.mean_field import (
@@ -33,7 +32,7 @@ from genjax_models.models.mean_field import (
     start_of,
     sweep,
 )
-from genjax_models.types import Array, Batch, PRNGKey, Shape, Tracer, Variables
+from genjax_models.types import Array, Batch, PRNGKey, Shape, Variables
 
 Gradient = Literal["unrolled", "implicit"]
 
@@ -194,7 +193,7 @@ class BoltzmannMachine(NamedTuple):
         The label, of a machine with classes, is `[n]` or one for all draws.
 
         Raises:
-          ValueError: `n` or `sweeps` is no integer of at least 1.
+          ValueError: `n` or `sweeps` is no integer of at least 1, or the label is no class.
         """
         check_count("n", n)
         check_count("sweeps", sweeps)
@@ -218,11 +217,7 @@ class BoltzmannMachine(NamedTuple):
         if x.shape[1:] != self.shape:
             raise ValueError(f"x must be [batch, {', '.join(map(str, self.shape))}], got the shape {x.shape}")
         _check_mask("observed", observed, x.shape)
-        if not isinstance(x, Tracer) and not isinstance(observed, Tracer):
-            values = np.asarray(x)[np.asarray(observed)]
-            if not np.isin(values, (0, 1)).all():
-                wrong = values[~np.isin(values, (0, 1))][0]
-                raise ValueError(f"x must be 0 or 1 where it is observed, got {wrong}. Binarise the data.")
+        check_binary("x", x, observed)
         x, observed = x.reshape(len(x), -1), observed.reshape(len(x), -1)
         v = jnp.where(observed, x, 0).astype(jnp.float32)
         if self.classes is None:
@@ -234,7 +229,11 @@ class BoltzmannMachine(NamedTuple):
         if label_observed is None:
             label_observed = jnp.ones(len(x), bool)
         _check_mask("label_observed", label_observed, (len(x),))
-        y = jax.nn.one_hot(jnp.where(label_observed, label, 0), self.classes, dtype=v.dtype)
+        if label.shape != (len(x),):
+            raise ValueError(f"label must be of the shape ({len(x)},), one per example, got the shape {label.shape}")
+        shown = jnp.where(label_observed, label, 0)
+        check_labels(shown, self.classes)
+        y = jax.nn.one_hot(shown, self.classes, dtype=v.dtype)
         return Evidence(v, observed, y, label_observed[:, None])
 
 

@@ -167,7 +167,7 @@ def mean_pixel(data_mean: Array) -> Conditional:
     """Returns the mean of the data `shape` for missing pixels: the baseline of every other conditional."""
 
     def conditional(variables: Variables, key: PRNGKey, x: Array, observed: Array) -> Array:
-        return jnp.where(observed, x, jnp.broadcast_to(data_mean, x.shape))
+        return _filled(x, observed, data_mean)
 
     return conditional
 

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 import jax
 import jax.numpy as jnp
 
-from genjax_models.estimators.checks import check_count
+from genjax_models.estimators.checks import check_binary, check_count, check_labels
 from genjax_models.models.boltzmann import BoltzmannMachine, Gradient
 from genjax_models.types import Array, Aux, Objective, Tracer, Variables
 
@@ -40,7 +40,8 @@ def multi_prediction(
 
     Raises:
       ValueError: `sweeps` is no integer of at least 1, `missing` or `label_missing` is no share, or `gradient` is
-        unknown; from the loss, while tracing, a batch without labels for a machine with classes.
+        unknown; from the loss, a batch without labels for a machine with classes, and outside jit, x outside {0, 1} or
+        a label that is no class.
     """
     check_count("sweeps", sweeps)
     if missing != "uniform":
@@ -92,12 +93,17 @@ def prediction_losses(
 
     Each is `[batch]`, with zeros where nothing is missing. x and the label are targets where they are missing, and
     inference does not read them. The arguments are the same as in `BoltzmannMachine.infer`.
+
+    Raises:
+      ValueError: as `BoltzmannMachine.infer`, also for missing values.
     """
+    check_binary("x", x)
     field = machine.infer(variables, x, observed, label, label_observed, sweeps=sweeps, gradient=gradient)
     logits, x, observed = field.v_logits, x.reshape(len(x), -1), observed.reshape(len(x), -1)
     pixels = jnp.sum(jnp.where(observed, 0, jax.nn.softplus(logits) - x * logits), axis=1)
     if field.y_logits is None or machine.classes is None or label is None:
         return pixels, jnp.zeros_like(pixels), jnp.zeros_like(pixels)
+    check_labels(label, machine.classes)
     missing = jnp.zeros(len(x), bool) if label_observed is None else ~label_observed
     log_p = jnp.sum(jax.nn.log_softmax(field.y_logits) * jax.nn.one_hot(label, machine.classes), axis=1)
     right = jnp.argmax(field.y_logits, axis=1) == label

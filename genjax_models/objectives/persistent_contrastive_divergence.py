@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from genjax_models.estimators.boltzmann import bernoulli_of, gibbs_sweep
-from genjax_models.estimators.checks import check_count
+from genjax_models.estimators.checks import check_binary, check_count
 from genjax_models.models.boltzmann import BoltzmannMachine
 from genjax_models.models.mean_field import Field, free_energy_of
 from genjax_models.types import Array, Aux, Batch, Objective, Players, PRNGKey, Variables
@@ -46,12 +46,12 @@ def persistent_contrastive_divergence(
 
     Returns:
       An `Objective` that reports "free_energy" of the data and "free_energy_of_chains", in nats. `sample` draws from
-      the machine, after `sample_sweeps` sweeps from the chains; labels choose the class. `pmapped` refuses it: use
-      `data_parallel`.
+      the machine, after `sample_sweeps` sweeps from the chains; labels choose the class. More draws than chains
+      start as copies, which few sweeps leave alike. `pmapped` refuses it: use `data_parallel`.
 
     Raises:
       ValueError: a count is no integer of at least 1; from the loss, another number of chains, or a batch without
-        labels for a machine with classes.
+        labels for a machine with classes; from `init` and outside jit from the loss, x outside {0, 1}.
     """
     counts = {"num_chains": num_chains, "sweeps": sweeps, "inference_sweeps": inference_sweeps}
     for name, count in {**counts, "sample_sweeps": sample_sweeps}.items():
@@ -64,6 +64,7 @@ def persistent_contrastive_divergence(
         return {"machine": {**variables, "chains": phases.start(chains_key, variables, num_chains)}}
 
     def loss(variables, key, batch, step):
+        check_binary("x", batch.x)
         own = variables["machine"]
         given = len(own["chains"]["v"])
         if given != num_chains:

@@ -2,14 +2,15 @@
 
 In each stage a logistic regression on one feature f(x) = sigmoid(x'w + c) learns to tell data from negatives, draws of
 the model. At the end of the stage the model answers: it adds a f(x) to its log-density, with the coefficient a of the
-largest gain. The discriminator on f that is fitted again then has a = 0 and the loss log 4: it knows nothing.
+largest gain. Where a is not shrunk, the discriminator on f that is fitted again, on the same negatives weighted to the
+new model, has a = 0 and the loss log 4: it knows nothing.
 """
 
 import jax
 import jax.numpy as jnp
 
 from genjax_models.estimators.boosting import best_coefficient, gain
-from genjax_models.estimators.checks import check_count
+from genjax_models.estimators.checks import check_binary, check_count
 from genjax_models.models.additive_energy import AdditiveEnergyModel
 from genjax_models.types import Array, Aux, Batch, Objective, Players, PRNGKey
 
@@ -41,10 +42,12 @@ def self_supervised_boosting(
 
     Returns:
       An `Objective` that reports "accuracy", the share of data and negatives that are told correctly, and "stage".
-      `sample` draws from the model. `pmapped` refuses it: use `data_parallel`.
+      `sample` draws from the model, after `sample_sweeps` sweeps from the negatives. More draws than negatives start as
+      copies, which few sweeps leave alike. `pmapped` refuses it: use `data_parallel`.
 
     Raises:
-      ValueError: a count is no integer of at least 1; from the loss, another number of negatives.
+      ValueError: a count is no integer of at least 1; from `init`, another shape; from the loss, another number of
+        negatives; from both, outside jit, x outside {0, 1}.
     """
     counts = {"steps_per_stage": steps_per_stage, "num_negatives": num_negatives, "sweeps": sweeps}
     for name, count in {**counts, "sample_sweeps": sample_sweeps}.items():
@@ -53,6 +56,7 @@ def self_supervised_boosting(
     def init(key: PRNGKey, batch: Batch) -> Players:
         if batch.x.shape[1:] != model.shape:
             raise ValueError(f"the model must have the shape of the data, {batch.x.shape[1:]}, got {model.shape}")
+        check_binary("x", batch.x)
         weights_key, negatives_key = jax.random.split(key)
         variables = model.init(batch)
         size, stages = variables["features"]["weights"].shape
@@ -64,6 +68,7 @@ def self_supervised_boosting(
         return {"energy": {"params": params, **variables, "negatives": {"x": negatives}}}
 
     def loss(variables, key, batch, step):
+        check_binary("x", batch.x)
         own = variables["energy"]
         x, params, features, negatives = batch.x, own["params"], own["features"], own["negatives"]["x"]
         if len(negatives) != num_negatives:

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import genjax_models as gx
 from experiments import multi_prediction, rbm
 from genjax_models.commands import impute
+from genjax_models.models import conditionals
 from genjax_models.systems.settings import Data
 
 
@@ -28,6 +30,7 @@ def machines(files, store, tmp_path_factory):
     [
         ("deep", "--mask half", "mean_field"),
         ("restricted", "--mask block --samples 3", "gibbs"),
+        ("restricted", "--by mean_field --samples 2", "mean_field"),
         ("vae", "--mask random --share 0.9 --samples 3", "pseudo_gibbs"),
         ("vae", "--by importance --samples 3 --n 4", "importance"),
     ],
@@ -56,6 +59,14 @@ def test_other_data_are_prepared_as_in_training(machines, files, capsys):
     other = capsys.readouterr().out
     assert impute.main([str(machines["deep"])]) == 0
     assert capsys.readouterr().out == other
+
+
+def test_samples_are_the_sweeps_of_mean_field_of_a_restricted_machine(machines, monkeypatch):
+    monkeypatch.setattr(conditionals, "mean_field", lambda machine, *, sweeps: sweeps)
+    path = machines["restricted"]
+    for samples, sweeps in ((7, 7), (None, 100)):
+        options = impute.Impute(path, by="mean_field", samples=samples)
+        assert impute.conditional_of(gx.load_run(path), options) == ("mean_field", sweeps)
 
 
 def test_a_mask_comes_from_a_file(machines, tmp_path, capsys):
@@ -102,6 +113,8 @@ def test_bad_input_is_one_line(runs, machines, files, refused):
     assert refused(impute, autoencoder).startswith(f"{autoencoder}: {needs}")
     words = f"{deep}: --by must be auto or one of mean_field, gibbs for this model, got importance"
     assert refused(impute, deep, "--by", "importance") == words
+    words = f"{deep}: --samples is not read by mean_field of a deep machine, which has the 5 sweeps of its training"
+    assert refused(impute, deep, "--samples", "7") == words
     for share in ("0", "1"):
         words = f"share must be in (0, 1), got {share}.0. With 0 nothing is missing, with 1 nothing observed"
         assert refused(impute, deep, "--share", share).startswith(words)

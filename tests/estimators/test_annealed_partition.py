@@ -12,28 +12,38 @@ from tests.statistics import assert_mean
 
 KEY = jax.random.key(3)
 RBM = jnp.array(exact.W), jnp.array(exact.B), jnp.array(exact.C)
-PATH = rbm_path(*RBM, jnp.array(exact.AIS["base_bias"]))
+PATH, FROM_UNIFORM = (rbm_path(*RBM, jnp.array(bias)) for bias in (exact.AIS["base_bias"], [0.0] * 4))
 STATES = jnp.array((np.arange(16)[:, None] >> np.arange(4) & 1).astype(np.float32))
 
 
-def perfect(key, states, t):
-    """A transition to an independent draw from f_t."""
-    return STATES[jax.random.categorical(key, PATH.log_density(STATES, t), shape=(len(states),))]
+def perfect(path):
+    """Returns transitions to independent draws from f_t."""
+    return lambda key, states, t: STATES[jax.random.categorical(key, path.log_density(STATES, t), shape=(len(states),))]
 
 
 # One compiled program takes longer than its chains: other numbers of temperatures are slow tests.
 NUMBERS = [1, pytest.param(2, marks=pytest.mark.slow), 10]
 
 
-@pytest.mark.parametrize("temperatures", NUMBERS)
-def test_weights_have_the_exact_moments_with_perfect_transitions(temperatures):
+@pytest.mark.parametrize(
+    ("start", "temperatures"),
+    [
+        ("rows", 1),
+        ("from_uniform", 1),
+        ("rows", 10),
+        *(pytest.param(*row, marks=pytest.mark.slow) for row in [("rows", 2), ("from_uniform", 10), ("rows", 100)]),
+    ],
+)
+def test_weights_have_the_exact_moments_with_perfect_transitions(start, temperatures):
     """A weight after the move would give 5.983 for 5.700 at T = 1, and a mean of logs 5.550."""
-    row = {row["T"]: row for row in exact.AIS["rows"]}[temperatures]
+    path = PATH if start == "rows" else FROM_UNIFORM
+    row = {row["T"]: row for row in exact.AIS[start]}[temperatures]
     schedule = np.linspace(0, 1, temperatures + 1)
     options = {"num_chains": 50_000, "schedule": schedule}
-    log_w, _ = annealed_partition(KEY, PATH.start, PATH.log_density, perfect, **options)
-    assert_mean(log_w + exact.AIS["log_z0"], row["E_log_w_plus_log_z0"], float_error=1e-5)
-    w = np.exp(np.asarray(log_w) + exact.AIS["log_z0"] - exact.LOG_Z)
+    log_w, _ = annealed_partition(KEY, path.start, path.log_density, perfect(path), **options)
+    log_z = np.asarray(log_w) + path.log_partition
+    assert_mean(log_z, row["E_log_w_plus_log_z0"], float_error=1e-5)
+    w = np.exp(log_z - row["log_E_w_plus_log_z0"])
     assert_mean(w, 1, float_error=1e-5)
     assert_mean(w**2, 1 + row["relative_variance_of_w"], float_error=1e-5)
 

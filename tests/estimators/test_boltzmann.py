@@ -151,6 +151,11 @@ def test_shapes_that_do_not_fit_are_refused():
         boltzmann.gibbs_sweep(KEY, DATA, *RBM, observed=jnp.ones((5, 3), bool))
 
 
+def test_a_mask_of_numbers_is_refused():
+    with pytest.raises(AssertionError, match="type"):
+        boltzmann.gibbs_sweep(KEY, DATA, *RBM, observed=jnp.full(DATA.shape, 0.5))
+
+
 def test_all_ranks_are_explicit():
     def everything():
         yield boltzmann.pseudo_log_likelihood(DATA, *RBM)

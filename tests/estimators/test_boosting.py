@@ -27,6 +27,8 @@ def test_the_coefficient_and_its_gain_are_exact():
     np.testing.assert_allclose(
         KL - gain(of_classifier, ON_DATA, ON_NEGATIVES), O["discriminator"]["kl_with_its_coefficient"], rtol=1e-6
     )
+    log_partition_ratio = gain(a, ON_DATA, ON_NEGATIVES) - a * O["E_p_feature"]
+    np.testing.assert_allclose(log_partition_ratio, O["discriminator"]["log_partition_ratio"], rtol=1e-4)
     assert 0.9 < effective < 1
 
 
@@ -43,6 +45,23 @@ def test_the_refitted_discriminator_knows_nothing():
     np.testing.assert_allclose(jax.grad(loss)(jnp.zeros(2), q), 0, atol=1e-6)  # convex: a = b = 0 is the best
     assert np.abs(jax.grad(loss)(jnp.zeros(2), Q)).max() > 0.01
     np.testing.assert_allclose(loss(jnp.zeros(2), q), np.log(4), rtol=1e-6)
+
+
+def test_the_exact_kl_never_rises_where_negatives_are_in_proportion_to_the_model():
+    """Eight random features in turn; each gain is what KL loses."""
+    random, states = np.random.RandomState(0), np.arange(8)[:, None] >> np.arange(3)[::-1] & 1
+    log_q, n, kl, gains = np.zeros(8), 100_000, [KL], []
+    for _ in range(8):
+        f = 1 / (1 + np.exp(-states @ random.normal(0, 2, 3) - random.normal()))
+        share = np.cumsum(np.exp(log_q)) / np.sum(np.exp(log_q))
+        sides = np.repeat(f, np.round(100 * P).astype(int)), f[np.searchsorted(share, (np.arange(n) + 0.5) / n)]
+        a, _ = coefficient(*map(jnp.float32, sides))
+        log_q += float(a) * f
+        kl.append(P @ np.log(P) - P @ log_q + np.log(np.sum(np.exp(log_q))))
+        gains.append(float(gain(a, *map(jnp.float32, sides))))
+    np.testing.assert_allclose(-np.diff(kl), gains, atol=1e-4)
+    assert np.diff(kl).max() < 1e-6
+    assert kl[-1] < 0.9 * kl[0]
 
 
 def test_a_feature_that_is_constant_on_the_negatives_has_the_coefficient_zero():

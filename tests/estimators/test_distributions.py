@@ -18,6 +18,7 @@ from genjax_models.estimators.distributions import (
     diagonal_normal,
     log_prob_of_each,
 )
+from genjax_models.estimators.logistic import DiscretisedLogistic, DiscretisedLogisticMixture
 from tests.statistics import assert_mean
 
 # o04, full_vs_full: m0, S0 and its entropy.
@@ -289,15 +290,28 @@ def test_a_full_covariance_has_scipy_s_density_of_values_with_more_axes():
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_the_log_prob_of_each_number_sums_to_the_log_prob():
-    logits = jnp.linspace(-3, 2, 12).reshape(2, 6)
-    x = jnp.round(jax.random.uniform(jax.random.key(0), (5, 2, 2, 3)))
-    for vectors in (Vector(Bernoulli(logits)), diagonal(logits, jnp.full_like(logits, 0.7))):
-        likelihood = Shaped(vectors, (2, 3))
-        each = log_prob_of_each(likelihood, x)
-        chex.assert_shape(each, x.shape)
-        np.testing.assert_allclose(jnp.sum(each, axis=(-2, -1)), likelihood.log_prob(x), rtol=1e-5)
-        np.testing.assert_allclose(each[:, 1, 0, 2], vectors.distribution.log_prob(x.reshape(5, 2, 6))[:, 1, 2])
+LOGITS = jnp.linspace(-3, 2, 12).reshape(2, 6)
+OF_EACH = {
+    "Bernoulli": Bernoulli(LOGITS),
+    "Gaussian": distrax.Normal(LOGITS, jnp.full_like(LOGITS, 0.7)),
+    "discretised logistic": DiscretisedLogistic(LOGITS / 4, jnp.full_like(LOGITS, 0.1)),
+    "logistic mixture": DiscretisedLogisticMixture(
+        *(
+            jnp.stack(pair, axis=-1)
+            for pair in [(LOGITS, -LOGITS), (LOGITS / 4, 1 - LOGITS), (jnp.exp(LOGITS), 0.1 + LOGITS**2)]
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OF_EACH)
+def test_the_log_prob_of_each_number_sums_to_the_log_prob(name):
+    one, x = OF_EACH[name], jnp.round(jax.random.uniform(jax.random.key(0), (5, 2, 2, 3)))
+    likelihood = Shaped(Vector(one), (2, 3))
+    each = log_prob_of_each(likelihood, x)
+    chex.assert_shape(each, x.shape)
+    np.testing.assert_allclose(jnp.sum(each, axis=(-2, -1)), likelihood.log_prob(x), rtol=1e-5)
+    np.testing.assert_allclose(each[:, 1, 0, 2], one.log_prob(x.reshape(5, 2, 6))[:, 1, 2])
 
 
 def test_numbers_that_are_not_independent_have_no_log_prob_of_each():

@@ -9,7 +9,8 @@ import pytest
 
 import genjax_models as gx
 from genjax_models.estimators.boosting import best_coefficient
-from genjax_models.evaluation.boosting_stages import additive_partition, boosting_stages
+from genjax_models.evaluation.boosting_stages import additive_partition, boosting_stages, least_loss
+from tests.energies import BOOSTING as O
 
 KEY = jax.random.key(0)
 RANDOM = np.random.RandomState(0)
@@ -83,7 +84,33 @@ def test_the_kl_and_the_losses_of_the_stages():
     np.testing.assert_allclose(stages.after[0], math.log(4), atol=1e-3)
 
 
+def test_the_stage_of_the_oracle_is_exact():
+    """Data in counts of 100 and a uniform model. The best of all features, log p / q, has the loss log 4 - 2 JSD."""
+    model, states = gx.additive_energy_model((3,), 1), (np.arange(8)[:, None] >> np.arange(3)[::-1] & 1)
+    counts = np.round(100 * np.array(O["inputs"]["p"])).astype(int)
+    features = {"weights": jnp.array([[1.5], [-2.0], [1.0]]), "bias": jnp.array([-0.2]), "visible_bias": jnp.zeros(3)}
+    log_density = lambda a: model.log_density({"features": {**features, "coefficient": jnp.array([a])}}, states)
+    np.testing.assert_allclose(log_density(1.0), O["inputs"]["feature_values"], rtol=1e-6)
+    np.testing.assert_allclose(log_density(1.0) @ (counts / 100), O["E_p_feature"], rtol=1e-6)
+    np.testing.assert_allclose(log_density(1.0).mean(), O["E_q_feature"], rtol=1e-6)
+    features["coefficient"] = jnp.array([O["best_coefficient"]])
+    stages = boosting_stages(model, {"features": features}, np.repeat(states, counts, axis=0))
+    np.testing.assert_allclose(stages.kl, [O["kl_before"], O["kl_after"]], rtol=1e-6)
+    np.testing.assert_allclose(stages.before, O["discriminator"]["loss"], rtol=1e-6)
+    np.testing.assert_allclose(stages.after, math.log(4), rtol=1e-6)
+    q = np.array(O["inputs"]["q0"])
+    log_ratio = np.log(counts / 100 / q)
+    floor = least_loss(np.repeat(log_ratio, counts), log_ratio, q)
+    np.testing.assert_allclose(floor, O["discriminator"]["floor_log4_minus_2jsd"], rtol=1e-6)
+
+
 def test_more_than_16_units_are_not_enumerated():
     model = gx.additive_energy_model((17,), 1)
     with pytest.raises(ValueError, match="enumeration needs at most 16 units, got 17"):
         boosting_stages(model, variables_of(model, [0.0]), jnp.zeros((2, 17)))
+
+
+def test_data_that_are_not_binary_are_refused():
+    model = gx.additive_energy_model((2,), 1)
+    with pytest.raises(ValueError, match=r"x must be 0 or 1, got 0\.5"):
+        boosting_stages(model, variables_of(model, [0.0]), jnp.full((3, 2), 0.5))

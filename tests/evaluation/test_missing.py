@@ -13,6 +13,7 @@ from tests.models.test_boltzmann import CLASS_VARIABLES, DBM, DBM_VARIABLES, SEE
 
 KEY = jax.random.key(8)
 PICTURES = jnp.zeros((300, 6, 8, 2))
+MEAN = conditionals.mean_pixel(jnp.zeros(4))
 
 
 def test_random_masks_hide_pixels_with_all_their_channels():
@@ -67,6 +68,8 @@ def test_classes_of_partial_pictures_are_exact():
     other = class_probabilities(WITH_CLASS, CLASS_VARIABLES, X, SEEN, sweeps=5, multi_inference=True)
     np.testing.assert_allclose(np.sum(other), 1, rtol=1e-6)
     assert np.abs(p - other).max() > 1e-3
+    behind = class_probabilities(WITH_CLASS, CLASS_VARIABLES, jnp.where(SEEN, X, jnp.nan), SEEN, sweeps=60)
+    np.testing.assert_array_equal(p, behind)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +78,14 @@ def test_classes_of_partial_pictures_are_exact():
         (lambda: masks(KEY, PICTURES, "stripes"), "kind must be one of"),
         (lambda: masks(KEY, PICTURES, "random", share=2), "share must be in"),
         (lambda: masks(KEY, jnp.zeros((2, 5)), "block"), "a block needs examples of at least two axes"),
-        (lambda: predict_missing(conditionals.mean_pixel(jnp.zeros(4)), {}, KEY, X, X), "observed must be bool"),
+        (lambda: predict_missing(MEAN, {}, KEY, X, X), "observed must be bool"),
+        (lambda: predict_missing(MEAN, {}, KEY, jnp.where(SEEN, X, 0.5), SEEN), "x must be 0 or 1, got 0.5"),
+        (lambda: predict_missing(MEAN, {}, KEY, X * 7, SEEN), "x must be 0 or 1, got 7.0"),
+        (
+            lambda: class_probabilities(WITH_CLASS, CLASS_VARIABLES, X / 2, SEEN),
+            "x must be 0 or 1 where it is observed",
+        ),
+        (lambda: class_probabilities(WITH_CLASS, CLASS_VARIABLES, X, X), "observed must be bool"),
         (lambda: class_probabilities(DBM, DBM_VARIABLES, X, SEEN), "needs a machine with classes"),
         (lambda: class_probabilities(WITH_CLASS, CLASS_VARIABLES, X[:, :3], SEEN), "x must be"),
     ],

@@ -41,6 +41,7 @@ def test_annealing_knows_its_error():
         (lambda: gx.estimate_partition(RBM, RBM_VARIABLES, KEY, num_chains=1), "num_chains must be an integer"),
         (lambda: gx.estimate_partition(RBM, RBM_VARIABLES, KEY, num_temperatures=1), "num_temperatures must be"),
         (lambda: gx.boltzmann_log_likelihood(RBM, RBM_VARIABLES, 2 * DATA, 0.0), "x must be in"),
+        (lambda: gx.boltzmann_log_likelihood(RBM, RBM_VARIABLES, DATA / 2, 0.0), "x must be 0 or 1, got 0.5"),
         (lambda: gx.boltzmann_log_likelihood(RBM, RBM_VARIABLES, DATA[0], 0.0), "x must be"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 
 import genjax_models as gx
 from genjax_models.models.boltzmann import deep_boltzmann_machine, restricted_boltzmann_machine
-from genjax_models.models.mean_field import Field, mean_field_sweep, repeated, start_of
+from genjax_models.models.mean_field import Field, start_of
 from genjax_models.types import Batch
 from tests import energies as exact
 from tests.statistics import assert_drawn_from
@@ -51,6 +51,36 @@ def states(machine):
 def log_sums(machine, variables):
     """Returns log sum exp(-E) over all but v, `[16]`."""
     return jax.nn.logsumexp(-machine.energy(variables, states(machine)).reshape(16, -1), axis=1)
+
+
+def gibbs_kernel():
+    """Returns the exact kernel p(v' | v) `[16, 16]` of a Gibbs sweep of the restricted machine, in float64."""
+    with jax.enable_x64(True):
+        variables = {"params": {name: jnp.array(value) for name, value in OF_RBM.items()}}
+        joint = np.exp(-np.asarray(RBM.energy(variables, states(RBM)))).reshape(16, 8)
+    return joint / joint.sum(1, keepdims=True) @ (joint / joint.sum(0)).T
+
+
+def test_gibbs_sweeps_lead_from_the_data_to_the_machine_as_fast_as_the_oracle_says():
+    """KL after 1 and 5 sweeps, and the gradient of contrastive divergence after 1 and 5, in float64."""
+    kernel, data = gibbs_kernel(), np.bincount(np.array(exact.DATA, int) @ [8, 4, 2, 1], minlength=16) / 5
+    np.testing.assert_allclose(kernel[0], exact.ROW_OF_0000, rtol=1e-9)
+    eigenvalues = np.sort(np.abs(np.linalg.eigvals(kernel)))
+    np.testing.assert_allclose(eigenvalues[-2:], [exact.SECOND_EIGENVALUE, 1], rtol=1e-9)
+    kept = np.linalg.matrix_power(kernel, 100)[0]
+    np.testing.assert_allclose(kept, exact.P_V, rtol=1e-8)
+
+    def loss(params, swept):
+        energy = RBM.free_energy({"params": params}, states(RBM).v[::8])
+        return energy @ swept - energy @ data
+
+    for sweeps, kl, gradient in zip((1, 5), exact.KL_DATA_AFTER, (exact.GRADIENT_CD1, exact.GRADIENT_CD5), strict=True):
+        swept = data @ np.linalg.matrix_power(kernel, sweeps)
+        np.testing.assert_allclose(np.sum(swept * np.log(swept / kept) - swept + kept), kl, rtol=1e-3)
+        with jax.enable_x64(True):
+            found = jax.grad(loss)({name: jnp.array(value) for name, value in OF_RBM.items()}, swept)
+        for theirs, ours in {"W": "weights", "b": "visible_bias", "c": "hidden_bias"}.items():
+            np.testing.assert_allclose(found[ours], gradient[theirs], rtol=1e-7)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -97,7 +127,7 @@ def test_each_number_of_sweeps_has_its_exact_predictions(sweeps):
 
 
 def test_the_class_above_is_exact():
-    label, unseen, seen = jnp.array([2]), jnp.array([False]), jnp.array([True])
+    label, unseen, seen = jnp.array([exact.LABEL]), jnp.array([False]), jnp.array([True])
     field = infer(WITH_CLASS, CLASS_VARIABLES, X, ALL, label, unseen, sweeps=60)
     np.testing.assert_allclose(field.y[0], exact.LABELS["given_all_v"]["mean_field_y"], rtol=1e-5)
     field = infer(WITH_CLASS, CLASS_VARIABLES, X, SEEN, label, unseen, sweeps=60)
@@ -106,7 +136,7 @@ def test_the_class_above_is_exact():
         np.testing.assert_allclose(getattr(field, layer)[0], want, rtol=1e-5)
     field = infer(WITH_CLASS, CLASS_VARIABLES, X, SEEN, label, seen, sweeps=5)
     np.testing.assert_allclose(field.v[0], exact.LABELS["label_shown"]["v"], rtol=1e-5)
-    np.testing.assert_array_equal(field.y[0], [0, 0, 1])
+    np.testing.assert_array_equal(field.y[0], np.eye(3)[exact.LABEL])
     without = infer(WITH_CLASS, CLASS_VARIABLES, X, SEEN, sweeps=60)
     np.testing.assert_allclose(without.y[0], exact.LABELS["given_subset"]["mean_field_y"], rtol=1e-5)
 
@@ -131,19 +161,6 @@ def test_the_bound_never_falls_over_updates_of_one_layer():
             np.testing.assert_allclose(mine, theirs, rtol=1e-5)
     assert np.diff(bounds).min() > -2e-6
     assert bounds[-1] > bounds[0] + 1e-3
-
-
-def test_layers_in_turn_do_not_swing():
-    """Layers that excite each other, from h on and g off: updated all at once, they end in 0.997 and 0.003."""
-    scale = 6.0
-    params = {"weights": jnp.zeros((1, 2)), "visible_bias": jnp.zeros(1), "hidden_bias": -scale * jnp.ones(2)}
-    params |= {"top_weights": scale * jnp.ones((2, 2)), "top_bias": -scale * jnp.ones(2)}
-    seen = deep_boltzmann_machine((1,), (2, 2)).evidence(jnp.ones((1, 1)), jnp.ones((1, 1), bool))
-    start = start_of(params, seen)._replace(h=jnp.full((1, 2), 0.997), g=jnp.full((1, 2), 0.003))
-    field = jax.jit(lambda field: repeated(partial(mean_field_sweep, params, seen=seen), field, 100))(start)
-    want = exact.SWINGING[f"scale={scale}"]["in turn"]
-    np.testing.assert_allclose(field.h[0], want["h"], rtol=1e-4)
-    np.testing.assert_allclose(field.g[0], want["g"], rtol=1e-4)
 
 
 def multi_prediction(variables, gradient, sweeps):
@@ -205,13 +222,13 @@ def test_samples_of_a_class_have_the_distribution_of_the_class():
     assert_drawn_from(np.asarray(x, int) @ [8, 4, 2, 1], jax.nn.softmax(sums))
 
 
-def test_hidden_units_have_no_order():
-    order, p = jnp.array([2, 0, 1]), DBM_VARIABLES["params"]
-    same = {"weights": p["weights"][:, order], "hidden_bias": p["hidden_bias"][order]}
-    same |= {"top_weights": p["top_weights"][order]}
-    one, other = (infer(DBM, {"params": {**p, **more}}, X, SEEN, sweeps=3) for more in ({}, same))
-    np.testing.assert_allclose(one.v, other.v, rtol=1e-6)
-    np.testing.assert_allclose(one.h[:, order], other.h, rtol=1e-6)
+def test_hidden_units_of_both_layers_have_no_order():
+    of_h, of_g, p = jnp.array([2, 0, 1]), jnp.array([1, 0]), CLASS_VARIABLES["params"]
+    same = {"weights": p["weights"][:, of_h], "hidden_bias": p["hidden_bias"][of_h], "top_bias": p["top_bias"][of_g]}
+    same |= {"top_weights": p["top_weights"][of_h][:, of_g], "class_weights": p["class_weights"][of_g]}
+    one, other = (infer(WITH_CLASS, {"params": {**p, **more}}, X, SEEN, sweeps=3) for more in ({}, same))
+    for found, want in zip(other[:4], (one.v, one.h[:, of_h], one.g[:, of_g], one.y), strict=True):
+        np.testing.assert_allclose(found, want, rtol=1e-6)
 
 
 def test_the_visible_bias_starts_at_the_data_mean():
@@ -232,6 +249,17 @@ def test_the_visible_bias_starts_at_the_data_mean():
         (lambda: DBM.infer(DBM_VARIABLES, X, SEEN, sweeps=1, gradient="none"), "gradient must be one of"),
         (lambda: WITH_CLASS.infer(CLASS_VARIABLES, X, SEEN, None, ALL[:, 0], sweeps=1), "needs `label`"),
         (lambda: WITH_CLASS.infer(CLASS_VARIABLES, X, SEEN, ALL[0, :1], ALL, sweeps=1), "label_observed must be bool"),
+        *[
+            (lambda label=label: WITH_CLASS.infer(CLASS_VARIABLES, X, SEEN, label, sweeps=1), message)
+            for label, message in [
+                (jnp.array([3]), r"labels must be 0 to 2, got 3 in row 0"),
+                (jnp.array([-1]), r"labels must be 0 to 2, got -1 in row 0"),
+                (jnp.array([1.0]), "labels must be integers"),
+                (jnp.array([1, 1]), r"label must be of the shape \(1,\)"),
+                (jnp.array(1), r"label must be of the shape \(1,\)"),
+            ]
+        ],
+        (lambda: WITH_CLASS.sample(CLASS_VARIABLES, KEY, 2, label=9), "labels must be 0 to 2, got 9"),
         (lambda: DBM.free_energy(DBM_VARIABLES, X), "the free energy needs one hidden layer"),
         (lambda: deep_boltzmann_machine((4,), (3,)), "hidden must be two numbers"),
         (lambda: restricted_boltzmann_machine((4,), 0), "hidden must be an integer of at least 1"),

@@ -113,7 +113,7 @@ def test_what_is_missing_is_never_read_and_all_or_nothing_may_be_seen(way):
     assert np.isfinite(conditional(variables, KEY, x * jnp.nan, jnp.zeros_like(seen))).all()
 
 
-@pytest.mark.parametrize("way", ["mean_field", "clamped_gibbs", "pseudo_gibbs", "importance_sampling"])
+@pytest.mark.parametrize("way", WAYS)
 def test_a_mask_that_does_not_fit_is_refused(way):
     conditional, variables = WAYS[way]
     x = X if variables else X[:, :3]

@@ -420,6 +420,13 @@ def test_fault_51_two_and_four_devices_are_one(name):
             one, many = (variables[player]["params"] for variables in (alone, spread))
             apart = optax.tree.norm(jax.tree.map(lambda a, b: np.asarray(a) - np.asarray(b), one, many))
             assert apart <= 1e-6 * optax.tree.norm(one)
+        chex.assert_trees_all_equal(*(discrete_state(variables) for variables in (alone, spread)))
+
+
+def discrete_state(variables):
+    """Returns what players hold beside params in whole numbers: chains and negatives, the same bits everywhere."""
+    leaves = jax.tree_util.tree_leaves_with_path(variables)
+    return {jax.tree_util.keystr(path): leaf for path, leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.integer)}
 
 
 SETTINGS = {"jax_enable_x64": True, "jax_numpy_rank_promotion": "raise", "jax_debug_nans": True}
