@@ -1,5 +1,7 @@
 """The benchmark of models that unfold: both sides are alike, and each option says what is wrong."""
 
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,9 +15,9 @@ from genjax_models.types import Objective
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["draw_10", "vrnn", "pixel_vae", "made"])
+@pytest.mark.parametrize("name", ["draw_10", "vrnn", "pixel_vae", "made", "dmm"])
 def test_both_sides_have_one_loss_and_one_gradient(name, monkeypatch):
-    pytest.importorskip("torch")
+    pytest.importorskip("pyro" if name == "dmm" else "torch")
     pair = sequences_sides.PAIRS[name]
     _, apart, parameters = sequences_sides.difference(pair)
     assert apart < sequences.TOLERANCE
@@ -26,6 +28,33 @@ def test_both_sides_have_one_loss_and_one_gradient(name, monkeypatch):
             sequences_sides.sequences_torch, "made_loss", lambda *options: lambda x: made_loss(*options)(x) / 784
         )
         assert sequences_sides.difference(pair)[1] > sequences.TOLERANCE
+
+
+@pytest.mark.slow
+def test_a_guide_that_reads_the_padding_first_is_seen(monkeypatch):
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("pyro")
+    monkeypatch.setattr(sequences_sides, "TIME", 6)
+    pair = sequences_sides.PAIRS["dmm"]
+    assert sequences_sides.difference(pair)[1] < sequences.TOLERANCE
+    model = sequences_sides.sequences_pyro.DeepMarkovModel
+    read = model.read
+    monkeypatch.setattr(model, "read", lambda self, p, bits, mask: read(self, p, bits, torch.ones_like(mask)))
+    assert sequences_sides.difference(pair)[1] > sequences.TOLERANCE
+
+
+def test_without_pyro_its_row_is_refused_and_the_others_go_on(monkeypatch, capsys):
+    pytest.importorskip("torch")
+    monkeypatch.setitem(sys.modules, "pyro", None)
+    monkeypatch.setattr(sequences, "within", lambda name: [{name: lambda: None}])
+    monkeypatch.setattr(sequences, "measured", lambda makers, options: f"measured {next(iter(makers))}")
+    with pytest.raises(SystemExit) as stopped:
+        sequences.main(["--only", "dmm", "fused"])
+    printed = capsys.readouterr()
+    assert stopped.value.code == 2
+    assert printed.out.splitlines()[-1] == "measured fused"
+    assert printed.err.count("\n") == 1
+    assert "pip install pyro-ppl" in printed.err
 
 
 def test_unrolled_scans_have_the_same_loss():
