@@ -53,7 +53,7 @@ def dmm_loss(p: Tree, *, compiled: bool = False) -> Callable:
         bits, mask = x[..., :-1].transpose(0, 1), x[..., -1].transpose(0, 1) > 0
         with pyro.validation_enabled(False):
             value = elbo.differentiable_loss(model, guide, bits, mask)
-        elbo._loss_and_surrogate_loss = True  # Pyro 1.9.2 never sets it, and would trace anew at each call
+        vars(elbo)["_loss_and_surrogate_loss"] = True  # Pyro 1.9.2 never sets it, and would trace anew at each call
         return value / len(x)
 
     return loss
@@ -73,7 +73,7 @@ class DeepMarkovModel:
         """Draws z_t given z_{t-1} by the gated transition, and x given z."""
         import pyro
         import torch
-        from pyro.distributions import Bernoulli, Normal
+        from pyro.distributions import Bernoulli, Normal  # pyright: ignore[reportAttributeAccessIssue]
 
         p = _stored(self.p, self.name)
         kernel, bias = (p["of_z"][part][..., : self.moving] for part in ("kernel", "bias"))
