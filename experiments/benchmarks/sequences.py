@@ -8,6 +8,12 @@ Both sides have the same parameters, batches of the same size and Adam. Before t
 are compared on the same parameters, examples and noise; they must agree to 1e-3 of the largest gradient of an array.
 PyTorch's threads wait by spinning: measure alone.
 
+dmm: a deep Markov model learned by the ELBO, and the same model and guide in Pyro, plain and traced by `torch.jit`
+(`sequences_pyro`). Without Pyro (extra `bench`) only this row is refused. Measured next to other work (load 13,
+2026-11-29, `--only dmm --turns 3 --seconds 2 --no-compile --threads 1`): 50.4 steps/s and Pyro 1.1, 46.7 x (31.0 to
+61.2). Other work slows the sides unequally: by processor time a step takes 13.5 ms and Pyro's 104 ms, 7.7 x. The form
+by `torch.jit` is not measured at 96 steps.
+
 fused: DRAW by `vae`, and the same network in one hand-written scan.
 resampling: a variational RNN learned by FIVO (resampled at half of the particles), and by IWAE, which never resamples.
 evidence: our particle filter and TFP's, on a linear-Gaussian model; E[p^] = p(x) of both within 5 standard errors.
@@ -24,11 +30,12 @@ from typing import Literal, get_args
 
 from experiments.benchmarks.measure import Contestant, by_turns, contestant, machine, table, torch_with
 from experiments.benchmarks.sides import Run
+from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, whole
 
-OURS, EAGER, COMPILED = "genjax_models", "torch eager", "torch.compile"
-Against = Literal["draw_10", "draw_64", "vrnn", "pixel_vae", "made"]
+OURS, EAGER, COMPILED, PYRO, PYRO_COMPILED = "genjax_models", "torch eager", "torch.compile", "Pyro", "Pyro, jit"
+Against = Literal["draw_10", "draw_64", "vrnn", "pixel_vae", "made", "dmm"]
 Within = Literal["fused", "resampling", "unrolling", "evidence"]
 TOLERANCE = 1e-3  # of the largest gradient of an array: float32 over 96 steps
 _UNROLLED = 8
@@ -45,7 +52,7 @@ class Benchmark:
     seconds: float = 2.0
     """Time of each contestant per round."""
     compile: bool = True
-    """Measure torch.compile too. Its first step takes minutes where a loop has many steps."""
+    """Measure compiled peers too. Their first steps take minutes where a loop has many steps."""
     threads: int | None = None
     """Threads of PyTorch. Default: PyTorch's own choice."""
 
@@ -59,16 +66,23 @@ def against_torch(name: str, options: Benchmark) -> dict[str, Callable[[], Run]]
 
     Raises:
       AssertionError: loss or gradient differ.
+      InputError: Pyro is needed and absent.
     """
+    from experiments.benchmarks import sequences_pyro
     from experiments.benchmarks import sequences_sides as sides
 
     pair = sides.PAIRS[name]
+    if name == "dmm":
+        sequences_pyro.check_installed()
     loss, apart, parameters = sides.difference(pair)
     if not apart < TOLERANCE:
         raise AssertionError(f"{pair.what}: loss or gradient differ by {apart:.1e}")
     print(f"{pair.what}: {parameters:,} parameters; loss {loss:.3f}, alike to {apart:.0e} with its gradient")
-    makers = {OURS: lambda: sides.our_run(pair), EAGER: lambda: sides.torch_run(pair, None)}
-    return makers | ({COMPILED: lambda: sides.torch_run(pair, {})} if options.compile else {})
+    peers = {EAGER: lambda: sides.torch_run(pair, None), COMPILED: lambda: sides.torch_run(pair, {})}
+    if name == "dmm":
+        peers = {PYRO: peers[EAGER], PYRO_COMPILED: lambda: sides.pyro_compiled_run(pair)}
+    eager, *_ = peers
+    return {OURS: lambda: sides.our_run(pair)} | (peers if options.compile else {eager: peers[eager]})
 
 
 def within(name: str) -> list[dict[str, Callable[[], Run]]]:
@@ -110,14 +124,25 @@ def measured(makers: Mapping[str, Callable[[], Run]], options: Benchmark) -> str
 
 
 def benchmark(options: Benchmark) -> None:
-    """Measures, and prints a table after each comparison."""
+    """Measures, and prints a table after each comparison.
+
+    Raises:
+      InputError: a peer is not installed; all else has been measured.
+    """
     torch = torch_with(options.threads)
     print(f"{machine('jax', 'torch')}; PyTorch with {torch.get_num_threads()} threads")
+    refused = []
     for name in options.only:
         print()
-        makers = [against_torch(name, options)] if name in get_args(Against) else within(name)
+        try:
+            makers = [against_torch(name, options)] if name in get_args(Against) else within(name)
+        except InputError as error:
+            refused.append(f"{name}: {error}")
+            continue
         for each in makers:
             print(measured(each, options), flush=True)
+    if refused:
+        raise InputError("; ".join(refused))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,7 +11,7 @@ from unittest import mock
 import numpy as np
 
 import genjax_models as gx
-from experiments.benchmarks import sequences_torch
+from experiments.benchmarks import sequences_pyro, sequences_torch
 from experiments.benchmarks.sequences_torch import Tree, as_parameters, leaves
 from experiments.benchmarks.sides import PIXELS, RATE, CompileWith, Run, digits, in_chunks, torch_training
 from genjax_models.types import Batch, Objective
@@ -24,6 +24,7 @@ DRAW_LATENT, DRAW_HIDDEN, READ, WRITE = 16, 128, 2, 5
 MADE_HIDDEN = 800
 PIXEL_LATENT, PIXEL_HIDDEN, PIXEL_CHANNELS, PIXEL_FEATURES, PIXEL_LAYERS = 16, 300, 8, 16, 2
 TIME, KEYS, PARTICLES, VRNN_LATENT, VRNN_HIDDEN = 96, 88, 4, 32, 64
+DMM_LATENT, DMM_HIDDEN = 32, 64
 CHUNK = 20  # steps of one call of the compiled loop
 
 
@@ -81,6 +82,12 @@ def vrnn(bound: str = "fivo") -> Objective:
     """Returns a variational RNN on piano rolls."""
     model = gx.variational_rnn(gx.bernoulli((KEYS,)), steps=TIME, latent=VRNN_LATENT, hidden=VRNN_HIDDEN)
     return gx.sequential_vae(model, bound=bound, num_particles=PARTICLES)  # pyright: ignore[reportArgumentType]
+
+
+def dmm() -> Objective:
+    """Returns a deep Markov model on piano rolls."""
+    model = gx.deep_markov_model(gx.bernoulli((KEYS,)), steps=TIME, latent=DMM_LATENT, hidden=DMM_HIDDEN)
+    return gx.sequential_vae(model, bound="elbo")
 
 
 def fused_draw(steps: int) -> Objective:
@@ -154,6 +161,7 @@ PAIRS = {
         16,
         lambda p: sequences_torch.vrnn_loss(p, PARTICLES, VRNN_HIDDEN, VRNN_LATENT),
     ),
+    "dmm": Pair(f"deep Markov model, ELBO, batch 16, {TIME} steps", dmm, rolls, 16, sequences_pyro.dmm_loss),
     "pixel_vae": Pair(
         "PixelVAE, 2 gated layers, batch 50",
         pixel_vae,
@@ -192,6 +200,13 @@ def torch_run(pair: Pair, compile_with: CompileWith) -> Run:
     p = as_parameters(first_variables(pair))
     x = torch.tensor(torch_data(pair.data()))
     return torch_training([(pair.theirs(p), leaves(p))], compile_with, pair.batch_size, x)
+
+
+def pyro_compiled_run(pair: Pair) -> Run:
+    """Returns PyTorch's training loop of Pyro's compiled loss, after the three steps in which it compiles."""
+    run = torch_run(pair._replace(theirs=partial(sequences_pyro.dmm_loss, compiled=True)), None)
+    run(3)
+    return run
 
 
 def first_variables(pair: Pair) -> Any:
@@ -243,6 +258,7 @@ def same_noise() -> Iterator[None]:
         patch(jax.random, "normal", partial(ours, normal))
         patch(jax.random, "uniform", partial(ours, uniform))
         patch(torch, "randn", lambda *shape: torch.tensor(normal(*shape)))
+        patch(torch.distributions.normal, "_standard_normal", lambda shape, **_: torch.tensor(normal(*shape)))  # Pyro's
         patch(sequences_torch, "noise_of_steps", partial(all_steps, normal))
         patch(sequences_torch, "uniform_of_steps", partial(all_steps, uniform))
         yield

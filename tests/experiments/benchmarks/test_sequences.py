@@ -1,5 +1,7 @@
 """The benchmark of models that unfold: both sides are alike, and each option says what is wrong."""
 
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,9 +15,9 @@ from genjax_models.types import Objective
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["draw_10", "vrnn", "pixel_vae", "made"])
+@pytest.mark.parametrize("name", ["draw_10", "vrnn", "pixel_vae", "made", "dmm"])
 def test_both_sides_have_one_loss_and_one_gradient(name, monkeypatch):
-    pytest.importorskip("torch")
+    pytest.importorskip("pyro" if name == "dmm" else "torch")
     pair = sequences_sides.PAIRS[name]
     _, apart, parameters = sequences_sides.difference(pair)
     assert apart < sequences.TOLERANCE
@@ -45,6 +47,38 @@ def test_the_hand_written_scan_of_draw_has_the_loss_and_gradient_of_vae(monkeypa
     np.testing.assert_allclose(value, exact, rtol=1e-6)
     near = lambda a, b: np.testing.assert_allclose(a, b, atol=sequences.TOLERANCE * np.abs(b).max())
     jax.tree.map(near, gradient, of_vae)
+
+
+@pytest.mark.slow
+def test_longer_padding_changes_no_loss_of_pyro_and_a_guide_that_reads_the_padding_first_is_seen(monkeypatch):
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("pyro")
+    monkeypatch.setattr(sequences_sides, "TIME", 6)
+    pair, model = sequences_sides.PAIRS["dmm"], sequences_sides.sequences_pyro.DeepMarkovModel
+    p = sequences_sides.as_parameters(sequences_sides.first_variables(pair))
+    torch.nn.init.constant_(p["backwards"]["of_input"]["bias"], 0.5)  # without a bias, zeros do not move a GRU
+    loss = pair.theirs(p)
+    x = torch.tensor(sequences_sides.torch_data(pair.data()))
+    longer = torch.nn.functional.pad(x, (0, 0, 0, 3))
+    with sequences_sides.same_noise():
+        torch.testing.assert_close(loss(longer), loss(x), rtol=1e-6, atol=0)
+        read = model.read
+        monkeypatch.setattr(model, "read", lambda self, p, bits, mask: read(self, p, bits, torch.ones_like(mask)))
+        assert abs(loss(longer) / loss(x) - 1) > 1e-5
+
+
+def test_without_pyro_its_row_is_refused_and_the_others_go_on(monkeypatch, capsys):
+    pytest.importorskip("torch")
+    monkeypatch.setitem(sys.modules, "pyro", None)
+    monkeypatch.setattr(sequences, "within", lambda name: [{name: lambda: None}])
+    monkeypatch.setattr(sequences, "measured", lambda makers, options: f"measured {next(iter(makers))}")
+    with pytest.raises(SystemExit) as stopped:
+        sequences.main(["--only", "dmm", "fused"])
+    printed = capsys.readouterr()
+    assert stopped.value.code == 2
+    assert printed.out.splitlines()[-1] == "measured fused"
+    assert printed.err.count("\n") == 1
+    assert "pip install pyro-ppl" in printed.err
 
 
 def test_unrolled_scans_have_the_same_loss():
