@@ -1,13 +1,20 @@
 """What the README and the pages show, runs; every picture and every experiment is on a page."""
 
+import importlib
 import os
 import re
+import shlex
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import matplotlib
 import pytest
+import tyro
+
+from genjax_models import commands
+from genjax_models.commands import train
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -33,9 +40,7 @@ def test_an_example_runs(index, tmp_path, monkeypatch):
     matplotlib.use("agg")
     monkeypatch.chdir(tmp_path)
     code = re.sub(r"steps=([\d_]+)", "steps=20", BLOCKS[index])
-    names = {}
-    exec(compile(code, f"README block {index}", "exec"), names)
-    assert names
+    exec(compile(code, f"README block {index}", "exec"), {})
 
 
 @pytest.mark.parametrize("index", EXPERIMENTS)
@@ -68,6 +73,42 @@ def test_every_path_and_command_that_a_page_names_is_there(page):
     for module in re.findall(r"python -m (experiments\.[a-z_.]+)", text):
         path = ROOT / module.replace(".", "/")
         assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
+
+
+SHELL = "\n".join(re.findall(r"```sh\n(.*?)```", "\n".join(PAGES.values()), flags=re.DOTALL)).replace("\\\n", " ")
+INLINE = re.findall(r"`((?:python -m experiments|genjax-models [a-z])[^`]* [^`]+)`", "\n".join(PAGES.values()))
+LINES = sorted(set(re.findall(r"(?:python -m experiments\.|genjax-models [a-z]).*", "\n".join([SHELL, *INLINE]))))
+
+
+class Parsed(BaseException):
+    """The arguments fit, and nothing has run."""
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_every_command_of_the_pages_is_accepted(line, monkeypatch, tmp_path):
+    """Up to the end of its command line; `--resume RUN`, which needs a run, is read as `--run-dir RUN`."""
+    parse = tyro.cli
+
+    def stop(*arguments, **settings):
+        parsed = parse(*arguments, **settings)
+        if settings.get("return_unknown_args"):
+            return parsed
+        raise Parsed
+
+    monkeypatch.setattr(tyro, "cli", stop)
+    monkeypatch.chdir(tmp_path)
+    line = re.sub(r"\|[\w.-]+", "", line.replace(" --resume ", " --run-dir ").rstrip('"'))  # of a|b: a
+    words = [word for word in shlex.split(line, comments=True) if word not in ("&", "$run", "...")]
+    main, flags = (commands.main, words[1:]) if words[0] == "genjax-models" else (main_of(words[2]), words[3:])
+    with pytest.raises(Parsed):
+        main(flags)
+
+
+def main_of(name):
+    """Returns the command line of an experiment or a study."""
+    is_package = (ROOT / name.replace(".", "/")).is_dir()
+    module = importlib.import_module(f"{name}.__main__" if is_package else name)
+    return partial(train.main, module.EXPERIMENT) if hasattr(module, "EXPERIMENT") else module.main
 
 
 def shown(page):
