@@ -289,13 +289,15 @@ def decoder_of(options: Walk) -> Decoder:
 
     from genjax_models.figures import pictures
     from genjax_models.models.latent_variable import needs_mean
-    from genjax_models.runs.loading import load_run
+    from genjax_models.runs.loading import condition_of_run, load_run
 
     run = load_run(options.run, options.checkpoint)
     model, config, variables = run.model, run.config, run.variables if run.model else None
     if not (hasattr(model, "noise") or hasattr(model, "prior")):
         raise InputError(f"{options.run}: needs a model with a prior over latents to walk in")
     needs_mean(model, f"{options.run}: latent-walk")
+    if condition_of_run(run) is not None:
+        raise InputError(f"{options.run}: latent-walk needs a model without conditions, or with classes")
     if not pictures.drawable(config.data.shape):
         raise InputError(f"{options.run}: needs images, got examples of shape {config.data.shape}")
     classes = config.data.classes
