@@ -47,6 +47,10 @@ _DRAWS = 10_000  # latents for the class means
 _PRINCIPAL = 1_000  # latents for principal directions
 _MOVED = 200  # moved latents per class
 _FRAMES = 24  # of a film, one way
+_PERCENT = {
+    "closed-form": " (percent: share of the squared singular values)",
+    "principal": " (percent: share of the variance)",
+}
 DIRECTIONS = ("dimensions", "closed-form", "principal")
 _CLASSIFIERS = {"mnist10k": "mnist_classifier", "fashion_mnist": "fashion_classifier"}
 
@@ -156,7 +160,9 @@ def _along_directions(options: Walk, decoder: Decoder) -> list[str]:
     vectors, titles = vectors[: options.rows], titles[: options.rows]
     generate = jax.jit(lambda z: decoder.generate(z.reshape(-1, len(start))))
     images = generate(walk_along(start, vectors, options.reach, options.steps))
-    figure = plots.image_grid(images, columns=options.steps, range=decoder.range, titles=titles)
+    heading = f"From -{options.reach:g} to {options.reach:g}{_PERCENT.get(options.along or '', '')}"
+    rows = {"titles": titles, "heading": heading}
+    figure = plots.image_grid(images, columns=options.steps, range=decoder.range, **rows)
     name = (options.along or "").replace("-", "_") if options.along in DIRECTIONS else Path(options.along or "").stem
     path = options.run / "figures" / f"along_{name}.png"
     write_output(path, plots.png(figure))

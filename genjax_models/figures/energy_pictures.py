@@ -30,7 +30,8 @@ def imputations(
     for kind, seen in observed.items():
         rows += [np.where(np.asarray(seen), np.asarray(x), grey), np.asarray(filled[kind])]
         titles += [f"{kind}: seen", "filled in"]
-    figure = plots.image_grid(np.concatenate(rows), columns=len(x), titles=titles, range=range)
+    grid = {"titles": titles, "heading": "What the model fills in (missing: grey)"}
+    figure = plots.image_grid(np.concatenate(rows), columns=len(x), range=range, **grid)
     caption = "Test images, and for each kind of mask what is seen (missing pixels are grey), and E[missing | seen]."
     return Picture("imputations", "What is filled in", caption, plots.png(figure))
 
