@@ -38,6 +38,11 @@ def check_place(to: Path) -> None:
         raise InputError(f"--to {to}: is there already. Name a .npz file, or a folder that is not there yet")
 
 
+def pairs_beside(to: Path) -> Path:
+    """Returns the default place of a picture of examples above their reconstructions."""
+    return to.with_name(f"{to.name.removesuffix('.npz')}_pairs.png")
+
+
 def check_images(to: Path, run: Path, shape: tuple[int, ...]) -> bool:
     """Returns whether examples of this shape are images; refuses a folder for others.
 

@@ -18,7 +18,7 @@ COMMANDS = {
     "draw draws": ("--n 12 --block 5 --show draws --to {tmp}/draws.npz", "draws.npz"),
     "sample": ("--n 4 --to {tmp}/drawn.png", "drawn.png"),
     "judge": ("{run} --n 20 --to {tmp}/judge.html", "judge.html"),  # by its own draws
-    "encode": ("--to {tmp}/codes.npz", "codes.npz"),
+    "encode": ("--to {tmp}/codes.npz", "codes.npz codes_pairs.png"),
     "reconstruct": ("--to {tmp}/made.npz", "made.npz made_pairs.png"),
     "impute": ("--n 4 --samples 4 --to {tmp}/filled.npz --picture {tmp}/filled.png", "filled.npz filled.png"),
     "export": ("--to {tmp}/exported", "exported/parameters.safetensors"),
