@@ -13,6 +13,7 @@ import matplotlib
 import numpy as np
 import pytest
 import tyro
+from PIL import Image
 
 from genjax_models import commands
 from genjax_models.commands import train
@@ -129,6 +130,14 @@ def test_a_picture_of_the_gallery_has_a_caption_its_command_and_a_page_that_show
         parts = re.fullmatch(r"\S.*[.?] `(make|python -m|genjax-models) [^`]+`; \[.+\]\((.+)\)", caption)
         assert parts, caption
         assert Path(picture).name in shown(GALLERY.parent / parts[2]), caption
+
+
+@pytest.mark.parametrize("name", sorted(PICTURES))
+def test_a_picture_opens(name):
+    with Image.open(ROOT / "experiments" / "pictures" / name) as picture:
+        picture.load()
+        assert min(picture.size) > 100
+        assert name.endswith(".png") or picture.n_frames >= 2
 
 
 def test_every_picture_of_the_readme_is_there():

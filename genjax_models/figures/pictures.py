@@ -7,7 +7,7 @@ import numpy as np
 
 from genjax_models.evaluation.factor_figures import FactorFigures
 from genjax_models.evaluation.latents import ACTIVITY_THRESHOLD, LatentUsage
-from genjax_models.figures import curve_plots, latent_plots, mixture_plots, plots
+from genjax_models.figures import curve_plots, films, latent_plots, mixture_plots, plots
 from genjax_models.figures.style import ORANGE
 from genjax_models.types import Array, Shape
 
@@ -164,11 +164,19 @@ def readings(figures: FactorFigures) -> Picture:
 
 
 def latent_walk(images: Array, titles: Sequence[str], content: str, reach: float, range: Range) -> Picture:
-    """Returns rows of images `[rows * steps, ...]`, a walk per row with its title; `content` describes the rows."""
+    """Returns rows of images `[rows * steps, ...]`, a walk per row with its title; `content` describes the rows.
+
+    In the film all latents move at once, a cell each.
+    """
     grid = {"titles": titles, "heading": f"One latent moves from -{reach:g} to {reach:g} in each row"}
-    figure = plots.image_grid(images, columns=len(images) // len(titles), range=range, **grid)
+    steps = len(images) // len(titles)
+    figure = plots.image_grid(images, columns=steps, range=range, **grid)
+    unit = films.eight_bits(images, range) / np.float32(255)
+    at = unit.reshape(len(titles), steps, *unit.shape[1:]).swapaxes(0, 1)
+    places = [f"a latent per cell, at {place:+.1f}" for place in np.linspace(-reach, reach, steps)]
+    film = films.film(list(zip(places, at, strict=True)), back=True)
     caption = f"{content}. From -{reach:g} on the left to {reach:g} on the right."
-    return Picture("latent_walk", "Walks over the latents", caption, plots.png(figure))
+    return Picture("latent_walk", "Walks over the latents", caption, plots.png(figure), film)
 
 
 def components(x: Array, name: str, moments: Sequence[mixture_plots.Components], content: str) -> Picture:
