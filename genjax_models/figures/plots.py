@@ -123,7 +123,9 @@ def mosaic(images: Array, rows: int, columns: int, range: tuple[float, float], g
         unit, channels = on_white(unit), 3
     edges_are_white = unit[:, (0, -1)].mean() > _WHITE
     between = to_rgb(PALE if edges_are_white else "white")[:channels]
-    grid = np.ones((rows * (height + gap), columns * (width + gap), channels), np.float32) * np.float32(between)
+    grid = np.ones((rows * (height + gap), columns * (width + gap), channels), np.float32) * np.asarray(
+        between, np.float32
+    )
     empty = np.ones((rows * columns - len(unit), height, width, channels))
     for i, image in enumerate([*unit, *empty]):
         top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)

@@ -72,7 +72,7 @@ def test_the_chairs_have_their_stated_error(runs):
 def test_the_vae_of_rivers_has_its_stated_bound_on_other_rivers(runs):
     run = runs["rivers_vae"]
     source = gx.load_source("rivers")
-    x = source.draw(source.sample(np.random.RandomState(1), 60)).astype(np.float32) / 255
+    x = source.draw(source.sample(np.random.RandomState(1), 200)).astype(np.float32) / 255
     bound = np.asarray(jax.jit(run.system.evaluate)(run.players, jax.random.key(0), Batch(x))["bound"])
     error = float(bound.std() / np.sqrt(len(bound)))
     assert error < 0.01 * RELEASED["rivers_vae"].value
