@@ -133,11 +133,14 @@ def test_a_picture_of_the_gallery_has_a_caption_its_command_and_a_page_that_show
 
 
 @pytest.mark.parametrize("name", sorted(PICTURES))
-def test_a_picture_opens(name):
+def test_a_picture_opens_and_has_no_colour_of_matplotlib(name):
     with Image.open(ROOT / "experiments" / "pictures" / name) as picture:
         picture.load()
         assert min(picture.size) > 100
-        assert name.endswith(".png") or picture.n_frames >= 2
+        assert name.endswith(".png") or getattr(picture, "n_frames", 1) >= 2
+        rgb = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+    for colour in matplotlib.color_sequences["tab10"][:4]:  # of matplotlib, not of `figures.palette`
+        assert np.all(rgb == np.round(255 * np.array(colour)), axis=1).sum() < 10, colour
 
 
 def test_every_picture_of_the_readme_is_there():

@@ -28,6 +28,7 @@ def latent_space(codes: Array, labels: Array | None, *, names: Sequence[object] 
     axes.set_aspect("equal")
     axes.set_xlabel(f"z[{names[0]}]")
     axes.set_ylabel(f"z[{names[1]}]")
+    axes.set_title("Test examples at their codes", fontsize=9)
     axes.grid(alpha=0.25)
     return figure
 
