@@ -102,7 +102,7 @@ def build(config: Config) -> System:
         spread = jnp.std(features, axis=0)
         return Facts(), [pictures.latent_space(features, data.test.label, spread, caption)] if config.width > 1 else []
 
-    return System(objective, trainer, prepare, evaluate, draw, figures)
+    return System(objective, trainer, prepare, evaluate, draw, figures, samples=False)
 
 
 EXPERIMENT = Experiment(

@@ -166,10 +166,12 @@ def picture(results: dict[str, Descents]) -> Figure:
         first.plot([], [], color=colour, label=name)
         axes.plot(density.T, color=colour, linewidth=0.6, alpha=0.6)
         axes.plot(np.asarray(density_of(jnp.array(CENTRES))), color=INK, linewidth=1.5, linestyle=":", label="data")
-        axes.set(xlabel="state", title=f"after descent {name}", ylim=(0, None))
+        highest = 1.05 * max(density.max() for _, density in results.values())  # one scale for both sides
+        axes.set(xlabel="state", ylabel="probability", title=f"after descent {name}", ylim=(0, highest))
         axes.legend(frameon=False)
     first.set(xscale="symlog", yscale="log", xlabel="step", ylabel="JSD to the data (nats)", ylim=(1e-6, 1))
-    first.legend(frameon=False)
+    first.set_title("a line per start")
+    first.legend(frameon=False, fontsize=8, loc="lower left")
     return figure
 
 

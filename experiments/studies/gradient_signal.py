@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from genjax_models.models import LatentVariableModel
     from genjax_models.types import Batch, PRNGKey, Variables
 
-_THEORY = {"standard": -0.5, "doubly_reparameterized": 0.5}  # slopes of log SNR over log k
+_THEORY = {"standard": -0.5, "sticking_the_landing": 0.5, "doubly_reparameterized": 0.5}  # slopes of log SNR, log k
 _GROUPS = 20  # groups of draws; the jackknife leaves out one at a time
 
 
@@ -222,33 +222,36 @@ def table(num_samples: Sequence[int], signals: Mapping[str, Signal]) -> str:
 
 
 def picture(num_samples: Sequence[int], signals: Mapping[str, Signal]) -> Figure:
-    """Draws SNR over k, both in logarithms; to the right of the largest k, the slopes of theory go on from there."""
+    """Draws SNR over k, both in logarithms, and through the last point of each gradient the slope of theory."""
     import numpy as np
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     from genjax_models.figures import curve_plots
-    from genjax_models.figures.style import COLORS, PALE
+    from genjax_models.figures.style import COLORS
 
     k = np.asarray(num_samples)
     lines = {
-        f"{name.replace('_', ' ')}: slope {s.slope:+.2f} ± {s.slope_error:.2f}": (k, s.ratio, s.ratio_error)
+        f"{name.replace('_', ' ')}: slope {s.slope:+.2f} ± {s.slope_error:.2f}, theory {_THEORY[name]:+.1f}": (
+            k,
+            s.ratio,
+            s.ratio_error,
+        )
         for name, s in signals.items()
     }
     figure = curve_plots.over_samples(lines, label="signal-to-noise ratio", logarithmic=True)
     (axes,) = figure.axes
-    last, end = k.max(), 8 * k.max()
     for (name, signal), colour in zip(signals.items(), COLORS, strict=False):
-        if name not in _THEORY:
-            continue
-        ratio, power = signal.ratio[k.argmax()], _THEORY[name]
-        axes.plot([last, end], [ratio, ratio * (end / last) ** power], ":", color=colour, linewidth=1.6)
-        middle, side = np.sqrt(last * end), np.sign(power)
-        place = {"xytext": (-6, 6 * side), "textcoords": "offset points", "ha": "right", "va": "center"}
-        text = f"slope {power:+.1f}"
-        axes.annotate(text, (middle, ratio * (middle / last) ** power), size=8, color=colour, **place)
-    axes.axvspan(last, 1.3 * end, color=PALE, alpha=0.25, linewidth=0, zorder=0)
-    axes.set_xlim(right=1.3 * end)
-    axes.set_title("measured, and to the right what theory says of large k", fontsize=9)
-    axes.legend(frameon=False, fontsize=8, loc="lower left")
+        guide = signal.ratio[k.argmax()] * (k / k.max()) ** _THEORY[name]
+        axes.plot(k, guide, ":", color=colour, linewidth=1.2)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_xticks(k, [str(each) for each in k])
+    axes.set_xticks([], minor=True)
+    measured = np.concatenate([signal.ratio for signal in signals.values()])
+    axes.set_ylim(np.nanmin(measured) / 2.5, 2.5 * np.nanmax(measured))
+    axes.set_title("measured, and dotted the slope that theory has for large k", fontsize=9)
+    axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.18))
     return figure
 
 

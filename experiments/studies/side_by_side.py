@@ -1,12 +1,14 @@
-"""Compares finished runs of one experiment: the pictures and the table of the README.
+"""Compares finished runs: pictures of the pages, and a table.
 
 python -m experiments.studies.side_by_side mixtures --runs runs/prior runs/vae runs/finite --to infinite_mixture.png
 python -m experiments.studies.side_by_side modes --runs runs/minimax runs/non_saturating --to gan_mixture_ring8.png
 python -m experiments.studies.side_by_side objectives --runs runs/vae runs/iwae runs/gan runs/gmmn --to four.png
+python -m experiments.studies.side_by_side samples --runs runs/dcgan runs/dcgan_fashion --to dcgan.png
 
 mixtures: components over training (experiments.infinite_mixture).
 modes: samples over training (experiments.gan_mixture).
 objectives: samples under test images, and a table (experiments.one_generator_four_objectives).
+samples: a grid of samples per run, of any experiments and data.
 """
 
 from __future__ import annotations
@@ -35,18 +37,19 @@ if TYPE_CHECKING:
 
 _STAGES = (0.05, 0.1, 0.25, 0.5, 1.0)  # shares of a run at which the picture has samples
 _COLUMNS = 16  # samples per run in the picture of objectives
+_GRID = 64  # samples per run in the picture of samples
 _OBJECTIVES = {"vae": "ELBO", "iwae": "IWAE bound", "gan": "adversary", "gmmn": "MMD"}
 _METRICS = ("kernel_distance", "frechet_distance", "precision", "coverage", "two_sample_p_value")
 
 
 @dataclasses.dataclass(frozen=True)
 class SideBySide:
-    """Draw finished runs of one experiment side by side."""
+    """Draw finished runs side by side."""
 
-    kind: tyro.conf.Positional[Literal["mixtures", "modes", "objectives"]]
+    kind: tyro.conf.Positional[Literal["mixtures", "modes", "objectives", "samples"]]
     """Kind of picture."""
     runs: tuple[Path, ...]
-    """Directories of the runs, all on one data set."""
+    """Directories of the runs, all on one data set unless the kind is samples."""
     to: Path = Path("side_by_side.png")
     """PNG file of the picture."""
 
@@ -135,17 +138,36 @@ def objectives(runs: Sequence[Path]) -> Figure:
     rows = [run.system.draw(run.players, jax.random.key(0), _COLUMNS) for run in loaded]
     titles = ["data", *map(_title, runs, loaded)]
     images = jnp.concatenate([loaded[0].data.test.x[:_COLUMNS], *rows])
-    return plots.image_grid(images, columns=_COLUMNS, titles=titles)
+    return plots.image_grid(images, columns=_COLUMNS, titles=titles, heading="One generator, four objectives")
+
+
+def samples(runs: Sequence[Path]) -> Figure:
+    """Draws a grid of samples per run, under the name of its experiment, its data and the step."""
+    import jax
+
+    import genjax_models as gx
+    from genjax_models.commands.sample import check_samples
+    from genjax_models.figures import plots
+
+    grids = []
+    for path in runs:
+        run = gx.load_run(path)
+        check_samples(path, run.system)
+        low, high = run.system.range
+        draw = jax.jit(run.system.draw, static_argnums=2)
+        words = f"{run.experiment.name}, {Path(run.config.data.name).name}, step {int(run.state.step):,}"
+        grids.append((words, (draw(run.players, jax.random.key(0), _GRID) - low) / (high - low)))
+    return plots.image_grids(grids)
 
 
 def _title(path: Path, run: LoadedRun) -> str:
-    """Returns the objective of a run, and its kernel and Frechet distance if the run has judged samples."""
+    """Returns the objective of a run, and its kernel and Fréchet distance if the run has judged samples."""
     samples = json.loads((Path(path) / "result.json").read_bytes()).get("samples", {})
     lines = [_OBJECTIVES[run.config.objective]]
-    for name in ("kernel_distance", "frechet_distance"):
+    for name, words in (("kernel_distance", "kernel distance"), ("frechet_distance", "Fréchet distance")):
         for key, figure in samples.items():
             if key.startswith(f"{name}_on_"):
-                lines.append(f"{name.partition('_')[0].capitalize()} {figure['value']:.1f} ± {figure['se']:.1f}")
+                lines.append(f"{words} {figure['value']:.1f} ± {figure['se']:.1f}")
     return "\n".join(lines)
 
 
@@ -193,7 +215,8 @@ def _check_one_data_set(names: Sequence[str]) -> None:
 
 def report(options: SideBySide) -> tuple[Figure, str]:
     """Returns the picture and the table."""
-    figure = {"mixtures": mixtures, "modes": modes, "objectives": objectives}[options.kind](options.runs)
+    kinds = {"mixtures": mixtures, "modes": modes, "objectives": objectives, "samples": samples}
+    figure = kinds[options.kind](options.runs)
     return figure, table_of_objectives(options.runs) if options.kind == "objectives" else ""
 
 

@@ -92,7 +92,8 @@ def _contact_sheet(options: Look, dataset: Dataset) -> list[tuple[str, str]]:
     out = options.to or Path(f"{Path(dataset.name.replace(':', '-')).name}-contact-sheet.png")
     images = np.concatenate(shown)
     images = on_white(images, dataset.range[1]) if has_alpha else images
-    figure = plots.image_grid(images, columns=_SHOWN, range=dataset.range, titles=titles)
+    grid = {"titles": titles, "heading": f"Training images of {Path(dataset.name).name}"}
+    figure = plots.image_grid(images, columns=_SHOWN, range=dataset.range, **grid)
     check_output(out, ".png")  # the default may be another file
     write_output(out, plots.png(figure))
     return [("sheet", str(out))]

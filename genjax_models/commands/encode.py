@@ -1,4 +1,4 @@
-"""Encodes data by a finished run: means and standard deviations of q(z | x) into a `.npz`.
+"""Encodes data by a finished run: means and standard deviations of q(z | x) into a `.npz`; and a picture.
 
 genjax-models encode runs/vae16 --data mine.npz --to codes.npz
 
@@ -18,11 +18,15 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
+from genjax_models.commands.example_files import pairs_beside
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.output_files import check_output, write_output
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from genjax_models.runs.loading import LoadedRun
     from genjax_models.types import Array, Variables
 
 _PAIRS = 10  # reconstructions in the picture
@@ -40,17 +44,18 @@ class Encode:
     to: Path = Path("codes.npz")
     """A .npz file for the codes of each split."""
     picture: Path | None = None
-    """A PNG file for test images above their reconstructions. Default: none."""
+    """A PNG file for test images above their reconstructions. Default, for images: NAME_pairs.png beside NAME."""
     checkpoint: Literal["best", "last"] = "best"
     """Checkpoint: best on held-out data, or last."""
 
     def __post_init__(self):
         check_output(self.to, ".npz")
         check_output(self.picture, ".png", "--picture")
+        check_output(pairs_beside(self.to), ".png", "--picture")
 
 
-def encode(options: Encode) -> dict[str, tuple[int, ...]]:
-    """Writes the codes, and the picture if one is asked for. Returns the shapes of the arrays in the file.
+def encode(options: Encode) -> tuple[dict[str, tuple[int, ...]], Path | None]:
+    """Writes the codes, and a picture of images. Returns the shapes of the arrays in the file, and the picture.
 
     Raises:
       InputError: no run is there, its model has no encoder, or data or files do not fit.
@@ -63,7 +68,8 @@ def encode(options: Encode) -> dict[str, tuple[int, ...]]:
     from genjax_models.figures import pictures, plots
 
     run = load_encoder_run(options.run, options.checkpoint, data=options.data)
-    if options.picture and not pictures.drawable(run.config.data.shape):
+    images = pictures.drawable(run.config.data.shape)
+    if options.picture and not images:
         raise InputError(f"{options.run}: --picture needs images, got examples of shape {run.config.data.shape}")
 
     @jax.jit
@@ -85,21 +91,32 @@ def encode(options: Encode) -> dict[str, tuple[int, ...]]:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     write_output(options.to, buffer.getvalue())
-    if options.picture:
-        few = jax.tree.map(lambda a: a[:_PAIRS], run.data.test)
-        label = label_of(run, few)
-        z = run.model.posterior(run.variables, few.x, label).sample(seed=jax.random.key(0))
-        shown = run.model.shown(run.variables, jax.random.key(1), z, label)
-        write_output(options.picture, plots.png(plots.reconstructions(few.x, shown, range=run.system.range)))
-    return {name: array.shape for name, array in arrays.items()}
+    picture = (options.picture or pairs_beside(options.to)) if images else None
+    if picture:
+        write_output(picture, plots.png(_pairs(run)), "--picture")
+    return {name: array.shape for name, array in arrays.items()}, picture
+
+
+def _pairs(run: LoadedRun) -> Figure:
+    """Draws test images above decoded draws of q(z | x)."""
+    import jax
+
+    from genjax_models.commands.encoders import label_of
+    from genjax_models.figures import plots
+
+    few = jax.tree.map(lambda a: a[:_PAIRS], run.data.test)
+    label = label_of(run, few)
+    z = run.model.posterior(run.variables, few.x, label).sample(seed=jax.random.key(0))
+    shown = run.model.shown(run.variables, jax.random.key(1), z, label)
+    return plots.reconstructions(few.x, shown, range=run.system.range)
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "genjax-models encode") -> int:
     """Runs the command; returns the exit status."""
     with exit_on_error():
         options = parse(Encode, arguments, program, Encode.__doc__)
-        shapes = encode(options)
+        shapes, picture = encode(options)
         print(f"{options.to}: {', '.join(f'{name} {list(shape)}' for name, shape in shapes.items())}")
-        if options.picture:
-            print(options.picture)
+        if picture:
+            print(picture)
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -38,6 +38,11 @@ def check_place(to: Path) -> None:
         raise InputError(f"--to {to}: is there already. Name a .npz file, or a folder that is not there yet")
 
 
+def pairs_beside(to: Path) -> Path:
+    """Returns the default place of a picture of examples above their reconstructions."""
+    return to.with_name(f"{to.name.removesuffix('.npz')}_pairs.png")
+
+
 def check_images(to: Path, run: Path, shape: tuple[int, ...]) -> bool:
     """Returns whether examples of this shape are images; refuses a folder for others.
 
@@ -67,9 +72,10 @@ def write_examples(to: Path, splits: Mapping[str, Examples]) -> None:
     folder of these for each split.
 
     Raises:
-      InputError: they cannot be written.
+      InputError: they cannot be written, or they are not as many as `Examples.n`.
     """
     write = _write_archive if to.suffix == ".npz" else _write_folders
+    splits = {name: examples._replace(blocks=_counted(to, examples)) for name, examples in splits.items()}
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=to.parent) as folder:  # of one file system, for the renaming
@@ -78,6 +84,16 @@ def write_examples(to: Path, splits: Mapping[str, Examples]) -> None:
             os.replace(partial, to)
     except OSError as error:
         raise InputError(f"--to {to}: cannot be written ({error.strerror})") from error
+
+
+def _counted(to: Path, examples: Examples) -> Iterator[np.ndarray]:
+    """Yields the blocks; raises InputError if they do not hold as many examples as the file says."""
+    written = 0
+    for block in examples.blocks:
+        written += len(block)
+        yield block
+    if written != examples.n:
+        raise InputError(f"--to {to}: needs {examples.n} examples, and the model made {written}")
 
 
 def _write_archive(path: Path, splits: Mapping[str, Examples]) -> None:

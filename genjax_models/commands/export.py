@@ -15,7 +15,8 @@ encoder_sampler.stablehlo   replaces encoder.stablehlo if q is a flow, unfolds o
                             per layer
 
 A generator of several stochastic layers takes one array per layer, z_1 first. Functions of a conditional model take the
-classes last, int32 [n]. Every run has parameters and a sampler. A run has the other files if its model has these parts.
+classes last, int32 [n], or the conditions, float32 [n, ...], such as grey pictures. Every run has parameters; a run has
+the other files if its model has these parts.
 
 The files need only jax and flatbuffers, run on CPU, CUDA or TPU, and take any batch size n:
 
@@ -116,13 +117,18 @@ def parameters(players: Players, metadata: Mapping[str, Any]) -> bytes:
 def exported_functions(run: LoadedRun) -> dict[str, ExportedFunction]:
     """Returns name -> (pure function, (dtype, *shape) of each argument); "n" is the batch size.
 
-    Functions of a conditional model take the labels last.
+    Functions of a conditional model take the labels or conditions last.
     """
     import jax
 
     from genjax_models.models import AutoencoderModel, GeneratorModel, ImplicitModel, LatentVariableModel
+    from genjax_models.runs.loading import condition_of_run
 
-    labels = () if run.config.data.classes is None else (("int32", "n"),)
+    condition = condition_of_run(run)
+    if condition is not None:
+        labels: tuple = (("float32", "n", *condition.shape),)
+    else:
+        labels = () if run.config.data.classes is None else (("int32", "n"),)
 
     def sampler(seed, index, *label):
         def draw(i, *label):
@@ -131,7 +137,9 @@ def exported_functions(run: LoadedRun) -> dict[str, ExportedFunction]:
 
         return jax.vmap(draw)(index, *label)
 
-    exported: dict[str, ExportedFunction] = {"sampler": (sampler, (("uint32",), ("uint32", "n"), *labels))}
+    exported: dict[str, ExportedFunction] = {}
+    if run.system.samples:
+        exported["sampler"] = sampler, (("uint32",), ("uint32", "n"), *labels)
     model, shape = run.model, run.config.data.shape
     if isinstance(model, AutoencoderModel | ImplicitModel):
         exported["generator"] = (partial(model.generate, run.variables), (("float32", "n", model.latent), *labels))
@@ -148,7 +156,7 @@ def _generator(model: GeneratorModel | LatentVariableModel, variables: Variables
     """Returns E[x | z], with one argument per stochastic layer."""
     import numpy as np
 
-    example = [np.zeros(1, np.int32)] if labels else []
+    example = [np.zeros((1, *shape), dtype) for dtype, _, *shape in labels]
     event = model.prior(variables, *example).event_shape
     layers = event if isinstance(event[0], tuple) else (event,)
 
@@ -179,7 +187,7 @@ def _encoder(
         return jax.vmap(draw)(index, x, *label)
 
     x = ("float32", "n", *shape)
-    example = [np.zeros((1, *shape), np.float32), *([np.zeros(1, np.int32)] if labels else [])]
+    example = [np.zeros((1, *size), dtype) for dtype, _, *size in (x, *labels)]
     try:
         jax.eval_shape(encoder, *example)
     except NotImplementedError:  # distrax has no closed form of the mean

@@ -175,8 +175,10 @@ def conditional_of(run: LoadedRun, options: Impute) -> tuple[str, Conditional]:
     """
     from genjax_models.models import LatentVariableModel, conditionals
     from genjax_models.models.boltzmann import BoltzmannMachine
+    from genjax_models.runs.loading import condition_of_run
 
     model: Any = run.model
+    given = run.config.data.classes is not None or condition_of_run(run) is not None
     samples = options.samples or 100
     averaged = {"sweeps": samples, "burn_in": samples // 2}
     if isinstance(model, BoltzmannMachine):
@@ -186,7 +188,7 @@ def conditional_of(run: LoadedRun, options: Impute) -> tuple[str, Conditional]:
             "gibbs": lambda: conditionals.clamped_gibbs(model, **averaged),
         }
         default = "mean_field" if deep else "gibbs"
-    elif isinstance(model, LatentVariableModel) and model.has_mean and run.config.data.classes is None:
+    elif isinstance(model, LatentVariableModel) and model.has_mean and not given:
         methods = {
             "importance": lambda: conditionals.importance_sampling(model, num_samples=samples),
             "pseudo_gibbs": lambda: conditionals.pseudo_gibbs(model, **averaged),

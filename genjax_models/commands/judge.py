@@ -105,6 +105,7 @@ def images_of(name: str, options: Judge, side: int) -> Array:
     import numpy as np
 
     from genjax_models.commands.draw import Blocks, blocks
+    from genjax_models.commands.sample import check_samples
     from genjax_models.data import load
     from genjax_models.data.records import Records
 
@@ -112,6 +113,7 @@ def images_of(name: str, options: Judge, side: int) -> Array:
         from genjax_models.runs.loading import load_run
 
         run = load_run(Path(name))
+        check_samples(name, run.system)
         _check_drawable(name, run.config.data.shape)
         plan = Blocks(options.n, jax.random.fold_in(jax.random.key(options.seed), side), options.block)
         classes = run.config.data.classes

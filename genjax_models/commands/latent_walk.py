@@ -47,6 +47,10 @@ _DRAWS = 10_000  # latents for the class means
 _PRINCIPAL = 1_000  # latents for principal directions
 _MOVED = 200  # moved latents per class
 _FRAMES = 24  # of a film, one way
+_PERCENT = {
+    "closed-form": " (percent: share of the squared singular values)",
+    "principal": " (percent: share of the variance)",
+}
 DIRECTIONS = ("dimensions", "closed-form", "principal")
 _CLASSIFIERS = {"mnist10k": "mnist_classifier", "fashion_mnist": "fashion_classifier"}
 
@@ -156,7 +160,9 @@ def _along_directions(options: Walk, decoder: Decoder) -> list[str]:
     vectors, titles = vectors[: options.rows], titles[: options.rows]
     generate = jax.jit(lambda z: decoder.generate(z.reshape(-1, len(start))))
     images = generate(walk_along(start, vectors, options.reach, options.steps))
-    figure = plots.image_grid(images, columns=options.steps, range=decoder.range, titles=titles)
+    heading = f"From -{options.reach:g} to {options.reach:g}{_PERCENT.get(options.along or '', '')}"
+    rows = {"titles": titles, "heading": heading}
+    figure = plots.image_grid(images, columns=options.steps, range=decoder.range, **rows)
     name = (options.along or "").replace("-", "_") if options.along in DIRECTIONS else Path(options.along or "").stem
     path = options.run / "figures" / f"along_{name}.png"
     write_output(path, plots.png(figure))
@@ -289,13 +295,15 @@ def decoder_of(options: Walk) -> Decoder:
 
     from genjax_models.figures import pictures
     from genjax_models.models.latent_variable import needs_mean
-    from genjax_models.runs.loading import load_run
+    from genjax_models.runs.loading import condition_of_run, load_run
 
     run = load_run(options.run, options.checkpoint)
     model, config, variables = run.model, run.config, run.variables if run.model else None
     if not (hasattr(model, "noise") or hasattr(model, "prior")):
         raise InputError(f"{options.run}: needs a model with a prior over latents to walk in")
     needs_mean(model, f"{options.run}: latent-walk")
+    if condition_of_run(run) is not None:
+        raise InputError(f"{options.run}: latent-walk needs a model without conditions, or with classes")
     if not pictures.drawable(config.data.shape):
         raise InputError(f"{options.run}: needs images, got examples of shape {config.data.shape}")
     classes = config.data.classes

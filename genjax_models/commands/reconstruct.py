@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from genjax_models.commands.example_files import Examples, as_bytes, check_images, check_place, write_examples
+from genjax_models.commands.example_files import (
+    Examples,
+    as_bytes,
+    check_images,
+    check_place,
+    pairs_beside,
+    write_examples,
+)
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import seed_in_range, whole
@@ -60,12 +67,7 @@ class Reconstruct:
         whole(1, block=self.block)
         check_place(self.to)
         check_output(self.picture, ".png", "--picture")
-        check_output(self.beside, ".png", "--picture")
-
-    @property
-    def beside(self) -> Path:
-        """The default place of the picture."""
-        return self.to.with_name(f"{self.to.name.removesuffix('.npz')}_pairs.png")
+        check_output(pairs_beside(self.to), ".png", "--picture")
 
 
 def reconstruct(options: Reconstruct) -> list[Path]:
@@ -113,7 +115,7 @@ def reconstruct(options: Reconstruct) -> list[Path]:
     pairs = plots.reconstructions(
         batch.x[: len(made)], low + made / 255 * (high - low), pairs=_PAIRS, range=(low, high)
     )
-    picture = options.picture or options.beside
+    picture = options.picture or pairs_beside(options.to)
     write_output(picture, plots.png(pairs), "--picture")
     return [options.to, picture]
 

@@ -20,6 +20,7 @@ from genjax_models.runs.output_files import check_output, write_output
 
 if TYPE_CHECKING:
     from genjax_models.runs.loading import LoadedRun
+    from genjax_models.runs.protocol import System
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,14 +101,29 @@ def sampler_of(run: LoadedRun, options: Wish) -> tuple[Callable, dict[str, Any]]
     """Returns a function like `System.draw`, and its arguments besides the labels.
 
     Raises:
-      InputError: the model has no mean, or no truncation.
+      InputError: the model has no p(x), no mean or no truncation, or needs a condition per draw.
     """
+    from genjax_models.runs.loading import condition_of_run
+
+    check_samples(options.run, run.system)
+    if condition_of_run(run) is not None and options.show != "images":
+        raise InputError(f"{options.run}: --show {options.show} needs a condition per draw. Use --show images")
     sampler = {"images": run.system.draw, "draws": run.objective.sample}.get(options.show) or _means_of(run, options)
     if options.truncation is None:
         return sampler, {}
     if not _truncates(run.objective.sample):
         raise InputError(f"--truncation {options.truncation:g}: the model in {options.run} has no truncation of z")
     return sampler, {"truncation": options.truncation}
+
+
+def check_samples(run: Path | str, system: System) -> None:
+    """Refuses a run that cannot draw.
+
+    Raises:
+      InputError: names the run.
+    """
+    if not system.samples:
+        raise InputError(f"{run}: needs a model with p(x) to draw from, such as a run of experiments.vae")
 
 
 def _means_of(run: LoadedRun, options: Wish) -> Callable:

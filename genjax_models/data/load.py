@@ -52,6 +52,11 @@ _DRAWN = {  # each takes the size of its images
 }
 _SOURCES = {"rivers": rivers.source, "sprites": sprites.source, "faces": faces.source}
 _NAMES = _IMAGES | _POINTS | _DRAWN | _SEQUENCES
+_PUBLIC_NAMES = (
+    *("caltech101", "celeb_a", "cifar10", "cifar100", "dsprites", "emnist", "kmnist", "lsun", "mnist", "omniglot"),
+    *("oxford_flowers102", "shapes3d", "smallnorb", "stl10", "svhn_cropped"),
+)
+_PUBLIC = {name.replace("_", ""): name for name in _PUBLIC_NAMES} | {"svhn": "svhn_cropped"}
 _ACCEPTED = (
     f"{', '.join(_IMAGES)}, {', '.join(_DRAWN)} (or NAME:SIZE), furniture:DIR, {', '.join(_SEQUENCES)},"
     " a .npz, .npy, .csv or .parquet file, a folder of idx files, a folder of images (images:PATH or PATH),"
@@ -144,9 +149,18 @@ def load(
         raise InputError(f"data set {name!r}: cannot be read ({error})") from error
     nearest = difflib.get_close_matches(name.casefold(), _NAMES, n=1)
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
-    is_name = re.fullmatch(r"[a-z0-9_]+", name) and not nearest
-    public = f". A data set of TensorFlow Datasets is tfds:{name}" if is_name else ""
-    raise InputError(f"no data set {name!r}{hint}; accepted are {_ACCEPTED}{public}")
+    public = _public_name(name)
+    of_public = f". A data set of TensorFlow Datasets is tfds:{public}" if public else ""
+    raise InputError(f"no data set {name!r}{hint}; accepted are {_ACCEPTED}{of_public}")
+
+
+def _public_name(name: str) -> str | None:
+    """Returns the public data set that is probably meant, in the spelling of TensorFlow Datasets; None for a path."""
+    name = name.casefold().replace("-", "_")
+    if not re.fullmatch(r"[a-z0-9_]+", name) or name in _NAMES:
+        return None
+    nearest = difflib.get_close_matches(name.replace("_", ""), _PUBLIC, n=1, cutoff=0.7)
+    return _PUBLIC[nearest[0]] if nearest else name
 
 
 def load_source(name: str) -> Source:

@@ -14,7 +14,8 @@ def colourings(rows: Mapping[str, Array], spreads: Mapping[str, Array]) -> Pictu
     largest = max(max(float(np.max(spread)) for spread in spreads.values()), 1e-6)
     maps = [1 - np.repeat(np.asarray(spread)[..., None] / largest, 3, axis=-1) for spread in spreads.values()]
     images = np.concatenate([*(np.asarray(row) for row in rows.values()), *maps])
-    figure = plots.image_grid(images, columns=len(images) // (len(rows) + len(maps)), titles=(*rows, *spreads))
+    grid = {"titles": (*rows, *spreads), "heading": f"Colours for grey pictures (spread: white 0, black {largest:.2f})"}
+    figure = plots.image_grid(images, columns=len(images) // (len(rows) + len(maps)), **grid)
     caption = (
         "A column per test picture. Draws are E[y | x, z] for z from the prior; the regression has no z. Below: the"
         f" standard deviation over colours of each pixel, from 0 (white) to {largest:.2f} (black)."

@@ -30,7 +30,8 @@ def imputations(
     for kind, seen in observed.items():
         rows += [np.where(np.asarray(seen), np.asarray(x), grey), np.asarray(filled[kind])]
         titles += [f"{kind}: seen", "filled in"]
-    figure = plots.image_grid(np.concatenate(rows), columns=len(x), titles=titles, range=range)
+    grid = {"titles": titles, "heading": "What the model fills in (missing: grey)"}
+    figure = plots.image_grid(np.concatenate(rows), columns=len(x), range=range, **grid)
     caption = "Test images, and for each kind of mask what is seen (missing pixels are grey), and E[missing | seen]."
     return Picture("imputations", "What is filled in", caption, plots.png(figure))
 
@@ -101,10 +102,8 @@ def stages(features: Mapping[str, Array], exact: Stages | None) -> Picture:
         middle.plot(at, exact.before, color=ORANGE, marker="o", markersize=3, label="before the answer")
         middle.plot(at, exact.after, color=BLUE, marker="o", markersize=3, label="after it")
         middle.axhline(math.log(4), color=GREY, linestyle=":", label="log 4: it knows nothing")
-        low = min(exact.before)
-        room = 0.4 * (math.log(4) - low)  # for the legend
-        middle.set(xlabel="stage", ylabel="loss of the discriminator (nats)", ylim=(low - room, math.log(4) + room / 8))
-        middle.legend(frameon=False, loc="lower left")
+        middle.set(xlabel="stage", ylabel="loss of the discriminator (nats)")
+        middle.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2))
         caption = (
             "By enumeration. Left: KL(data || model), and what the gains on the negatives promised. Middle: least loss"
             " of a logistic regression on the stage's feature."

@@ -68,10 +68,10 @@ def _frame(title: str, images: Array, columns: int | None, colours: int) -> Imag
     scale = _SIDE / max(grid.size)
     scale = max(1, int(scale)) if scale >= 1 else scale
     grid = grid.resize([max(1, round(side * scale)) for side in grid.size], Image.Resampling.NEAREST)
-    canvas = Image.new("RGB", (max(grid.width, 6 * len(title)), grid.height + _TITLE), "white")
+    canvas = Image.new("RGB", (max(grid.width, 7 * len(title) + 8), grid.height + _TITLE), "white")
     canvas.paste(grid, (0, _TITLE))
     font = ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), 12)
-    ImageDraw.Draw(canvas).text((1, 2), title, fill=INK, font=font)
+    ImageDraw.Draw(canvas).text((4, 2), title, fill=INK, font=font)
     return canvas.quantize(colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
 
 

@@ -18,7 +18,8 @@ def views(splits: Mapping[str, tuple[Array, Array]], errors: Mapping[str, float]
     """
     images = np.concatenate([np.asarray(images) for pair in splits.values() for images in pair])
     titles = [title for name in splits for title in (name, "generated")]
-    figure = plots.image_grid(images, columns=len(next(iter(splits.values()))[0]), titles=titles)
+    grid = {"titles": titles, "heading": "Views of each split, and generated"}
+    figure = plots.image_grid(images, columns=len(next(iter(splits.values()))[0]), **grid)
     numbers = ", ".join(f"{name} {error:.2g}" for name, error in errors.items())
     caption = f"Views of each split above the generated views. Squared error per number of the whole split: {numbers}."
     return Picture("views", "Truth and generated views", caption, plots.png(figure))
@@ -39,7 +40,8 @@ def morphing(rows: Array) -> Picture:
 def sums_of_styles(rows: Array) -> Picture:
     """Returns rows of pictures `[rows, 4, ...]` of styles a, b, c and a - b + c."""
     above = ("a", "b", "c", "a - b + c")
-    figure = plots.image_grid(np.concatenate(np.asarray(rows)), columns=len(rows[0]), above=above)
+    grid = {"above": above, "heading": "Sums of styles"}
+    figure = plots.image_grid(np.concatenate(np.asarray(rows)), columns=len(rows[0]), **grid)
     caption = "Each row: styles a, b and c, and the sum of their style weights a - b + c, seen alike."
     return Picture("arithmetic", "Sums of styles", caption, plots.png(figure))
 
@@ -47,7 +49,8 @@ def sums_of_styles(rows: Array) -> Picture:
 def walk_over_factors(rows: Mapping[str, Array], most: float) -> Picture:
     """Returns a row of pictures per factor of change, from -`most` to `most` times its largest training value."""
     columns = len(next(iter(rows.values())))
-    figure = plots.image_grid(np.concatenate(list(map(np.asarray, rows.values()))), columns=columns, titles=tuple(rows))
+    grid = {"titles": tuple(rows), "heading": f"One factor at a time, from -{most:g} to {most:g} of its largest value"}
+    figure = plots.image_grid(np.concatenate(list(map(np.asarray, rows.values()))), columns=columns, **grid)
     caption = (
         f"One factor changes in each row, from -{most:g} to {most:g} times its largest value in training. Style, view"
         " and the other factors stay."

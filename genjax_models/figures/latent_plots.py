@@ -28,6 +28,7 @@ def latent_space(codes: Array, labels: Array | None, *, names: Sequence[object] 
     axes.set_aspect("equal")
     axes.set_xlabel(f"z[{names[0]}]")
     axes.set_ylabel(f"z[{names[1]}]")
+    axes.set_title("Test examples at their codes", fontsize=9)
     axes.grid(alpha=0.25)
     return figure
 
@@ -94,7 +95,7 @@ def factor_over_seeds(groups: Mapping[str, Mapping[str, Sequence[float]]], facto
             across = place + np.linspace(-0.25, 0.25, len(values)) if len(values) > 1 else [place]
             axes.plot(across, values, marker, color=color, label=name if place == 0 else None)
     axes.set_xticks(range(len(groups)), list(groups))
-    axes.set(ylim=(0, 1.05), xlim=(-0.5, len(groups) - 0.5), title=f"{factor}, a column per seed", ylabel="R^2, MIG")
+    axes.set(ylim=(0, 1.05), xlim=(-0.5, len(groups) - 0.5), title=f"{factor}, a column per seed", ylabel="R², MIG")
     axes.grid(alpha=0.25, axis="y")
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure

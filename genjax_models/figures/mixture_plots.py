@@ -68,6 +68,8 @@ def sampled_modes(x: Array, rows: Mapping[str, Sequence[SampledModes]]) -> Figur
         for axes, panel in zip(row, panels, strict=False):
             axes.scatter(*x.T, s=14, color=PALE, linewidths=0)
             axes.scatter(*np.asarray(panel.samples).T, s=1.5, color=BLUE, alpha=0.5, linewidths=0)
+            if (np.abs(panel.samples) > reach).any(axis=1).all():
+                axes.text(0, 0, "all samples outside", ha="center", va="center", fontsize=8, color=INK)
             counts = f"{panel.covered} of {panel.modes} modes, {panel.good:.0%} good"
             axes.set_title(f"{panel.title}\n{counts}", fontsize=8)
         for axes in row:

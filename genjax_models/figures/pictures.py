@@ -7,7 +7,8 @@ import numpy as np
 
 from genjax_models.evaluation.factor_figures import FactorFigures
 from genjax_models.evaluation.latents import ACTIVITY_THRESHOLD, LatentUsage
-from genjax_models.figures import curve_plots, latent_plots, mixture_plots, plots
+from genjax_models.figures import curve_plots, films, latent_plots, mixture_plots, plots
+from genjax_models.figures.style import ORANGE
 from genjax_models.types import Array, Shape
 
 Range = tuple[float, float]
@@ -51,14 +52,16 @@ def learning(rows: Sequence[tuple[int, Array]], content: str, range: Range) -> P
     """Returns samples from the same noise at several steps; `rows` holds (step, images `[n, ...]`)."""
     columns = min(10, len(rows[0][1]))
     images = np.concatenate([images[:columns] for _, images in rows])
-    figure = plots.image_grid(images, columns=columns, range=range, titles=[f"step {step:,}" for step, _ in rows])
+    grid = {"titles": [f"step {step:,}" for step, _ in rows], "heading": "Samples from the same noise, by step"}
+    figure = plots.image_grid(images, columns=columns, range=range, **grid)
     caption = f"A row per step, from the same {columns} draws of noise: {content}."
     return Picture("learning", "Samples during training", caption, plots.png(figure))
 
 
 def draws_by_component(images: Array, titles: Sequence[str], range: Range) -> Picture:
     """Returns draws `[components * n, ...]` of the components of a mixture, a row per component with its title."""
-    figure = plots.image_grid(images, columns=len(images) // len(titles), range=range, titles=titles)
+    grid = {"titles": titles, "heading": "Draws of each component"}
+    figure = plots.image_grid(images, columns=len(images) // len(titles), range=range, **grid)
     caption = "A row of draws of x per component, with its weight."
     return Picture("draws_by_component", "Draws of each component", caption, plots.png(figure))
 
@@ -84,7 +87,9 @@ def draws_of_one_latent(x: Array, draws: Array, range: Range) -> Picture:
     rows = np.concatenate([np.asarray(x)[:, None], np.asarray(draws)], axis=1)
     above = ["x", *(f"draw {i}" for i, _ in enumerate(rows[0, 1:], start=1))]
     images = rows.reshape(-1, *rows.shape[2:])
-    figure = plots.image_grid(images, columns=rows.shape[1], range=range, above=above)
+    grid = {"above": above, "heading": "Images, and draws of x from one z a row"}
+    figure = plots.image_grid(images, columns=rows.shape[1], range=range, **grid)
+    figure.axes[0].axvline(rows.shape[3], color=ORANGE)  # data left of it, draws right
     caption = (
         "First column: test images. Right of each: draws from p(x | z), all for the same z, one draw of q(z | x). What"
         " a row has in common is what z keeps; what differs is what the decoder adds."
@@ -95,7 +100,8 @@ def draws_of_one_latent(x: Array, draws: Array, range: Range) -> Picture:
 def reconstructions_and_noise(x: Array, reconstruction: Array, noise: Array, range: Range) -> Picture:
     """Returns inputs, g(f(x)) and g(noise), each `[n, ...]`, in three rows."""
     images = np.concatenate([np.asarray(x), np.asarray(reconstruction), np.asarray(noise)])
-    figure = plots.image_grid(images, columns=len(x), range=range, titles=("input x", "g(f(x))", "g(noise)"))
+    grid = {"titles": ("input x", "g(f(x))", "g(noise)"), "heading": "Reconstructions and decoded noise"}
+    figure = plots.image_grid(images, columns=len(x), range=range, **grid)
     caption = "Test images x, their reconstructions g(f(x)), and decoded noise g(z) for z ~ N(0, I)."
     return Picture("reconstructions", "Reconstructions and noise", caption, plots.png(figure))
 
@@ -105,7 +111,7 @@ def manifold(generate: Callable[[Array], Array], range: Range, content: str = "g
 
     `content` describes the images.
     """
-    figure = plots.manifold(generate(plots.manifold_grid(20)), range=range)
+    figure = plots.manifold(generate(plots.manifold_grid(20)), range=range, heading=f"{content} on a grid of z")
     caption = (
         f"{content} on a grid of z at equal steps of prior probability (through the inverse Gaussian CDF), as in"
         " Fig. 20.6."
@@ -158,10 +164,19 @@ def readings(figures: FactorFigures) -> Picture:
 
 
 def latent_walk(images: Array, titles: Sequence[str], content: str, reach: float, range: Range) -> Picture:
-    """Returns rows of images `[rows * steps, ...]`, a walk per row with its title; `content` describes the rows."""
-    figure = plots.image_grid(images, columns=len(images) // len(titles), range=range, titles=titles)
+    """Returns rows of images `[rows * steps, ...]`, a walk per row with its title; `content` describes the rows.
+
+    In the film all latents move at once, a cell each.
+    """
+    grid = {"titles": titles, "heading": f"One latent moves from -{reach:g} to {reach:g} in each row"}
+    steps = len(images) // len(titles)
+    figure = plots.image_grid(images, columns=steps, range=range, **grid)
+    unit = films.eight_bits(images, range) / np.float32(255)
+    at = unit.reshape(len(titles), steps, *unit.shape[1:]).swapaxes(0, 1)
+    places = [f"a latent per cell, at {place:+.1f}" for place in np.linspace(-reach, reach, steps)]
+    film = films.film(list(zip(places, at, strict=True)), back=True)
     caption = f"{content}. From -{reach:g} on the left to {reach:g} on the right."
-    return Picture("latent_walk", "Walks over the latents", caption, plots.png(figure))
+    return Picture("latent_walk", "Walks over the latents", caption, plots.png(figure), film)
 
 
 def components(x: Array, name: str, moments: Sequence[mixture_plots.Components], content: str) -> Picture:

@@ -5,13 +5,15 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from scipy.special import ndtri
 
-from genjax_models.figures.style import new_axes
+from genjax_models.figures.style import PALE, new_axes
 from genjax_models.figures.transparency import on_white
 from genjax_models.types import Array
 
+_WHITE = 0.9  # mean of the edges of images that are white there
 CHANNELS = (1, 3, 4)  # of images that can be drawn: grey, colours, colours and alpha
 
 
@@ -63,19 +65,35 @@ def image_grid(
     return figure
 
 
+def image_grids(grids: Sequence[tuple[str, Array]]) -> Figure:
+    """Returns square grids side by side: titles, and images `[n, height, width, channels]` in [0, 1]."""
+    figure = Figure(figsize=(4.2 * len(grids), 4.4), layout="constrained")
+    for axes, (title, images) in zip(figure.subplots(1, len(grids), squeeze=False)[0], grids, strict=True):
+        side = math.ceil(math.sqrt(len(images)))
+        axes.imshow(mosaic(images, side, side, (0, 1)), interpolation="nearest")
+        axes.set_title(title, fontsize=9)
+        axes.set_axis_off()
+    return figure
+
+
 def reconstructions(x: Array, reconstruction: Array, *, pairs: int = 10, range: tuple[float, float] = (0, 1)) -> Figure:
     """Returns inputs `[n, ...]` above their reconstructions `[n, ...]`."""
     both = np.concatenate([np.asarray(x)[:pairs], np.asarray(reconstruction)[:pairs]])
-    return image_grid(both, columns=min(pairs, len(x)), range=range, titles=("input", "output"))
+    rows = {"titles": ("input", "output"), "heading": "Reconstructions"}
+    return image_grid(both, columns=min(pairs, len(x)), range=range, **rows)
 
 
-def manifold(images: Array, *, range: tuple[float, float] = (0, 1)) -> Figure:
-    """Returns g(z) on the grid of `manifold_grid`, from images `[side^2, height, width, channels]` (Fig. 20.6)."""
+def manifold(images: Array, *, range: tuple[float, float] = (0, 1), heading: str = "g(z) on a grid of z") -> Figure:
+    """Returns g(z) on the grid of `manifold_grid`, from images `[side^2, height, width, channels]` (Fig. 20.6).
+
+    Cut-outs (four channels) have a line between them.
+    """
     side = math.isqrt(len(images))
-    grid = mosaic(np.asarray(images), side, side, range, gap=0)
+    grid = mosaic(np.asarray(images), side, side, range, gap=int(np.shape(images)[3] == 4))
     figure, axes = new_axes(6, 6)
     axes.imshow(grid, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set(xlabel="z[0], from low to high", ylabel="z[1], from low to high", xticks=[], yticks=[])
+    axes.set_title(heading, fontsize=9)
     for spine in axes.spines.values():
         spine.set_visible(False)
     return figure
@@ -92,7 +110,10 @@ def manifold_grid(side: int) -> np.ndarray:
 
 
 def mosaic(images: Array, rows: int, columns: int, range: tuple[float, float], gap: int = 1) -> np.ndarray:
-    """Returns images `[n, height, width, channels]` as one image of red, green and blue in [0, 1]."""
+    """Returns images `[n, height, width, channels]` as one image of red, green and blue in [0, 1].
+
+    The gaps are white, or grey if the edges of the images are white.
+    """
     images = np.asarray(images)
     height, width, channels = images.shape[1:]
     if channels not in CHANNELS:
@@ -100,8 +121,13 @@ def mosaic(images: Array, rows: int, columns: int, range: tuple[float, float], g
     unit = np.clip((images - range[0]) / (range[1] - range[0]), 0, 1)
     if channels == 4:
         unit, channels = on_white(unit), 3
-    grid = np.ones((rows * (height + gap), columns * (width + gap), channels), np.float32)
-    for i, image in enumerate(unit):
+    edges_are_white = unit[:, (0, -1)].mean() > _WHITE
+    between = to_rgb(PALE if edges_are_white else "white")[:channels]
+    grid = np.ones((rows * (height + gap), columns * (width + gap), channels), np.float32) * np.asarray(
+        between, np.float32
+    )
+    empty = np.ones((rows * columns - len(unit), height, width, channels))
+    for i, image in enumerate([*unit, *empty]):
         top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
         grid[top : top + height, left : left + width] = image
     return np.repeat(grid, 3, axis=-1) if channels == 1 else grid

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from genjax_models.estimators.checks import check_count
 from genjax_models.models.learning import apply_in_learning
@@ -37,12 +38,10 @@ class SupervisedModel(NamedTuple):
         Raises:
           ValueError: a number outside 0 to styles - 1. Numbers that jax traces are not checked.
         """
-        if (
-            not isinstance(label, Tracer)
-            and jnp.size(label)
-            and not 0 <= jnp.min(label) <= jnp.max(label) < self.styles
-        ):
-            raise ValueError(f"a style must be 0 to {self.styles - 1}, got {jnp.min(label)} to {jnp.max(label)}")
+        if not isinstance(label, Tracer) and np.size(label):
+            lowest, highest = np.min(label), np.max(label)  # of numpy, which `jit` does not trace
+            if not 0 <= lowest <= highest < self.styles:
+                raise ValueError(f"a style must be 0 to {self.styles - 1}, got {lowest} to {highest}")
         return jax.nn.one_hot(label, self.styles)
 
     def sample(self, variables: Variables, key: PRNGKey, n: int, *, label: Array | None = None) -> Array:

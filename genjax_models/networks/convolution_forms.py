@@ -179,11 +179,11 @@ def polyphase(x: Array, kernel: Array, axes: Axes, form: Form = by_eigen) -> Arr
             phases[phase] = phases[phase] + y if phase in phases else y
     height, width = (axis.outputs(pixels, weights) for axis, pixels, weights in sizes)
     if not phases:  # the outputs see only padding
-        return jnp.zeros((len(x), height, width, kernel.shape[3]), x.dtype)
+        return jnp.zeros((x.shape[0], height, width, kernel.shape[3]), x.dtype)
     nothing = jnp.zeros_like(next(iter(phases.values())))  # of a phase in which no weight meets a pixel
     grid = [jnp.stack([phases.get((r, c), nothing) for c in range(widths)], axis=3) for r in range(heights)]
     y = jnp.stack(grid, axis=2)  # [batch, height, phase, width, phase, out]
-    return y.reshape(len(x), y.shape[1] * heights, y.shape[3] * widths, kernel.shape[3])[:, :height, :width]
+    return y.reshape(x.shape[0], y.shape[1] * heights, y.shape[3] * widths, kernel.shape[3])[:, :height, :width]
 
 
 def as_product(x: Array, kernel: Array, axes: Axes) -> Array:
@@ -201,7 +201,7 @@ def as_product(x: Array, kernel: Array, axes: Axes) -> Array:
         for block, (axis, pixels, _) in zip(blocks, sizes, strict=True)
     ]
     x = jax.lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *ends, (0, 0, 0)))
-    x = x.reshape(len(x), blocks[0], strides[0], blocks[1], strides[1], -1).swapaxes(2, 3)
+    x = x.reshape(x.shape[0], blocks[0], strides[0], blocks[1], strides[1], -1).swapaxes(2, 3)
     x = jax.lax.optimization_barrier(x.reshape(*x.shape[:3], -1))  # else XLA pads anew in each patch
     corners = product(range(taps[0]), range(taps[1]))
     patches = [x[:, row : row + outputs[0], column : column + outputs[1]] for row, column in corners]

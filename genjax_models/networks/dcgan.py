@@ -115,7 +115,7 @@ class DCGANDiscriminator(nn.Module):
             h = _leaky_relu(_batch_norm(self)(h) if normalised else h)
             h = nn.Dropout(self.dropout, deterministic=not self.has_rng("dropout"))(h)
         logit = self._with_normalised_weights(nn.Dense(1, kernel_init=_WEIGHTS, name="logit"))
-        features = h.reshape(len(h), -1)
+        features = h.reshape(h.shape[0], -1)
         logits = logit(features)[:, 0]
         if condition is not None and self.head == "projection":
             logits += Projection(self.normalisation == "spectral", _WEIGHTS)(features, as_rows(condition))

@@ -110,7 +110,7 @@ def _at(place: Array, emitted: dict[str, Array], places: Shape) -> dict[str, Arr
     """Returns the parameters of one place, `[n, numbers]`. Arrays over neither all places nor one remain whole."""
     at = {}
     for name, array in emitted.items():
-        over, n = array.shape[1 : 1 + len(places)], len(array)
+        over, n = array.shape[1 : 1 + len(places)], array.shape[0]
         if over == tuple(places):
             at[name] = array.reshape(n, math.prod(places), -1)[:, place]
         else:

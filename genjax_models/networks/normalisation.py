@@ -32,7 +32,7 @@ class ConditionalBatchNorm(nn.Module):
         Raises:
           ValueError: y is not `[batch, c]` with the batch of x.
         """
-        if y.ndim != 2 or x.ndim < 2 or len(y) != len(x):
+        if y.ndim != 2 or x.ndim < 2 or y.shape[0] != x.shape[0]:
             raise ValueError(f"y must be [batch, c] with the batch of x, got {y.shape} for x {x.shape}")
         judging = not self.is_mutable_collection("batch_stats")
         options = {"momentum": self.momentum, "epsilon": self.epsilon, "dtype": x.dtype}

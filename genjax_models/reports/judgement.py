@@ -1,6 +1,7 @@
 """The page and the table of `genjax-models judge`: figures of one set of images against another."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from genjax_models.evaluation.samples import SampleFigure
 from genjax_models.figures import plots
@@ -27,7 +28,7 @@ def page_of(names: Sequence[str], images: Sequence[Array], sizes: Sequence[int],
       results: rows of the table.
     """
     shown = [
-        Picture("images", name, f"Some of {size:,} images.", plots.png(plots.image_grid(part)))
+        Picture("images", name, f"Some of {size:,} images.", plots.png(plots.image_grid(part, heading=Path(name).name)))
         for name, part, size in zip(names, images, sizes, strict=True)
     ]
     title = f"{names[0]}, judged by {names[1]}"

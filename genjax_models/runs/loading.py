@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from genjax_models.errors import InputError
+from genjax_models.models import Condition
 from genjax_models.runs import checkpoints, directory
 from genjax_models.runs.damage import check_config
 from genjax_models.runs.evaluation import players_for_sampling
@@ -46,6 +47,12 @@ class LoadedRun(NamedTuple):
                 return self.players[player]
         (variables,) = self.players.values()
         return variables
+
+
+def condition_of_run(run: LoadedRun) -> Condition | None:
+    """Returns what each draw of the run's model is given besides z, such as a grey picture; None if it is a class."""
+    condition = getattr(run.model, "condition", None)
+    return None if condition is None or condition.classes is not None else condition
 
 
 def load_run(path: Path | str, checkpoint: Literal["best", "last"] = "best", *, data: bool = False) -> LoadedRun:

@@ -31,6 +31,7 @@ class System(NamedTuple):
     binarise: how `prepare` makes values binary, for the report.
     reconstruct(players, batch) -> reconstructions of `batch.x`, by an encoder that `model` does not have; or None.
     state_figures(state, prepared) -> list of Picture: further pictures, of players beside their averages; or None.
+    samples: whether `draw` draws from p(x). Commands that need draws refuse a run without.
     slow_draw: whether `draw` takes as long as many steps. Samples of learning are then of evaluations only.
 
     The players come from `runs.evaluation.players_for_sampling`: moving averages replace players that keep one.
@@ -50,6 +51,7 @@ class System(NamedTuple):
     reconstruct: Callable | None = None
     slow_draw: bool = False
     state_figures: Callable | None = None
+    samples: bool = True
 
 
 _BINARISATIONS = {

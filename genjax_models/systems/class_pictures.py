@@ -44,11 +44,14 @@ def with_class_pictures(system: System, truncations: Sequence[float]) -> System:
         if not pictures.drawable(data.test.x.shape[1:]):
             return facts, shown
         variables = players["generator"]
-        rows = {f"{truncation:g}": drawn(variables, jnp.float32(truncation))["standing"] for truncation in truncations}
+        rows = {
+            f"up to {truncation:g}": drawn(variables, jnp.float32(truncation))["standing"] for truncation in truncations
+        }
         caption = (
             "A row per truncation of z, from the same key; classes in turn. Standing statistics at each truncation."
         )
-        by_truncation = Picture("truncation", "Truncation", caption, _grid(rows, limits))
+        grid = _grid(rows, limits, "Samples by the truncation of z, a class per column")
+        by_truncation = Picture("truncation", "Truncation", caption, grid)
         return facts, [*shown, by_truncation, _between(model, classes, variables, limits)]
 
     def state_figures(state: TrainState, data: Prepared) -> list[Picture]:
@@ -65,15 +68,16 @@ def with_class_pictures(system: System, truncations: Sequence[float]) -> System:
             f" Running: running averages of training.{_AVERAGED if weights else ''} Standing: statistics of 16 batches"
             f" of 64 samples{weights}, at this truncation."
         )
-        return [Picture("statistics", "Statistics of batch normalisation", caption, _grid(rows, limits))]
+        title = "Statistics of batch normalisation"
+        return [Picture("statistics", title, caption, _grid(rows, limits, title))]
 
     return system._replace(figures=figures, state_figures=state_figures)
 
 
-def _grid(rows: Mapping[str, Array], limits: tuple[float, float]) -> bytes:
+def _grid(rows: Mapping[str, Array], limits: tuple[float, float], heading: str) -> bytes:
     """Returns a PNG with a row per entry."""
     images = np.concatenate([np.asarray(row) for row in rows.values()])
-    return plots.png(plots.image_grid(images, columns=_COLUMNS, range=limits, titles=list(rows)))
+    return plots.png(plots.image_grid(images, columns=_COLUMNS, range=limits, titles=list(rows), heading=heading))
 
 
 def _between(model: ImplicitModel, classes: int, variables: Any, limits: Any) -> Picture:
@@ -92,6 +96,7 @@ def _between(model: ImplicitModel, classes: int, variables: Any, limits: Any) ->
         return model.generate(variables, z, weights.reshape(-1, classes))
 
     titles = [f"{first} to {last}" for first, last in pairs]
-    figure = plots.image_grid(np.asarray(drawn(variables, weights)), columns=_COLUMNS, range=limits, titles=titles)
+    grid = {"titles": titles, "heading": "From class to class, at one z a row"}
+    figure = plots.image_grid(np.asarray(drawn(variables, weights)), columns=_COLUMNS, range=limits, **grid)
     caption = "A row per pair of classes, at one z: weights of the classes from one to the other in equal steps."
     return Picture("interpolation", "Between classes", caption, plots.png(figure))

@@ -14,6 +14,7 @@ from genjax_models.systems.latent_variable import usage_by_layer
 from genjax_models.types import Array, PRNGKey, Variables
 
 _REACH, _STEPS = 3.0, 11
+_READS = 0.1  # R^2 from which a title names the factor
 
 
 def with_known_factors(system: System, player: str, names: tuple[str, ...]) -> System:
@@ -36,7 +37,8 @@ def with_known_factors(system: System, player: str, names: tuple[str, ...]) -> S
         shown = [*shown, pictures.readings(known)]
         if pictures.drawable(test.x.shape[1:]):
             content = (
-                "A row per latent, with the factor that it reads best and R^2; all else as in the first test image"
+                f"A row per latent, with the factor that it reads best, from an R² of {_READS:g}; all else as in the"
+                " first test image"
             )
             walk = _walk(model, variables, jax.random.key(0), usage.means[0])
             shown.append(pictures.latent_walk(walk, _titles(known), content, _REACH, data.range))
@@ -53,9 +55,9 @@ def _walk(model: LatentVariableModel, variables: Variables, key: PRNGKey, start:
 
 
 def _titles(known: FactorFigures) -> list[str]:
-    """Returns a title per latent, with the factor that it reads best."""
+    """Returns a title per latent, with the factor that it reads best, if it reads one."""
     titles = []
     for code, row in enumerate(known.readings.one_code):
-        best = f"{known.names[int(row.argmax())]} {row.max():.2f}" if known.gap.active[code] else "inactive"
-        titles.append(f"latent {code}, {best}")
+        best = f": {known.names[int(row.argmax())]}, R² {row.max():.2f}" if row.max() >= _READS else ""
+        titles.append(f"latent {code}{best if known.gap.active[code] else ', inactive'}")
     return titles

@@ -88,5 +88,6 @@ def _rows(name: str, title: str, caption: str, names: Sequence[str], rows: Seque
         while image.shape[1] < rows[-1].shape[1]:
             image = upsample(image)
         enlarged.append(image)
-    figure = plots.image_grid(jnp.concatenate(enlarged), columns=len(rows[-1]), range=RANGE, titles=names)
+    grid = {"titles": names, "heading": title}
+    figure = plots.image_grid(jnp.concatenate(enlarged), columns=len(rows[-1]), range=RANGE, **grid)
     return Picture(name, title, caption, plots.png(figure))

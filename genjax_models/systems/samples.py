@@ -85,12 +85,14 @@ def nearest_training_examples(
             f"parzen_window_of_bandwidth_{window.bandwidth:.2f}": SampleFigure(window.log_likelihood),
         }
     images = jnp.concatenate([shown, nearest])
-    figure = plots.image_grid(images, columns=len(shown), range=data.range, titles=("sample", "nearest"))
+    grid = {"titles": ("sample", "nearest"), "heading": "Samples above the nearest training images"}
+    figure = plots.image_grid(images, columns=len(shown), range=data.range, **grid)
     return Picture("neighbours", "Nearest training examples", caption, plots.png(figure)), figures
 
 
 def rows_of_classes(images: Array, classifier: Classifier, range: Range) -> Picture:
     """Returns samples `[classes * n, ...]` of a conditional model, a row per class."""
     titles = [str(label) for label in np.arange(classifier.classes)]
-    figure = plots.image_grid(images, columns=len(images) // classifier.classes, range=range, titles=titles)
+    grid = {"titles": titles, "heading": "Samples, a row per class"}
+    figure = plots.image_grid(images, columns=len(images) // classifier.classes, range=range, **grid)
     return Picture("classes", "Samples by class", "A row for each class that was asked for.", plots.png(figure))

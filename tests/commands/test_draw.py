@@ -6,6 +6,8 @@ from PIL import Image
 
 import genjax_models as gx
 from genjax_models.commands import draw
+from genjax_models.errors import InputError
+from genjax_models.runs import loading
 
 
 def written(run, capsys, to, *arguments):
@@ -65,6 +67,21 @@ def test_vectors_keep_their_values(runs, capsys, tmp_path):
         assert list(arrays) == ["x"]
         assert arrays["x"].dtype == np.float32
         assert arrays["x"].shape[0] == 6
+
+
+@pytest.mark.parametrize("place", ["x.npz", "folder"])
+def test_a_model_that_makes_fewer_examples_writes_nothing(place, runs, monkeypatch, tmp_path):
+    load_run = loading.load_run
+
+    def of_fewer(*arguments):
+        run = load_run(*arguments)
+        return run._replace(system=run.system._replace(draw=lambda *given: run.system.draw(*given)[:3]))
+
+    monkeypatch.setattr(loading, "load_run", of_fewer)
+    to = tmp_path / place
+    with pytest.raises(InputError, match=f"^--to {to}: needs 10 examples, and the model made 8$"):
+        draw.draw(draw.Draw(runs["vae"].path, to, n=10, block=4))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,8 @@ def test_codes_of_a_run_are_data(kind, latent, runs, files, capsys, tmp_path):
         np.testing.assert_allclose(codes, posterior.mean(), rtol=1e-5)
         np.testing.assert_allclose(deviations, posterior.stddev(), rtol=1e-5)
     assert encode.main([str(run), "--data", str(files / "images.npz"), "--to", str(tmp_path / "again.npz")]) == 0
+    with Image.open(tmp_path / "again_pairs.png") as image:
+        assert image.size[0] > 100
     with np.load(tmp_path / "again.npz") as arrays:
         np.testing.assert_array_equal(arrays["x_test"], codes)
 

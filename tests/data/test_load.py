@@ -133,6 +133,26 @@ def test_an_unknown_name_lists_the_accepted_names(name):
     assert "did you mean" not in str(e.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "public"),
+    [
+        *(("cifar10", "cifar10"), ("CIFAR-10", "cifar10"), ("cifr10", "cifar10"), ("CelebA", "celeb_a")),
+        *(("SVHN", "svhn_cropped"), ("mnist", "mnist"), ("3DShapes", "shapes3d"), ("plant_village", "plant_village")),
+    ],
+)
+def test_a_public_name_in_any_spelling_is_answered_by_that_of_tensorflow_datasets(name, public):
+    with pytest.raises(InputError) as error:
+        load(name)
+    assert str(error.value).endswith(f". A data set of TensorFlow Datasets is tfds:{public}")
+
+
+@pytest.mark.parametrize("name", ["photos/mine", "mine.npz", "Fashion-MNIST"])
+def test_a_path_or_a_name_of_the_package_is_no_public_name(name):
+    with pytest.raises(InputError) as error:
+        load(name)
+    assert "TensorFlow Datasets" not in str(error.value)
+
+
 def test_a_known_data_set_accepts_no_range():
     with pytest.raises(InputError, match=r"'mnist10k' has its own range, so `range` must be None, got \(-1, 1\)"):
         load("mnist10k", range=(-1, 1))

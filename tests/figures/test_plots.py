@@ -1,12 +1,15 @@
 """Plots show their arrays at the right places."""
 
+import ast
 import io
+from pathlib import Path
 
 import jax
 import matplotlib.image
 import numpy as np
 import pytest
 
+import genjax_models as gx
 from genjax_models.figures import curve_plots, latent_plots, pictures, plots
 
 
@@ -37,6 +40,38 @@ def test_a_grid_has_labels_at_its_rows_and_columns_and_a_heading():
     assert [text.get_text() for text in axes.get_yticklabels()] == ["one", "two"]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["a", "b", "c"]
     assert (axes.get_title(), list(axes.get_xticks()), list(axes.get_yticks())) == ("All", [2, 6, 10], [1.5, 4.5])
+
+
+def test_images_that_are_white_at_their_edges_have_a_grey_line_between_them():
+    pixels = mosaic(plots.image_grid(flat([1, 1, 1]), columns=2))
+    assert np.all(pixels[:2, :3] == 1)
+    assert 0.7 < pixels[:, 3].min() <= pixels[:, 3].max() < 0.9
+    assert np.all(pixels[3:5, 4:7] == 1)  # there is no fourth image
+
+
+def test_grids_stand_side_by_side_under_their_titles():
+    figure = plots.image_grids([("one", flat([0.1] * 4)), ("two", flat([0.7] * 9))])
+    assert [axes.get_title() for axes in figure.axes] == ["one", "two"]
+    shapes = [np.asarray(axes.images[0].get_array()).shape for axes in figure.axes]
+    assert shapes == [(6, 8, 3), (9, 12, 3)]
+
+
+ROOT = Path(gx.__path__[0]).parent
+
+
+@pytest.mark.parametrize("folder", ["genjax_models", "experiments"])
+def test_every_grid_of_the_project_has_a_heading(folder):
+    grids = 0
+    for path in (ROOT / folder).rglob("*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        calls = [
+            node for node in nodes if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "image_grid"
+        ]
+        headings = [word for call in calls for word in call.keywords if word.arg == "heading"]
+        headings += [node for node in nodes if isinstance(node, ast.Constant) and node.value == "heading"]  # for `**`
+        assert len(headings) >= len(calls), path
+        grids += len(calls)
+    assert grids
 
 
 def test_an_image_keeps_its_orientation():

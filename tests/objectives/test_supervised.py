@@ -68,6 +68,13 @@ def test_the_generator_takes_mixtures_of_styles_and_any_leading_axes(learned):
     assert model.sample(variables, KEY, 2, label=jnp.array(2)).shape == (2, 4, 8, 4)
 
 
+def test_labels_that_a_compiled_function_closes_over_are_checked_and_taken(learned):
+    model, _ = learned
+    np.testing.assert_array_equal(jax.jit(lambda: model.one_hot(np.arange(3)))(), np.eye(3))
+    with pytest.raises(ValueError, match=r"^a style must be 0 to 2, got 3 to 3"):
+        jax.jit(lambda: model.one_hot(np.array([3])))()
+
+
 def test_bad_styles_factors_and_shapes_are_one_line(learned):
     model, variables = learned
     with pytest.raises(ValueError, match=r"^a style must be 0 to 2, got 0 to 3$"):

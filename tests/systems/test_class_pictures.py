@@ -33,7 +33,7 @@ def test_rows_of_statistics_have_the_last_weights_and_then_their_averages(averag
     for variables, mean in ((last, 0.5), (average, -0.5)):
         variables["batch_stats"]["BatchNorm_0"]["mean"] = jnp.full(4, mean)
     system = System(None, None, None, None, None, None, model=model, range=(-1, 1))
-    monkeypatch.setattr(class_pictures, "_grid", lambda rows, limits: {name: np.asarray(x) for name, x in rows.items()})
+    monkeypatch.setattr(class_pictures, "_grid", lambda rows, *_: {name: np.asarray(x) for name, x in rows.items()})
     averages = {"generator": average} if averaged else {}
     state = TrainState(jnp.int32(0), KEY, {"generator": last}, {}, averages)
     prepared = type("Prepared", (), {"test": BATCH})

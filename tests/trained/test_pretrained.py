@@ -1,7 +1,9 @@
 """The trained models that the package ships: undamaged, as good as stated, and loaded as a run is."""
 
 import hashlib
+import re
 from importlib import resources
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +16,7 @@ from genjax_models.errors import InputError
 from genjax_models.runs.loading import LoadedRun
 from genjax_models.trained import loading
 from genjax_models.trained.released import RELEASED
+from genjax_models.types import Batch
 
 FILES = resources.files("genjax_models.data") / "files"
 
@@ -55,6 +58,32 @@ def test_the_gan_of_digits_draws_its_classes(runs):
     x = run.system.draw(run.players, jax.random.key(0), 200, label)
     log_p = load_classifier("mnist_classifier", range=run.system.range).log_probabilities(x)
     assert np.mean(np.argmax(log_p, axis=1) == label) > RELEASED["digits_gan"].value - 0.06  # 200 draws
+
+
+@pytest.mark.slow
+def test_the_chairs_have_their_stated_error(runs):
+    run = runs["chairs"]
+    test = run.system.prepare(run.config.data.load(labels=True)[1]).test
+    error = jax.jit(run.system.evaluate)(run.players, jax.random.key(0), test)["squared_error_per_number"]
+    assert np.mean(error) == pytest.approx(RELEASED["chairs"].value, rel=0.02)
+
+
+@pytest.mark.slow
+def test_the_vae_of_rivers_has_its_stated_bound_on_other_rivers(runs):
+    run = runs["rivers_vae"]
+    source = gx.load_source("rivers")
+    x = source.draw(source.sample(np.random.RandomState(1), 200)).astype(np.float32) / 255
+    bound = np.asarray(jax.jit(run.system.evaluate)(run.players, jax.random.key(0), Batch(x))["bound"])
+    error = float(bound.std() / np.sqrt(len(bound)))
+    assert error < 0.01 * RELEASED["rivers_vae"].value
+    assert bound.mean() == pytest.approx(RELEASED["rivers_vae"].value, abs=4 * error)
+
+
+def test_the_guide_has_every_model_with_its_figure():
+    guide = (Path(gx.__path__[0]).parent / "docs" / "runs.md").read_text(encoding="utf-8")
+    for name, released in RELEASED.items():
+        value = f"{released.value:,}".replace("-", "\u2212").removesuffix(".0")
+        assert re.search(rf"^\| `{name}` \|.*\| {released.figure}: {value} \|$", guide, flags=re.MULTILINE), name
 
 
 def test_another_name_is_one_line_with_the_nearest():

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from experiments.studies.bilinear_game.measurement import BilinearGame
 
+_SETTLED = 20  # steps after which the optimistic factor is constant
 _COLOURS = {
     "simultaneous": ORANGE,
     "alternating": BLUE,
@@ -37,9 +38,11 @@ def picture(options: BilinearGame, orbits: Mapping[str, np.ndarray]) -> Figure:
     steps = np.arange(1 + options.steps)
     for name in names:
         radii.plot(steps, np.linalg.norm(orbits[name], axis=1), color=_COLOURS[name], linewidth=1.4, label=name)
-    for i, factor in enumerate(factors(options.eta, options.gamma).values()):
-        exact = math.hypot(*options.start) * factor**steps
-        radii.plot(steps, exact, ":", color=INK, linewidth=1, label=None if i else "exact factor")
+    settled = min(_SETTLED, options.steps)
+    for i, (name, factor) in enumerate(factors(options.eta, options.gamma).items()):
+        exact = np.linalg.norm(orbits[name][settled]) * factor ** (steps[settled:] - settled)
+        label = None if i else "exact factor"
+        radii.plot(steps[settled:], exact, ":", color=INK, linewidth=1, label=label)
     radii.set_yscale("log")
     radii.set_ylim(1e-5 * math.hypot(*options.start))
     radii.set_xlabel("step")

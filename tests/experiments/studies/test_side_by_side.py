@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import genjax_models as gx
-from experiments import gan_mixture, infinite_mixture, one_generator_four_objectives
+from experiments import gan_mixture, gmmn, infinite_mixture, one_generator_four_objectives
 from experiments.studies import side_by_side
 from genjax_models.commands.train import main
 from genjax_models.errors import InputError
@@ -108,3 +108,11 @@ def test_objectives_are_rows_of_samples_under_data(files, tmp_path):
     figure = side_by_side.objectives([run])
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["data", "MMD"]
     assert jax.process_count() == 1
+
+
+@pytest.mark.slow
+def test_samples_are_a_grid_per_run_under_its_name(tmp_path, files):
+    flags = ["--data", str(files / "images.npz"), "--hidden", "8", "--batch-size", "10", "--steps", "2"]
+    assert main(gmmn.EXPERIMENT, [*flags, "--run-dir", str(tmp_path / "run")]) == 0
+    figure = side_by_side.samples([tmp_path / "run"] * 2)
+    assert [axes.get_title() for axes in figure.axes] == ["gmmn, images.npz, step 2"] * 2
