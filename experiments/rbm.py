@@ -6,7 +6,7 @@ python -m experiments.rbm --hidden 500 --steps 12000
 test log-likelihood in nats of 1,000 images of mnist10k, binarised at every step (seed 0), with log Z by annealing of
 100 chains over 10,000 temperatures; in the error, that of log Z is left out:
 
-80,000 steps    -88.95 +- 0.80    log Z 535.92 +- 0.13    7.5 minutes of processor time
+80,000 steps    -88.95 +- 0.80    log Z 535.92 +- 0.13    7.5 minutes of processor time (seeds 1, 2: -90.20, -90.37)
 12,000 steps    -94.81 +- 0.84    log Z 474.21 +- 0.28    9 minutes on one busy core
 
 The VAE of 16 latents has a bound of -101.08. With 2,000 temperatures, log Z of one state was 470.2 on one evaluation
