@@ -4,6 +4,7 @@ import importlib
 import os
 import re
 import sys
+import warnings
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -62,7 +63,7 @@ def load_run(path: Path | str, checkpoint: Literal["best", "last"] = "best", *, 
 
     Args:
       path: directory of a run, or of one member.
-      checkpoint: the best on held-out data, or the last.
+      checkpoint: the best on held-out data, or the last. Of a run that was stopped, a warning names an early best.
       data: whether to load and prepare the run's data.
 
     Raises:
@@ -81,9 +82,18 @@ def load_run(path: Path | str, checkpoint: Literal["best", "last"] = "best", *, 
     )
     system = experiment.build(config)
     state = checkpoints.restore(path / "checkpoints", state_shape(system.trainer, config.data.shape), which=checkpoint)
+    _warn_of_early(path, int(state.step), config.training.steps)
     prepared = system.prepare(config.load()[1]) if data else None
     players = players_for_sampling(state)
     return LoadedRun(config, system, system.objective, system.model, players, state, experiment, prepared)
+
+
+def _warn_of_early(path: Path, step: int, steps: int) -> None:
+    """Warns if a run that did not reach its end has a later checkpoint than this step."""
+    last = checkpoints.steps(path / "checkpoints")[-1]
+    if step < last < steps:
+        note = f"this is step {step:,}, the best on held-out data so far. --checkpoint last has step {last:,}"
+        warnings.warn(f"{path}: stopped before its {steps:,} steps; {note}", stacklevel=3)
 
 
 def experiment_of(path: Path) -> Experiment:

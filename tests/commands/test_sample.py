@@ -12,6 +12,7 @@ import pytest
 
 from experiments import vae
 from genjax_models.commands import sample
+from genjax_models.runs import loading
 
 ELSEWHERE = """
 import dataclasses
@@ -107,3 +108,13 @@ def test_a_run_of_the_old_layout_is_one_line(runs, refused, tmp_path):
     (tmp_path / "old" / "config.json").write_text('{"experiment": "vae", "config": {}}')
     message = refused(sample, tmp_path / "old")
     assert message.endswith("config.json: this run was made by the old layout of genjax_models; train it again")
+
+
+def test_a_run_that_was_stopped_names_an_early_best_checkpoint(tmp_path, recwarn):
+    for step in (0, 545):
+        (tmp_path / "checkpoints" / f"{step:08d}").mkdir(parents=True)
+    loading._warn_of_early(tmp_path, 545, 10_000)  # the last one
+    loading._warn_of_early(tmp_path, 0, 545)  # of a run at its end
+    assert not recwarn
+    with pytest.warns(UserWarning, match=r"stopped before its 10,000 steps; this is step 0, .* last has step 545"):
+        loading._warn_of_early(tmp_path, 0, 10_000)
