@@ -141,7 +141,7 @@ def _convert(path: Path) -> str:
         read = f"numpy.loadtxt({path.name!r})"
         return f"Convert a table of numbers: numpy.savez({to!r}, x={read}) (skiprows=1 leaves out a header), {give}"
     if suffix in image.SUFFIXES:
-        return "Images need a folder: load('images:FOLDER') (--data images:FOLDER)"
+        return "Images need a folder: name the folder that holds the file"
     return f"Convert its arrays: numpy.savez({to!r}, x=..., y=...), {give}"
 
 

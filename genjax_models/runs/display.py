@@ -37,11 +37,12 @@ class Bar:
 
 
 class Lines:
-    """A line before compilation and a line per evaluation, for logs."""
+    """A line before compilation, one that says how long it will take, and a line per evaluation, for logs."""
 
     def __init__(self, steps: int, stream: BestEffortStream):
         self._steps, self._stream = steps, stream
         self._note, self._since = "", (0, time.monotonic())
+        self._began, self._step, self._estimated = self._since, 0, False
 
     def __enter__(self) -> "Lines":
         self._write(f"compiling; then a line per evaluation, up to step {self._steps:,}")
@@ -53,9 +54,16 @@ class Lines:
     def compiled(self, seconds: float, step: int) -> None:
         """Keeps the time of compilation for the next line."""
         self._note, self._since = f", compiled in {seconds:.1f} s", (step, time.monotonic())
+        self._began, self._step = self._since, step
 
     def advanced(self, count: int, newest: str) -> None:
-        """Does nothing: only evaluations are lines."""
+        """Writes the time that is left, once, after ten seconds."""
+        self._step += count
+        first, started = self._began
+        if (seconds := time.monotonic() - started) > 10 and not self._estimated:
+            left = (self._steps - self._step) * seconds / (self._step - first)
+            self._write(f"step {self._step:,} of {self._steps:,}: about {max(1, round(left / 60))} min left")
+            self._estimated = True
 
     def evaluated(self, step: int, newest: str) -> None:
         """Writes the step, the newest figures in words, and the speed since the last evaluation."""

@@ -189,7 +189,7 @@ def test_fault_73_the_remedy_for_a_table_works(tmp_path, monkeypatch):
 
 def test_fault_73_one_image_needs_a_folder(tmp_path):
     (tmp_path / "a.png").write_bytes(b"")
-    with pytest.raises(InputError, match=r"a\.png: a data file .*Images need a folder: .* \(--data images:FOLDER\)"):
+    with pytest.raises(InputError, match=r"a\.png: a data file .*Images need a folder: name the folder"):
         load(str(tmp_path / "a.png"))
 
 
