@@ -25,11 +25,13 @@ def description(dataset: Dataset) -> list[tuple[str, str]]:
     ]
 
 
-def units_of_density(dataset: Dataset, scaled: Range) -> str:
-    """Returns what turns log-densities of values in the range `scaled` into the data's own units; "" if nothing does.
+def units_of_density(dataset: Dataset, scaled: Range | None) -> str:
+    """Returns what turns log-densities of values in the range `scaled` into the data's own units; "" if nothing need.
 
-    An example of d numbers loses d ln s nats if scaled numbers are stored ones divided by s.
+    An example of d numbers loses d ln s nats if scaled numbers are stored ones divided by s. None: there is no density.
     """
+    if scaled is None:
+        return ""
     (low, high), (lowest, highest) = dataset.range, scaled
     scale = (high - low) / (highest - lowest)
     if math.isclose(scale, 1):

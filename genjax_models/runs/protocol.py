@@ -69,8 +69,7 @@ def likelihood_in_words(system: System, dataset: Dataset) -> list[tuple[str, str
     """Returns rows of name and text: the likelihood, how values become binary, and units of nats if they are scaled."""
     from genjax_models.data.description import units_of_density
 
-    scaled = system.density_range(dataset)
-    units = units_of_density(dataset, scaled) if scaled else ""
+    units = units_of_density(dataset, system.density_range(dataset))
     return [
         ("likelihood", system.likelihood or "none, the model has no p(x | z)"),
         ("binarise", _BINARISATIONS[system.binarise]),
