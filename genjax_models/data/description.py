@@ -1,9 +1,12 @@
 """A data set in words, for `--dry-run`, reports and the command `data`."""
 
+import math
+
 import numpy as np
 
 from genjax_models.data.dataset import Dataset
 from genjax_models.data.factors import Factor
+from genjax_models.data.values import Range
 
 _SHOWN = 20  # classes
 
@@ -20,6 +23,27 @@ def description(dataset: Dataset) -> list[tuple[str, str]]:
         *([("factors", "; ".join(map(_factor, dataset.factors)))] if dataset.factors else []),
         ("source", dataset.provenance),
     ]
+
+
+def units_of_density(dataset: Dataset, scaled: Range | None) -> str:
+    """Returns what turns log-densities of values in the range `scaled` into the data's own units; "" if nothing need.
+
+    An example of d numbers loses d ln s nats if scaled numbers are stored ones divided by s. None: there is no density.
+    """
+    if scaled is None:
+        return ""
+    (low, high), (lowest, highest) = dataset.range, scaled
+    scale = (high - low) / (highest - lowest)
+    if math.isclose(scale, 1):
+        return ""
+    is_sequence = dataset.kind == "sequences"  # lengths differ
+    numbers, factor = math.prod(dataset.shape[is_sequence:]), max(scale, 1 / scale)
+    verb, preposition = ("subtract", "from") if scale > 1 else ("add", "to")
+    return (
+        f"values [{low:g}, {high:g}] are scaled to [{lowest:g}, {highest:g}]; densities are of scaled values: {verb}"
+        f" {numbers * math.log(factor):,.1f} nats ({numbers:,} x ln {factor:g}){' per step' * is_sequence}"
+        f" {preposition} log p(x) for the data's own units"
+    )
 
 
 def _steps(length: np.ndarray) -> str:

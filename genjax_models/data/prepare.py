@@ -26,10 +26,10 @@ _BINARISATION = 2**32 - 2
 
 
 class Prepared(NamedTuple):
-    """Data as training and evaluation use them.
+    """Data as training and evaluation use them. `train` is not scaled yet: your own loop calls `each_step` on a batch.
 
     Attributes:
-      train: training examples as they are stored, on the device; or on disk, if `x` is `Records`.
+      train: training examples as they are stored, on the device; or on disk, if `x` is `Records`. Not prepared.
       validation: validation examples, prepared.
       test: test examples, prepared.
       each_step: (key, batch of `train`) -> the batch, prepared.
@@ -61,7 +61,10 @@ class Prepared(NamedTuple):
 
 
 def prepare(dataset: Dataset, *, binarise: Binarisation = "none", range: Range | None = None) -> Prepared:
-    """Returns every split as float32, scaled to `range`, and binarised if asked. By default no data are rewritten.
+    """Returns data to train on: held-out splits as float32, scaled to `range` and binarised if asked.
+
+    Training examples stay as they are stored, or as binary bytes. `each_step(key, batch)` of the result scales and
+    binarises a batch of them; `fit` calls it at every step, and your own loop must too.
 
     Sequences have zeros after their ends, whatever the ranges are.
 

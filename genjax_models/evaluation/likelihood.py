@@ -45,8 +45,9 @@ def negative_log_likelihood(
       batch_size: examples in memory at once; no figure depends on it beyond float32 rounding.
 
     Returns:
-      "negative_log_likelihood", "effective_sample_size" (of k), and for k of 25 or more "pareto_k_hat" (trust it below
-      `estimators.importance_diagnostics.pareto_k_threshold`, if the encoder misses no mode), each `[n]`.
+      "negative_log_likelihood", "effective_sample_size" (of k), and for k of 25 or more "pareto_k_hat", each `[n]`.
+      Trust the estimate of an example whose k-hat is below 0.7, if the encoder misses no mode. Below 2,155 samples the
+      limit is lower: `estimators.importance_diagnostics.pareto_k_threshold(k)`.
 
     Raises:
       ValueError: k is not an integer of at least 1, there are no examples, or the batch size is below 1.

@@ -40,7 +40,8 @@ def image_grid(
     Args:
       images: row by row.
       columns: of the grid. Default: as many as rows.
-      range: lowest and highest value.
+      range: values that are black and white, or no and full colour; by default of images in [0, 1]. Values outside
+        are clipped.
       titles: labels to the left of the rows.
       above: labels above the columns.
       heading: title of the grid.

@@ -26,7 +26,7 @@ from genjax_models.runs.evaluation import block_until_ready, evaluation_key, pla
 from genjax_models.runs.fit import Fit
 from genjax_models.runs.history import Row
 from genjax_models.runs.members import ALONE
-from genjax_models.runs.protocol import Metric, System, likelihood_in_words
+from genjax_models.runs.protocol import Metric, System
 from genjax_models.runs.resuming import stored_way
 from genjax_models.runs.run import Run
 from genjax_models.runs.shapes import state_shape
@@ -58,7 +58,7 @@ def report_run(run: Run, data: Prepared, fit: Fit, description: Sequence[tuple[s
       run: the run after training.
       data: the run's data; the test split is evaluated.
       fit: result of the training.
-      description: rows of name and text, what the data are.
+      description: rows of name and text, what the data and the likelihood are.
 
     Returns:
       Findings, results and the path of the report, as text for the terminal.
@@ -96,7 +96,7 @@ def report_run(run: Run, data: Prepared, fit: Fit, description: Sequence[tuple[s
         results=_results(metric, test, facts.samples, len(data.test.x)),
         findings=sentences,
         pictures=all_pictures,
-        data=[*description, *likelihood_in_words(run.system), *started],
+        data=[*description, *started],
         config=values,
         environment=environment,
         snippet=_snippet(folder),

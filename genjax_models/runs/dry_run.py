@@ -29,7 +29,7 @@ def dry_run(experiment: Experiment, config: Any, options: Options = Options()) -
     system = systems(values_of(next(iter(members.values()))))
     state = state_shape(system.trainer, config.data.shape)
     training, size = config.training, len(data.train.x)
-    lines = [f"{name:12}{text}" for name, text in [*description(data), *likelihood_in_words(system)]]
+    lines = [f"{name:12}{text}" for name, text in [*description(data), *likelihood_in_words(system, data)]]
     for player, variables in state.variables.items():
         params = variables.get("params", {})
         lines.append(f"player      {player}: {count(params):,} parameters")

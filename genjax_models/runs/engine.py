@@ -33,7 +33,7 @@ from genjax_models.runs.fields import float_fields
 from genjax_models.runs.fit import Fit, fit_members
 from genjax_models.runs.history import Progress
 from genjax_models.runs.members import ALONE, Members, named_members, values_of
-from genjax_models.runs.protocol import Experiment, System
+from genjax_models.runs.protocol import Experiment, System, likelihood_in_words
 from genjax_models.runs.run import Run, Systems, runs_of
 from genjax_models.runs.shapes import batch_shape, num_bytes, state_shape
 from genjax_models.runs.sharing import check_shares, check_streamed
@@ -47,7 +47,7 @@ _MEMORY_ADVICE = "batch_size is {}: lower it, or the sizes of the networks (--dr
 class Trained(NamedTuple):
     """The runs of an experiment after training, for the report.
 
-    `folder` is the directory of all members, and `description` says in words what the data are.
+    `folder` is the directory of all members, and `description` says in words what the data and the likelihood are.
     """
 
     experiment: Experiment
@@ -121,7 +121,8 @@ def train(
         fits = _fit(systems, data, folder, runs, starts, mesh, traces, way, write_way)
         processes.leave()
         if processes.is_process_zero():
-            report(Trained(experiment, folder, runs, fits, data, description(dataset)))
+            in_words = [*description(dataset), *likelihood_in_words(runs[0].system, dataset)]
+            report(Trained(experiment, folder, runs, fits, data, in_words))
         return folder
 
 

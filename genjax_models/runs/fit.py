@@ -19,7 +19,7 @@ from genjax_models.runs.configuration import Training, seed_in_range
 from genjax_models.runs.display import Bar, Lines, display_of
 from genjax_models.runs.evaluation import Evaluate, block_until_ready
 from genjax_models.runs.feed import Feed, replicated
-from genjax_models.runs.history import Listeners, Log, Progress, Row, prefix, summary
+from genjax_models.runs.history import Listeners, Log, Progress, Row, has_metrics, prefix, summary
 from genjax_models.runs.kept_steps import is_kept
 from genjax_models.runs.logs import Logs, Member, split_members, split_metrics
 from genjax_models.runs.streams import BestEffortStream
@@ -36,7 +36,7 @@ class Fit(NamedTuple):
     state: after the last step.
     history: rows with "step", "split" and metrics by name, which `pandas.DataFrame` accepts. Rows of split "train" are
       means over the steps since the last row. Rows of split "validation" are means over examples, with the standard
-      error of "name" as "name_se".
+      error of "name" as "name_se"; there are none without `evaluate`.
     seconds: "compiling" (with `ways.faster` and one evaluation), "running" and, for streamed data, "waiting" as a part
       of "running".
     first: the step from which this call resumed.
@@ -68,7 +68,7 @@ def fit(
 
     Args:
       trainer: from `training.trainer`.
-      data: from `data.prepare`.
+      data: from `data.prepare`; each batch of `data.train` passes `data.each_step`.
       training: steps, batch size and intervals.
       seed: random seed, in [0, 2^32).
       evaluate: pure, jitted here: (players, key, validation split) -> scalars, or per-example values `[n]`, whose mean
@@ -232,7 +232,7 @@ class _Loop:
         self.seconds["running"] = time.monotonic() - self._started
         states = split_members(processes.to_local(self.state))
         return [
-            Fit(state, history, self.seconds, self.first)
+            Fit(state, [row for row in history if has_metrics(row)], self.seconds, self.first)
             for state, history in zip(states, self.logs.histories, strict=True)
         ]
 

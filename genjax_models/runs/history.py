@@ -81,7 +81,7 @@ class Log:
         """Appends a row to the history; returns the new symptoms of a validation row."""
         self.history.append(row)
         self.newest[row["split"]] = row
-        if self.listeners.on_metrics:
+        if self.listeners.on_metrics and has_metrics(row):
             self.listeners.on_metrics(row)
         return self._watch.add(row)
 
@@ -108,6 +108,11 @@ class Log:
             means = {name: float(np.mean(values)) for name, values in self.pending.items()}
             self.pending = {}
             self.append({"step": self.step, "split": "train", **means})
+
+
+def has_metrics(row: Row) -> bool:
+    """Returns whether a row has more than its step and split. A fit without `evaluate` has validation rows without."""
+    return len(row) > 2
 
 
 def prefix(name: str) -> str:

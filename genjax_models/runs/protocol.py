@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from genjax_models.data import Dataset, Prepared
     from genjax_models.data.prepare import Binarisation
+    from genjax_models.data.values import Range
     from genjax_models.types import Objective, Trainer
 
 
@@ -29,6 +30,7 @@ class System(NamedTuple):
     range: lowest and highest value of `draw`, for pictures.
     likelihood: family of p(x | z), for the report; None if the model has none.
     binarise: how `prepare` makes values binary, for the report.
+    density_range(dataset) -> range to which `prepare` scales values that have a density; None for probabilities.
     reconstruct(players, batch) -> reconstructions of `batch.x`, by an encoder that `model` does not have; or None.
     state_figures(state, prepared) -> list of Picture: further pictures, of players beside their averages; or None.
     samples: whether `draw` draws from p(x). Commands that need draws refuse a run without.
@@ -48,6 +50,7 @@ class System(NamedTuple):
     range: tuple[float, float] = (0, 1)
     likelihood: str | None = None
     binarise: Binarisation = "none"
+    density_range: Callable[[Dataset], Range | None] = lambda dataset: None
     reconstruct: Callable | None = None
     slow_draw: bool = False
     state_figures: Callable | None = None
@@ -62,11 +65,15 @@ _BINARISATIONS = {
 }
 
 
-def likelihood_in_words(system: System) -> list[tuple[str, str]]:
-    """Returns rows of name and text: the likelihood, and how values become binary."""
+def likelihood_in_words(system: System, dataset: Dataset) -> list[tuple[str, str]]:
+    """Returns rows of name and text: the likelihood, how values become binary, and units of nats if they are scaled."""
+    from genjax_models.data.description import units_of_density
+
+    units = units_of_density(dataset, system.density_range(dataset))
     return [
         ("likelihood", system.likelihood or "none, the model has no p(x | z)"),
         ("binarise", _BINARISATIONS[system.binarise]),
+        *([("units", units)] if units else []),
     ]
 
 

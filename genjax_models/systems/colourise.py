@@ -109,7 +109,8 @@ def colourise_system(config: Any) -> System:
         regression = lambda x: regressed(network, players["regression"], x)
         return _figures(model, players["vae"], regression, data.test.x[:: max(1, len(data.test.x) // _JUDGED)], config)
 
-    return System(objective, trainer, prepare, evaluate, draw, figures, model=model, likelihood="gaussian")
+    system = System(objective, trainer, prepare, evaluate, draw, figures, model=model)
+    return system._replace(likelihood="gaussian", density_range=lambda dataset: (0, 1))
 
 
 def _with_hues(key: PRNGKey, x: Array, most: float) -> Array:

@@ -50,8 +50,9 @@ def density_system(config: Any, objective: Objective, model: DensityModel) -> Sy
         return Facts(bernoulli=family == "bernoulli", density=family == "gaussian", values=data.validation.x), []
 
     trainer = gx.trainer(objective, config.optimizer.build(config.training.steps))
-    system = System(objective, trainer, config.likelihood.prepare, evaluate, draw, figures, model=model)
-    return system._replace(likelihood=config.likelihood.family, binarise=config.likelihood.binarise, slow_draw=True)
+    system = System(objective, trainer, config.likelihood.prepare, evaluate, draw, figures, model=model, slow_draw=True)
+    group = config.likelihood
+    return system._replace(likelihood=group.family, binarise=group.binarise, density_range=group.density_range)
 
 
 def with_draws_by_component(config: Any, system: System) -> System:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from genjax_models.data import Dataset, Prepared
     from genjax_models.data.prepare import Binarisation
+    from genjax_models.data.values import Range
     from genjax_models.models import Family
     from genjax_models.systems.settings import Data
 
@@ -92,14 +93,20 @@ class Likelihood:
         return dataclasses.replace(self, family=family, binarise=binarise)
 
     def prepare(self, dataset: Dataset) -> Prepared:
-        """Returns the data as the likelihood takes them. Images are scaled to [0, 1]; other data keep their units.
-
-        Binary data are 0 or 1.
-        """
+        """Returns the data as the likelihood takes them, scaled to `range_of`. Binary data are 0 or 1."""
         import genjax_models as gx
 
-        unit = self.family == "bernoulli" or self.binarise != "none" or dataset.kind == "images"
-        return gx.prepare(dataset, binarise=cast("Binarisation", self.binarise), range=(0, 1) if unit else None)
+        return gx.prepare(dataset, binarise=cast("Binarisation", self.binarise), range=self.range_of(dataset))
+
+    def range_of(self, dataset: Dataset) -> Range:
+        """Returns the range of prepared data: [0, 1] for images, bytes and binary data; other data keep their units."""
+        binary = self.family == "bernoulli" or self.binarise != "none"
+        unit = binary or dataset.kind == "images" or dataset.train.x.dtype == "uint8"
+        return (0, 1) if unit else dataset.range
+
+    def density_range(self, dataset: Dataset) -> Range | None:
+        """Returns `range_of` if p(x | z) is a density of the data's values, and None if it is a probability."""
+        return self.range_of(dataset) if self.family == "gaussian" and self.binarise == "none" else None
 
 
 @dataclasses.dataclass(frozen=True)

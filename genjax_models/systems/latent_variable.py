@@ -67,7 +67,8 @@ def latent_variable_system(
 
     trainer = trainer or gx.trainer(objective, config.optimizer.build(config.training.steps))
     system = System(objective, trainer, prepare, evaluate or bound, draw, figures, test_metrics, model=model)
-    return system._replace(likelihood=config.likelihood.family, binarise=config.likelihood.binarise)
+    group = config.likelihood
+    return system._replace(likelihood=group.family, binarise=group.binarise, density_range=group.density_range)
 
 
 def with_factors_of_codes(config: Any, system: System) -> System:

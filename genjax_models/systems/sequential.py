@@ -72,7 +72,8 @@ def sequential_system(config: Any, objective: Objective, model: SequentialModel)
 
     trainer = gx.trainer(objective, {player: config.optimizer.build(config.training.steps)})
     system = System(objective, trainer, config.likelihood.prepare, evaluate, draw, figures, model=model)
-    return system._replace(likelihood=config.likelihood.family, binarise=config.likelihood.binarise)
+    group = config.likelihood
+    return system._replace(likelihood=group.family, binarise=group.binarise, density_range=group.density_range)
 
 
 def figures_of_bounds(filtered: dict[Bound, HeldOutFiltering]) -> dict[str, Estimate]:

@@ -68,7 +68,8 @@ def trainer(
 
     Returns:
       A `Trainer`. `step` is a scan body, vmaps over seeds and traces once. Its metrics are `player/name`, means over
-      the player's moves, so that one move that is not finite shows.
+      the player's moves, so that one move that is not finite shows. Batches are prepared: those of `Prepared.train`
+      pass `Prepared.each_step` first.
 
     Raises:
       ValueError: the players of losses and optimizers differ; `updates`, `average` or `accumulate` name an unknown

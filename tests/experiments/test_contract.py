@@ -1,5 +1,6 @@
 """What every experiment must keep: one table, one set of promises. A new experiment adds one row."""
 
+import html
 import importlib
 import json
 import math
@@ -19,7 +20,7 @@ from genjax_models.figures.pictures import drawable
 from genjax_models.runs import directory
 from genjax_models.runs.evaluation import evaluation_key, summarised
 from genjax_models.runs.fields import fields_of, replaced
-from genjax_models.runs.protocol import Experiment
+from genjax_models.runs.protocol import Experiment, likelihood_in_words
 from tests.experiments.support import built, refused
 
 FOLDER = Path(__file__).parent.parent.parent / "experiments"
@@ -198,6 +199,11 @@ SLOW = {  # which compile long, or share their wiring with another experiment
 }
 
 
+def frames_of(path):
+    with Image.open(path) as film:
+        return getattr(film, "n_frames", 1)
+
+
 @pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in RUNS])
 def test_a_run_leaves_its_files_and_is_brought_back_as_it_was(name, files, tmp_path, capsys):
     flags, pictures = RUNS[name]
@@ -209,7 +215,7 @@ def test_a_run_leaves_its_files_and_is_brought_back_as_it_was(name, files, tmp_p
     assert {path.name for path in run.iterdir()} == names | {"metrics.jsonl", "metrics.csv"}
     assert set(pictures.split()) == {path.stem for path in (run / "figures").glob("*.png") if "_0" not in path.stem}
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in (run / "figures").glob("*.png"))
-    films = {path.stem: Image.open(path).n_frames for path in (run / "figures").glob("*.gif")}
+    films = {path.stem: frames_of(path) for path in (run / "figures").glob("*.gif")}
     assert ("learning" in films) == ("learning" in pictures.split())
     assert all(frames >= 2 for frames in films.values()), films
 
@@ -226,11 +232,14 @@ def test_a_run_leaves_its_files_and_is_brought_back_as_it_was(name, files, tmp_p
     assert f"held-out {metric.name.replace('_', ' ')}: " in printed
     page = (run / "report.html").read_text()
     assert f"python -m experiments.{name}" in page
+    config, dataset, system = built(experiment, *flags)
+    words = likelihood_in_words(system, dataset)
+    assert [text for _, text in words if text not in html.unescape(page)] == []
     assert page.count("data:image/png;base64,") == len(pictures.split())
 
     assert directory.read_config_json(run)["experiment"] == f"experiments.{name}"
     loaded = gx.load_run(run, data=True)
-    assert loaded.config == built(experiment, *flags)[0]
+    assert loaded.config == config
     assert loaded.objective is loaded.system.objective
     values = jax.jit(loaded.system.evaluate)(loaded.players, evaluation_key(), loaded.data.test)
     for figure, value in summarised(best, "test", values).items():

@@ -7,6 +7,7 @@ import pytest
 
 from experiments import iwae, vae
 from genjax_models.data import from_arrays
+from genjax_models.data.description import units_of_density
 from genjax_models.errors import InputError
 from genjax_models.systems.groups import Likelihood
 from tests.experiments.support import refused
@@ -30,6 +31,7 @@ DATA = {
     "grey floats in [-1, 1]": from_arrays(2 * UNIT[..., :1] - 1, range=(-1, 1)),
     "grey floats in [0, 255]": from_arrays(255 * UNIT[..., :1], range=(0, 255)),
     "sequences": from_arrays(UNIT[..., 0], kind="sequences"),
+    "sequences of bytes": from_arrays(BYTES[..., 0], kind="sequences"),
     "points": from_arrays(8 * UNIT[:, :2, 0, 0] - 4, range=(-4, 4)),
     "two channels": from_arrays(UNIT[..., :2]),
 }
@@ -42,6 +44,7 @@ LIKELIHOODS = {
     "binary in colour": ("bernoulli", "none"),
     "colour bytes": ("discretised_logistic", "none"),
     "vectors of bytes": ("discretised_logistic", "none"),
+    "sequences of bytes": ("discretised_logistic", "none"),
 }
 
 
@@ -79,6 +82,40 @@ def test_fault_72_a_named_likelihood_stays():
         Likelihood("discretised_logistic").for_data(DATA["vectors"])
 
 
+UNITS = {
+    "grey bytes": (-166.2, "30 x ln 255"),
+    "vectors of bytes": (-33.2, "6 x ln 255"),
+    "grey floats in a part of [0, 1]": (20.8, "30 x ln 2"),
+    "grey floats in [-1, 1]": (-20.8, "30 x ln 2"),
+    "grey floats in [0, 255]": (-166.2, "30 x ln 255"),
+    "colour bytes": (-498.7, "90 x ln 255"),
+    "sequences of bytes": (-27.7, "5 x ln 255) per step"),
+}
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_the_sentence_on_units_has_the_difference_between_densities_of_stored_and_of_prepared_values(name):
+    dataset = DATA[name]
+    group = Likelihood("gaussian").for_data(dataset)
+    sentence = units_of_density(dataset, group.density_range(dataset))
+    added, product = UNITS.get(name, (0.0, ""))
+
+    def log_density(x):
+        """Mean log-density per example of a Gaussian with the moments of x."""
+        return -np.prod(x.shape[1:]) * (np.log(np.std(x)) + 0.5 * np.log(2 * np.pi * np.e))
+
+    difference = log_density(dataset.test.x) - log_density(np.asarray(group.prepare(dataset).test.x))
+    assert difference / (dataset.shape[0] if "sequences" in name else 1) == pytest.approx(added, abs=0.06)
+    verb = "add" if added > 0 else "subtract"
+    assert f": {verb} {abs(added)} nats ({product}" in sentence if added else sentence == ""
+
+
+def test_probabilities_have_no_units():
+    for name in ("grey bytes", "colour bytes", "vectors of bytes"):
+        assert Likelihood().for_data(DATA[name]).density_range(DATA[name]) is None
+    assert Likelihood("gaussian", binarise="dynamic").density_range(DATA["grey bytes"]) is None
+
+
 def test_fault_72_a_likelihood_without_data_is_refused():
     with pytest.raises(InputError, match=r"likelihood auto needs the data: call config\.load\(\)"):
         vae.build(vae.Config())
@@ -88,6 +125,7 @@ def test_fault_72_a_likelihood_without_data_is_refused():
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.savez("real.npz", x=8 * UNIT[:, :, 0, 0] - 4)
+    np.savez("real_images.npz", x=16 * np.random.RandomState(1).rand(N, 8, 8, 1))
     np.savez("colour.npz", x=COLOUR, y=np.arange(N) % 3)
     np.savez("series.npz", x=UNIT[..., 0])
 
@@ -124,6 +162,10 @@ def test_fault_80_training_asks_for_the_kind(here, capsys):
             ],
         ),
         (
+            ("--data", "real_images.npz", "--data-range", "0", "16"),
+            ["units       values [0, 16] are scaled to [0, 1]; densities are of scaled values: subtract 177.4 nats"],
+        ),
+        (
             ("--data", "colour.npz"),
             [
                 "kind        colour images of 6 x 5, uint8 in [0, 255]",
@@ -144,6 +186,7 @@ def test_fault_72_fault_80_a_dry_run_states_likelihood_binarisation_kind_and_cla
     assert main(vae.EXPERIMENT, [*flags, "--batch-size", "10", "--hidden", "4", "--dry-run"]) == 0
     printed = capsys.readouterr().out
     assert [line for line in lines if line not in printed] == []
+    assert ("\nunits " in printed) == any(line.startswith("units ") for line in lines)
 
 
 def test_the_stored_config_names_what_was_used(here):
