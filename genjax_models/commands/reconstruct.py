@@ -29,6 +29,7 @@ from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import seed_in_range, whole
 from genjax_models.runs.output_files import check_output, write_output
+from genjax_models.systems.file_options import FileOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,6 +50,7 @@ class Reconstruct:
     """A .npz file, or a folder that does not exist yet, for PNG files."""
     data: str | None = None
     """Other data, prepared as in training. Default: the data of the run."""
+    files: FileOptions = FileOptions()
     split: Literal["all", "train", "validation", "test"] = "all"
     """Split to reconstruct. One split alone has no name in the file, and no folder of its own."""
     at: Literal["mean", "draw"] = "mean"
@@ -63,6 +65,7 @@ class Reconstruct:
     """Checkpoint: best on held-out data, or last."""
 
     def __post_init__(self):
+        self.files.need_data(self.data)
         seed_in_range(self.seed)
         whole(1, block=self.block)
         check_place(self.to)
@@ -92,7 +95,7 @@ def reconstruct(options: Reconstruct) -> list[Path]:
     if options.data is None:
         data = run.system.prepare(run.config.load()[1])
     else:
-        data = prepared_as_in_training(run, options.data, labels=bool(run.config.data.classes))
+        data = prepared_as_in_training(run, options.data, options.files, labels=bool(run.config.data.classes))
     low, high = run.system.range
     finish = (lambda x: as_bytes(x, (low, high))) if images else lambda x: x
     compiled = jax.jit(lambda *inputs: finish(function(*inputs)))
