@@ -2,7 +2,9 @@
 
 genjax-models draw runs/demo --n 50000 --to draws.npz
 
-Both forms are data that `--data` and `gx.load` take: images as bytes, with the class of each if the model has classes.
+Both forms are data that `--data` and `gx.load` take, with the class of each if the model has classes. Images
+of 8-bit data are bytes. Of other data a `.npz` has float32 in the units of the data, not clipped; PNG files are bytes,
+clipped.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import tyro
 
-from genjax_models.commands.example_files import Examples, as_bytes, check_images, check_place, write_examples
+from genjax_models.commands.example_files import Examples, check_images, check_place, form_of, write_examples
 from genjax_models.commands.sample import labels_of, sampler_of
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, seed_in_range, whole
@@ -59,8 +61,8 @@ class Draw:
         check_place(self.to)
 
 
-def draw(options: Draw) -> Path:
-    """Writes the examples, whole or not at all, and returns where they are.
+def draw(options: Draw) -> tuple[Path, str]:
+    """Writes the examples, whole or not at all. Returns where they are, and a note on their values.
 
     Raises:
       InputError: no run is there, the model cannot draw so, a folder is asked of data that are no images, or the files
@@ -70,13 +72,13 @@ def draw(options: Draw) -> Path:
 
     run = load_run(options.run, options.checkpoint)
     images = check_images(options.to, options.run, run.config.data.shape)
-    finish = partial(as_bytes, range=run.system.range) if images else None
+    form = form_of(options.to, run) if images else None
     plan = Blocks(options.n, options.seed, options.block)
     sampler, given = sampler_of(run, options)
     label = classes(run, options)
-    drawn = blocks(run, plan, sampler=partial(sampler, **given), label=label, finish=finish)
+    drawn = blocks(run, plan, sampler=partial(sampler, **given), label=label, finish=form.finish if form else None)
     write_examples(options.to, {"": Examples(options.n, drawn, label)})
-    return options.to
+    return options.to, form.note if form else ""
 
 
 def classes(run: LoadedRun, options: Draw) -> np.ndarray | None:
@@ -132,5 +134,6 @@ def blocks(
 def main(arguments: Sequence[str] | None = None, program: str = "genjax-models draw") -> int:
     """Runs the command; returns the exit status."""
     with exit_on_error():
-        print(draw(parse(Draw, arguments, program, Draw.__doc__)))
+        to, note = draw(parse(Draw, arguments, program, Draw.__doc__))
+        print(*filter(None, (note, to)), sep="\n")
     return 0

@@ -22,6 +22,7 @@ from genjax_models.commands.example_files import pairs_beside
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.output_files import check_output, write_output
+from genjax_models.systems.file_options import FileOptions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,6 +42,7 @@ class Encode:
     """Directory of the run."""
     data: str | None = None
     """Other data, prepared as in training. Default: the data of the run."""
+    files: FileOptions = FileOptions()
     to: Path = Path("codes.npz")
     """A .npz file for the codes of each split."""
     picture: Path | None = None
@@ -49,6 +51,7 @@ class Encode:
     """Checkpoint: best on held-out data, or last."""
 
     def __post_init__(self):
+        self.files.need_data(self.data)
         check_output(self.to, ".npz")
         check_output(self.picture, ".png", "--picture")
         check_output(pairs_beside(self.to), ".png", "--picture")
@@ -67,7 +70,7 @@ def encode(options: Encode) -> tuple[dict[str, tuple[int, ...]], Path | None]:
     from genjax_models.evaluation.latents import codes_by_layer
     from genjax_models.figures import pictures, plots
 
-    run = load_encoder_run(options.run, options.checkpoint, data=options.data)
+    run = load_encoder_run(options.run, options.checkpoint, data=options.data, files=options.files)
     images = pictures.drawable(run.config.data.shape)
     if options.picture and not images:
         raise InputError(f"{options.run}: --picture needs images, got examples of shape {run.config.data.shape}")

@@ -15,14 +15,22 @@ from genjax_models.data.records import Records
 from genjax_models.errors import InputError
 from genjax_models.models import LatentVariableModel
 from genjax_models.runs.loading import LoadedRun, load_run
+from genjax_models.systems.file_options import FileOptions, flags
 from genjax_models.types import Array, Batch
 
 SPLITS = ("train", "validation", "test")
 _STREAMED = 2**32 - 4  # the key of binary pixels of streamed examples; no key of a run or of an evaluation has it
+_AS_IN_TRAINING = FileOptions()
 
 
-def load_encoder_run(path: Path, checkpoint: Literal["best", "last"] = "best", *, data: str | None = None) -> LoadedRun:
-    """Returns the run, with its data, or with the data of the name `data`, prepared as in training.
+def load_encoder_run(
+    path: Path,
+    checkpoint: Literal["best", "last"] = "best",
+    *,
+    data: str | None = None,
+    files: FileOptions = _AS_IN_TRAINING,
+) -> LoadedRun:
+    """Returns the run, with its data, or with the data of the name `data`, read by `files`, prepared as in training.
 
     Raises:
       InputError: no run is there, its model has no posterior, or the data have another shape or no labels.
@@ -35,17 +43,22 @@ def load_encoder_run(path: Path, checkpoint: Literal["best", "last"] = "best", *
         )
     if data is None:
         return run
-    return run._replace(data=prepared_as_in_training(run, data, labels=bool(run.config.data.classes)))
+    return run._replace(data=prepared_as_in_training(run, data, files, labels=bool(run.config.data.classes)))
 
 
-def prepared_as_in_training(run: LoadedRun, name: str, *, labels: bool = False) -> Prepared:
-    """Returns other data, prepared as the data of the run.
+def prepared_as_in_training(
+    run: LoadedRun, name: str, files: FileOptions = _AS_IN_TRAINING, *, labels: bool = False
+) -> Prepared:
+    """Returns other data, prepared as the data of the run; options of `files` replace those of the run.
 
     Raises:
       InputError: they cannot be loaded, have another shape, or have no labels where `labels` are needed.
     """
-    group = run.config.data
-    _, dataset = dataclasses.replace(group, name=name).load(labels=labels)
+    group, given = run.config.data, files.given
+    absent = {option: value for option, value in given.items() if not hasattr(group, option)}
+    if absent:  # points in the plane
+        raise InputError(f"--data {name}: data of this run take no {flags(absent)}")
+    _, dataset = dataclasses.replace(group, name=name, **given).load(labels=labels)
     if dataset.shape != group.shape:
         raise InputError(f"--data {name}: examples must have the shape {group.shape} of the run, got {dataset.shape}")
     return run.system.prepare(dataset)

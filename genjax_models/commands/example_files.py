@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +16,7 @@ from genjax_models.runs.output_files import check_output
 if TYPE_CHECKING:
     import numpy as np
 
+    from genjax_models.runs.loading import LoadedRun
     from genjax_models.types import Array
 
 
@@ -63,6 +65,46 @@ def as_bytes(x: Array, range: tuple[float, float]) -> Array:
 
     low, high = range
     return jnp.round(jnp.clip((x - low) / (high - low), 0, 1) * 255).astype("uint8")
+
+
+class Form(NamedTuple):
+    """What becomes of images: a function that may be jitted, the lowest and highest value in the file, and a note."""
+
+    finish: Callable[[Array], Array]
+    range: tuple[float, float]
+    note: str = ""
+
+
+def form_of(to: Path, run: LoadedRun) -> Form:
+    """Returns the form of images in `to`.
+
+    Images of 8-bit data are bytes. Of other data a .npz has float32 in the units of the data, which may leave their
+    range; PNG files are bytes, clipped to that range.
+    """
+    model, values = run.system.range, float_range(run)
+    to_bytes = partial(as_bytes, range=model)
+    if values is None:
+        return Form(to_bytes, (0, 255))
+    low, high = values
+    if to.suffix != ".npz":
+        return Form(to_bytes, (0, 255), f"PNG files have 8 bits: values are clipped to [{low:g}, {high:g}]")
+
+    def in_units(x: Array) -> Array:
+        return ((x - model[0]) / (model[1] - model[0]) * (high - low) + low).astype("float32")
+
+    note = f"float32 in the units of the data, whose range is [{low:g}, {high:g}]; values are not clipped"
+    return Form(in_units, (low, high), note)
+
+
+def float_range(run: LoadedRun) -> tuple[float, float] | None:
+    """Returns the range of the run's data as stored, if they are no 8-bit data; None if they are.
+
+    Older runs did not record the type: a --data-range other than that of bytes or bits is of floats.
+    """
+    if run.stored:
+        return None if run.stored["type"] in ("uint8", "bool") else tuple(run.stored["range"])
+    given = getattr(run.config.data, "range", None)
+    return None if given is None or tuple(given) in ((0, 255), (0, 1)) else tuple(given)
 
 
 def write_examples(to: Path, splits: Mapping[str, Examples]) -> None:

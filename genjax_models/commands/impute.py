@@ -21,6 +21,7 @@ from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import seed_in_range, whole
 from genjax_models.runs.output_files import check_output, write_output
+from genjax_models.systems.file_options import FileOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,6 +53,7 @@ class Impute:
     of a restricted machine; a deep one has the sweeps of its training. Default: 100."""
     data: str | None = None
     """Other data, prepared as in training; their test split is filled in. Default: the data of the run."""
+    files: FileOptions = FileOptions()
     n: int | None = None
     """Number of test examples. Default: all."""
     seed: int = 0
@@ -64,6 +66,7 @@ class Impute:
     """The PNG file. Default: figures/impute_<mask>.png in the run, for images; of a file of masks, the file's stem."""
 
     def __post_init__(self):
+        self.files.need_data(self.data)
         if not 0 < self.share < 1:
             raise InputError(
                 f"share must be in (0, 1), got {self.share!r}. With 0 nothing is missing, with 1 nothing observed"
@@ -103,7 +106,7 @@ def impute(options: Impute) -> Imputed:
     stored = read_mask(options.mask) if isinstance(options.mask, Path) else None
     run = load_run(options.run, options.checkpoint, data=options.data is None)
     by, conditional = conditional_of(run, options)
-    data = run.data if options.data is None else prepared_as_in_training(run, options.data)
+    data = run.data if options.data is None else prepared_as_in_training(run, options.data, options.files)
     test, n = data.test, options.n
     if n is not None and n > len(test.x):
         raise InputError(f"n must be at most {len(test.x)}, the size of the test split, got {n}")

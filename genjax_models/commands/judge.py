@@ -2,6 +2,7 @@
 
 genjax-models judge runs/gan mnist10k
 genjax-models judge samples.npz photos/ --features pixels
+genjax-models judge samples.npz mine.npz --data-keys x=images y=target
 
 A set is a run (n of its draws, made in blocks), a file, a folder of images, or the name of a data set (n of its
 examples). A classifier that learns to tell the sets apart gives a p-value, on pixels too. The floor is the same figure
@@ -22,6 +23,8 @@ from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import seed_in_range, whole
 from genjax_models.runs.output_files import check_output, write_output
+from genjax_models.systems.file_options import FileOptions, flags
+from genjax_models.systems.settings import Data
 
 if TYPE_CHECKING:
     from genjax_models.reports.page import Result
@@ -40,6 +43,7 @@ class Judge:
     """Images to judge: a run, a .npz file, a folder of images, or the name of a data set."""
     reference: tyro.conf.Positional[str]
     """Images to compare them with, in one of these forms."""
+    files: FileOptions = FileOptions()
     n: int = 1_000
     """Largest number of examples of each set."""
     features: str = "auto"
@@ -106,10 +110,9 @@ def images_of(name: str, options: Judge, side: int) -> Array:
 
     from genjax_models.commands.draw import Blocks, blocks
     from genjax_models.commands.sample import check_samples
-    from genjax_models.data import load
     from genjax_models.data.records import Records
 
-    if (Path(name) / "config.json").is_file():
+    if _is_run(name):
         from genjax_models.runs.loading import load_run
 
         run = load_run(Path(name))
@@ -121,7 +124,7 @@ def images_of(name: str, options: Judge, side: int) -> Array:
         x = np.concatenate(list(blocks(run, plan, sampler=run.system.draw, label=label)))
         range = run.system.range
     else:
-        dataset = load(name)
+        _, dataset = Data(name, **files_of(options)[side]).load()
         parts = [split.x for split in (dataset.train, dataset.validation, dataset.test)]
         x = np.concatenate([np.asarray(part[:]) if isinstance(part, Records) else part for part in parts])
         range = dataset.range
@@ -132,6 +135,32 @@ def images_of(name: str, options: Judge, side: int) -> Array:
     if len(x) < FEWEST:
         raise InputError(f"{name}: needs at least {FEWEST} images, got {len(x)}")
     return jnp.clip((jnp.asarray(x, jnp.float32) - range[0]) / (range[1] - range[0]), 0, 1)
+
+
+def files_of(options: Judge) -> list[dict[str, Any]]:
+    """Returns how each set is read. Names of arrays are for the files that hold them; if none does, for all.
+
+    Raises:
+      InputError: no set takes an option.
+    """
+    from genjax_models.data.files import names_in
+
+    names = options.samples, options.reference
+    sides = [{} if _is_run(name) else options.files.taken_by(name) for name in names]
+    unused = {
+        option: value for option, value in options.files.given.items() if not any(option in side for side in sides)
+    }
+    if unused:
+        raise InputError(f"{flags(unused)}: neither {options.samples} nor {options.reference} takes it")
+    arrays = {pair.partition("=")[2] for pair in options.files.keys}
+    lack = [name.lower().endswith(".npz") and not arrays <= set(names_in(Path(name).expanduser())) for name in names]
+    if not all(lack):
+        sides = [side | {"keys": ()} if lacks else side for side, lacks in zip(sides, lack, strict=True)]
+    return sides
+
+
+def _is_run(name: str) -> bool:
+    return (Path(name) / "config.json").is_file()
 
 
 def _check_drawable(name: str, shape: tuple[int, ...]) -> None:

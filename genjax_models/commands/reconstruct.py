@@ -5,7 +5,7 @@ genjax-models reconstruct runs/vae16 --data photos/ --to reconstructed.npz
 The data are prepared as in training. Example i of a split is the reconstruction of example i of that split, in the
 order of `gx.load`. A picture shows test images above their reconstructions. The file has `x_train`, `x_validation` and
 `x_test`, and `y_...` if the data have labels; a folder has a folder for each split. Both are data that `--data` and
-`gx.load` take: images as bytes. Examples are computed in blocks, so that streamed data need not fit into memory.
+`gx.load` take, in the form of `draw`. Examples are computed in blocks, so that streamed data need not fit into memory.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import tyro
 
 from genjax_models.commands.example_files import (
     Examples,
-    as_bytes,
     check_images,
     check_place,
+    form_of,
     pairs_beside,
     write_examples,
 )
@@ -29,6 +29,7 @@ from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import seed_in_range, whole
 from genjax_models.runs.output_files import check_output, write_output
+from genjax_models.systems.file_options import FileOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,6 +50,7 @@ class Reconstruct:
     """A .npz file, or a folder that does not exist yet, for PNG files."""
     data: str | None = None
     """Other data, prepared as in training. Default: the data of the run."""
+    files: FileOptions = FileOptions()
     split: Literal["all", "train", "validation", "test"] = "all"
     """Split to reconstruct. One split alone has no name in the file, and no folder of its own."""
     at: Literal["mean", "draw"] = "mean"
@@ -63,6 +65,7 @@ class Reconstruct:
     """Checkpoint: best on held-out data, or last."""
 
     def __post_init__(self):
+        self.files.need_data(self.data)
         seed_in_range(self.seed)
         whole(1, block=self.block)
         check_place(self.to)
@@ -70,8 +73,8 @@ class Reconstruct:
         check_output(pairs_beside(self.to), ".png", "--picture")
 
 
-def reconstruct(options: Reconstruct) -> list[Path]:
-    """Writes the reconstructions, whole or not at all, and the picture. Returns where they are.
+def reconstruct(options: Reconstruct) -> tuple[list[Path], str]:
+    """Writes the reconstructions, whole or not at all, and the picture. Returns where they are, and a note on values.
 
     Raises:
       InputError: no run is there, its model has no encoder, data do not fit, or files cannot be written.
@@ -92,10 +95,10 @@ def reconstruct(options: Reconstruct) -> list[Path]:
     if options.data is None:
         data = run.system.prepare(run.config.load()[1])
     else:
-        data = prepared_as_in_training(run, options.data, labels=bool(run.config.data.classes))
+        data = prepared_as_in_training(run, options.data, options.files, labels=bool(run.config.data.classes))
     low, high = run.system.range
-    finish = (lambda x: as_bytes(x, (low, high))) if images else lambda x: x
-    compiled = jax.jit(lambda *inputs: finish(function(*inputs)))
+    form = form_of(options.to, run) if images else None
+    compiled = jax.jit(lambda *inputs: form.finish(function(*inputs)) if form else function(*inputs))
 
     def blocks(split: str) -> Iterator[tuple[Batch, np.ndarray]]:
         for first, n, batch in blocks_of(data, split, block_size(data, options.block)):
@@ -109,15 +112,14 @@ def reconstruct(options: Reconstruct) -> list[Path]:
         examples = Examples(number, reconstructions, None if label is None else np.asarray(label))
         splits[split if options.split == "all" else ""] = examples
     write_examples(options.to, splits)
-    if not images:
-        return [options.to]
+    if form is None:
+        return [options.to], ""
     batch, made = next(blocks("test"))
-    pairs = plots.reconstructions(
-        batch.x[: len(made)], low + made / 255 * (high - low), pairs=_PAIRS, range=(low, high)
-    )
+    unit = (made - form.range[0]) / (form.range[1] - form.range[0])
+    pairs = plots.reconstructions(batch.x[: len(made)], low + unit * (high - low), pairs=_PAIRS, range=(low, high))
     picture = options.picture or pairs_beside(options.to)
     write_output(picture, plots.png(pairs), "--picture")
-    return [options.to, picture]
+    return [options.to, picture], form.note
 
 
 def _reconstruction_of(run: LoadedRun, options: Reconstruct) -> Callable[[Players, int | Array, Batch], Array]:
@@ -177,5 +179,6 @@ def _reconstruction_of(run: LoadedRun, options: Reconstruct) -> Callable[[Player
 def main(arguments: Sequence[str] | None = None, program: str = "genjax-models reconstruct") -> int:
     """Runs the command; returns the exit status."""
     with exit_on_error():
-        print(*reconstruct(parse(Reconstruct, arguments, program, Reconstruct.__doc__)), sep="\n")
+        paths, note = reconstruct(parse(Reconstruct, arguments, program, Reconstruct.__doc__))
+        print(*filter(None, (note, *paths)), sep="\n")
     return 0

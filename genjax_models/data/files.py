@@ -1,5 +1,6 @@
 """Arrays in `.npz` and `.npy` files. Pickled objects are never loaded."""
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -127,6 +128,15 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
                     f"{path}: holds pickled objects, which are never loaded, because they can run any code"
                 ) from error
             raise InputError(f"{path}: is truncated or damaged ({type(error).__name__}: {error})") from error
+
+
+def names_in(path: Path) -> list[str]:
+    """Returns the names of the arrays in a `.npz`; none if it cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist()]
+    except (OSError, zipfile.BadZipFile):
+        return []
 
 
 def _rename(names: list[str]) -> str:

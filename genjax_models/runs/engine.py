@@ -87,6 +87,7 @@ def train(
     mesh = mesh_of(options.devices, len(members), config.training.batch_size)
     way = way_of(options, mesh)
     digest = fingerprint(dataset)
+    about_data = {"data": digest, "stored": {"type": str(dataset.train.x.dtype), "range": list(dataset.range)}}
     stored = directory.config_as_json(experiment.module, config)
     flags = [options.devices, options.members, options.profile, bool(options.resume), options.start_from]
     processes.check_alike([stored, members, digest, *flags])
@@ -99,7 +100,7 @@ def train(
     folder = Path(processes.from_process_zero(lambda: str(_folder(experiment, options))))
     advice = _MEMORY_ADVICE.format(config.training.batch_size)
     with contextlib.ExitStack() as locks, memory.with_advice(advice):
-        runs = runs_of(systems, members, folder, digest, record)
+        runs = runs_of(systems, members, folder, about_data, record)
         processes.on_process_zero(_lock, folder, runs, locks)
         starts = resuming.starts(runs, mesh) if options.resume else None
         if record and options.resume and not starts:

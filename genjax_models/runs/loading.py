@@ -5,7 +5,9 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from genjax_models.errors import InputError
@@ -29,6 +31,7 @@ class LoadedRun(NamedTuple):
     state: the full state in the checkpoint.
     experiment: title, metric and caption.
     data: the data, `data.Prepared`; None unless `load_run` was called with `data=True`.
+    stored: type and range of the data in files, as in {"type": "uint8", "range": [0, 255]}; {} if the run is older.
     """
 
     config: Any
@@ -39,6 +42,7 @@ class LoadedRun(NamedTuple):
     state: TrainState
     experiment: Experiment
     data: Any = None
+    stored: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def variables(self) -> Variables:
@@ -75,17 +79,15 @@ def load_run(path: Path | str, checkpoint: Literal["best", "last"] = "best", *, 
     path = Path(path)
     experiment = experiment_of(path)
     config = directory.read_config(path, experiment.config, experiment.module)
-    check_config(
-        directory.read_config_json(path),
-        checkpoints.manifest_of(path / "checkpoints", checkpoint),
-        path / "config.json",
-    )
+    manifest = checkpoints.manifest_of(path / "checkpoints", checkpoint)
+    check_config(directory.read_config_json(path), manifest, path / "config.json")
     system = experiment.build(config)
     state = checkpoints.restore(path / "checkpoints", state_shape(system.trainer, config.data.shape), which=checkpoint)
     _warn_of_early(path, int(state.step), config.training.steps)
     prepared = system.prepare(config.load()[1]) if data else None
     players = players_for_sampling(state)
-    return LoadedRun(config, system, system.objective, system.model, players, state, experiment, prepared)
+    stored = manifest["about"].get("stored", {})
+    return LoadedRun(config, system, system.objective, system.model, players, state, experiment, prepared, stored)
 
 
 def _warn_of_early(path: Path, step: int, steps: int) -> None:

@@ -121,16 +121,23 @@ class Systems:
 
 
 def runs_of(
-    systems: Systems, members: Members, folder: Path, data_digest: str, start_from: Mapping[str, Any] | None = None
+    systems: Systems,
+    members: Members,
+    folder: Path,
+    data: Mapping[str, Any],
+    start_from: Mapping[str, Any] | None = None,
 ) -> list[Run]:
-    """Returns the run of each member; `folder` is the directory of an only member, or holds a directory per member."""
+    """Returns the run of each member; `folder` is the directory of an only member, or holds a directory per member.
+
+    Manifests store `data`: the digest of the data, and their type and range.
+    """
     experiment, shape = systems.experiment, systems.config.data.shape
     draw = functools.cache(lambda values: fixed_noise_draw(systems(dict(values)), shape))
     runs = []
     for name, fields in members.items():
         config, values = replaced(systems.config, fields), values_of(fields)
         system, place = systems(values), folder / name
-        about = directory.config_as_json(experiment.module, config, start_from) | {"data": data_digest}
+        about = {**directory.config_as_json(experiment.module, config, start_from), **data}
         samples = SampleHistory(
             draw(tuple(values.items())), place / "figures", experiment.caption, system.range, slow=system.slow_draw
         )

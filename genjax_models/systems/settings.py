@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
@@ -11,6 +10,7 @@ import tyro
 
 from genjax_models.errors import InputError
 from genjax_models.runs.configuration import seed_in_range, whole
+from genjax_models.systems.file_options import FileOptions
 
 if TYPE_CHECKING:
     from genjax_models.data import Dataset
@@ -75,39 +75,32 @@ class Settings:
 
 
 @dataclasses.dataclass(frozen=True)
-class Data:
-    """The data set, and how its images become arrays."""
+class _Named:
+    """The name of a data set: the first field of `Data`."""
 
     name: Annotated[str, flag(name="data")] = "mnist10k"
     """mnist10k, fashion_mnist, bars_and_stripes, rivers, chairs, sprites, faces, emoji (or NAME:SIZE), furniture:DIR,
     chorales, mnist10k_rows, japanese_vowels, a .npz, .npy, .csv or .parquet file, a folder of idx files or of images,
     tfds:NAME[:SPLIT], or hf:PATH[:SPLIT], a Hugging Face data set on disk."""
-    range: Annotated[tuple[float, float] | None, flag(name="data-range")] = None
-    """Lowest and highest stored value of a data file. Default: 0 255 for uint8, 0 1 for bool and floating point."""
-    kind: Annotated[Literal["images", "vectors", "sequences"] | None, flag(name="data-kind")] = None
-    """Kind of data in a file; needed for arrays [n, a, b], which may be grey images or sequences."""
-    keys: Annotated[tuple[str, ...], flag(name="data-keys")] = ()
-    """Names of the arrays in a .npz or the columns of hf:PATH, such as x=pixels y=digit; y=species is the column of
-    labels of a table."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Data(FileOptions, _Named):
+    """The data set, and how its images become arrays."""
+
     image_size: int | tuple[int, int] | None = 32
     """Side in pixels, or height and width, of images of a folder or of hf:PATH. None keeps images of one size."""
     image_fit: Literal["crop", "resize", "pad"] = "crop"
     """How an image gets these proportions: crop its largest centred part, resize it, or add a black margin."""
-    image_channels: Literal[1, 3] | None = None
-    """Channels of images of a folder or of hf:PATH: 1 makes them grey, 3 coloured. None: grey if all files are grey."""
-    skip_unreadable: bool = False
-    """Skip files that cannot be decoded (one file, or at most 1% of them) and count them in a warning."""
     stream: bool = False
     """Keep decoded training images on disk: for folders of images, tfds and hf data that are larger than memory."""
     shape: tyro.conf.Suppress[tuple[int, ...]] = (28, 28, 1)
     classes: tyro.conf.Suppress[int | None] = None
 
     def __post_init__(self):
+        super().__post_init__()
         if self.image_size is not None:
             whole(1, image_size=self.image_size)
-        for pair in self.keys:
-            if not re.fullmatch(r"[^=]+=.+", pair):
-                raise InputError(f"data-keys must be pairs such as x=pixels, got {pair!r}")
 
     def __str__(self) -> str:
         return self.name

@@ -79,6 +79,17 @@ def runs(files, store, tmp_path_factory):  # noqa: F811
 
 
 @pytest.fixture(scope="session")
+def of_floats(tmp_path_factory, store):
+    """A run of a Gaussian VAE of images in [0, 16], which did not record their type."""
+    folder = tmp_path_factory.mktemp("of_floats")
+    x = np.random.RandomState(0).uniform(0, 16, (60, 8, 8, 1)).astype(np.float32)
+    np.savez(folder / "x.npz", x=x)
+    data = Data(str(folder / "x.npz"), range=(0, 16))
+    config = vae.Config(latent=3, likelihood=Likelihood("gaussian"), data=data, networks=Networks(hidden=(8,)))
+    return store(folder / "run", vae.EXPERIMENT, config.load()[0])
+
+
+@pytest.fixture(scope="session")
 def small_biggan(files, store, tmp_path_factory):  # noqa: F811
     """A run of a BigGAN of two blocks, on images of two classes: z has a chunk of 2 per level."""
     small = {"channels": (4, 4), "discriminator_channels": (4, 4), "latent": 6, "shared": 3, "attention": "none"}

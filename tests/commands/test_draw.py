@@ -1,11 +1,15 @@
 """`draw` writes as many examples as were asked for, in a form that `load` takes."""
 
+import dataclasses
+
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 import genjax_models as gx
 from genjax_models.commands import draw
+from genjax_models.commands.example_files import float_range
 from genjax_models.errors import InputError
 from genjax_models.runs import loading
 
@@ -67,6 +71,48 @@ def test_vectors_keep_their_values(runs, capsys, tmp_path):
         assert list(arrays) == ["x"]
         assert arrays["x"].dtype == np.float32
         assert arrays["x"].shape[0] == 6
+
+
+def test_images_of_floats_are_drawn_in_the_units_of_the_data(of_floats, capsys, tmp_path):
+    """They are not clipped; PNG files are, and the command says so."""
+    to, n = tmp_path / "x.npz", ["--n", "6", "--block", "4", "--show", "draws"]
+    assert draw.main([str(of_floats.path), "--to", str(to), *n]) == 0
+    note, path = capsys.readouterr().out.splitlines()
+    assert note == "float32 in the units of the data, whose range is [0, 16]; values are not clipped"
+    assert path == str(to)
+    with np.load(to) as arrays:
+        x = arrays["x"]
+    assert x.dtype == np.float32
+    drawn = of_floats.system.objective.sample(of_floats.players, jax.random.fold_in(jax.random.key(0), 0), 4)
+    np.testing.assert_allclose(x[:4], 16 * drawn, rtol=1e-4, atol=1e-4)
+    assert x.min() < 0
+    assert draw.main([str(of_floats.path), "--to", str(tmp_path / "folder"), *n]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "PNG files have 8 bits: values are clipped to [0, 16]"
+    for image, values in zip(sorted((tmp_path / "folder").glob("*.png")), x, strict=True):
+        with Image.open(image) as stored:
+            np.testing.assert_allclose(np.asarray(stored) / 255 * 16, np.clip(values[..., 0], 0, 16), atol=16 / 255)
+
+
+@pytest.mark.parametrize(
+    ("stored", "given", "floats"),
+    [
+        ({"type": "uint8", "range": [0, 255]}, None, None),
+        ({"type": "uint8", "range": [0, 1]}, (0, 1), None),
+        ({"type": "float32", "range": [0, 1]}, None, (0, 1)),
+        ({"type": "float32", "range": [0, 16]}, (0, 16), (0, 16)),
+        ({}, None, None),
+        ({}, (0, 255), None),
+        ({}, (-1, 1), (-1, 1)),
+    ],
+)
+def test_the_range_of_floats_is_what_the_run_recorded(stored, given, floats, runs):
+    run = loading.load_run(runs["vae"].path)
+    config = dataclasses.replace(run.config, data=dataclasses.replace(run.config.data, range=given))
+    assert float_range(run._replace(stored=stored, config=config)) == floats
+
+
+def test_a_run_records_the_type_and_range_of_its_data(trained):
+    assert loading.load_run(trained).stored == {"type": "uint8", "range": [0, 255]}
 
 
 @pytest.mark.parametrize("place", ["x.npz", "folder"])

@@ -1,5 +1,6 @@
 """`judge` compares runs, files and folders, and refuses what cannot be compared."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from genjax_models.commands import judge
 from genjax_models.evaluation.features import Features
 from genjax_models.runs import loading
+from genjax_models.systems.file_options import FileOptions
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +78,37 @@ def test_a_run_is_judged_by_its_draws(runs, files, capsys, tmp_path):
     assert rows["kernel distance on pixels"][0] != "0.00 ± 0.00"  # two sets, not the same draws twice
     options = judge.Judge(str(run), str(run), n=20)
     assert (judge.images_of(str(run), options, 0) != judge.images_of(str(run), options, 1)).any()
+
+
+@pytest.fixture(scope="module")
+def named(sets):
+    """A file of the noise by other names of its arrays, four times as large."""
+    with np.load(sets / "noise.npz") as arrays:
+        np.savez(sets / "named.npz", pixels=arrays["x"][..., 0] * 4, digit=np.arange(80) % 2)
+    return sets / "named.npz"
+
+
+def test_the_flags_that_the_loader_names_are_flags_of_judge(sets, named, refused):
+    """They are for the files that have such arrays; a file of draws has x."""
+    assert refused(judge, named, named).endswith("(--data-keys x=digit y=pixels)")
+    names = "--data-keys x=pixels y=digit --data-range 0 4 --data-kind images".split()
+    options = judge.Judge(str(named), str(sets / "noise.npz"), n=30)
+    plain = judge.images_of(str(sets / "noise.npz"), options, 1)
+    options = dataclasses.replace(options, files=FileOptions((0, 4), "images", ("x=pixels", "y=digit")))
+    of_names, of_plain = judge.images_of(options.samples, options, 0), judge.images_of(options.reference, options, 1)
+    np.testing.assert_allclose(of_plain, plain / 4, atol=1e-6)
+    assert of_names.shape == plain.shape
+    assert float(of_names.max()) > 0.9
+    line = refused(judge, named, sets / "wide.npz", *names)
+    assert line.startswith("both sets must have images of one shape, got (6, 6, 1) from")
+
+
+def test_flags_that_no_set_takes_are_refused(sets, named, runs, refused):
+    run = runs["conditional"].path
+    line = refused(judge, "bars_and_stripes", run, "--data-keys", "x=pixels")
+    assert line == f"--data-keys: neither bars_and_stripes nor {run} takes it"
+    line = refused(judge, named, sets / "noise.npz", "--data-keys", "x=absent")
+    assert line == f"{named}: `keys` must name arrays of the file, got 'absent'; it has ['digit', 'pixels']"
 
 
 def test_a_run_draws_in_blocks(runs, monkeypatch):

@@ -24,13 +24,54 @@ def test_fault_86_the_estimates_agree_and_are_printed_and_written(runs, capsys):
     assert results["of_own_draws_gap"] > -3 * results["of_own_draws_gap_se"]
     assert 0 < results["acceptance"] <= 1
     assert results["options"]["num_chains"] == "4"
-    lines = capsys.readouterr().out.splitlines()
+    out, err = capsys.readouterr()
+    *lines, advice = out.splitlines()
     assert lines[0] == "-log p(x) in nats, 4 test examples and as many draws of the model"
-    assert lines[1].startswith("NLL(500)")
-    assert lines[2].strip() == BLIND_TO_MISSED_MODES
-    for line, name in zip(lines[3:6], ("annealed_from_encoder", "annealed_from_prior", "annealed"), strict=True):
+    assert f"{results['negative_bound']:8.2f} +- {results['negative_bound_se']:.2f}" in lines[1]
+    assert results["negative_bound"] > results["negative_log_likelihood"]
+    assert lines[2].startswith(f"NLL(500), trusted by k-hat for {results['trusted']} of 4 ")
+    assert lines[3].strip() == BLIND_TO_MISSED_MODES
+    for line, name in zip(lines[4:7], ("annealed_from_encoder", "annealed_from_prior", "annealed"), strict=True):
         assert f"{results[name]:8.2f} +- {results[f'{name}_se']:.2f}" in line
     assert results["annealed"] <= min(results["annealed_from_encoder"], results["annealed_from_prior"]) + 1e-6
+    assert advice == likelihood.advice(likelihood.EstimateLikelihood(run, n=4, num_samples=500), results)
+    assert [line for line in err.splitlines() if not line.startswith("  took ")] == [
+        "1 of 4: bound of 4 test examples, one draw of q(z | x) each",
+        "2 of 4: NLL(500) of 4 test examples, 500 draws of q(z | x) each",
+        "3 of 4: annealing of 4 test examples from the encoder and from the prior, 4 chains each, 50 temperatures",
+        "4 of 4: annealing of 4 draws of the model forwards and backwards, 4 chains each, 50 temperatures",
+    ]
+
+
+@pytest.mark.parametrize("looser", [0.19, 0.21])
+def test_the_advice_quotes_the_tightest_figure(looser, tmp_path):
+    """Annealing is quoted unless NLL(k) is lower by more than two standard errors."""
+    results = {
+        "negative_log_likelihood": 90.0,
+        "negative_log_likelihood_se": 1.5,
+        "annealed": 90 + looser,
+        "annealed_se": 1.25,
+        "annealed_from_encoder": 90.5,
+        "annealed_from_prior": 91.75,
+        "annealed_minus_negative_log_likelihood": looser,
+        "annealed_minus_negative_log_likelihood_se": 0.1,
+        "trusted": 6,
+    }
+    both = "the means of both starts differ by 1.25 nats; k-hat trusts NLL(5,000) for 6 of 100 examples."
+    expected = {
+        0.19: f"Quote annealed, 90.19 +- 1.25, an upper bound on -log p(x) in expectation: {both}",
+        0.21: "Quote NLL(5,000), 90.00 +- 1.50, an upper bound on -log p(x) in expectation: annealing is looser by 0.21"
+        f" nats (more --num-temperatures tighten it); {both}",
+    }[looser]
+    assert likelihood.advice(likelihood.EstimateLikelihood(tmp_path), results) == expected
+
+
+def test_the_advice_of_one_start_with_few_draws_has_no_reasons(tmp_path):
+    names = "negative_log_likelihood", "annealed", "annealed_minus_negative_log_likelihood"
+    results = {f"{name}{end}": 1.0 for name in names for end in ("", "_se")}
+    options = likelihood.EstimateLikelihood(tmp_path, start="prior", num_samples=9)
+    said = likelihood.advice(options, results)
+    assert said == "Quote annealed, 1.00 +- 1.00, an upper bound on -log p(x) in expectation."
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import genjax_models as gx
 from experiments import colourise, gmmn, gmmn_autoencoder
 from genjax_models.commands import encode, reconstruct
 from genjax_models.commands.example_files import Examples, write_examples
+from genjax_models.figures import plots
 from genjax_models.runs.configuration import Training
 from genjax_models.runs.loading import load_run
 from genjax_models.systems.settings import Data
@@ -48,6 +49,23 @@ def test_every_split_is_reconstructed_and_pairs_are_drawn(kind, runs, files, cap
         z = model.encode(loaded.variables, x) if kind == "autoencoder" else model.posterior(loaded.variables, x).mean()
         expected = np.clip(model.generate(loaded.variables, z), 0, 1) * 255
         np.testing.assert_allclose(arrays["x_test"], expected, atol=0.6)
+
+
+def test_floats_keep_the_units_of_the_data_and_the_picture_the_range_of_the_model(
+    of_floats, capsys, tmp_path, monkeypatch
+):
+    shown = []
+    monkeypatch.setattr(plots, "reconstructions", lambda x, made, **_: shown.append(made) or plots.image_grid(made))
+    to = tmp_path / "x.npz"
+    assert reconstruct.main([str(of_floats.path), "--to", str(to), "--split", "test"]) == 0
+    assert (
+        capsys.readouterr().out.splitlines()[0].startswith("float32 in the units of the data, whose range is [0, 16]")
+    )
+    loaded = load_run(of_floats.path, data=True)
+    model, x = loaded.model, loaded.data.test.x
+    expected = model.generate(loaded.variables, model.posterior(loaded.variables, x).mean())
+    np.testing.assert_allclose(arrays_of(to)["x"], 16 * expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(shown[0], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_draw_does_not_depend_on_the_block(runs, files, capsys, tmp_path):
