@@ -136,8 +136,8 @@ def with_likelihood(
         facts, shown = system.figures(players, data)
         return facts._replace(num_samples=test_samples), shown
 
-    system = system._replace(evaluate=evaluate, figures=figures, test_metrics=nll, model=model)
-    return system._replace(likelihood="gaussian", density_range=lambda dataset: (0, 1))
+    told = {"likelihood": "gaussian", "density_range": lambda dataset: (0, 1)}
+    return system._replace(evaluate=evaluate, figures=figures, test_metrics=nll, model=model, **told)
 
 
 def _viewed(data, view):

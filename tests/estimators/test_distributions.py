@@ -290,15 +290,15 @@ def test_a_full_covariance_has_scipy_s_density_of_values_with_more_axes():
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
-LOGITS = jnp.linspace(-3, 2, 12).reshape(2, 6)
+TABLE = jnp.linspace(-3, 2, 12).reshape(2, 6)
 OF_EACH = {
-    "Bernoulli": Bernoulli(LOGITS),
-    "Gaussian": distrax.Normal(LOGITS, jnp.full_like(LOGITS, 0.7)),
-    "discretised logistic": DiscretisedLogistic(LOGITS / 4, jnp.full_like(LOGITS, 0.1)),
+    "Bernoulli": Bernoulli(TABLE),
+    "Gaussian": distrax.Normal(TABLE, jnp.full_like(TABLE, 0.7)),
+    "discretised logistic": DiscretisedLogistic(TABLE / 4, jnp.full_like(TABLE, 0.1)),
     "logistic mixture": DiscretisedLogisticMixture(
         *(
             jnp.stack(pair, axis=-1)
-            for pair in [(LOGITS, -LOGITS), (LOGITS / 4, 1 - LOGITS), (jnp.exp(LOGITS), 0.1 + LOGITS**2)]
+            for pair in [(TABLE, -TABLE), (TABLE / 4, 1 - TABLE), (jnp.exp(TABLE), 0.1 + TABLE**2)]
         )
     ),
 }
