@@ -4,7 +4,7 @@ python -m experiments.rbm --hidden 500 --steps 80000 --evaluate-every 20000
 python -m experiments.rbm --hidden 500 --steps 12000
 
 test log-likelihood in nats of 1,000 images of mnist10k, binarised at every step (seed 0), with log Z by annealing of
-100 chains over 10,000 temperatures; in the error, that of log Z is left out:
+100 chains over 10,000 temperatures; errors of the first column leave out that of log Z:
 
 80,000 steps    -88.95 +- 0.80    log Z 535.92 +- 0.13    7.5 minutes of processor time (seeds 1, 2: -90.20, -90.37)
 12,000 steps    -94.81 +- 0.84    log Z 474.21 +- 0.28    9 minutes on one busy core

@@ -126,7 +126,7 @@ def blocks(
         x = sampler(players, key, size, **own)
         return x if finish is None else finish(x)
 
-    for i, start in enumerate(tqdm(range(0, n, size), unit="block", leave=False)):
+    for i, start in enumerate(tqdm(range(0, n, size), unit="block", leave=False, disable=None)):
         own = None if label is None else np.resize(label[start : start + size], size)
         yield np.asarray(drawn(run.players, jax.random.fold_in(key, i), own))[: n - start]
 

@@ -107,7 +107,7 @@ def reconstruct(options: Reconstruct) -> tuple[list[Path], str]:
     splits = {}
     for split in SPLITS if options.split == "all" else (options.split,):
         label = getattr(data, split).label
-        reconstructions = (made for _, made in tqdm(blocks(split), desc=split, unit="block", leave=False))
+        reconstructions = (made for _, made in tqdm(blocks(split), desc=split, unit="block", leave=False, disable=None))
         number = len(getattr(data, split).x)
         examples = Examples(number, reconstructions, None if label is None else np.asarray(label))
         splits[split if options.split == "all" else ""] = examples
