@@ -2,21 +2,23 @@
 
 python -m experiments.benchmarks.energies --turns 3
 
-On 2 cores of an AMD EPYC (jax 0.10.2, torch 2.13.0, scikit-learn 1.9.1), nothing else running, 2026-11-29:
+Nothing else running (jax 0.10.2, torch 2.13.0, scikit-learn 1.9.1), 2026-11-29, on 2 cores of two kinds of AMD EPYC; on
+the first --turns 7, on the second --turns 3:
 
-                                     steps/s    genjax_models is faster by
+                                     steps/s    genjax_models is faster by        steps/s    faster by
+                                     with AVX-512                                 slower
 PCD, 500 hidden units, batch 100
-    genjax_models                      238.9
-    torch eager                        202.8    1.18 x (1.15 to 1.48)
-    torch.compile                      197.8    1.19 x (1.08 to 1.36)
-    scikit-learn's BernoulliRBM        110.5    2.12 x (2.12 to 3.38)
+    genjax_models                      515.6                                        238.9
+    torch eager                        275.0    1.87 x (1.83 to 1.89)               202.8    1.18 x (1.15 to 1.48)
+    torch.compile                      296.7    1.72 x (1.68 to 1.78)               197.8    1.19 x (1.08 to 1.36)
+    scikit-learn's BernoulliRBM        140.0    3.71 x (3.56 to 3.74)               110.5    2.12 x (2.12 to 3.38)
 multi-prediction, 500 and 1,000 units, 5 sweeps, batch 100
-    genjax_models                       24.4
-    torch eager                         18.9    1.28 x (1.27 to 1.44)
-    torch.compile                       20.7    1.18 x (1.13 to 1.27)
+    genjax_models                       48.2                                         24.4
+    torch eager                         24.5    1.99 x (1.94 to 1.99)                18.9    1.28 x (1.27 to 1.44)
+    torch.compile                       26.1    1.86 x (1.83 to 1.92)                20.7    1.18 x (1.13 to 1.27)
 
-The gradient as at a fixed point ("implicit") makes 26.3 steps/s where the unrolled one makes 21.7, and its temporary
-arrays take 10.9 MiB in place of 27.5. PyTorch's PCD is in closed form, without automatic differentiation.
+On the second, the gradient as at a fixed point ("implicit") makes 26.3 steps/s where the unrolled one makes 21.7, and
+its temporary arrays take 10.9 MiB in place of 27.5. PyTorch's PCD is in closed form, without automatic differentiation.
 """
 
 from __future__ import annotations

@@ -9,10 +9,9 @@ are compared on the same parameters, examples and noise; they must agree to 1e-3
 PyTorch's threads wait by spinning: measure alone.
 
 dmm: a deep Markov model learned by the ELBO, and the same model and guide in Pyro, plain and traced by `torch.jit`
-(`sequences_pyro`). Without Pyro (extra `bench`) only this row is refused. Measured next to other work (load 13,
-2026-11-29, `--only dmm --turns 3 --seconds 2 --no-compile --threads 1`): 50.4 steps/s and Pyro 1.1, 46.7 x (31.0 to
-61.2). Other work slows the sides unequally: by processor time a step takes 13.5 ms and Pyro's 104 ms, 7.7 x. The form
-by `torch.jit` is not measured at 96 steps.
+(`sequences_pyro`). Without Pyro (extra `bench`) only this row is refused. Alone on 2 cores of an AMD EPYC with AVX-512
+(2026-11-29, `--only dmm --no-compile`): 100.0 steps/s and Pyro 13.0, 7.70 x (7.44 to 8.80). The form by `torch.jit` is
+not measured at 96 steps.
 
 fused: DRAW by `vae`, and the same network in one hand-written scan.
 resampling: a variational RNN learned by FIVO (resampled at half of the particles), and by IWAE, which never resamples.
