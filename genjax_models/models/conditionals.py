@@ -5,6 +5,7 @@ A `Conditional` is (variables, key, x, observed) -> expected values `[batch, *sh
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -29,12 +30,7 @@ def mean_field(machine: BoltzmannMachine, *, sweeps: int = 5) -> Conditional:
       ValueError: `sweeps` is no integer of at least 1.
     """
     check_count("sweeps", sweeps)
-
-    def conditional(variables: Variables, key: PRNGKey, x: Array, observed: Array) -> Array:
-        field = machine.infer(variables, x, observed, sweeps=sweeps)
-        return jnp.where(observed, x, sigmoid(field.v_logits).reshape(x.shape))
-
-    return conditional
+    return partial(machine.conditional, sweeps=sweeps)
 
 
 def clamped_gibbs(machine: BoltzmannMachine, *, sweeps: int = 100, burn_in: int = 50) -> Conditional:
