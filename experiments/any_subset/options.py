@@ -17,9 +17,9 @@ class AnySubset:
     rbm: tuple[Path, ...] = (Path("runs/rbm"),)
     """Runs of experiments.rbm, such as one per seed."""
     multi_prediction: tuple[Path, ...] = (Path("runs/multi_prediction"),)
-    """As many runs of experiments.multi_prediction on the same data, with classes."""
+    """Runs of experiments.multi_prediction on the same data, with classes: as many as of the RBM."""
     vae: tuple[Path, ...] = (Path("runs/vae"),)
-    """As many runs of experiments.vae on the same data."""
+    """Runs of experiments.vae on the same data: as many as of the RBM."""
     shares: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9, 0.95)
     """Shares of missing pixels, each pixel at random."""
     sweeps: int = 100

@@ -49,7 +49,7 @@ def load_encoder_run(
 def prepared_as_in_training(
     run: LoadedRun, name: str, files: FileOptions = _AS_IN_TRAINING, *, labels: bool = False
 ) -> Prepared:
-    """Returns other data, prepared as the data of the run; options of `files` replace those of the run.
+    """Returns other data, prepared as the data of the run. Options in `files` replace the run's.
 
     Raises:
       InputError: they cannot be loaded, have another shape, or have no labels where `labels` are needed.

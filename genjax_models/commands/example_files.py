@@ -99,7 +99,7 @@ def form_of(to: Path, run: LoadedRun) -> Form:
 def float_range(run: LoadedRun) -> tuple[float, float] | None:
     """Returns the range of the run's data as stored, if they are no 8-bit data; None if they are.
 
-    Older runs did not record the type: a --data-range other than that of bytes or bits is of floats.
+    Older runs did not record the type. Theirs are floats if --data-range is neither 0 255 nor 0 1.
     """
     if run.stored:
         return None if run.stored["type"] in ("uint8", "bool") else tuple(run.stored["range"])

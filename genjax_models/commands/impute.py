@@ -49,8 +49,8 @@ class Impute:
     """Method. auto: mean_field for deep Boltzmann machines, gibbs for restricted ones, pseudo_gibbs for models with
     q(z | x). The encoder of importance sees 0 at missing pixels, and of pseudo_gibbs at the start."""
     samples: int | None = None
-    """Draws of importance, sweeps that gibbs and pseudo_gibbs average (after half as many), or sweeps of mean_field
-    of a restricted machine; a deep one has the sweeps of its training. Default: 100."""
+    """Draws of importance, or sweeps that gibbs and pseudo_gibbs average (after half as many). For mean_field of a
+    restricted machine: its sweeps. A deep machine makes the sweeps of its training. Default: 100."""
     data: str | None = None
     """Other data, prepared as in training; their test split is filled in. Default: the data of the run."""
     files: FileOptions = FileOptions()

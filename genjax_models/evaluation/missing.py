@@ -77,7 +77,7 @@ def predict_missing(
       batch_size: examples in memory at once.
 
     Raises:
-      ValueError: x or `observed` does not fit, or x is outside {0, 1}, also where it is missing.
+      ValueError: x or `observed` does not fit, or a value of x, seen or missing, is not 0 or 1.
     """
 
     def one(key: PRNGKey, example: tuple[Array, Array]) -> dict[str, Array]:

@@ -156,7 +156,7 @@ class BoltzmannMachine(NamedTuple):
         return repeated(step, start_of(p, seen), sweeps)
 
     def conditional(self, variables: Variables, key: PRNGKey, x: Array, observed: Array, *, sweeps: int = 5) -> Array:
-        """Returns x where it is observed, and else the means of `infer`, `[batch, *shape]`; the key is not read."""
+        """Returns the means of `infer`, and x where it is observed, `[batch, *shape]`. It does not read the key."""
         field = self.infer(variables, x, observed, sweeps=sweeps)
         return jnp.where(observed, x, sigmoid(field.v_logits).reshape(x.shape))
 

@@ -94,7 +94,7 @@ def _warn_of_early(path: Path, step: int, steps: int) -> None:
     """Warns if a run that did not reach its end has a later checkpoint than this step."""
     last = checkpoints.steps(path / "checkpoints")[-1]
     if step < last < steps:
-        note = f"this is step {step:,}, the best on held-out data so far. --checkpoint last has step {last:,}"
+        note = f"this is step {step:,}, the best on held-out data so far, and its last checkpoint is step {last:,}"
         warnings.warn(f"{path}: stopped before its {steps:,} steps; {note}", stacklevel=3)
 
 

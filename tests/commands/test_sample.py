@@ -116,5 +116,7 @@ def test_a_run_that_was_stopped_names_an_early_best_checkpoint(tmp_path, recwarn
     loading._warn_of_early(tmp_path, 545, 10_000)  # the last one
     loading._warn_of_early(tmp_path, 0, 545)  # of a run at its end
     assert not recwarn
-    with pytest.warns(UserWarning, match=r"stopped before its 10,000 steps; this is step 0, .* last has step 545"):
+    with pytest.warns(
+        UserWarning, match=r"stopped before its 10,000 steps; this is step 0, .* last checkpoint is step 545$"
+    ):
         loading._warn_of_early(tmp_path, 0, 10_000)
