@@ -107,7 +107,7 @@ def judge(options: Judge) -> Judgement:
 def _accuracy(samples: Batch, reference: str) -> dict[str, SampleFigure]:
     """Returns the share of samples whose class the reference's shipped classifier finds; {} without labels or it.
 
-    Beside it stands the accuracy of the classifier on test images.
+    The accuracy of the classifier on test images stands beside it.
     """
     import math
 
