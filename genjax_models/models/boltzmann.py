@@ -84,13 +84,25 @@ class BoltzmannMachine(NamedTuple):
         Raises:
           ValueError: the machine is deep.
         """
+        if len(self.hidden) > 1:
+            raise ValueError(f"the free energy needs one hidden layer, got {len(self.hidden)}. Use bound.")
         return free_energy(x.reshape(len(x), -1), *self.restricted(variables))
 
     def restricted(self, variables: Variables) -> tuple[Array, Array, Array]:
-        """Returns weights, visible bias and hidden bias of a restricted machine; raises ValueError if it is deep."""
-        if len(self.hidden) > 1:
-            raise ValueError(f"the free energy needs one hidden layer, got {len(self.hidden)}. Use bound.")
-        return tuple(variables["params"][name] for name in ("weights", "visible_bias", "hidden_bias"))
+        """Returns weights, visible bias and hidden bias of the machine as a restricted one.
+
+        In a deep machine only h has weights to v and to g: v and g in a row are the visible units, h is hidden.
+
+        Raises:
+          ValueError: the machine has classes.
+        """
+        if self.classes is not None:
+            raise ValueError("the form of a restricted machine needs a machine without classes")
+        p = variables["params"]
+        if len(self.hidden) == 1:
+            return p["weights"], p["visible_bias"], p["hidden_bias"]
+        weights = jnp.concatenate([p["weights"], p["top_weights"].T])
+        return weights, jnp.concatenate([p["visible_bias"], p["top_bias"]]), p["hidden_bias"]
 
     def infer(
         self,
