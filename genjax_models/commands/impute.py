@@ -4,14 +4,15 @@ genjax-models impute runs/multi_prediction --mask half
 genjax-models impute runs/multi_prediction --mask observed.npy
 
 Boltzmann machines and latent-variable models can fill in. A deep machine uses the mean field of its training; a
-restricted one, Gibbs sweeps with the observed pixels held; a latent-variable model, pseudo-Gibbs sweeps.
+restricted one, Gibbs sweeps with the observed pixels held; a latent-variable model, pseudo-Gibbs sweeps. A conditional
+VAE is told the class of each example.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from genjax_models.models.conditionals import Conditional
     from genjax_models.runs.loading import LoadedRun
-    from genjax_models.types import Shape
+    from genjax_models.types import Array, Shape
 
 _COLUMNS = 12  # of the picture
 _INSIDE = 1e-6  # least probability of a value
@@ -106,7 +107,10 @@ def impute(options: Impute) -> Imputed:
     stored = read_mask(options.mask) if isinstance(options.mask, Path) else None
     run = load_run(options.run, options.checkpoint, data=options.data is None)
     by, conditional = conditional_of(run, options)
-    data = run.data if options.data is None else prepared_as_in_training(run, options.data, options.files)
+    labels = _told_classes(run)
+    data = run.data
+    if options.data is not None:
+        data = prepared_as_in_training(run, options.data, options.files, labels=labels)
     test, n = data.test, options.n
     if n is not None and n > len(test.x):
         raise InputError(f"n must be at most {len(test.x)}, the size of the test split, got {n}")
@@ -116,13 +120,19 @@ def impute(options: Impute) -> Imputed:
             raise InputError(f"--mask block needs images, got examples of shape {x.shape[1:]}")
         stored = np.asarray(masks(mask_key, x, cast(Mask, options.mask), share=options.share))
     observed = _checked(stored, x.shape, options)
-    fill = lambda key, one: conditional(run.variables, key, one[0][None], one[1][None])[0]
-    filled = jax.jit(lambda x, observed: map_examples(fill, key, (x, observed), batch_size=100))(x, observed)
+    label = None if test.label is None else test.label[:n]
+
+    def fill(key, one):
+        x, observed, told = jax.tree.map(lambda a: a[None], one)
+        return conditional(told)(run.variables, key, x, observed)[0]
+
+    examples = x, observed, label if labels else None
+    filled = jax.jit(lambda *each: map_examples(fill, key, each, batch_size=100))(*examples)
     x, observed, filled = map(np.asarray, (x, observed, filled))
     if options.to:
         buffer = io.BytesIO()
-        label = {} if test.label is None else {"y": np.asarray(test.label[:n])}
-        np.savez(buffer, allow_pickle=False, x=x, observed=observed, filled=filled, **label)
+        arrays = {"x": x, "observed": observed, "filled": filled} | ({} if label is None else {"y": np.asarray(label)})
+        np.savez(buffer, allow_pickle=False, **arrays)
         write_output(options.to, buffer.getvalue())
     picture = None
     if pictures.drawable(run.config.data.shape):
@@ -170,8 +180,8 @@ def _checked(mask: np.ndarray, shape: Shape, options: Impute) -> np.ndarray:
     return np.broadcast_to(mask, shape)
 
 
-def conditional_of(run: LoadedRun, options: Impute) -> tuple[str, Conditional]:
-    """Returns the method in use and its conditional.
+def conditional_of(run: LoadedRun, options: Impute) -> tuple[str, Callable[[Array | None], Conditional]]:
+    """Returns the method in use, and its conditional for classes `[batch]`, None of a model that is not told them.
 
     Raises:
       InputError: the model cannot fill in, or not by this method.
@@ -181,26 +191,27 @@ def conditional_of(run: LoadedRun, options: Impute) -> tuple[str, Conditional]:
     from genjax_models.runs.loading import condition_of_run
 
     model: Any = run.model
-    given = run.config.data.classes is not None or condition_of_run(run) is not None
     samples = options.samples or 100
     averaged = {"sweeps": samples, "burn_in": samples // 2}
     if isinstance(model, BoltzmannMachine):
         deep = len(model.hidden) > 1
+        sweeps = run.config.sweeps if deep else samples
         methods = {
-            "mean_field": lambda: conditionals.mean_field(model, sweeps=run.config.sweeps if deep else samples),
-            "gibbs": lambda: conditionals.clamped_gibbs(model, **averaged),
+            "mean_field": lambda _: conditionals.mean_field(model, sweeps=sweeps),
+            "gibbs": lambda _: conditionals.clamped_gibbs(model, **averaged),
         }
         default = "mean_field" if deep else "gibbs"
-    elif isinstance(model, LatentVariableModel) and model.has_mean and not given:
+    elif isinstance(model, LatentVariableModel) and model.has_mean and condition_of_run(run) is None:
+        given = lambda label: model if label is None else model.given(label)
         methods = {
-            "importance": lambda: conditionals.importance_sampling(model, num_samples=samples),
-            "pseudo_gibbs": lambda: conditionals.pseudo_gibbs(model, **averaged),
+            "importance": lambda label: conditionals.importance_sampling(given(label), num_samples=samples),
+            "pseudo_gibbs": lambda label: conditionals.pseudo_gibbs(given(label), **averaged),
         }
         default = "pseudo_gibbs"
     else:
         raise InputError(
-            f"{options.run}: impute needs a Boltzmann machine, or an unconditional model with q(z | x) and E[x | z],"
-            " such as a run of experiments.multi_prediction, rbm or vae"
+            f"{options.run}: impute needs a Boltzmann machine, or a model with q(z | x) and E[x | z], such as a run of"
+            " experiments.multi_prediction, rbm or vae. A condition may be a class, not a function of x"
         )
     by = default if options.by == "auto" else options.by
     if by not in methods:
@@ -210,7 +221,14 @@ def conditional_of(run: LoadedRun, options: Impute) -> tuple[str, Conditional]:
             f"{options.run}: --samples is not read by mean_field of a deep machine, which has"
             f" the {run.config.sweeps} sweeps of its training"
         )
-    return by, methods[by]()
+    return by, methods[by]
+
+
+def _told_classes(run: LoadedRun) -> bool:
+    """Returns whether the model needs the classes: a deep Boltzmann machine infers them."""
+    from genjax_models.models import LatentVariableModel
+
+    return isinstance(run.model, LatentVariableModel) and run.config.data.classes is not None
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "genjax-models impute") -> int:
