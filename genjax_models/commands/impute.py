@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from genjax_models.models.conditionals import Conditional
     from genjax_models.runs.loading import LoadedRun
-    from genjax_models.types import Array, Shape
+    from genjax_models.types import Array, PRNGKey
 
 _COLUMNS = 12  # of the picture
 _INSIDE = 1e-6  # least probability of a value
@@ -100,7 +100,6 @@ def impute(options: Impute) -> Imputed:
 
     from genjax_models.commands.encoders import prepared_as_in_training
     from genjax_models.evaluation.examples import map_examples
-    from genjax_models.evaluation.missing import Mask, masks
     from genjax_models.figures import energy_pictures, pictures
     from genjax_models.runs.loading import load_run
 
@@ -108,18 +107,14 @@ def impute(options: Impute) -> Imputed:
     run = load_run(options.run, options.checkpoint, data=options.data is None)
     by, conditional = conditional_of(run, options)
     labels = _told_classes(run)
-    data = run.data
-    if options.data is not None:
-        data = prepared_as_in_training(run, options.data, options.files, labels=labels)
+    data = (
+        run.data if options.data is None else prepared_as_in_training(run, options.data, options.files, labels=labels)
+    )
     test, n = data.test, options.n
     if n is not None and n > len(test.x):
         raise InputError(f"n must be at most {len(test.x)}, the size of the test split, got {n}")
     x, (mask_key, key) = test.x[:n], jax.random.split(jax.random.key(options.seed))
-    if stored is None:
-        if options.mask == "block" and x.ndim < 3:
-            raise InputError(f"--mask block needs images, got examples of shape {x.shape[1:]}")
-        stored = np.asarray(masks(mask_key, x, cast(Mask, options.mask), share=options.share))
-    observed = _checked(stored, x.shape, options)
+    observed = _observed(options, stored, mask_key, x)
     label = None if test.label is None else test.label[:n]
 
     def fill(key, one):
@@ -167,11 +162,19 @@ def read_mask(path: Path) -> np.ndarray:
     return arrays[key]
 
 
-def _checked(mask: np.ndarray, shape: Shape, options: Impute) -> np.ndarray:
-    """Returns the mask of all examples; `shape` is the shape of x. Some of x is observed, and some is not."""
+def _observed(options: Impute, mask: np.ndarray | None, key: PRNGKey, x: Array) -> np.ndarray:
+    """Returns where x is observed, by the mask of a file or a drawn one. Some of x is observed, and some is not."""
     import numpy as np
 
-    source = f"--share {options.share:g}" if options.mask in ("random", "block") else f"--mask {options.mask}"
+    from genjax_models.evaluation.missing import Mask, masks
+
+    shape, source = x.shape, f"--mask {options.mask}"
+    if options.mask == "block" and x.ndim < 3:
+        raise InputError(f"--mask block needs images, got examples of shape {shape[1:]}")
+    if options.mask in ("random", "block"):
+        source = f"--share {options.share:g}"
+    if mask is None:
+        mask = np.asarray(masks(key, x, cast(Mask, options.mask), share=options.share))
     if mask.shape not in (shape, shape[1:]):
         raise InputError(f"{source}: must have the shape {shape}, or {shape[1:]} for all, got {mask.shape}")
     if mask.all() or not mask.any():

@@ -99,10 +99,11 @@ class BoltzmannMachine(NamedTuple):
         if self.classes is not None:
             raise ValueError("the form of a restricted machine needs a machine without classes")
         p = variables["params"]
-        if len(self.hidden) == 1:
-            return p["weights"], p["visible_bias"], p["hidden_bias"]
-        weights = jnp.concatenate([p["weights"], p["top_weights"].T])
-        return weights, jnp.concatenate([p["visible_bias"], p["top_bias"]]), p["hidden_bias"]
+        weights, visible_bias = p["weights"], p["visible_bias"]
+        if len(self.hidden) > 1:
+            weights = jnp.concatenate([weights, p["top_weights"].T])
+            visible_bias = jnp.concatenate([visible_bias, p["top_bias"]])
+        return weights, visible_bias, p["hidden_bias"]
 
     def infer(
         self,
