@@ -21,6 +21,7 @@ from genjax_models.estimators.importance import log_mean_exp
 from genjax_models.estimators.importance_diagnostics import effective_sample_size
 from genjax_models.evaluation.examples import check_examples, map_examples
 from genjax_models.models.boltzmann import BoltzmannMachine
+from genjax_models.models.data_mean import check_data_mean
 from genjax_models.types import Array, PRNGKey, Variables
 
 
@@ -64,7 +65,8 @@ def estimate_partition(
         it is an array, else one half. The units of g start at one half.
 
     Raises:
-      ValueError: the machine has classes, a count is too low, or a layer is too large to enumerate.
+      ValueError: the machine has classes, a count is too low, `base_rates` has another shape or
+        is outside [0, 1], or a layer is too large to enumerate.
     """
     check_count("num_chains", num_chains, at_least=2)
     check_count("num_temperatures", num_temperatures, at_least=2)
@@ -75,6 +77,7 @@ def estimate_partition(
     if base_rates is None and not isinstance(machine.data_mean, str):
         base_rates = machine.data_mean
     if base_rates is not None:
+        check_data_mean(base_rates, machine.shape, "base_rates")
         rates = logits_of_mean(jnp.asarray(base_rates, base.dtype))
         base = base.at[: rates.size].set(rates)
     log_weights, log_start = _annealed(key, layers, base, num_chains, num_temperatures)
@@ -119,10 +122,11 @@ def boltzmann_log_likelihood(
     sweeps: int = 50,
     batch_size: int = 1_000,
 ) -> Array:
-    """Returns log p(x) of examples `[n, *shape]`, `[n]` in nats; of a deep machine a lower bound of it.
+    """Returns log p(x) of examples `[n, *shape]`, `[n]` in nats; of a deep machine a lower bound, if log Z is exact.
 
     A restricted machine has log p(x) = -F(x) - log Z. In a deep machine the mean-field bound is at most -F(x)
-    (Salakhutdinov and Hinton, 2009).
+    (Salakhutdinov and Hinton, 2009). A log Z by annealing is too low in expectation: the result can then exceed
+    log p(x).
 
     Args:
       machine: a machine.

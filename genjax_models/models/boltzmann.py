@@ -82,11 +82,12 @@ class BoltzmannMachine(NamedTuple):
         """Returns F(x) of a restricted machine, `[batch]` in nats; log p(x) = -F(x) - log Z.
 
         Raises:
-          ValueError: the machine is deep.
+          ValueError: the machine is deep, or x is not of its shape or not in {0, 1}.
         """
         if len(self.hidden) > 1:
             raise ValueError(f"the free energy needs one hidden layer, got {len(self.hidden)}. Use bound.")
-        return free_energy(x.reshape(len(x), -1), *self.restricted(variables))
+        seen = self.evidence(x, jnp.ones(x.shape, bool))
+        return free_energy(seen.v, *self.restricted(variables))
 
     def restricted(self, variables: Variables) -> tuple[Array, Array, Array]:
         """Returns weights, visible bias and hidden bias of the machine as a restricted one.
@@ -169,7 +170,10 @@ class BoltzmannMachine(NamedTuple):
         return repeated(step, start_of(p, seen), sweeps)
 
     def conditional(self, variables: Variables, key: PRNGKey, x: Array, observed: Array, *, sweeps: int = 5) -> Array:
-        """Returns the means of `infer`, and x where it is observed, `[batch, *shape]`. It does not read the key."""
+        """Returns x where it is observed, and the means of `infer` elsewhere, `[batch, *shape]`. The key is not read.
+
+        `multi_prediction` learns with 5 sweeps by default. Give as many as in training.
+        """
         field = self.infer(variables, x, observed, sweeps=sweeps)
         return jnp.where(observed, x, sigmoid(field.v_logits).reshape(x.shape))
 

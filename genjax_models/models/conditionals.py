@@ -24,7 +24,7 @@ Conditional = Callable[[Variables, PRNGKey, Array, Array], Array]
 def mean_field(machine: BoltzmannMachine, *, sweeps: int = 5) -> Conditional:
     """Returns the means of mean field, a deterministic answer: the key is not read.
 
-    A machine that learned with some number of sweeps can predict worse with more.
+    Give the sweeps of training, which are 5 by default: a machine can predict worse with more.
 
     Raises:
       ValueError: `sweeps` is no integer of at least 1.

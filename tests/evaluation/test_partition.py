@@ -13,6 +13,11 @@ KEY = jax.random.key(0)
 DATA = jnp.array(exact.DATA)
 
 
+def annealed(machine, variables, base_rates):
+    options = {"num_chains": 20_000, "num_temperatures": 5, "exact": False, "base_rates": base_rates}
+    return gx.estimate_partition(machine, variables, KEY, **options)
+
+
 def test_log_z_is_exact_for_a_small_layer_and_likelihoods_are_exact_at_every_batch_size():
     log_z = gx.estimate_partition(RBM, RBM_VARIABLES, KEY)
     np.testing.assert_allclose(log_z.log_partition, exact.LOG_Z, rtol=1e-6)
@@ -37,15 +42,16 @@ def test_annealing_knows_its_error():
 def test_a_deep_machine_has_log_z_and_a_bound_that_rises_with_its_sweeps():
     log_z = gx.estimate_partition(DBM, DBM_VARIABLES, KEY)
     np.testing.assert_allclose(log_z.log_partition, exact.DBM_LOG_Z, rtol=1e-6)
-    options = {"num_chains": 20_000, "num_temperatures": 5, "exact": False, "base_rates": np.full(4, 0.3)}
-    annealed = gx.estimate_partition(DBM, DBM_VARIABLES, KEY, **options)
-    assert abs(annealed.log_partition - exact.DBM_LOG_Z) < 5 * annealed.standard_error  # false alarms: 6e-7
-    assert annealed.standard_error < 0.01
+    estimated = annealed(DBM, DBM_VARIABLES, np.full(4, 0.3))
+    assert abs(estimated.log_partition - exact.DBM_LOG_Z) < 5 * estimated.standard_error  # false alarms: 6e-7
+    assert estimated.standard_error < 0.01
     bounds = [
         gx.boltzmann_log_likelihood(DBM, DBM_VARIABLES, X, log_z.log_partition, sweeps=sweeps) for sweeps in (1, 60)
     ]
     assert bounds[0] < bounds[1] < exact.CLAMPED["log_p"]
     np.testing.assert_allclose(bounds[1], exact.CLAMPED["lower_bound_of_log_p"], rtol=1e-6)
+    of_size = lambda size: gx.boltzmann_log_likelihood(DBM, DBM_VARIABLES, DATA, 0.0, batch_size=size)
+    np.testing.assert_allclose(of_size(2), of_size(5), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +61,9 @@ def test_a_deep_machine_has_log_z_and_a_bound_that_rises_with_its_sweeps():
         (lambda: gx.boltzmann_log_likelihood(DBM, DBM_VARIABLES, X, 0.0, sweeps=0), "sweeps must be an integer"),
         (lambda: gx.estimate_partition(RBM, RBM_VARIABLES, KEY, num_chains=1), "num_chains must be an integer"),
         (lambda: gx.estimate_partition(RBM, RBM_VARIABLES, KEY, num_temperatures=1), "num_temperatures must be"),
+        (lambda: annealed(DBM, DBM_VARIABLES, np.full(6, 0.3)), r"base_rates must have the shape \(4,\), got \(6,\)"),
+        (lambda: annealed(RBM, RBM_VARIABLES, np.full(2, 0.3)), r"base_rates must have the shape \(4,\), got \(2,\)"),
+        (lambda: annealed(RBM, RBM_VARIABLES, np.full(4, 2.0)), r"base_rates must be in \[0, 1\], got 2 to 2"),
         (lambda: gx.boltzmann_log_likelihood(RBM, RBM_VARIABLES, 2 * DATA, 0.0), "x must be in"),
         (lambda: gx.boltzmann_log_likelihood(RBM, RBM_VARIABLES, DATA / 2, 0.0), "x must be 0 or 1, got 0.5"),
         (lambda: gx.boltzmann_log_likelihood(RBM, RBM_VARIABLES, DATA[0], 0.0), "x must be"),
