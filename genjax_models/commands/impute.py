@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import io
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
@@ -27,11 +28,11 @@ from genjax_models.systems.file_options import FileOptions
 if TYPE_CHECKING:
     import numpy as np
 
-    from genjax_models.models.conditionals import Conditional
     from genjax_models.runs.loading import LoadedRun
     from genjax_models.types import Array, PRNGKey
 
 _COLUMNS = 12  # of the picture
+_SAMPLES = 100  # draws or sweeps
 _INSIDE = 1e-6  # least probability of a value
 
 
@@ -81,12 +82,21 @@ class Impute:
 
 
 class Imputed(NamedTuple):
-    """The method that filled in pixels, the picture if there is one, and -log p per missing pixel of binary data."""
+    """What `impute` did.
+
+    Attributes:
+      by: the method that filled in pixels.
+      picture: its path, if there is one.
+      nats: -log p per missing pixel of binary data.
+      n: number of examples.
+      effective: median effective sample size of importance sampling.
+    """
 
     by: str
     picture: Path | None
     nats: float | None
     n: int
+    effective: float | None
 
 
 def impute(options: Impute) -> Imputed:
@@ -99,7 +109,6 @@ def impute(options: Impute) -> Imputed:
     import numpy as np
 
     from genjax_models.commands.encoders import prepared_as_in_training
-    from genjax_models.evaluation.examples import map_examples
     from genjax_models.figures import energy_pictures, pictures
     from genjax_models.runs.loading import load_run
 
@@ -116,14 +125,8 @@ def impute(options: Impute) -> Imputed:
     x, (mask_key, key) = test.x[:n], jax.random.split(jax.random.key(options.seed))
     observed = _observed(options, stored, mask_key, x)
     label = None if test.label is None else test.label[:n]
-
-    def fill(key, one):
-        x, observed, told = jax.tree.map(lambda a: a[None], one)
-        return conditional(told)(run.variables, key, x, observed)[0]
-
-    examples = x, observed, label if labels else None
-    filled = jax.jit(lambda *each: map_examples(fill, key, each, batch_size=100))(*examples)
-    x, observed, filled = map(np.asarray, (x, observed, filled))
+    filled, effective = _filled(run, conditional, key, (x, observed, label if labels else None))
+    x = np.asarray(x)
     if options.to:
         buffer = io.BytesIO()
         arrays = {"x": x, "observed": observed, "filled": filled} | ({} if label is None else {"y": np.asarray(label)})
@@ -139,7 +142,26 @@ def impute(options: Impute) -> Imputed:
     if np.isin(x, (0, 1)).all():
         p = np.clip(np.where(x > 0.5, filled, 1 - filled)[~observed], _INSIDE, 1)
         nats = float(-np.mean(np.log(p)))
-    return Imputed(by, picture, nats, len(x))
+    return Imputed(by, picture, nats, len(x), effective)
+
+
+def _filled(
+    run: LoadedRun, conditional: Callable, key: PRNGKey, examples: tuple[Array, np.ndarray, Array | None]
+) -> tuple[np.ndarray, float | None]:
+    """Returns x with its missing values filled in, and the median effective sample size of importance sampling."""
+    import jax
+    import numpy as np
+
+    from genjax_models.evaluation.examples import map_examples
+
+    def fill(key, one):
+        x, observed, label = jax.tree.map(lambda a: a[None], one)
+        return jax.tree.map(lambda a: a[0], conditional(label)(run.variables, key, x, observed))
+
+    answers = jax.jit(lambda *each: map_examples(fill, key, each, batch_size=100))(*examples)
+    if isinstance(answers, tuple):
+        return np.asarray(answers[0]), float(np.median(answers[1]))
+    return np.asarray(answers), None
 
 
 def read_mask(path: Path) -> np.ndarray:
@@ -183,8 +205,10 @@ def _observed(options: Impute, mask: np.ndarray | None, key: PRNGKey, x: Array) 
     return np.broadcast_to(mask, shape)
 
 
-def conditional_of(run: LoadedRun, options: Impute) -> tuple[str, Callable[[Array | None], Conditional]]:
+def conditional_of(run: LoadedRun, options: Impute) -> tuple[str, Callable[[Array | None], Callable]]:
     """Returns the method in use, and its conditional for classes `[batch]`, None of a model that is not told them.
+
+    That of importance sampling returns the effective sample size too.
 
     Raises:
       InputError: the model cannot fill in, or not by this method.
@@ -194,7 +218,7 @@ def conditional_of(run: LoadedRun, options: Impute) -> tuple[str, Callable[[Arra
     from genjax_models.runs.loading import condition_of_run
 
     model: Any = run.model
-    samples = options.samples or 100
+    samples = options.samples or _SAMPLES
     averaged = {"sweeps": samples, "burn_in": samples // 2}
     if isinstance(model, BoltzmannMachine):
         deep = len(model.hidden) > 1
@@ -207,7 +231,7 @@ def conditional_of(run: LoadedRun, options: Impute) -> tuple[str, Callable[[Arra
     elif isinstance(model, LatentVariableModel) and model.has_mean and condition_of_run(run) is None:
         given = lambda label: model if label is None else model.given(label)
         methods = {
-            "importance": lambda label: conditionals.importance_sampling(given(label), num_samples=samples),
+            "importance": lambda label: partial(conditionals.importance_estimate, given(label), num_samples=samples),
             "pseudo_gibbs": lambda label: conditionals.pseudo_gibbs(given(label), **averaged),
         }
         default = "pseudo_gibbs"
@@ -241,6 +265,8 @@ def main(arguments: Sequence[str] | None = None, program: str = "genjax-models i
         result = impute(options)
         nats = "" if result.nats is None else f": {result.nats:.4f} nats per missing pixel"
         print(f"{result.n:,} test examples, mask {options.mask}, by {result.by}{nats}")
+        if result.effective is not None:
+            print(f"{result.effective:.1f} effective samples of {options.samples or _SAMPLES} in the median")
         for path in filter(None, (result.picture, options.to)):
             print(path)
     return 0

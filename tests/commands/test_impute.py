@@ -40,7 +40,11 @@ def test_observed_pixels_stay_and_the_rest_are_probabilities(kind, arguments, me
     run = machines[kind] if kind in machines else runs[kind].path
     out = tmp_path / "filled.npz"
     assert impute.main([str(run), *arguments.split(), "--to", str(out)]) == 0
-    first, picture, path = capsys.readouterr().out.splitlines()
+    first, *effective, picture, path = capsys.readouterr().out.splitlines()
+    assert len(effective) == (method == "importance")
+    for line in effective:
+        assert line.endswith(" effective samples of 3 in the median")
+        assert 1 <= float(line.split()[0]) <= 3
     assert f"by {method}: " in first
     assert path == str(out)
     with Image.open(picture) as image:
