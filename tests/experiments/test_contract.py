@@ -410,6 +410,7 @@ REFUSED = [
     ("biggan", "--channels 4 8 --batch-size 9", "attention needs at least 8 channels"),
     ("biggan", "--latent 61", "latent must be a multiple of 3, the blocks plus 1, got 61"),
     ("biggan", "--discriminator-channels 8", "discriminator_channels must name at least 2 blocks"),
+    ("biggan", "--channels", "channels must name at least one block, got none"),
     ("biggan", "--orthogonal -1", "orthogonal must be at least 0, got -1.0"),
     ("biggan", "--translation -1", "translation must be an integer of at least 0, got -1"),
     ("biggan", "--truncations 0", "truncations must be positive and finite, got 0.0"),
