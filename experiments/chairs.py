@@ -77,14 +77,13 @@ class Config(Settings):
 
 def build(config: Config) -> System:
     """Returns the generator of Dosovitskiy et al. (2015), with the losses of image and mask."""
-    from genjax_models.data.transformations import NAMES
     from genjax_models.systems.supervised import supervised_system
 
     config.data.needs_halvings(len(config.channels), f"channels {config.channels}")
     generator = gx.SupervisedGenerator(
         config.data.shape,
         config.data.classes,
-        config.data.factors + len(NAMES),
+        config.data.factors + config.changes.count,
         hidden=config.hidden,
         joint=config.joint,
         channels=config.channels,
