@@ -52,13 +52,15 @@ class Draw:
     """Number of examples in memory at once."""
     checkpoint: Literal["best", "last"] = "best"
     """Checkpoint: best on held-out data, or last."""
+    overwrite: bool = False
+    """Replace the .npz file if it exists."""
 
     def __post_init__(self):
         whole(1, n=self.n, block=self.block)
         if self.truncation is not None:
             positive(truncation=self.truncation)
         seed_in_range(self.seed)
-        check_place(self.to)
+        check_place(self.to, overwrite=self.overwrite)
 
 
 def draw(options: Draw) -> tuple[Path, str]:

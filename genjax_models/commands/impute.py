@@ -1,4 +1,4 @@
-"""Fills in missing pixels of test data by a finished run.
+"""Fills in missing pixels of data by a finished run.
 
 genjax-models impute runs/multi_prediction --mask half
 genjax-models impute runs/multi_prediction --mask observed.npy
@@ -38,7 +38,7 @@ _INSIDE = 1e-6  # least probability of a value
 
 @dataclasses.dataclass(frozen=True)
 class Impute:
-    """Fill in missing pixels of test data by a finished run."""
+    """Fill in missing pixels of data by a finished run."""
 
     run: tyro.conf.Positional[Path]
     """Directory of the run."""
@@ -54,10 +54,11 @@ class Impute:
     """Draws of importance, or sweeps that gibbs and pseudo_gibbs average (after half as many). For mean_field of a
     restricted machine: its sweeps. A deep machine makes the sweeps of its training. Default: 100."""
     data: str | None = None
-    """Other data, prepared as in training; their test split is filled in. Default: the data of the run."""
+    """Other data, prepared as in training: all of them, or their test split if they have splits. Default: the data of
+    the run."""
     files: FileOptions = FileOptions()
     n: int | None = None
-    """Number of test examples. Default: all."""
+    """Number of examples. Default: all."""
     seed: int = 0
     """Random seed of masks and draws, in [0, 2^32)."""
     checkpoint: Literal["best", "last"] = "best"
@@ -66,6 +67,8 @@ class Impute:
     """A .npz file of x, observed, and filled, which is E[x | observed x] at missing pixels. Default: none."""
     picture: Path | None = None
     """The PNG file. Default: figures/impute_<mask>.png in the run, for images; of a file of masks, the file's stem."""
+    overwrite: bool = False
+    """Replace the files of --to and --picture if they exist."""
 
     def __post_init__(self):
         self.files.need_data(self.data)
@@ -77,8 +80,8 @@ class Impute:
             raise InputError(f"mask must be random, half, block, or a .npy or .npz file, got {self.mask}")
         whole(1, **{name: count for name in ("samples", "n") if (count := getattr(self, name)) is not None})
         seed_in_range(self.seed)
-        check_output(self.to, ".npz")
-        check_output(self.picture, ".png", "--picture")
+        check_output(self.to, ".npz", overwrite=self.overwrite)
+        check_output(self.picture, ".png", "--picture", overwrite=self.overwrite)
 
 
 class Imputed(NamedTuple):
@@ -108,20 +111,18 @@ def impute(options: Impute) -> Imputed:
     import jax
     import numpy as np
 
-    from genjax_models.commands.encoders import prepared_as_in_training
+    from genjax_models.commands.encoders import data_of
     from genjax_models.figures import energy_pictures, pictures
     from genjax_models.runs.loading import load_run
 
     stored = read_mask(options.mask) if isinstance(options.mask, Path) else None
-    run = load_run(options.run, options.checkpoint, data=options.data is None)
+    run = load_run(options.run, options.checkpoint)
     by, conditional = conditional_of(run, options)
     labels = _told_classes(run)
-    data = (
-        run.data if options.data is None else prepared_as_in_training(run, options.data, options.files, labels=labels)
-    )
+    data, _ = data_of(run, options.data, options.files, labels=labels)
     test, n = data.test, options.n
     if n is not None and n > len(test.x):
-        raise InputError(f"n must be at most {len(test.x)}, the size of the test split, got {n}")
+        raise InputError(f"n must be at most {len(test.x)}, the number of examples, got {n}")
     x, (mask_key, key) = test.x[:n], jax.random.split(jax.random.key(options.seed))
     observed = _observed(options, stored, mask_key, x)
     label = None if test.label is None else test.label[:n]
@@ -264,7 +265,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "genjax-models i
         options = parse(Impute, arguments, program, Impute.__doc__)
         result = impute(options)
         nats = "" if result.nats is None else f": {result.nats:.4f} nats per missing pixel"
-        print(f"{result.n:,} test examples, mask {options.mask}, by {result.by}{nats}")
+        print(f"{result.n:,} examples, mask {options.mask}, by {result.by}{nats}")
         if result.effective is not None:
             print(f"{result.effective:.1f} effective samples of {options.samples or _SAMPLES} in the median")
         for path in filter(None, (result.picture, options.to)):

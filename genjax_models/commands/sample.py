@@ -44,13 +44,15 @@ class Sample:
     """Checkpoint: best on held-out data, or last."""
     to: Path | None = None
     """The PNG file. Default: figures/sample_<seed>.png in the run."""
+    overwrite: bool = False
+    """Replace the file of --to if it exists."""
 
     def __post_init__(self):
         whole(1, n=self.n)
         if self.truncation is not None:
             positive(truncation=self.truncation)
         seed_in_range(self.seed)
-        check_output(self.to, ".png")
+        check_output(self.to, ".png", overwrite=self.overwrite)
 
 
 def draw_samples(options: Sample) -> Path:
