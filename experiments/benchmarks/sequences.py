@@ -8,6 +8,15 @@ Both sides have the same parameters, batches of the same size and Adam. Before t
 are compared on the same parameters, examples and noise; they must agree to 1e-3 of the largest gradient of an array.
 PyTorch's threads wait by spinning: measure alone.
 
+Alone on 2 cores of an AMD EPYC with AVX-512 (jax 0.10.2, torch 2.13.0, 2026-11-29), steps/s, and how many times
+PyTorch's eager and compiled steps/s (range over turns); DRAW is from before a single draw had no mapped axis:
+
+draw_10       70.7    2.23 x (1.81 to 2.41)    1.09 x (0.93 to 1.14)
+pixel_vae     36.8    1.31 x (1.16 to 1.34)    0.95 x (0.79 to 0.98)
+made         384.4    1.96 x (1.86 to 2.35)    1.82 x (1.59 to 1.89)
+
+Ready after 7.2, 6.6 and 1.9 s; torch.compile after 58.7, 15.9 and 5.4 s. The goal of 1.3 x is met by made only.
+
 dmm: a deep Markov model learned by the ELBO, and the same model and guide in Pyro, plain and traced by `torch.jit`
 (`sequences_pyro`). Without Pyro (extra `bench`) only this row is refused. Alone on 2 cores of an AMD EPYC with AVX-512
 (2026-11-29, `--only dmm --no-compile`): 100.0 steps/s and Pyro 13.0, 7.70 x (7.44 to 8.80). The form by `torch.jit` is

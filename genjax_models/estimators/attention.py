@@ -102,7 +102,8 @@ def place_of(parameters: Array, *, height: int, width: int) -> Place:
 
 def read(window: Window, image: Array) -> Array:
     """Returns the patch gamma F_Y x F_X' of images `[..., height, width]`, `[..., size, size]`, Eq. (27)."""
-    patch = jnp.einsum("...ih,...hw,...jw->...ij", window.rows, image, window.columns)
+    rows = jnp.einsum("...ih,...hw->...iw", window.rows, image)
+    patch = jnp.einsum("...iw,...jw->...ij", rows, window.columns)
     return jnp.exp(window.log_gamma)[..., None, None] * patch
 
 

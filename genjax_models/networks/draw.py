@@ -45,7 +45,7 @@ class DrawNetwork(nn.Module):
       hidden: width of both LSTMs.
       outputs: parameters of p(x | z): one of `shape`, which is the canvas, and learned constants.
       mean: these parameters -> E[x | z] `[..., *shape]`.
-      read: the encoder's window, from images `[..., 2, height, width]` to patches; None: it reads all pixels.
+      read: the encoder's window, from images `[..., height, width]` to patches; None: it reads all pixels.
       write: the decoder's window, from a patch to an image `[..., height, width]`; None: it writes to all pixels.
     """
 
@@ -107,9 +107,9 @@ class DrawNetwork(nn.Module):
         if self.read is None:
             product = context + self.encoder.of_input(jnp.concatenate([error, h], -1))
         else:
-            both = jnp.stack([x, error], -2).reshape(*lead, 2, *self.shape[:2])
-            patches = self.read.apply(self.read_window(h)[..., None, :], both)
-            product = self.encoder.of_input(jnp.concatenate([patches.reshape(*lead, -1), h], -1))
+            window, image = self.read_window(h), (*lead, *self.shape[:2])
+            patches = [self.read.apply(window, seen.reshape(image)).reshape(*lead, -1) for seen in (x, error)]
+            product = self.encoder.of_input(jnp.concatenate([*patches, h], -1))
         encoder = _moved(self.encoder, state.encoder, product)
         mean, raw_scale = jnp.split(self.posterior(encoder[0]), 2, -1)
         return encoder, mean, raw_scale

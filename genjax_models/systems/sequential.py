@@ -53,11 +53,10 @@ def sequential_system(config: Any, objective: Objective, model: SequentialModel)
         return model.sample(players[player], key, n)
 
     def figures(players, data):
-        filtered = jax.jit(partial(bounds, names=get_args(Bound)))(players, jax.random.key(0), data.test)
-        try:
-            check_weights(filtered)
-        except ValueError as error:
-            raise InputError(f"test split: {error}") from error
+        filter_all = jax.jit(partial(bounds, names=get_args(Bound)))
+        _check("validation", filter_all(players, jax.random.key(0), data.validation))
+        filtered = filter_all(players, jax.random.key(0), data.test)
+        _check("test", filtered)
         trained = filtered[config.bound]
         facts = Facts(
             bernoulli=config.likelihood.family == "bernoulli",
@@ -74,6 +73,14 @@ def sequential_system(config: Any, objective: Objective, model: SequentialModel)
     system = System(objective, trainer, config.likelihood.prepare, evaluate, draw, figures, model=model)
     group = config.likelihood
     return system._replace(likelihood=group.family, binarise=group.binarise, density_range=group.density_range)
+
+
+def _check(split: str, filtered: dict[Bound, HeldOutFiltering]) -> None:
+    """Raises InputError if no particle explains a step; the error names the split, the step and the example."""
+    try:
+        check_weights(filtered)
+    except ValueError as error:
+        raise InputError(f"{split} split: {error}") from error
 
 
 def figures_of_bounds(filtered: dict[Bound, HeldOutFiltering]) -> dict[str, Estimate]:
