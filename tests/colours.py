@@ -5,7 +5,7 @@ import numpy as np
 from PIL import Image
 
 
-def matplotlib_colours(image: Image.Image) -> list[tuple[float, ...]]:
+def matplotlib_colours(image: Image.Image) -> list:
     """Returns the first four colours of matplotlib's cycle, no colours of `figures.palette`, that an image has."""
     rgb = np.asarray(image.convert("RGB")).reshape(-1, 3)
     first = matplotlib.color_sequences["tab10"][:4]
