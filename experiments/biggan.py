@@ -37,7 +37,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from genjax_models.commands.train import main
 from genjax_models.errors import InputError
@@ -45,7 +45,7 @@ from genjax_models.runs.configuration import Training, positive, whole
 from genjax_models.runs.protocol import Experiment, Metric, System
 from genjax_models.systems.games import Game, RegularisedAdversary
 from genjax_models.systems.groups import Optimizer
-from genjax_models.systems.precision import Precision, at_precision, warn_if_slower
+from genjax_models.systems.residual_networks import ResidualNetworks
 from genjax_models.systems.settings import Data, Settings
 
 
@@ -57,27 +57,10 @@ class Config(Settings):
     conditional: ClassVar[bool] = True
     latent: int = 60
     """Dimensions of z, a multiple of the number of the generator's blocks plus 1."""
-    channels: tuple[int, ...] = (48, 24)
-    """Channels of the generator's blocks; each block doubles the image."""
-    discriminator_channels: tuple[int, ...] = (24, 48)
-    """Channels of the discriminator's blocks. The first blocks halve the image, as many as the generator has."""
-    shared: int = 64
-    """Dimensions of the embedding of the class that all blocks share."""
-    attention: Literal["half", "none"] | int = "half"
-    """Height of the images that attend to themselves, in both networks: half of the data's height, or a number."""
-    hierarchical: bool = True
-    """Give each block its own chunk of z; otherwise the first layer gets all of z."""
-    head: Literal["projection", "concat"] = "projection"
-    """How the discriminator sees the class."""
-    pooling: Literal["sum", "mean"] = "mean"
-    """The discriminator's pooling over pixels; sum in the paper."""
-    initial: Literal["orthogonal", "normal"] = "orthogonal"
-    """Initial kernels: orthogonal, or N(0, 0.02^2)."""
     truncations: tuple[float, ...] = (2.0, 1.0, 0.5, 0.04)
     """Truncations of z in the report's pictures."""
-    precision: Precision = "float32"
-    """Precision of the networks; parameters are float32. For accelerators: slower on a CPU."""
     data: Data = Data()
+    networks: ResidualNetworks = ResidualNetworks()
     adversary: RegularisedAdversary = RegularisedAdversary(loss="hinge", orthogonal=1e-4, translation=2)
     training: Training = Training(steps=6_500, batch_size=64, evaluate_every=1_000)
     optimizer: Optimizer = Optimizer(learning_rate=2e-4, b1=0.0)
@@ -85,64 +68,33 @@ class Config(Settings):
 
     def __post_init__(self):
         super().__post_init__()
-        whole(1, latent=self.latent, shared=self.shared)
-        whole(1, channels=self.channels, discriminator_channels=self.discriminator_channels)
-        if not isinstance(self.attention, str):
-            whole(1, attention=self.attention)
+        whole(1, latent=self.latent)
         if not self.truncations:
             raise InputError("truncations must name at least one, got none")
         for truncation in self.truncations:
             positive(truncations=truncation)
-        if self.hierarchical and self.latent % (len(self.channels) + 1):
-            raise InputError(
-                f"latent must be a multiple of {len(self.channels) + 1}, the blocks plus 1, got {self.latent}"
-            )
-        if len(self.discriminator_channels) < len(self.channels):
-            raise InputError(
-                f"discriminator_channels must name at least {len(self.channels)} blocks, as channels does, got"
-                f" {len(self.discriminator_channels)}"
-            )
-        if self.attention != "none" and min(*self.channels, *self.discriminator_channels) < 8:
-            raise InputError("attention needs at least 8 channels: use more, or --attention none")
+        self.networks.check_latent(self.latent)
         self.game.check_shares(self.training)
 
 
 def build(config: Config) -> System:
     """Returns the game of two residual networks."""
-    from genjax_models.networks.biggan import BigGANDiscriminator, BigGANGenerator, check_heights
-    from genjax_models.networks.initialisers import kernel_initialiser
     from genjax_models.systems.class_pictures import with_class_pictures
     from genjax_models.systems.sampler import adversarial_system
 
-    shape, classes, levels = config.data.shape, config.data.classes, len(config.channels)
-    attention = config.attention
-    if isinstance(attention, str):
-        attention = {"half": shape[0] // 2, "none": None}[attention]
-    try:
-        check_heights(shape, levels, attention)
-    except ValueError as error:
-        raise InputError(f"{config.data}: {error}") from None
-    warn_if_slower(config.precision)
-    init = kernel_initialiser(config.initial)
-    chunk = config.latent // (levels + 1) if config.hierarchical else None
-    down = [level < levels for level in range(len(config.discriminator_channels))]
-    generator, discriminator = at_precision(
-        config.precision,
-        BigGANGenerator(shape, config.channels, classes, config.shared, attention, chunk, init),
-        BigGANDiscriminator(shape, config.discriminator_channels, down, attention, config.head, config.pooling, init),
-    )
-    return with_class_pictures(adversarial_system(config, generator, discriminator), config.truncations)
+    networks = config.networks.build(config.data, config.latent)
+    return with_class_pictures(adversarial_system(config, *networks), config.truncations)
 
 
 CIFAR = {
     "data.name": "tfds:cifar10",
-    "channels": (256, 256, 256),
-    "discriminator_channels": (256, 256, 256, 256),
     "latent": 128,
-    "shared": 128,
-    "attention": "none",
-    "pooling": "sum",
-    "initial": "normal",
+    "networks.channels": (256, 256, 256),
+    "networks.discriminator_channels": (256, 256, 256, 256),
+    "networks.shared": 128,
+    "networks.attention": "none",
+    "networks.pooling": "sum",
+    "networks.initial": "normal",
     "adversary.translation": 0,
     "training.batch_size": 200,
     "training.steps": 100_000,

@@ -49,13 +49,13 @@ class Config(Settings):
 
     convolutional: ClassVar[bool] = True
     conditional: ClassVar[bool] = True  # the style is a label
-    upsampling: Literal["unpool", "transposed", "nearest"] = "unpool"
+    upsampling: Literal["unpool", "transposed", "nearest"] = "nearest"
     """How a level doubles before its convolution: zeros between pixels, a transposed convolution, repeated pixels."""
-    channels: tuple[int, ...] = (128, 64, 32)
+    channels: tuple[int, ...] = (96, 48, 32)
     """Channels of the levels, from the smallest picture to the largest."""
-    hidden: int = 512
+    hidden: int = 256
     """Width of the layers of style and of view."""
-    joint: int = 1024
+    joint: int = 256
     """Width of the layers of both."""
     kernel: int = 5
     """Height and width of the kernels."""
@@ -64,9 +64,9 @@ class Config(Settings):
     average: float = 0.999
     """Decay of a moving average of the generator, which is judged; 0 keeps none."""
     data: CutOuts = CutOuts()
-    changes: Changes = Changes()
-    training: Training = Training(steps=33_000, batch_size=16, evaluate_every=3_000)
-    optimizer: Optimizer = Optimizer(learning_rate=1e-3, schedule="cosine", warmup=200)
+    changes: Changes = Changes(5.0, 0.025, 0.05, 0.05, 10.0, 0.1, 0.1, still=0.5, mirror=True)
+    training: Training = Training(steps=30_000, batch_size=16, evaluate_every=3_000)
+    optimizer: Optimizer = Optimizer(learning_rate=1e-3, schedule="cosine", warmup=200, weight_decay=0.1)
 
     def __post_init__(self):
         super().__post_init__()
@@ -77,14 +77,13 @@ class Config(Settings):
 
 def build(config: Config) -> System:
     """Returns the generator of Dosovitskiy et al. (2015), with the losses of image and mask."""
-    from genjax_models.data.transformations import NAMES
     from genjax_models.systems.supervised import supervised_system
 
     config.data.needs_halvings(len(config.channels), f"channels {config.channels}")
     generator = gx.SupervisedGenerator(
         config.data.shape,
         config.data.classes,
-        config.data.factors + len(NAMES),
+        config.data.factors + config.changes.count,
         hidden=config.hidden,
         joint=config.joint,
         channels=config.channels,

@@ -1,11 +1,16 @@
 """Every notebook runs from top to bottom, on a small budget."""
 
+import base64
+import io
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from PIL import Image
+
+from tests.colours import matplotlib_colours
 
 SHORTER = {
     r"\bsteps=[\d_]+": "steps=30",
@@ -57,3 +62,12 @@ def test_a_notebook_has_no_progress_bars_and_no_standard_error(path):
     for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
         assert output.get("name") != "stderr", output
         assert not any("widget" in kind for kind in output.get("data", {})), output
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_pictures_of_a_notebook_have_no_colour_of_matplotlib(path):
+    notebook = nbformat.read(path, as_version=4)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    for picture in [output["data"]["image/png"] for output in outputs if "image/png" in output.get("data", {})]:
+        with Image.open(io.BytesIO(base64.b64decode(picture))) as image:
+            assert matplotlib_colours(image) == []

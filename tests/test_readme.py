@@ -17,6 +17,7 @@ from PIL import Image
 
 from genjax_models import commands
 from genjax_models.commands import train
+from tests.colours import matplotlib_colours
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -138,9 +139,7 @@ def test_a_picture_opens_and_has_no_colour_of_matplotlib(name):
         picture.load()
         assert min(picture.size) > 100
         assert name.endswith(".png") or getattr(picture, "n_frames", 1) >= 2
-        rgb = np.asarray(picture.convert("RGB")).reshape(-1, 3)
-    for colour in matplotlib.color_sequences["tab10"][:4]:  # of matplotlib, not of `figures.palette`
-        assert np.all(rgb == np.round(255 * np.array(colour)), axis=1).sum() < 10, colour
+        assert matplotlib_colours(picture) == []
 
 
 def test_every_picture_of_the_readme_is_there():

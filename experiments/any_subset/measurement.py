@@ -69,8 +69,16 @@ def over_runs_and_images(figure: Array) -> Estimate:
 
 
 def measure(options: AnySubset) -> Study:
-    """Returns the results on all test images. All runs and all ways see the same masks."""
+    """Returns the results on all test images. All runs and all ways see the same masks.
+
+    Raises:
+      InputError: a run is of another experiment or of other data, or the deep machines learned with unequal sweeps.
+    """
     runs = [_runs(*paths) for paths in zip(options.rbm, options.multi_prediction, options.vae, strict=True)]
+    expected, *others = (f"{_data(of.deep)}, {of.deep.config.sweeps} sweeps" for of in runs)
+    for path, found in zip(options.multi_prediction[1:], others, strict=True):
+        if found != expected:
+            raise InputError(f"{path}: must be of {expected}, as the first run, got {found}")
     mask_key, key = jax.random.split(jax.random.key(options.seed))
     test = runs[0].deep.data.test
     observed = [masks(mask_key, test.x, "random", share=share) for share in options.shares]

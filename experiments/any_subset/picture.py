@@ -24,8 +24,8 @@ def picture(options: AnySubset, study: Study) -> Figure:
         _curve(right, (0, *options.shares), classes, name, colour)
     left.set_ylabel("nats per missing pixel")
     right.set_ylabel("class accuracy")
-    for axes in (left, right):
-        axes.set_xlabel("share of pixels missing")
+    for axes, title in ((left, "What is missing, filled in"), (right, "The class, read from the rest")):
+        axes.set(title=title, xlabel="share of pixels missing", xlim=(-0.03, 1))
         axes.grid(alpha=0.25)
         axes.legend(fontsize=8, frameon=False)
     return figure

@@ -138,7 +138,9 @@ def objectives(runs: Sequence[Path]) -> Figure:
     rows = [run.system.draw(run.players, jax.random.key(0), _COLUMNS) for run in loaded]
     titles = ["data", *map(_title, runs, loaded)]
     images = jnp.concatenate([loaded[0].data.test.x[:_COLUMNS], *rows])
-    return plots.image_grid(images, columns=_COLUMNS, titles=titles, heading="One generator, four objectives")
+    figure = plots.image_grid(images, columns=_COLUMNS, titles=titles, heading="One generator, four objectives")
+    figure.axes[0].tick_params(axis="y", labelsize=8)  # titles of three lines
+    return figure
 
 
 def samples(runs: Sequence[Path]) -> Figure:

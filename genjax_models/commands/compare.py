@@ -58,9 +58,7 @@ def _check(options: Compare) -> None:
     """Checks the options before runs are read."""
     if not options.runs:
         raise InputError("compare needs at least one run, got none (see --help)")
-    if options.to.is_file() and not options.overwrite:
-        raise InputError(f"--to {options.to}: exists already; name another, or replace it with --overwrite")
-    check_output(options.to, ".html")
+    check_output(options.to, ".html", overwrite=options.overwrite)
 
 
 def _check_once(paths: Sequence[Path]) -> None:

@@ -33,10 +33,12 @@ class Look(Data):
     """A name such as mnist10k or chairs, a file, a folder, tfds:NAME[:SPLIT] or hf:PATH[:SPLIT]."""
     to: Path | None = None
     """PNG file of the contact sheet. Default: NAME-contact-sheet.png here."""
+    overwrite: bool = False
+    """Replace the file of --to if it exists."""
 
     def __post_init__(self):
         super().__post_init__()
-        check_output(self.to, ".png")
+        check_output(self.to, ".png", overwrite=self.overwrite)
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "genjax-models data") -> int:

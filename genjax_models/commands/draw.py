@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import tyro
 
 from genjax_models.commands.example_files import Examples, check_images, check_place, form_of, write_examples
-from genjax_models.commands.sample import labels_of, sampler_of
+from genjax_models.commands.sample import at_truncation, labels_of, sampler_of
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, seed_in_range, whole
 
@@ -52,13 +52,15 @@ class Draw:
     """Number of examples in memory at once."""
     checkpoint: Literal["best", "last"] = "best"
     """Checkpoint: best on held-out data, or last."""
+    overwrite: bool = False
+    """Replace the .npz file if it exists."""
 
     def __post_init__(self):
         whole(1, n=self.n, block=self.block)
         if self.truncation is not None:
             positive(truncation=self.truncation)
         seed_in_range(self.seed)
-        check_place(self.to)
+        check_place(self.to, overwrite=self.overwrite)
 
 
 def draw(options: Draw) -> tuple[Path, str]:
@@ -75,7 +77,7 @@ def draw(options: Draw) -> tuple[Path, str]:
     form = form_of(options.to, run) if images else None
     plan = Blocks(options.n, options.seed, options.block)
     sampler, given = sampler_of(run, options)
-    label = classes(run, options)
+    run, label = at_truncation(run, options), classes(run, options)
     drawn = blocks(run, plan, sampler=partial(sampler, **given), label=label, finish=form.finish if form else None)
     write_examples(options.to, {"": Examples(options.n, drawn, label)})
     return options.to, form.note if form else ""

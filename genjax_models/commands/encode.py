@@ -2,10 +2,13 @@
 
 genjax-models encode runs/vae16 --data mine.npz --to codes.npz
 
-The file has the means `x_train`, `x_validation` and `x_test`, `[n, latent]`, the standard deviations `sd_train`, ...
-of the same shapes, and `y_train`, ... if the data have labels. Layers and steps of z are concatenated. A moment without
-a closed form is an estimate from 100 draws of q. `--data` and `gx.load` take the means as vectors, with a range:
-`gx.load("codes.npz", range=(-6, 6))`. Examples are encoded in blocks: streamed data need not fit into memory.
+The file has the means `x` `[n, latent]`, the standard deviations `sd` of the same shape, and `y` if the data have
+labels. Row i is example i of the data: of a folder, image i in the order of classes and names. Data with splits have
+`x_train`, `x_validation`, `x_test`, `sd_train` and so on, as the run's own data have.
+
+Layers and steps of z are concatenated. A moment without a closed form is an estimate from 100 draws of q. `--data` and
+`gx.load` take the means as vectors, with a range: `gx.load("codes.npz", range=(-6, 6))`. Examples are encoded in
+blocks: streamed data need not fit into memory.
 """
 
 from __future__ import annotations
@@ -44,17 +47,18 @@ class Encode:
     """Other data, prepared as in training. Default: the data of the run."""
     files: FileOptions = FileOptions()
     to: Path = Path("codes.npz")
-    """A .npz file for the codes of each split."""
+    """A .npz file for the codes."""
     picture: Path | None = None
-    """A PNG file for test images above their reconstructions. Default, for images: NAME_pairs.png beside NAME."""
+    """A PNG file for images above their reconstructions. Default, for images: NAME_pairs.png beside NAME."""
+    overwrite: bool = False
+    """Replace the files if they exist."""
     checkpoint: Literal["best", "last"] = "best"
     """Checkpoint: best on held-out data, or last."""
 
     def __post_init__(self):
         self.files.need_data(self.data)
-        check_output(self.to, ".npz")
-        check_output(self.picture, ".png", "--picture")
-        check_output(pairs_beside(self.to), ".png", "--picture")
+        check_output(self.to, ".npz", overwrite=self.overwrite)
+        check_output(self.picture or pairs_beside(self.to), ".png", "--picture", overwrite=self.overwrite)
 
 
 def encode(options: Encode) -> tuple[dict[str, tuple[int, ...]], Path | None]:
@@ -66,14 +70,16 @@ def encode(options: Encode) -> tuple[dict[str, tuple[int, ...]], Path | None]:
     import jax
     import numpy as np
 
-    from genjax_models.commands.encoders import SPLITS, block_size, blocks_of, label_of, load_encoder_run
+    from genjax_models.commands.encoders import block_size, blocks_of, data_of, label_of, load_encoder_run
     from genjax_models.evaluation.latents import codes_by_layer
     from genjax_models.figures import pictures, plots
 
-    run = load_encoder_run(options.run, options.checkpoint, data=options.data, files=options.files)
+    run = load_encoder_run(options.run, options.checkpoint, data=False)
     images = pictures.drawable(run.config.data.shape)
     if options.picture and not images:
         raise InputError(f"{options.run}: --picture needs images, got examples of shape {run.config.data.shape}")
+
+    data, splits = data_of(run, options.data, options.files, labels=bool(run.config.data.classes))
 
     @jax.jit
     def encoded(variables: Variables, first: Array, x: Array, label: Array | None) -> tuple[Array, Array]:
@@ -82,26 +88,26 @@ def encode(options: Encode) -> tuple[dict[str, tuple[int, ...]], Path | None]:
         return joined([layer.mean for layer in layers]), joined([layer.deviation for layer in layers])
 
     arrays = {}
-    for name in SPLITS:
-        codes = []
-        for first, n, batch in blocks_of(run.data, name, block_size(run.data, _BLOCK)):
+    for name, split in splits.items():
+        codes, end = [], f"_{name}" if name else ""
+        for first, n, batch in blocks_of(data, split, block_size(data, _BLOCK)):
             moments = encoded(run.variables, first, batch.x, label_of(run, batch))
             codes.append([np.asarray(moment)[:n] for moment in moments])
-        arrays[f"x_{name}"], arrays[f"sd_{name}"] = (np.concatenate(parts) for parts in zip(*codes, strict=True))
-        label = getattr(run.data, name).label
+        arrays[f"x{end}"], arrays[f"sd{end}"] = (np.concatenate(parts) for parts in zip(*codes, strict=True))
+        label = getattr(data, split).label
         if label is not None:
-            arrays[f"y_{name}"] = np.asarray(label)
+            arrays[f"y{end}"] = np.asarray(label)
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     write_output(options.to, buffer.getvalue())
     picture = (options.picture or pairs_beside(options.to)) if images else None
     if picture:
-        write_output(picture, plots.png(_pairs(run)), "--picture")
+        write_output(picture, plots.png(_pairs(run._replace(data=data))), "--picture")
     return {name: array.shape for name, array in arrays.items()}, picture
 
 
 def _pairs(run: LoadedRun) -> Figure:
-    """Draws test images above decoded draws of q(z | x)."""
+    """Draws images above decoded draws of q(z | x)."""
     import jax
 
     from genjax_models.commands.encoders import label_of

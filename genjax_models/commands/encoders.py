@@ -1,7 +1,7 @@
 """Loads a finished run whose model has an encoder, and prepares data for it, for the commands on latents."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -18,42 +18,51 @@ from genjax_models.runs.loading import LoadedRun, load_run
 from genjax_models.systems.file_options import FileOptions, flags
 from genjax_models.types import Array, Batch
 
-SPLITS = ("train", "validation", "test")
+SPLITS = {"train": "train", "validation": "validation", "test": "test"}  # name in a file -> split
 _STREAMED = 2**32 - 4  # the key of binary pixels of streamed examples; no key of a run or of an evaluation has it
 _AS_IN_TRAINING = FileOptions()
 
 
-def load_encoder_run(
-    path: Path,
-    checkpoint: Literal["best", "last"] = "best",
-    *,
-    data: str | None = None,
-    files: FileOptions = _AS_IN_TRAINING,
-) -> LoadedRun:
-    """Returns the run, with its data, or with the data of the name `data`, read by `files`, prepared as in training.
+def load_encoder_run(path: Path, checkpoint: Literal["best", "last"] = "best", *, data: bool = True) -> LoadedRun:
+    """Returns the run, with its data if `data`.
 
     Raises:
-      InputError: no run is there, its model has no posterior, or the data have another shape or no labels.
+      InputError: no run is there, or its model has no posterior.
       CheckpointError: the checkpoint is absent or damaged.
     """
-    run = load_run(path, checkpoint, data=data is None)
+    run = load_run(path, checkpoint, data=data)
     if not isinstance(run.model, LatentVariableModel):
         raise InputError(
             f"{path}: needs a model with a posterior q(z | x), such as a run of experiments.vae or experiments.iwae"
         )
-    if data is None:
-        return run
-    return run._replace(data=prepared_as_in_training(run, data, files, labels=bool(run.config.data.classes)))
+    return run
 
 
-def prepared_as_in_training(
-    run: LoadedRun, name: str, files: FileOptions = _AS_IN_TRAINING, *, labels: bool = False
-) -> Prepared:
-    """Returns other data, prepared as the data of the run. Options in `files` replace the run's.
+def data_of(
+    run: LoadedRun,
+    name: str | None,
+    files: FileOptions = _AS_IN_TRAINING,
+    *,
+    labels: bool = False,
+    whole: bool = True,
+) -> tuple[Prepared, Mapping[str, str]]:
+    """Returns the run's data, or other data prepared as these, and the split of each name in a file.
+
+    If `whole`, other data without splits of their own have one name, "": all examples in the order of their source.
+    They are the split "test", which is prepared at once.
+
+    Args:
+      run: loaded without data.
+      name: of other data; None for the run's.
+      files: options that replace the run's.
+      labels: whether other data need labels.
+      whole: whether data without splits stay whole.
 
     Raises:
       InputError: they cannot be loaded, have another shape, or have no labels where `labels` are needed.
     """
+    if name is None:
+        return run.system.prepare(run.config.load()[1]), SPLITS
     group, given = run.config.data, files.given
     absent = {option: value for option, value in given.items() if not hasattr(group, option)}
     if absent:  # points in the plane
@@ -61,7 +70,10 @@ def prepared_as_in_training(
     _, dataset = dataclasses.replace(group, name=name, **given).load(labels=labels)
     if dataset.shape != group.shape:
         raise InputError(f"--data {name}: examples must have the shape {group.shape} of the run, got {dataset.shape}")
-    return run.system.prepare(dataset)
+    examples = dataset.in_order() if whole else None
+    if examples is None:
+        return run.system.prepare(dataset), SPLITS
+    return run.system.prepare(dataset._replace(test=examples)), {"": "test"}
 
 
 def posterior_means(run: LoadedRun, batch: Batch) -> Array:

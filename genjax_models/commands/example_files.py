@@ -28,14 +28,14 @@ class Examples(NamedTuple):
     label: np.ndarray | None = None
 
 
-def check_place(to: Path) -> None:
-    """Refuses a place that is neither a .npz file nor a new folder.
+def check_place(to: Path, *, overwrite: bool) -> None:
+    """Refuses a place that is neither a .npz file nor a new folder. Without `overwrite` the file must be new too.
 
     Raises:
       InputError: names the place.
     """
     if to.suffix == ".npz":
-        check_output(to, ".npz")
+        check_output(to, ".npz", overwrite=overwrite)
     elif to.exists() or to.is_symlink():
         raise InputError(f"--to {to}: is there already. Name a .npz file, or a folder that is not there yet")
 

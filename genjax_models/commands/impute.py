@@ -1,17 +1,19 @@
-"""Fills in missing pixels of test data by a finished run.
+"""Fills in missing pixels of data by a finished run.
 
 genjax-models impute runs/multi_prediction --mask half
 genjax-models impute runs/multi_prediction --mask observed.npy
 
 Boltzmann machines and latent-variable models can fill in. A deep machine uses the mean field of its training; a
-restricted one, Gibbs sweeps with the observed pixels held; a latent-variable model, pseudo-Gibbs sweeps.
+restricted one, Gibbs sweeps with the observed pixels held; a latent-variable model, pseudo-Gibbs sweeps. A conditional
+VAE is told the class of each example.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
@@ -26,17 +28,17 @@ from genjax_models.systems.file_options import FileOptions
 if TYPE_CHECKING:
     import numpy as np
 
-    from genjax_models.models.conditionals import Conditional
     from genjax_models.runs.loading import LoadedRun
-    from genjax_models.types import Shape
+    from genjax_models.types import Array, PRNGKey
 
 _COLUMNS = 12  # of the picture
+_SAMPLES = 100  # draws or sweeps
 _INSIDE = 1e-6  # least probability of a value
 
 
 @dataclasses.dataclass(frozen=True)
 class Impute:
-    """Fill in missing pixels of test data by a finished run."""
+    """Fill in missing pixels of data by a finished run."""
 
     run: tyro.conf.Positional[Path]
     """Directory of the run."""
@@ -52,10 +54,11 @@ class Impute:
     """Draws of importance, or sweeps that gibbs and pseudo_gibbs average (after half as many). For mean_field of a
     restricted machine: its sweeps. A deep machine makes the sweeps of its training. Default: 100."""
     data: str | None = None
-    """Other data, prepared as in training; their test split is filled in. Default: the data of the run."""
+    """Other data, prepared as in training: all of them, or their test split if they have splits. Default: the data of
+    the run."""
     files: FileOptions = FileOptions()
     n: int | None = None
-    """Number of test examples. Default: all."""
+    """Number of examples. Default: all."""
     seed: int = 0
     """Random seed of masks and draws, in [0, 2^32)."""
     checkpoint: Literal["best", "last"] = "best"
@@ -64,6 +67,8 @@ class Impute:
     """A .npz file of x, observed, and filled, which is E[x | observed x] at missing pixels. Default: none."""
     picture: Path | None = None
     """The PNG file. Default: figures/impute_<mask>.png in the run, for images; of a file of masks, the file's stem."""
+    overwrite: bool = False
+    """Replace the files of --to and --picture if they exist."""
 
     def __post_init__(self):
         self.files.need_data(self.data)
@@ -75,17 +80,26 @@ class Impute:
             raise InputError(f"mask must be random, half, block, or a .npy or .npz file, got {self.mask}")
         whole(1, **{name: count for name in ("samples", "n") if (count := getattr(self, name)) is not None})
         seed_in_range(self.seed)
-        check_output(self.to, ".npz")
-        check_output(self.picture, ".png", "--picture")
+        check_output(self.to, ".npz", overwrite=self.overwrite)
+        check_output(self.picture, ".png", "--picture", overwrite=self.overwrite)
 
 
 class Imputed(NamedTuple):
-    """The method that filled in pixels, the picture if there is one, and -log p per missing pixel of binary data."""
+    """What `impute` did.
+
+    Attributes:
+      by: the method that filled in pixels.
+      picture: its path, if there is one.
+      nats: -log p per missing pixel of binary data.
+      n: number of examples.
+      effective: median effective sample size of importance sampling.
+    """
 
     by: str
     picture: Path | None
     nats: float | None
     n: int
+    effective: float | None
 
 
 def impute(options: Impute) -> Imputed:
@@ -97,32 +111,27 @@ def impute(options: Impute) -> Imputed:
     import jax
     import numpy as np
 
-    from genjax_models.commands.encoders import prepared_as_in_training
-    from genjax_models.evaluation.examples import map_examples
-    from genjax_models.evaluation.missing import Mask, masks
+    from genjax_models.commands.encoders import data_of
     from genjax_models.figures import energy_pictures, pictures
     from genjax_models.runs.loading import load_run
 
     stored = read_mask(options.mask) if isinstance(options.mask, Path) else None
-    run = load_run(options.run, options.checkpoint, data=options.data is None)
+    run = load_run(options.run, options.checkpoint)
     by, conditional = conditional_of(run, options)
-    data = run.data if options.data is None else prepared_as_in_training(run, options.data, options.files)
+    labels = _told_classes(run)
+    data, _ = data_of(run, options.data, options.files, labels=labels)
     test, n = data.test, options.n
     if n is not None and n > len(test.x):
-        raise InputError(f"n must be at most {len(test.x)}, the size of the test split, got {n}")
+        raise InputError(f"n must be at most {len(test.x)}, the number of examples, got {n}")
     x, (mask_key, key) = test.x[:n], jax.random.split(jax.random.key(options.seed))
-    if stored is None:
-        if options.mask == "block" and x.ndim < 3:
-            raise InputError(f"--mask block needs images, got examples of shape {x.shape[1:]}")
-        stored = np.asarray(masks(mask_key, x, cast(Mask, options.mask), share=options.share))
-    observed = _checked(stored, x.shape, options)
-    fill = lambda key, one: conditional(run.variables, key, one[0][None], one[1][None])[0]
-    filled = jax.jit(lambda x, observed: map_examples(fill, key, (x, observed), batch_size=100))(x, observed)
-    x, observed, filled = map(np.asarray, (x, observed, filled))
+    observed = _observed(options, stored, mask_key, x)
+    label = None if test.label is None else test.label[:n]
+    filled, effective = _filled(run, conditional, key, (x, observed, label if labels else None))
+    x = np.asarray(x)
     if options.to:
         buffer = io.BytesIO()
-        label = {} if test.label is None else {"y": np.asarray(test.label[:n])}
-        np.savez(buffer, allow_pickle=False, x=x, observed=observed, filled=filled, **label)
+        arrays = {"x": x, "observed": observed, "filled": filled} | ({} if label is None else {"y": np.asarray(label)})
+        np.savez(buffer, allow_pickle=False, **arrays)
         write_output(options.to, buffer.getvalue())
     picture = None
     if pictures.drawable(run.config.data.shape):
@@ -134,7 +143,26 @@ def impute(options: Impute) -> Imputed:
     if np.isin(x, (0, 1)).all():
         p = np.clip(np.where(x > 0.5, filled, 1 - filled)[~observed], _INSIDE, 1)
         nats = float(-np.mean(np.log(p)))
-    return Imputed(by, picture, nats, len(x))
+    return Imputed(by, picture, nats, len(x), effective)
+
+
+def _filled(
+    run: LoadedRun, conditional: Callable, key: PRNGKey, examples: tuple[Array, np.ndarray, Array | None]
+) -> tuple[np.ndarray, float | None]:
+    """Returns x with its missing values filled in, and the median effective sample size of importance sampling."""
+    import jax
+    import numpy as np
+
+    from genjax_models.evaluation.examples import map_examples
+
+    def fill(key, one):
+        x, observed, label = jax.tree.map(lambda a: a[None], one)
+        return jax.tree.map(lambda a: a[0], conditional(label)(run.variables, key, x, observed))
+
+    answers = jax.jit(lambda *each: map_examples(fill, key, each, batch_size=100))(*examples)
+    if isinstance(answers, tuple):
+        return np.asarray(answers[0]), float(np.median(answers[1]))
+    return np.asarray(answers), None
 
 
 def read_mask(path: Path) -> np.ndarray:
@@ -157,11 +185,19 @@ def read_mask(path: Path) -> np.ndarray:
     return arrays[key]
 
 
-def _checked(mask: np.ndarray, shape: Shape, options: Impute) -> np.ndarray:
-    """Returns the mask of all examples; `shape` is the shape of x. Some of x is observed, and some is not."""
+def _observed(options: Impute, mask: np.ndarray | None, key: PRNGKey, x: Array) -> np.ndarray:
+    """Returns where x is observed, by the mask of a file or a drawn one. Some of x is observed, and some is not."""
     import numpy as np
 
-    source = f"--share {options.share:g}" if options.mask in ("random", "block") else f"--mask {options.mask}"
+    from genjax_models.evaluation.missing import Mask, masks
+
+    shape, source = x.shape, f"--mask {options.mask}"
+    if options.mask == "block" and x.ndim < 3:
+        raise InputError(f"--mask block needs images, got examples of shape {shape[1:]}")
+    if options.mask in ("random", "block"):
+        source = f"--share {options.share:g}"
+    if mask is None:
+        mask = np.asarray(masks(key, x, cast(Mask, options.mask), share=options.share))
     if mask.shape not in (shape, shape[1:]):
         raise InputError(f"{source}: must have the shape {shape}, or {shape[1:]} for all, got {mask.shape}")
     if mask.all() or not mask.any():
@@ -170,8 +206,10 @@ def _checked(mask: np.ndarray, shape: Shape, options: Impute) -> np.ndarray:
     return np.broadcast_to(mask, shape)
 
 
-def conditional_of(run: LoadedRun, options: Impute) -> tuple[str, Conditional]:
-    """Returns the method in use and its conditional.
+def conditional_of(run: LoadedRun, options: Impute) -> tuple[str, Callable[[Array | None], Callable]]:
+    """Returns the method in use, and its conditional for classes `[batch]`, None of a model that is not told them.
+
+    That of importance sampling returns the effective sample size too.
 
     Raises:
       InputError: the model cannot fill in, or not by this method.
@@ -181,26 +219,27 @@ def conditional_of(run: LoadedRun, options: Impute) -> tuple[str, Conditional]:
     from genjax_models.runs.loading import condition_of_run
 
     model: Any = run.model
-    given = run.config.data.classes is not None or condition_of_run(run) is not None
-    samples = options.samples or 100
+    samples = options.samples or _SAMPLES
     averaged = {"sweeps": samples, "burn_in": samples // 2}
     if isinstance(model, BoltzmannMachine):
         deep = len(model.hidden) > 1
+        sweeps = run.config.sweeps if deep else samples
         methods = {
-            "mean_field": lambda: conditionals.mean_field(model, sweeps=run.config.sweeps if deep else samples),
-            "gibbs": lambda: conditionals.clamped_gibbs(model, **averaged),
+            "mean_field": lambda _: conditionals.mean_field(model, sweeps=sweeps),
+            "gibbs": lambda _: conditionals.clamped_gibbs(model, **averaged),
         }
         default = "mean_field" if deep else "gibbs"
-    elif isinstance(model, LatentVariableModel) and model.has_mean and not given:
+    elif isinstance(model, LatentVariableModel) and model.has_mean and condition_of_run(run) is None:
+        given = lambda label: model if label is None else model.given(label)
         methods = {
-            "importance": lambda: conditionals.importance_sampling(model, num_samples=samples),
-            "pseudo_gibbs": lambda: conditionals.pseudo_gibbs(model, **averaged),
+            "importance": lambda label: partial(conditionals.importance_estimate, given(label), num_samples=samples),
+            "pseudo_gibbs": lambda label: conditionals.pseudo_gibbs(given(label), **averaged),
         }
         default = "pseudo_gibbs"
     else:
         raise InputError(
-            f"{options.run}: impute needs a Boltzmann machine, or an unconditional model with q(z | x) and E[x | z],"
-            " such as a run of experiments.multi_prediction, rbm or vae"
+            f"{options.run}: impute needs a Boltzmann machine, or a model with q(z | x) and E[x | z], such as a run of"
+            " experiments.multi_prediction, rbm or vae. A condition may be a class, not a function of x"
         )
     by = default if options.by == "auto" else options.by
     if by not in methods:
@@ -210,7 +249,14 @@ def conditional_of(run: LoadedRun, options: Impute) -> tuple[str, Conditional]:
             f"{options.run}: --samples is not read by mean_field of a deep machine, which has"
             f" the {run.config.sweeps} sweeps of its training"
         )
-    return by, methods[by]()
+    return by, methods[by]
+
+
+def _told_classes(run: LoadedRun) -> bool:
+    """Returns whether the model needs the classes: a deep Boltzmann machine infers them."""
+    from genjax_models.models import LatentVariableModel
+
+    return isinstance(run.model, LatentVariableModel) and run.config.data.classes is not None
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "genjax-models impute") -> int:
@@ -219,7 +265,9 @@ def main(arguments: Sequence[str] | None = None, program: str = "genjax-models i
         options = parse(Impute, arguments, program, Impute.__doc__)
         result = impute(options)
         nats = "" if result.nats is None else f": {result.nats:.4f} nats per missing pixel"
-        print(f"{result.n:,} test examples, mask {options.mask}, by {result.by}{nats}")
+        print(f"{result.n:,} examples, mask {options.mask}, by {result.by}{nats}")
+        if result.effective is not None:
+            print(f"{result.effective:.1f} effective samples of {options.samples or _SAMPLES} in the median")
         for path in filter(None, (result.picture, options.to)):
             print(path)
     return 0

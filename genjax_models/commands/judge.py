@@ -8,6 +8,8 @@ A set is a run (n of its draws, made in blocks), a file, a folder of images, or 
 examples). A classifier that learns to tell the sets apart gives a p-value, on pixels too. The floor is the same figure
 between two halves of the reference: what an ideal generator would have with half as many images. A Frechet distance may
 be below it, for it falls with the number of images.
+
+Samples with classes, of data that a shipped classifier knows, also have the share that it finds in their class.
 """
 
 from __future__ import annotations
@@ -27,8 +29,9 @@ from genjax_models.systems.file_options import FileOptions, flags
 from genjax_models.systems.settings import Data
 
 if TYPE_CHECKING:
+    from genjax_models.evaluation.samples import SampleFigure
     from genjax_models.reports.page import Result
-    from genjax_models.types import Array
+    from genjax_models.types import Batch
 
 P_VALUE = "of the hypothesis that both sets have one distribution; small if the classifier tells them apart"
 FEWEST = 20  # examples of a set: each group of the jackknife has at least one
@@ -55,12 +58,14 @@ class Judge:
     """Number of draws of a run in memory at once, besides the images that are compared."""
     to: Path = Path("judge.html")
     """The page."""
+    overwrite: bool = False
+    """Replace the page if it exists."""
 
     def __post_init__(self):
         whole(FEWEST, n=self.n)
         whole(1, block=self.block)
         seed_in_range(self.seed)
-        check_output(self.to, ".html")
+        check_output(self.to, ".html", overwrite=self.overwrite)
 
 
 class Judgement(NamedTuple):
@@ -82,24 +87,46 @@ def judge(options: Judge) -> Judgement:
 
     names = options.samples, options.reference
     samples, reference = (images_of(name, options, side) for side, name in enumerate(names))
-    if samples.shape[1:] != reference.shape[1:]:
+    x, y = samples.x, reference.x
+    if x.shape[1:] != y.shape[1:]:
         raise InputError(
-            f"both sets must have images of one shape, got {samples.shape[1:]} from {options.samples} and"
-            f" {reference.shape[1:]} from {options.reference}"
+            f"both sets must have images of one shape, got {x.shape[1:]} from {options.samples} and"
+            f" {y.shape[1:]} from {options.reference}"
         )
     features, pixels = features_of(options), load_features("pixels")
-    figures = compared_with_data(features, samples, reference, fewest=FEWEST)
+    figures = compared_with_data(features, x, y, fewest=FEWEST)
     if features.name != pixels.name:  # a classifier does not see all differences
-        figures |= compared_with_data(pixels, samples, reference, fewest=FEWEST, quality=two_sample_test)
-    results = results_of(figures)
-    sizes = len(samples), len(reference)
-    page = page_of(names, (samples[:_SHOWN], reference[:_SHOWN]), sizes, results)
+        figures |= compared_with_data(pixels, x, y, fewest=FEWEST, quality=two_sample_test)
+    results = results_of(figures | _accuracy(samples, options.reference))
+    sizes = len(x), len(y)
+    page = page_of(names, (x[:_SHOWN], y[:_SHOWN]), sizes, results)
     write_output(options.to, page.encode())
     return Judgement(results, sizes)
 
 
-def images_of(name: str, options: Judge, side: int) -> Array:
-    """Returns at most n images in [0, 1], `[n, height, width, channels]`; the two sides have keys of their own.
+def _accuracy(samples: Batch, reference: str) -> dict[str, SampleFigure]:
+    """Returns the share of samples whose class the reference's shipped classifier finds; {} without labels or it.
+
+    The accuracy of the classifier on test images stands beside it.
+    """
+    import math
+
+    from genjax_models.evaluation.estimates import Estimate, estimate
+    from genjax_models.evaluation.labels import class_accuracy
+    from genjax_models.evaluation.samples import SampleFigure
+    from genjax_models.systems.samples import shipped_classifier
+
+    classifier, label = shipped_classifier(reference, (0, 1)), samples.label
+    if classifier is None or label is None or label.max() >= classifier.classes:
+        return {}
+    found = class_accuracy(classifier.log_probabilities(samples.x), label)
+    return {"class_accuracy": SampleFigure(estimate(found), Estimate(classifier.accuracy, math.nan, 1))}
+
+
+def images_of(name: str, options: Judge, side: int) -> Batch:
+    """Returns at most n images in [0, 1], `[n, height, width, channels]`, with their classes if they have any.
+
+    The two sides have keys of their own.
 
     Raises:
       InputError: as `judge`.
@@ -111,6 +138,7 @@ def images_of(name: str, options: Judge, side: int) -> Array:
     from genjax_models.commands.draw import Blocks, blocks
     from genjax_models.commands.sample import check_samples
     from genjax_models.data.records import Records
+    from genjax_models.types import Batch
 
     if _is_run(name):
         from genjax_models.runs.loading import load_run
@@ -125,16 +153,17 @@ def images_of(name: str, options: Judge, side: int) -> Array:
         range = run.system.range
     else:
         _, dataset = Data(name, **files_of(options)[side]).load()
-        parts = [split.x for split in (dataset.train, dataset.validation, dataset.test)]
-        x = np.concatenate([np.asarray(part[:]) if isinstance(part, Records) else part for part in parts])
+        parts = dataset.train, dataset.validation, dataset.test
+        x = np.concatenate([np.asarray(part.x[:]) if isinstance(part.x, Records) else part.x for part in parts])
+        labels = [part.label for part in parts if part.label is not None]
+        label = np.concatenate(labels) if labels else None
         range = dataset.range
-    x = x[
-        np.random.RandomState([options.seed, side]).permutation(len(x))[: options.n]
-    ]  # draws come by class, files by split
+    rows = np.random.RandomState([options.seed, side]).permutation(len(x))[: options.n]
+    x, label = x[rows], None if label is None else label[rows]  # draws come by class, files by split
     _check_drawable(name, x.shape[1:])
     if len(x) < FEWEST:
         raise InputError(f"{name}: needs at least {FEWEST} images, got {len(x)}")
-    return jnp.clip((jnp.asarray(x, jnp.float32) - range[0]) / (range[1] - range[0]), 0, 1)
+    return Batch(jnp.clip((jnp.asarray(x, jnp.float32) - range[0]) / (range[1] - range[0]), 0, 1), label)
 
 
 def files_of(options: Judge) -> list[dict[str, Any]]:

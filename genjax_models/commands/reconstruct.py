@@ -2,10 +2,13 @@
 
 genjax-models reconstruct runs/vae16 --data photos/ --to reconstructed.npz
 
-The data are prepared as in training. Example i of a split is the reconstruction of example i of that split, in the
-order of `gx.load`. A picture shows test images above their reconstructions. The file has `x_train`, `x_validation` and
-`x_test`, and `y_...` if the data have labels; a folder has a folder for each split. Both are data that `--data` and
-`gx.load` take, in the form of `draw`. Examples are computed in blocks, so that streamed data need not fit into memory.
+The data are prepared as in training. The file has `x`, and `y` if the data have labels. Row i, or PNG file i, is the
+reconstruction of example i of the data: of a folder, image i in the order of classes and names. Data with splits have
+`x_train`, `x_validation`, `x_test` and so on, as the run's own data have; a folder has a folder for each split, each in
+the order of `gx.load`. A picture shows images above their reconstructions.
+
+Both forms are data that `--data` and `gx.load` take, in the form of `draw`. Examples are computed in blocks, so that
+streamed data need not fit into memory.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import tyro
 
 from genjax_models.commands.example_files import (
     Examples,
+    Form,
     check_images,
     check_place,
     form_of,
@@ -33,6 +37,7 @@ from genjax_models.systems.file_options import FileOptions
 
 if TYPE_CHECKING:
     import numpy as np
+    from matplotlib.figure import Figure
 
     from genjax_models.runs.loading import LoadedRun
     from genjax_models.types import Array, Batch, Players
@@ -52,13 +57,16 @@ class Reconstruct:
     """Other data, prepared as in training. Default: the data of the run."""
     files: FileOptions = FileOptions()
     split: Literal["all", "train", "validation", "test"] = "all"
-    """Split to reconstruct. One split alone has no name in the file, and no folder of its own."""
+    """Split to reconstruct. all: every split, or all examples of --data without splits. One split alone has no name in
+    the file, and no folder of its own."""
     at: Literal["mean", "draw"] = "mean"
     """Latent that is decoded: the mean of q(z | x), or a draw of it."""
     seed: int = 0
     """Random seed of draws, in [0, 2^32)."""
     picture: Path | None = None
-    """A PNG file for test images above their reconstructions. Default, for images: NAME_pairs.png beside NAME."""
+    """A PNG file for images above their reconstructions. Default, for images: NAME_pairs.png beside NAME."""
+    overwrite: bool = False
+    """Replace the .npz file and the picture if they exist."""
     block: int = 500
     """Number of examples in memory at once."""
     checkpoint: Literal["best", "last"] = "best"
@@ -68,9 +76,8 @@ class Reconstruct:
         self.files.need_data(self.data)
         seed_in_range(self.seed)
         whole(1, block=self.block)
-        check_place(self.to)
-        check_output(self.picture, ".png", "--picture")
-        check_output(pairs_beside(self.to), ".png", "--picture")
+        check_place(self.to, overwrite=self.overwrite)
+        check_output(self.picture or pairs_beside(self.to), ".png", "--picture", overwrite=self.overwrite)
 
 
 def reconstruct(options: Reconstruct) -> tuple[list[Path], str]:
@@ -83,7 +90,7 @@ def reconstruct(options: Reconstruct) -> tuple[list[Path], str]:
     import numpy as np
     from tqdm import tqdm
 
-    from genjax_models.commands.encoders import SPLITS, block_size, blocks_of, prepared_as_in_training
+    from genjax_models.commands.encoders import block_size, blocks_of, data_of
     from genjax_models.figures import plots
     from genjax_models.runs.loading import load_run
 
@@ -92,11 +99,8 @@ def reconstruct(options: Reconstruct) -> tuple[list[Path], str]:
     images = check_images(options.to, options.run, run.config.data.shape)
     if options.picture and not images:
         raise InputError(f"{options.run}: --picture needs images, got examples of shape {run.config.data.shape}")
-    if options.data is None:
-        data = run.system.prepare(run.config.load()[1])
-    else:
-        data = prepared_as_in_training(run, options.data, options.files, labels=bool(run.config.data.classes))
-    low, high = run.system.range
+    every, labels = options.split == "all", bool(run.config.data.classes)
+    data, splits = data_of(run, options.data, options.files, labels=labels, whole=every)
     form = form_of(options.to, run) if images else None
     compiled = jax.jit(lambda *inputs: form.finish(function(*inputs)) if form else function(*inputs))
 
@@ -104,22 +108,27 @@ def reconstruct(options: Reconstruct) -> tuple[list[Path], str]:
         for first, n, batch in blocks_of(data, split, block_size(data, options.block)):
             yield batch, np.asarray(compiled(run.players, first, batch))[:n]
 
-    splits = {}
-    for split in SPLITS if options.split == "all" else (options.split,):
+    def examples(split: str) -> Examples:
         label = getattr(data, split).label
-        reconstructions = (made for _, made in tqdm(blocks(split), desc=split, unit="block", leave=False, disable=None))
-        number = len(getattr(data, split).x)
-        examples = Examples(number, reconstructions, None if label is None else np.asarray(label))
-        splits[split if options.split == "all" else ""] = examples
-    write_examples(options.to, splits)
+        made = (made for _, made in tqdm(blocks(split), desc=split, unit="block", leave=False, disable=None))
+        return Examples(len(getattr(data, split).x), made, None if label is None else np.asarray(label))
+
+    chosen = splits if every else {"": options.split}
+    write_examples(options.to, {name: examples(split) for name, split in chosen.items()})
     if form is None:
         return [options.to], ""
-    batch, made = next(blocks("test"))
-    unit = (made - form.range[0]) / (form.range[1] - form.range[0])
-    pairs = plots.reconstructions(batch.x[: len(made)], low + unit * (high - low), pairs=_PAIRS, range=(low, high))
     picture = options.picture or pairs_beside(options.to)
-    write_output(picture, plots.png(pairs), "--picture")
+    write_output(picture, plots.png(_pairs(*next(blocks("test")), form, run.system.range)), "--picture")
     return [options.to, picture], form.note
+
+
+def _pairs(batch: Batch, made: np.ndarray, form: Form, range: tuple[float, float]) -> Figure:
+    """Draws examples in this range above their reconstructions, which are in the form of a file."""
+    from genjax_models.figures import plots
+
+    unit = (made - form.range[0]) / (form.range[1] - form.range[0])
+    made = range[0] + unit * (range[1] - range[0])
+    return plots.reconstructions(batch.x[: len(made)], made, pairs=_PAIRS, range=range)
 
 
 def _reconstruction_of(run: LoadedRun, options: Reconstruct) -> Callable[[Players, int | Array, Batch], Array]:

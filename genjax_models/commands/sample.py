@@ -44,13 +44,15 @@ class Sample:
     """Checkpoint: best on held-out data, or last."""
     to: Path | None = None
     """The PNG file. Default: figures/sample_<seed>.png in the run."""
+    overwrite: bool = False
+    """Replace the file of --to if it exists."""
 
     def __post_init__(self):
         whole(1, n=self.n)
         if self.truncation is not None:
             positive(truncation=self.truncation)
         seed_in_range(self.seed)
-        check_output(self.to, ".png")
+        check_output(self.to, ".png", overwrite=self.overwrite)
 
 
 def draw_samples(options: Sample) -> Path:
@@ -73,6 +75,7 @@ def draw_samples(options: Sample) -> Path:
         raise InputError(f"{options.run}: needs images, got examples of shape {run.config.data.shape}")
     sampler, given = sampler_of(run, options)
     given |= labels_of(options, run.config.data.classes)
+    run = at_truncation(run, options)
     draw_all = jax.jit(lambda players, key: sampler(players, key, options.n, **given))
     with memory.with_advice(f"n is {options.n}: lower it"):
         images = block_until_ready(draw_all(run.players, jax.random.key(options.seed)))
@@ -114,6 +117,22 @@ def sampler_of(run: LoadedRun, options: Wish) -> tuple[Callable, dict[str, Any]]
     if not _truncates(run.objective.sample):
         raise InputError(f"--truncation {options.truncation:g}: the model in {options.run} has no truncation of z")
     return sampler, {"truncation": options.truncation}
+
+
+def at_truncation(run: LoadedRun, options: Wish) -> LoadedRun:
+    """Returns the run, whose generator normalises by the moments of its own samples at the truncation.
+
+    Averages of training are of other latents. The run stays as it is without a truncation or batch normalisation.
+    """
+    import jax
+
+    from genjax_models.evaluation.standing_statistics import normalises, standing_statistics
+    from genjax_models.models import ImplicitModel
+
+    if options.truncation is None or not isinstance(run.model, ImplicitModel) or not normalises(run.variables):
+        return run
+    standing = standing_statistics(run.model, run.variables, jax.random.key(0), truncation=options.truncation)
+    return run._replace(players={**run.players, "generator": standing})
 
 
 def check_samples(run: Path | str, system: System) -> None:

@@ -61,6 +61,15 @@ class Dataset(NamedTuple):
         """Returns the shape of one example."""
         return self.train.x.shape[1:]
 
+    def in_order(self) -> Split | None:
+        """Returns all examples in the order of their source; None if it had splits, or if they stay on disk."""
+        parts = self.train, self.validation, self.test
+        if self.train.row is None or isinstance(self.train.x, Records):
+            return None
+        fields = [name for name in Split._fields if getattr(self.train, name) is not None]
+        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in fields}
+        return Split(**joined).take(np.argsort(joined["row"]))
+
     @property
     def is_binary(self) -> bool:
         """Returns whether all values are declared to be 0 or 1."""

@@ -20,7 +20,12 @@ _ALIASES = {"images": "x", "labels": "y", "label": "y"}
 _TABLES = ".txt", ".dat"
 _SPLITS = "train", "validation", "test"
 _KEYS = "x_train", "x_validation", "x_test"
-_DEVIATIONS = {"sd_train", "sd_validation", "sd_test"}  # beside codes (`commands.encode`), and no part of the data
+_DEVIATIONS = {
+    "sd",
+    "sd_train",
+    "sd_validation",
+    "sd_test",
+}  # beside codes (`commands.encode`), and no part of the data
 _FIELDS = "x", "y", "length", "factors"
 _LAYOUTS = (
     "x [and y, length, factors]; or x_train, x_test [and y_train, x_validation, length_train, factors_train, ...]"

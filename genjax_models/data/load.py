@@ -80,7 +80,7 @@ def load(
         "mnist10k": 10,000 digits of MNIST, shipped with the package;
         "fashion_mnist": Fashion-MNIST, installed by Debian's package dataset-fashion-mnist;
         "bars_and_stripes": the 30 binary images of bars and stripes, 4 x 4, each in every split;
-        "rivers": cartoon rivers with known factors (see `data.rivers`), 64 x 64; "rivers:32" is 32 x 32;
+        "rivers": cartoon rivers of known factors in three classes (see `data.rivers`), 64 x 64; "rivers:32" is 32 x 32;
         "chairs": 20 chairs from 31 azimuths and 2 elevations (see `data.chairs`), red, green, blue and alpha;
         "sprites": 50,000 binary sprites of five known factors (see `data.sprites`), 64 x 64;
         "faces": renders of one head, rotation x expression, 28 x 20 (see `data.faces`); needs the extra `faces`;

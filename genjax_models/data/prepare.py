@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -110,7 +110,7 @@ def prepare(dataset: Dataset, *, binarise: Binarisation = "none", range: Range |
         x = batch.x.astype(jnp.float32) if binarise != "none" else scale(batch.x)
         return batch._replace(x=_unpadded(batch, x))
 
-    stored = Batch(**dataset.train._asdict()) if on_disk else _batch(dataset.train.x, dataset.train)
+    stored = Batch(**_fields(dataset.train)) if on_disk else _batch(dataset.train.x, dataset.train)
     if binarise in ("fixed", "threshold") and not on_disk:  # zeros and ones fit in a byte
         drawn = once(dataset.train, 0)
         stored = drawn._replace(x=drawn.x.astype(jnp.uint8))
@@ -142,5 +142,10 @@ _BINARY: dict[str, Callable[[PRNGKey, Array], Array]] = {
 
 
 def _batch(x, split: Split) -> Batch:
-    fields = split._replace(x=x)._asdict()
+    fields = _fields(split._replace(x=x))
     return Batch(**{name: jnp.asarray(field) for name, field in fields.items() if field is not None})
+
+
+def _fields(split: Split) -> dict[str, Any]:
+    """Returns what a batch has of a split."""
+    return {name: getattr(split, name) for name in Batch._fields}

@@ -25,6 +25,7 @@ FACTORS = (
     Factor("trees", TREES + 1, (0.0, TREES)),  # number of places for trees; no tree stands in the river
     Factor("bend", None, (-1.0, 1.0), derived=True),  # mean of the turns
 )
+COURSES = ("bends to the left", "goes straight on", "bends to the right")
 _TURNS = tuple(Factor(f"turn {i}", 2, (0.0, 1.0)) for i in range(TURNS))  # 0 is to the left, 1 to the right
 _PLACES = tuple(
     Factor(f"{name} of tree {i}", None, (0.025, 0.05) if name == "radius" else (0.0, 1.0))
@@ -47,15 +48,22 @@ def rivers(size: int = SIZE) -> Dataset:
     """Returns 8,000 training, 1,000 validation and 1,000 test images, uint8 `[size, size, 3]`, with `FACTORS`.
 
     They are the first 10,000 rows of `source(size)` with RandomState(0). Images are drawn once, and kept in the cache.
+    The label is the river's course, one of `COURSES`. A bend has 4 turns more to its side than to the other, or more.
     """
     script = source(size)
     factors = script.sample(np.random.RandomState(0), sum(SIZES))
     x = drawn_once(f"rivers 1 {size} {SIZES}", lambda: _each(script, factors))
     ends = np.cumsum(SIZES)
     parts = [slice(end - n, end) for n, end in zip(SIZES, ends, strict=True)]
-    splits = [Split(x[part], factors=factors[part, : len(FACTORS)]) for part in parts]
+    label = _label(factors[:, len(FACTORS) - 1])
+    splits = [Split(x[part], label[part], factors=factors[part, : len(FACTORS)]) for part in parts]
     provenance = "cartoon rivers, drawn by data.rivers from factors of RandomState(0)"
-    return from_splits(*splits, name="rivers", factors=FACTORS, provenance=provenance)
+    return from_splits(*splits, name="rivers", factors=FACTORS, class_names=COURSES, provenance=provenance)
+
+
+def _label(bend: np.ndarray) -> np.ndarray:
+    """Returns the class of each river, whose bend is a multiple of 2 / 14."""
+    return 1 + (bend > 3 / TURNS).astype(np.int32) - (bend < -3 / TURNS)
 
 
 def source(size: int = SIZE) -> Source:

@@ -18,12 +18,14 @@ class Split(NamedTuple):
       label: classes, int32 `[n]`, or None.
       length: true number of steps of each sequence `[time, ...]` of x, int32 `[n]`, or None.
       factors: known factors of variation, float32 `[n, f]`, or None.
+      row: row of each example in the source that one shuffle has split, `[n]`; None if the source had splits.
     """
 
     x: Any
     label: np.ndarray | None = None
     length: np.ndarray | None = None
     factors: np.ndarray | None = None
+    row: np.ndarray | None = None
 
     def take(self, rows: np.ndarray | slice) -> "Split":
         """Returns the split of these rows."""
@@ -75,6 +77,7 @@ def split_in_ten(where: str, split: Split, seed: int = 0) -> tuple[list[Split], 
     """
     size = _at_least_ten(where, split.x)
     sizes = size - 2 * (size // 10), size // 10, size // 10
+    split = split._replace(row=np.arange(size))
     splits = split_at_random(split, sizes, seed, stratified=True, where=where)
     by_class = "" if split.label is None else ", stratified by class"
     return splits, f"; shuffled by RandomState({seed}) into 80, 10 and 10 percent{by_class}{copies_note(split.x)}"

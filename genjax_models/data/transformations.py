@@ -33,9 +33,29 @@ class Transformations(NamedTuple):
     brightness: float = 0.2
 
 
-def drawn(key: PRNGKey, n: int) -> Array:
-    """Returns parameters `[n, 8]` of n pictures, uniform in [-1, 1], in the order of `NAMES`."""
-    return jax.random.uniform(key, (n, len(NAMES)), minval=-1.0, maxval=1.0)
+def drawn(key: PRNGKey, n: int, still: float = 0.0) -> Array:
+    """Returns parameters `[n, 8]` of n pictures, uniform in [-1, 1], in the order of `NAMES`.
+
+    A picture stays as it is with probability `still`: its parameters are zeros.
+    """
+    key, still_key = jax.random.split(key)
+    parameters = jax.random.uniform(key, (n, len(NAMES)), minval=-1.0, maxval=1.0)
+    return jnp.where(jax.random.bernoulli(still_key, still, (n, 1)), 0.0, parameters)
+
+
+def mirrored(key: PRNGKey, x: Array, factors: Array, odd: Array) -> tuple[Array, Array]:
+    """Returns pictures of which half are mirrored, and their factors, followed by 1 if mirrored and by 0 if not.
+
+    Args:
+      key: randomness of the draw.
+      x: pictures `[n, height, width, channels]`.
+      factors: `[n, f]`.
+      odd: which factors change their sign, `[f]`.
+    """
+    flip = jax.random.bernoulli(key, shape=(len(x), 1))
+    factors = jnp.where(flip & odd, -factors, factors)
+    x = jnp.where(flip[..., None, None], x[:, :, ::-1], x)
+    return x, jnp.concatenate([factors, flip.astype(factors.dtype)], axis=1)
 
 
 def transformed(x: Array, parameters: Array, most: Transformations = Transformations()) -> Array:  # noqa: B008 - frozen

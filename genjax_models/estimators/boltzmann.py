@@ -36,14 +36,13 @@ def gibbs_sweep(
     leaves p(missing | observed) invariant.
     """
     old, v = v, _checked(v, weights, visible_bias, hidden_bias)
+    if observed is not None:
+        chex.assert_equal_shape([old, observed])
+        chex.assert_type(observed, bool)
     hidden_key, visible_key = jax.random.split(key)
     h = bernoulli_of(hidden_key, hidden_bias[None] + v @ weights, v.dtype)
     new = bernoulli_of(visible_key, visible_bias[None] + h @ weights.T, old.dtype)
-    if observed is None:
-        return new
-    chex.assert_equal_shape([old, observed])
-    chex.assert_type(observed, bool)
-    return jnp.where(observed, old, new)
+    return new if observed is None else jnp.where(observed, old, new)
 
 
 def pseudo_log_likelihood(v: Array, weights: Array, visible_bias: Array, hidden_bias: Array) -> Array:

@@ -111,7 +111,7 @@ def class_probabilities(
       variables: variables of the machine.
       x: examples in {0, 1} where they are observed, `[n, *shape]`.
       observed: where x is seen, bool `[n, *shape]`.
-      sweeps: sweeps of mean field, as many as in training.
+      sweeps: sweeps of mean field. Give as many as in training, which are 5 by default.
       multi_inference: whether observed pixels count half, and half their prediction.
       batch_size: examples in memory at once.
 

@@ -1,8 +1,9 @@
-"""log Z of a restricted Boltzmann machine, and log p(x) with it.
+"""log Z of a Boltzmann machine, and log p(x) with it.
 
 Annealing gives log Z as log Z_0 + log mean w, with E[w] = Z / Z_0 (`estimators.annealed_partition`). A log of a mean is
 too low in expectation. So log p(x) = -F(x) - log Z is too high in expectation: the estimate flatters the machine. Up to
-20 units in the smaller layer, log Z is exact.
+20 units in the smaller layer, log Z is exact. A deep machine of v, h and g is a restricted one of (v, g) and h. Its
+log p(x) has only a lower bound, by mean field.
 """
 
 from functools import partial
@@ -20,6 +21,7 @@ from genjax_models.estimators.importance import log_mean_exp
 from genjax_models.estimators.importance_diagnostics import effective_sample_size
 from genjax_models.evaluation.examples import check_examples, map_examples
 from genjax_models.models.boltzmann import BoltzmannMachine
+from genjax_models.models.data_mean import check_data_mean
 from genjax_models.types import Array, PRNGKey, Variables
 
 
@@ -50,20 +52,21 @@ def estimate_partition(
     exact: bool | None = None,
     base_rates: Array | None = None,
 ) -> Partition:
-    """Returns log Z of a restricted machine: by enumeration of its smaller layer, or by annealing from base rates.
+    """Returns log Z: by enumeration of the smaller layer, (v, g) or h, or by annealing from base rates.
 
     Args:
-      machine: a machine of one hidden layer.
+      machine: a machine without classes.
       variables: variables of the machine (of one player, not of all players).
       key: randomness of the chains.
       num_chains: number of chains, at least 2.
       num_temperatures: number of temperatures, at least 2. A temperature costs a Gibbs sweep of all chains.
       exact: whether to enumerate; None if the smaller layer has at most 20 units.
       base_rates: share in which each unit is on where annealing starts, `[*shape]`. None: the machine's `data_mean` if
-        it is an array, else one half.
+        it is an array, else one half. The units of g start at one half.
 
     Raises:
-      ValueError: the machine is deep, a count is too low, or a layer is too large to enumerate.
+      ValueError: the machine has classes, a count is too low, `base_rates` has another shape or
+        is outside [0, 1], or a layer is too large to enumerate.
     """
     check_count("num_chains", num_chains, at_least=2)
     check_count("num_temperatures", num_temperatures, at_least=2)
@@ -74,7 +77,9 @@ def estimate_partition(
     if base_rates is None and not isinstance(machine.data_mean, str):
         base_rates = machine.data_mean
     if base_rates is not None:
-        base = logits_of_mean(jnp.asarray(base_rates, base.dtype))
+        check_data_mean(base_rates, machine.shape, "base_rates")
+        rates = logits_of_mean(jnp.asarray(base_rates, base.dtype))
+        base = base.at[: rates.size].set(rates)
     log_weights, log_start = _annealed(key, layers, base, num_chains, num_temperatures)
     return partition_of(log_weights, log_start)
 
@@ -109,23 +114,40 @@ def _annealed(
 
 
 def boltzmann_log_likelihood(
-    machine: BoltzmannMachine, variables: Variables, x: Array, log_partition: Array, *, batch_size: int = 1_000
+    machine: BoltzmannMachine,
+    variables: Variables,
+    x: Array,
+    log_partition: Array,
+    *,
+    sweeps: int = 50,
+    batch_size: int = 1_000,
 ) -> Array:
-    """Returns log p(x) = -F(x) - log Z of examples `[n, *shape]`, `[n]` in nats.
+    """Returns log p(x) of examples `[n, *shape]`, `[n]` in nats; of a deep machine a lower bound, if log Z is exact.
+
+    A restricted machine has log p(x) = -F(x) - log Z. In a deep machine the mean-field bound is at most -F(x)
+    (Salakhutdinov and Hinton, 2009). A log Z by annealing is too low in expectation: the result can then exceed
+    log p(x).
 
     Args:
-      machine: a machine of one hidden layer.
+      machine: a machine.
       variables: variables of the machine.
       x: examples in {0, 1}.
       log_partition: log Z, of `estimate_partition`. All examples share its error.
+      sweeps: sweeps of mean field of a deep machine. More sweeps give a higher bound.
       batch_size: examples in memory at once.
 
     Raises:
-      ValueError: the machine is deep, or x is not of its shape or not in {0, 1}.
+      ValueError: x is not of the machine's shape or not in {0, 1}, or `sweeps` is no integer of at least 1.
     """
-    machine.restricted(variables)
     check_examples(machine, x)
     check_binary("x", x)
+    check_count("sweeps", sweeps)
+
+    def log_unnormalised(_: PRNGKey, one: Array) -> Array:
+        if len(machine.hidden) == 1:
+            return -machine.free_energy(variables, one[None])[0]
+        seen = one[None], jnp.ones((1, *one.shape), bool)
+        return machine.bound(variables, machine.infer(variables, *seen, sweeps=sweeps), *seen)[0]
+
     nothing = jax.random.key(0)  # nothing is drawn
-    energy = map_examples(lambda _, x: machine.free_energy(variables, x[None])[0], nothing, x, batch_size=batch_size)
-    return -energy - log_partition
+    return map_examples(log_unnormalised, nothing, x, batch_size=batch_size) - log_partition

@@ -66,6 +66,12 @@ def standing_statistics(
     return {**variables, "batch_stats": statistics}
 
 
+def normalises(variables: Variables) -> bool:
+    """Returns whether a network has batch normalisation, by its running averages."""
+    paths = jax.tree.leaves_with_path(variables.get("batch_stats", {}))
+    return any(getattr(path[-1], "key", None) == "var" for path, _ in paths)
+
+
 def _moments(
     model: ImplicitModel, variables: Variables, key: PRNGKey, z: Array, label: Array | None
 ) -> dict[_Path, tuple[Array, Array]]:

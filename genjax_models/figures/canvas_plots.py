@@ -17,6 +17,7 @@ from genjax_models.types import Array
 _MOST_COLUMNS = 16  # steps in a picture that stands still
 _LAST = 8  # frames for which a film stands still at its end
 _FRAME = 250  # milliseconds
+_ABOVE = 0.45  # inches from the grid to the top of its heading
 
 
 def canvases(x: Array, images: Array, reads: Any, writes: Any, range: Range) -> Picture:
@@ -47,6 +48,8 @@ def canvases(x: Array, images: Array, reads: Any, writes: Any, range: Range) -> 
     grid[0, 0].set_title("x", fontsize=8)
     for cell, step in zip(grid[0, 1:], columns, strict=True):
         cell.set_title(str(step + 1), fontsize=8)
+    above = figure.subplotpars.top + _ABOVE / figure.get_figheight()
+    figure.suptitle("Canvas after each step: of images x, then of draws", y=above, fontsize=9)
     caption = (
         f"E[x | z] as it stood after each step. Above: test images x, left, and z from q(z | x). Below, {rows} draws"
     )

@@ -87,7 +87,7 @@ def stages(features: Mapping[str, Array], exact: Stages | None) -> Picture:
         first.set(xlabel="stage", ylabel="sum of gains (nats)")
         middle.plot(at, np.where(losses > 0, losses, np.nan), color=ORANGE, marker="o", markersize=3)
         middle.axhline(math.log(4), color=GREY, linestyle=":", label="log 4: it knows nothing")
-        middle.set(xlabel="stage", ylabel="loss of the discriminator (nats)")
+        middle.set(xlabel="stage", ylabel="discriminator's loss (nats)")
         middle.legend(frameon=False)
         caption = (
             "Left: gains of log-likelihood that the negatives promise, added up. Middle: loss of each discriminator"
@@ -102,7 +102,7 @@ def stages(features: Mapping[str, Array], exact: Stages | None) -> Picture:
         middle.plot(at, exact.before, color=ORANGE, marker="o", markersize=3, label="before the answer")
         middle.plot(at, exact.after, color=BLUE, marker="o", markersize=3, label="after it")
         middle.axhline(math.log(4), color=GREY, linestyle=":", label="log 4: it knows nothing")
-        middle.set(xlabel="stage", ylabel="loss of the discriminator (nats)")
+        middle.set(xlabel="stage", ylabel="discriminator's loss (nats)")
         middle.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2))
         caption = (
             "By enumeration. Left: KL(data || model), and what the gains on the negatives promised. Middle: least loss"

@@ -45,7 +45,7 @@ def components(x: Array, rows: Mapping[str, Sequence[Components]]) -> Figure:
     grid = figure.subplots(len(rows), columns, squeeze=False, sharex=True, sharey=True)
     reach = 1.08 * np.abs(x).max()
     for row, (name, moments) in zip(grid, rows.items(), strict=True):
-        row[0].set_ylabel(name)
+        row[0].set_ylabel(f"{name}\nx[1]" if name else "x[1]")
         for axes, moment in zip(row, moments, strict=True):
             axes.scatter(*x.T, s=3, color=INK, alpha=0.25, linewidths=0)
             axes.add_collection(_ellipses(moment))
@@ -54,6 +54,8 @@ def components(x: Array, rows: Mapping[str, Sequence[Components]]) -> Figure:
             axes.set_xlim(-reach, reach)
             axes.set_ylim(-reach, reach)
             axes.grid(alpha=0.25)
+    for axes in grid[-1]:
+        axes.set_xlabel("x[0]")
     return figure
 
 

@@ -37,7 +37,7 @@ def look_of(sequences: Sequence[Array], *, rows: bool, binary: bool) -> Look:
 def draws(sequences: Mapping[str, Sequence[Array]], look: Look) -> Picture:
     """Returns sequences `[time, d]`, a row for each name."""
     columns = max(map(len, sequences.values()))
-    figure, grid = _grid(len(sequences), columns, look)
+    figure, grid = _grid(len(sequences), columns, look, "Test sequences, and draws from p(x)")
     for (name, row), axes in zip(sequences.items(), grid, strict=True):
         axes[0].set_ylabel(name, fontsize=8)
         for cell, sequence in zip(axes, row, strict=False):
@@ -55,7 +55,7 @@ def continuations(truth: Sequence[Array], drawn: Sequence[Sequence[Array]], seen
       seen: number of steps that were seen of each, `[rows]`.
       look: how a sequence is drawn.
     """
-    figure, grid = _grid(len(truth), 1 + len(drawn[0]), look)
+    figure, grid = _grid(len(truth), 1 + len(drawn[0]), look, "Test sequences, and continuations after the line")
     for axes, sequence, others, steps in zip(grid, truth, drawn, seen, strict=True):
         for cell, shown in zip(axes, [sequence, *others], strict=True):
             _show(cell, shown, look)
@@ -158,9 +158,14 @@ def common_ancestor(parents: Array) -> int:
     return int(np.max(np.flatnonzero(same) + 1, initial=0))
 
 
-def _grid(rows: int, columns: int, look: Look) -> tuple[Figure, np.ndarray]:
+def _grid(rows: int, columns: int, look: Look, heading: str) -> tuple[Figure, np.ndarray]:
+    """Returns a figure with a heading, whose axes have names, and its empty cells."""
     width, height = (1.0, 1.1) if look.rows else (9 / columns, 1.1)
-    figure = Figure(figsize=(width * columns + 0.4, height * rows + 0.3), layout="constrained")
+    figure = Figure(figsize=(width * columns + 0.6, height * rows + 0.7), layout="constrained")
+    figure.suptitle(heading, fontsize=9)
+    across, down = ("feature", "step") if look.rows else ("step", "feature")
+    figure.supxlabel(across, fontsize=8)
+    figure.supylabel(down, fontsize=8)
     grid = figure.subplots(rows, columns, squeeze=False)
     for cell in grid.ravel():
         cell.set_xticks([])

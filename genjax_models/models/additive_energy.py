@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from genjax_models.estimators.boltzmann import additive_gibbs_sweep, additive_log_density, bernoulli_of
-from genjax_models.estimators.checks import check_count
+from genjax_models.estimators.checks import check_binary, check_count
 from genjax_models.estimators.distributions import logits_of_mean
 from genjax_models.models.data_mean import DataMean, check_data_mean, mean_of
 from genjax_models.types import Array, Batch, PRNGKey, Shape, Variables
@@ -49,7 +49,14 @@ class AdditiveEnergyModel(NamedTuple):
         return {"features": {**features, **none}}  # each array of its own: the compiled loop donates them
 
     def log_density(self, variables: Variables, x: Array) -> Array:
-        """Returns log q(x) + log Z of x `[n, *shape]`, `[n]` in nats."""
+        """Returns log q(x) + log Z of x `[n, *shape]`, `[n]` in nats.
+
+        Raises:
+          ValueError: x is not of the shape, or not in {0, 1}.
+        """
+        if x.shape[1:] != self.shape:
+            raise ValueError(f"x must be [n, {', '.join(map(str, self.shape))}], got the shape {x.shape}")
+        check_binary("x", x)
         return additive_log_density(x.reshape(len(x), -1), *parts_of(variables))
 
     def base(self, variables: Variables, key: PRNGKey, n: int) -> Array:

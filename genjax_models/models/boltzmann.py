@@ -82,15 +82,29 @@ class BoltzmannMachine(NamedTuple):
         """Returns F(x) of a restricted machine, `[batch]` in nats; log p(x) = -F(x) - log Z.
 
         Raises:
-          ValueError: the machine is deep.
+          ValueError: the machine is deep, or x is not of its shape or not in {0, 1}.
         """
-        return free_energy(x.reshape(len(x), -1), *self.restricted(variables))
-
-    def restricted(self, variables: Variables) -> tuple[Array, Array, Array]:
-        """Returns weights, visible bias and hidden bias of a restricted machine; raises ValueError if it is deep."""
         if len(self.hidden) > 1:
             raise ValueError(f"the free energy needs one hidden layer, got {len(self.hidden)}. Use bound.")
-        return tuple(variables["params"][name] for name in ("weights", "visible_bias", "hidden_bias"))
+        seen = self.evidence(x, jnp.ones(x.shape, bool))
+        return free_energy(seen.v, *self.restricted(variables))
+
+    def restricted(self, variables: Variables) -> tuple[Array, Array, Array]:
+        """Returns weights, visible bias and hidden bias of the machine as a restricted one.
+
+        In a deep machine only h has weights to v and to g: v and g in a row are the visible units, h is hidden.
+
+        Raises:
+          ValueError: the machine has classes.
+        """
+        if self.classes is not None:
+            raise ValueError("the form of a restricted machine needs a machine without classes")
+        p = variables["params"]
+        weights, visible_bias = p["weights"], p["visible_bias"]
+        if len(self.hidden) > 1:
+            weights = jnp.concatenate([weights, p["top_weights"].T])
+            visible_bias = jnp.concatenate([visible_bias, p["top_bias"]])
+        return weights, visible_bias, p["hidden_bias"]
 
     def infer(
         self,
@@ -156,7 +170,10 @@ class BoltzmannMachine(NamedTuple):
         return repeated(step, start_of(p, seen), sweeps)
 
     def conditional(self, variables: Variables, key: PRNGKey, x: Array, observed: Array, *, sweeps: int = 5) -> Array:
-        """Returns the means of `infer`, and x where it is observed, `[batch, *shape]`. It does not read the key."""
+        """Returns x where it is observed, and the means of `infer` elsewhere, `[batch, *shape]`. The key is not read.
+
+        `multi_prediction` learns with 5 sweeps by default. Give as many as in training.
+        """
         field = self.infer(variables, x, observed, sweeps=sweeps)
         return jnp.where(observed, x, sigmoid(field.v_logits).reshape(x.shape))
 

@@ -24,7 +24,7 @@ Conditional = Callable[[Variables, PRNGKey, Array, Array], Array]
 def mean_field(machine: BoltzmannMachine, *, sweeps: int = 5) -> Conditional:
     """Returns the means of mean field, a deterministic answer: the key is not read.
 
-    A machine that learned with some number of sweeps can predict worse with more.
+    Give the sweeps of training, which are 5 by default: a machine can predict worse with more.
 
     Raises:
       ValueError: `sweeps` is no integer of at least 1.
@@ -70,7 +70,7 @@ def pseudo_gibbs(
     Rezende, Mohamed and Wierstra, 2014. It is exact for many sweeps if q(z | x) is p(z | x), and for no other q.
 
     Args:
-      model: an unconditional model.
+      model: a model; one with classes as `model.given(label)`.
       sweeps: number of sweeps that are averaged.
       burn_in: number of sweeps before them.
       fill: missing values at the start: a number, or an array `shape`.
@@ -127,7 +127,7 @@ def importance_estimate(
     size near 1 says that one draw has all the weight. Memory holds one draw at a time.
 
     Args:
-      model: an unconditional model, whose likelihood is over independent numbers.
+      model: a model whose likelihood is over independent numbers; one with classes as `model.given(label)`.
       variables: variables of the model.
       key: randomness of the draws.
       x: examples, `[batch, *shape]`.

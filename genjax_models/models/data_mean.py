@@ -8,7 +8,7 @@ import numpy as np
 from genjax_models.estimators.distributions import logits_of_mean
 from genjax_models.models.latent_variable import LatentVariableModel
 from genjax_models.models.sequential import SequentialModel, time_first
-from genjax_models.types import Array, Batch, PRNGKey, Shape, Variables
+from genjax_models.types import Array, Batch, PRNGKey, Shape, Tracer, Variables
 
 DataMean = Array | Literal["batch"] | None  # share of examples in which each unit is on
 Model = TypeVar("Model", LatentVariableModel, SequentialModel)
@@ -46,13 +46,19 @@ def mean_of(data_mean: DataMean, batch: Batch | None) -> Array:
     return jnp.asarray(data_mean, jnp.float32)
 
 
-def check_data_mean(data_mean: DataMean, shape: Shape) -> None:
-    """Raises ValueError if a mean that is given has another shape, or is a word other than "batch"."""
+def check_data_mean(data_mean: DataMean, shape: Shape, name: str = "data_mean") -> None:
+    """Raises ValueError if a mean has another shape or is outside [0, 1], or if it is a word other than "batch"."""
     if isinstance(data_mean, str):
         if data_mean != "batch":
-            raise ValueError(f'data_mean must be an array, "batch" or None, got {data_mean!r}')
-    elif data_mean is not None and np.shape(data_mean) != tuple(shape):
-        raise ValueError(f"data_mean must have the shape {tuple(shape)}, got {np.shape(data_mean)}")
+            raise ValueError(f'{name} must be an array, "batch" or None, got {data_mean!r}')
+    elif data_mean is not None:
+        if np.shape(data_mean) != tuple(shape):
+            raise ValueError(f"{name} must have the shape {tuple(shape)}, got {np.shape(data_mean)}")
+        if (
+            not isinstance(data_mean, Tracer)
+            and not ((np.asarray(data_mean) >= 0) & (np.asarray(data_mean) <= 1)).all()
+        ):
+            raise ValueError(f"{name} must be in [0, 1], got {np.min(data_mean):g} to {np.max(data_mean):g}")
 
 
 def _mean_step(batch: Batch) -> Array:

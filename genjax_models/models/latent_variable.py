@@ -1,7 +1,7 @@
 """The latent-variable model p(x, z) = p(z) p(x | z) with an encoder q(z | x), optionally conditional."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import distrax
 import flax.linen as nn
@@ -55,6 +55,17 @@ class LatentVariableModel(NamedTuple):
     canvases: Callable[[Variables, Latent], Array] | None = None
     windows: Callable[[Variables, Latent], tuple[Any, Any]] | None = None
     condition: Condition | None = None
+
+    def given(self, label: Array) -> Self:
+        """Returns the model of p(x, z | label) of these examples, `[batch, ...]`, whose functions need no label.
+
+        It is for evaluation: `init` and `learning` are as they were.
+        """
+        return self._replace(
+            posterior=lambda variables, x, _=None: self.posterior(variables, x, label),
+            prior=lambda variables, _=None: self.prior(variables, label),
+            likelihood=lambda variables, z, _=None: self.likelihood(variables, z, label),
+        )
 
     def generate(self, variables: Variables, z: Latent, label: Array | None = None) -> Array:
         """Returns g(z) = E[x | z], `[..., *shape]`.

@@ -8,10 +8,10 @@ from genjax_models.errors import InputError
 _BEGINNINGS = {".png": b"\x89PNG\r\n\x1a\n", ".html": b"<!doctype html>", ".npz": b"PK"}
 
 
-def check_output(path: Path | None, suffix: str, option: str = "--to") -> None:
+def check_output(path: Path | None, suffix: str, option: str = "--to", *, overwrite: bool = True) -> None:
     """Refuses a path with another suffix than ".png", ".html" or ".npz", or in the place of anything but such a file.
 
-    None, a default that is known later, is accepted.
+    None, a default that is known later, is accepted. Without `overwrite` a file that exists is refused too.
 
     Raises:
       InputError: names the option and the path.
@@ -29,6 +29,8 @@ def check_output(path: Path | None, suffix: str, option: str = "--to") -> None:
             with path.open("rb") as file:
                 if file.read(len(_BEGINNINGS[suffix])) != _BEGINNINGS[suffix]:
                     raise InputError(f"{option} {path}: exists, and is not a {suffix[1:].upper()} file; name another")
+        if path.exists() and not overwrite:
+            raise InputError(f"{option} {path}: exists already; name another, or replace it with --overwrite")
     except OSError as error:
         raise InputError(f"{option} {path}: cannot be used ({error.strerror})") from error
 

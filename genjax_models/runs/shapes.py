@@ -26,7 +26,7 @@ def batch_shape(split: Split | Batch, batch_size: int) -> Batch:
         return jax.ShapeDtypeStruct((batch_size, *values.shape[1:]), dtype or values.dtype)
 
     dtypes = {"x": np.float32}
-    return Batch(**{name: field(values, dtypes.get(name)) for name, values in split._asdict().items()})
+    return Batch(**{name: field(getattr(split, name), dtypes.get(name)) for name in Batch._fields})
 
 
 def count(tree: Any) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 import tyro
 
 from genjax_models.errors import InputError
-from genjax_models.runs.configuration import at_least
+from genjax_models.runs.configuration import at_least, rate
 from genjax_models.systems.settings import Data, flag
 
 if TYPE_CHECKING:
@@ -84,6 +84,21 @@ class Changes:
     """Largest factor of the saturation, less 1."""
     brightness: float = 0.2
     """Largest factor of the brightness, less 1."""
+    still: float = 0.0
+    """Share of pictures that stay as they are. Changes blur, so that without them no picture is sharp."""
+    mirror: bool = False
+    """Whether half of the pictures are mirrored. The sine of their azimuth, if there is one, changes its sign."""
 
     def __post_init__(self):
-        at_least(0, **dataclasses.asdict(self))
+        at_least(0, **self.largest)
+        rate(still=self.still)
+
+    @property
+    def largest(self) -> dict[str, float]:
+        """The largest change of each kind."""
+        return {name: value for name, value in vars(self).items() if name not in ("still", "mirror")}
+
+    @property
+    def count(self) -> int:
+        """Number of parameters: one per kind of change, of which a move has two, and one of the mirror."""
+        return len(self.largest) + 1 + self.mirror

@@ -108,7 +108,7 @@ def components_over_training(config: Any, system: System, players: Players, data
     for stage, players in stages.items():
         log_likelihood = estimate(evaluate(players, evaluation_key(), data.test)["log_likelihood"])
         (variables,) = players.values()
-        title = f"{stage}: {log_likelihood} nats".replace("+-", "±")
+        title = f"{stage}: {log_likelihood} nats".replace("+-", "±").replace(": -", ": \u2212")
         shown.append(components_of(system.model, variables, config.latent, title))
     return shown
 

@@ -11,7 +11,7 @@ import numpy as np
 
 import genjax_models as gx
 from genjax_models.data import Prepared
-from genjax_models.data.transformations import NAMES, Transformations, drawn, transformed
+from genjax_models.data.transformations import NAMES, Transformations, drawn, mirrored, transformed
 from genjax_models.estimators.gram_sums import map_blocks
 from genjax_models.evaluation.checkerboard import checkerboard
 from genjax_models.evaluation.estimates import Estimate, estimate
@@ -38,12 +38,12 @@ def supervised_system(config: Any, generator: SupervisedGenerator) -> System:
       config: with the groups data (`CutOuts`), changes, training and optimizer, and fields mask_weight and average.
       generator: its last factors are the parameters of `data.transformations`.
     """
-    changes = Transformations(**vars(config.changes))
+    changes, mirror = Transformations(**config.changes.largest), config.changes.mirror
 
     @functools.cache
     def splits() -> Mapping[str, Batch]:
         with jax.ensure_compile_time_eval():  # the first call may be under jit, and the result is kept
-            return _still(gx.prepare(config.data.load()[1], range=(0, 1)))
+            return _still(gx.prepare(config.data.load()[1], range=(0, 1)), config.changes.count)
 
     def draw_factors(key, n):
         factors = jnp.asarray(splits()["interpolation"].factors)
@@ -56,11 +56,17 @@ def supervised_system(config: Any, generator: SupervisedGenerator) -> System:
 
     def prepare(dataset):
         prepared = gx.prepare(dataset, range=(0, 1))
-        still = _still(prepared)
+        still = _still(prepared, config.changes.count)
+        odd = np.array([factor.name == "sin azimuth" for factor in dataset.factors])
 
         def each_step(key, batch):
-            parameters = drawn(key, len(batch.x))  # binarise "none" draws nothing from this key
-            batch = _unchanged(prepared.each_step(key, batch), parameters)
+            changes_key, mirror_key = jax.random.split(key)
+            parameters = drawn(changes_key, len(batch.x), config.changes.still)
+            batch = prepared.each_step(key, batch)  # binarise "none" draws nothing from this key
+            if mirror:
+                x, factors = mirrored(mirror_key, batch.x, batch.factors, odd)
+                batch = batch._replace(x=x, factors=factors)
+            batch = _unchanged(batch, parameters)
             return batch._replace(x=transformed(batch.x, parameters, changes))
 
         return prepared._replace(validation=still["interpolation"], test=still["transfer"], each_step=each_step)
@@ -108,11 +114,11 @@ def _unchanged(batch: Batch, parameters: Array) -> Batch:
     return batch._replace(x=premultiplied(batch.x), factors=factors)
 
 
-def _still(prepared: Prepared) -> dict[str, Batch]:
-    """Returns the three splits without changes."""
+def _still(prepared: Prepared, changes: int) -> dict[str, Batch]:
+    """Returns the three splits without changes, whose `changes` parameters are 0."""
     train = prepared.each_step(jax.random.key(0), prepared.train)
     batches = zip(SPLITS, (train, prepared.validation, prepared.test), strict=True)
-    return {name: _unchanged(batch, jnp.zeros((len(batch.x), len(NAMES)))) for name, batch in batches}
+    return {name: _unchanged(batch, jnp.zeros((len(batch.x), changes))) for name, batch in batches}
 
 
 def _figures(

@@ -13,6 +13,7 @@ from genjax_models.runs import checkpoints, directory
 from genjax_models.runs.protocol import Experiment, System
 from genjax_models.runs.shapes import state_shape
 from genjax_models.systems.groups import Likelihood, Networks
+from genjax_models.systems.residual_networks import ResidualNetworks
 from genjax_models.systems.settings import Data
 from genjax_models.types import Players
 from tests.experiments.conftest import files  # noqa: F401 - a fixture
@@ -92,8 +93,8 @@ def of_floats(tmp_path_factory, store):
 @pytest.fixture(scope="session")
 def small_biggan(files, store, tmp_path_factory):  # noqa: F811
     """A run of a BigGAN of two blocks, on images of two classes: z has a chunk of 2 per level."""
-    small = {"channels": (4, 4), "discriminator_channels": (4, 4), "latent": 6, "shared": 3, "attention": "none"}
-    config = biggan.Config(data=Data(name=str(files / "images.npz")), **small)
+    networks = ResidualNetworks((4, 4), (4, 4), shared=3, attention="none")
+    config = biggan.Config(latent=6, data=Data(name=str(files / "images.npz")), networks=networks)
     return store(tmp_path_factory.mktemp("runs") / "biggan", biggan.EXPERIMENT, config.load()[0])
 
 

@@ -479,7 +479,7 @@ DAMAGED = [
 def test_bad_input_is_one_line(arguments, damage, words, tmp_path, monkeypatch, refused):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "run")
-    (tmp_path / "there.html").write_text("mine")
+    (tmp_path / "there.html").write_text("<!doctype html>")
     (tmp_path / "link.html").symlink_to("there.html")
     (tmp_path / "seeds").mkdir()
     members = {"format": 2, "experiment": "experiments.vae", "config": {}, "members": {"seed_0": {}, "seed_1": {}}}

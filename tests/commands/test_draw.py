@@ -11,6 +11,7 @@ import genjax_models as gx
 from genjax_models.commands import draw
 from genjax_models.commands.example_files import float_range
 from genjax_models.errors import InputError
+from genjax_models.evaluation import standing_statistics
 from genjax_models.runs import loading
 
 
@@ -64,6 +65,23 @@ def test_a_truncation_draws_the_latents_again(small_biggan, capsys, tmp_path):
         spread[name] = max(np.ptp(x[c::2], axis=0).max() for c in (0, 1))
     assert spread["narrow"] <= 1
     assert spread["wide"] > 10
+
+
+def test_at_a_truncation_samples_are_normalised_by_standing_statistics(small_biggan, capsys, tmp_path, monkeypatch):
+    run = gx.load_run(small_biggan.path)
+    other = gx.load_run(small_biggan.path, "last").variables["batch_stats"]
+
+    def standing(model, variables, key, *, truncation):
+        assert truncation == 0.5
+        jax.tree.map(np.testing.assert_array_equal, variables, run.variables)
+        return {**variables, "batch_stats": other}
+
+    monkeypatch.setattr(standing_statistics, "standing_statistics", standing)
+    key, players = jax.random.fold_in(jax.random.key(0), 0), {"generator": {**run.variables, "batch_stats": other}}
+    x = 127.5 * (1 + run.system.draw(players, key, 4, truncation=0.5))
+    assert np.ptp(x) > 5
+    with np.load(written(small_biggan.path, capsys, tmp_path / "x.npz", "--n", 4, "--truncation", 0.5)) as arrays:
+        np.testing.assert_allclose(arrays["x"], x, atol=0.6)
 
 
 def test_vectors_keep_their_values(runs, capsys, tmp_path):

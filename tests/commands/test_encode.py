@@ -42,11 +42,37 @@ def test_codes_of_a_run_are_data(kind, latent, runs, files, capsys, tmp_path):
         posterior = loaded.model.posterior(loaded.variables, loaded.data.test.x)
         np.testing.assert_allclose(codes, posterior.mean(), rtol=1e-5)
         np.testing.assert_allclose(deviations, posterior.stddev(), rtol=1e-5)
-    assert encode.main([str(run), "--data", str(files / "images.npz"), "--to", str(tmp_path / "again.npz")]) == 0
-    with Image.open(tmp_path / "again_pairs.png") as image:
+    assert encode.main([str(run), "--data", str(files / "images.npz"), "--to", str(tmp_path / "whole.npz")]) == 0
+    with Image.open(tmp_path / "whole_pairs.png") as image:
         assert image.size[0] > 100
-    with np.load(tmp_path / "again.npz") as arrays:
-        np.testing.assert_array_equal(arrays["x_test"], codes)
+    with np.load(files / "images.npz") as given, np.load(tmp_path / "whole.npz") as arrays:
+        assert set(arrays) == {"x", "sd", "y"}
+        assert arrays["x"].shape == arrays["sd"].shape == (60, latent)
+        np.testing.assert_array_equal(arrays["y"], given["y"])
+    assert gx.load(tmp_path / "whole.npz", range=(-99, 99)).shape == (latent,)
+
+
+def test_photos_are_encoded_in_the_order_of_their_names(store, tmp_path):
+    """All of them, not a tenth; a folder with splits keeps them."""
+    images = np.random.RandomState(0).randint(0, 256, (30, 6, 6), np.uint8)
+    for folder in ("train", "test"):
+        (tmp_path / "split" / folder).mkdir(parents=True)
+    (tmp_path / "photos").mkdir()
+    for i, image in enumerate(images):
+        Image.fromarray(image).save(tmp_path / "photos" / f"{i:03}.png")
+        Image.fromarray(image).save(tmp_path / "split" / ("train" if i < 20 else "test") / f"{i:03}.png")
+    data = Data(name=str(tmp_path / "photos"), image_size=6)
+    config = vae.Config(likelihood=Likelihood("gaussian"), data=data, networks=Networks(hidden=(4,)))
+    run = store(tmp_path / "run", vae.EXPERIMENT, config.load()[0])
+    codes = {}
+    for name in ("photos", "split"):
+        encode.encode(encode.Encode(run.path, data=str(tmp_path / name), to=tmp_path / f"{name}.npz"))
+        with np.load(tmp_path / f"{name}.npz") as arrays:
+            codes[name] = dict(arrays)
+    loaded = load_run(run.path)
+    means = loaded.model.posterior(loaded.variables, images[..., None] / np.float32(255)).mean()
+    np.testing.assert_allclose(codes["photos"]["x"], means, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(codes["split"]["x_test"], means[20:], rtol=1e-4, atol=1e-5)
 
 
 def test_streamed_data_have_the_codes_of_data_in_memory(store, monkeypatch, tmp_path):

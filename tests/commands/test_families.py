@@ -20,7 +20,7 @@ COMMANDS = {
     "judge": ("{run} --n 20 --to {tmp}/judge.html", "judge.html"),  # by its own draws
     "encode": ("--to {tmp}/codes.npz", "codes.npz codes_pairs.png"),
     "reconstruct": ("--to {tmp}/made.npz", "made.npz made_pairs.png"),
-    "impute": ("--n 4 --samples 4 --to {tmp}/filled.npz --picture {tmp}/filled.png", "filled.npz filled.png"),
+    "impute": ("--n 4 --to {tmp}/filled.npz --picture {tmp}/filled.png", "filled.npz filled.png"),
     "export": ("--to {tmp}/exported", "exported/parameters.safetensors"),
     "latent-walk": ("--rows 2 --steps 3", "run/figures/interpolations.png"),
     "representations": ("", ""),
@@ -43,7 +43,7 @@ REFUSED = {
     "reconstruct": {f"{NO_ENCODER} {ENERGIES} vrnn": "needs a model with an encoder, such as a run of experiments."},
     "impute": {
         f"{NO_ENCODER} autoencoder colourise gmmn_autoencoder pixel_vae self_supervised_boosting vrnn": (
-            "impute needs a Boltzmann machine, or an unconditional model with q(z | x) and E[x | z], such as a run of "
+            "impute needs a Boltzmann machine, or a model with q(z | x) and E[x | z], such as a run of "
         )
     },
     "export": {},

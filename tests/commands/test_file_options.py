@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from genjax_models.commands import encode, impute, reconstruct
-from genjax_models.commands.encoders import prepared_as_in_training
+from genjax_models.commands import data, draw, encode, impute, judge, reconstruct, sample
+from genjax_models.commands.encoders import data_of
 from genjax_models.runs.loading import load_run
 from genjax_models.systems.file_options import FileOptions
 
@@ -38,7 +38,31 @@ def test_other_data_in_another_range_are_scaled_as_in_training(named, runs, tmp_
     with np.load(named / "named.npz") as arrays:
         np.savez(tmp_path / "unit.npz", x=arrays["pixels"][..., None] / 2, y=arrays["digit"])
     files = FileOptions((0, 2), "images", ("x=pixels", "y=digit"))
-    by_flags = prepared_as_in_training(run, str(named / "named.npz"), files).test
-    plain = prepared_as_in_training(run, str(tmp_path / "unit.npz")).test
+    by_flags = data_of(run, str(named / "named.npz"), files)[0].test
+    plain = data_of(run, str(tmp_path / "unit.npz"))[0].test
     np.testing.assert_array_equal(by_flags.x, plain.x)
     np.testing.assert_array_equal(by_flags.label, plain.label)
+
+
+@pytest.mark.parametrize("command", [data, draw, encode, impute, judge, reconstruct, sample])
+def test_a_file_is_replaced_only_if_the_user_says_so(command, runs, files, refused, tmp_path):
+    run, end = runs["conditional"].path, {data: ".png", judge: ".html", sample: ".png"}.get(command, ".npz")
+    arguments = {data: [files / "images.npz"], judge: [run, run]}.get(command, [run])
+    path, content = (
+        tmp_path / f"a{end}",
+        {".html": b"<!doctype html>", ".png": b"\x89PNG\r\n\x1a\n", ".npz": b"PK"}[end],
+    )
+    path.write_bytes(content)
+    line = refused(command, *arguments, "--to", path)
+    assert line.startswith(f"--to {path}: exists already; name another, or replace it with --overwrite")
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("command", [encode, reconstruct])
+def test_a_picture_is_replaced_only_if_the_user_says_so(command, runs, refused, tmp_path):
+    run, picture = runs["vae"].path, tmp_path / "a_pairs.png"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert refused(command, run, "--to", tmp_path / "a.npz").startswith(f"--picture {picture}: exists already; name")
+    assert command.main([str(run), "--to", str(tmp_path / "a.npz"), "--overwrite"]) == 0
+    assert picture.stat().st_size > 1000
+    assert command.main([str(run), "--to", str(tmp_path / "a.npz"), "--overwrite"]) == 0

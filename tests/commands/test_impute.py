@@ -33,13 +33,18 @@ def machines(files, store, tmp_path_factory):
         ("restricted", "--by mean_field --samples 2", "mean_field"),
         ("vae", "--mask random --share 0.9 --samples 3", "pseudo_gibbs"),
         ("vae", "--by importance --samples 3 --n 4", "importance"),
+        ("conditional", "--samples 3", "pseudo_gibbs"),
     ],
 )
 def test_observed_pixels_stay_and_the_rest_are_probabilities(kind, arguments, method, runs, machines, tmp_path, capsys):
-    run = runs["vae"].path if kind == "vae" else machines[kind]
+    run = machines[kind] if kind in machines else runs[kind].path
     out = tmp_path / "filled.npz"
     assert impute.main([str(run), *arguments.split(), "--to", str(out)]) == 0
-    first, picture, path = capsys.readouterr().out.splitlines()
+    first, *effective, picture, path = capsys.readouterr().out.splitlines()
+    assert len(effective) == (method == "importance")
+    for line in effective:
+        assert line.endswith(" effective samples of 3 in the median")
+        assert 1 <= float(line.split()[0]) <= 3
     assert f"by {method}: " in first
     assert path == str(out)
     with Image.open(picture) as image:
@@ -54,11 +59,13 @@ def test_observed_pixels_stay_and_the_rest_are_probabilities(kind, arguments, me
     assert f": {nats:.4f} nats per missing pixel" in first
 
 
-def test_other_data_are_prepared_as_in_training(machines, files, capsys):
-    assert impute.main([str(machines["deep"]), "--data", str(files / "images.npz")]) == 0
-    other = capsys.readouterr().out
-    assert impute.main([str(machines["deep"])]) == 0
-    assert capsys.readouterr().out == other
+def test_other_data_are_filled_in_in_their_order(machines, files, tmp_path):
+    to = tmp_path / "filled.npz"
+    assert impute.main([str(machines["deep"]), "--data", str(files / "images.npz"), "--to", str(to)]) == 0
+    with np.load(files / "images.npz") as given, np.load(to) as arrays:
+        bright = given["x"][..., None] > 127
+        assert np.mean(arrays["x"] == bright) > 0.97  # binary, drawn
+        np.testing.assert_array_equal(arrays["y"], given["y"])
 
 
 def test_samples_are_the_sweeps_of_mean_field_of_a_restricted_machine(machines, monkeypatch):
@@ -66,7 +73,25 @@ def test_samples_are_the_sweeps_of_mean_field_of_a_restricted_machine(machines, 
     path = machines["restricted"]
     for samples, sweeps in ((7, 7), (None, 100)):
         options = impute.Impute(path, by="mean_field", samples=samples)
-        assert impute.conditional_of(gx.load_run(path), options) == ("mean_field", sweeps)
+        by, conditional = impute.conditional_of(gx.load_run(path), options)
+        assert (by, conditional(None)) == ("mean_field", sweeps)
+
+
+def test_a_conditional_vae_is_told_the_class_of_each_example(runs, files, tmp_path):
+    """Other classes, other answers: the files differ in their labels alone."""
+    with np.load(files / "images.npz") as stored:
+        arrays = dict(stored)
+    filled = []
+    for turn in (0, 1):
+        labels = {name: (a + turn) % (a.max() + 1) if name.startswith("y") else a for name, a in arrays.items()}
+        np.savez(tmp_path / f"{turn}.npz", **labels)
+        out = tmp_path / f"filled{turn}.npz"
+        arguments = ("--by", "importance", "--data", tmp_path / f"{turn}.npz", "--to", out)
+        assert impute.main([str(runs["conditional"].path), *map(str, arguments)]) == 0
+        with np.load(out) as result:
+            filled.append({name: result[name] for name in ("x", "filled")})
+    np.testing.assert_array_equal(filled[0]["x"], filled[1]["x"])
+    assert np.abs(filled[0]["filled"] - filled[1]["filled"]).max() > 1e-3
 
 
 def test_a_mask_comes_from_a_file(machines, tmp_path, capsys):
@@ -106,10 +131,11 @@ def test_a_bad_file_of_masks_is_one_line(machines, tmp_path, refused):
     assert refused(impute, machines["deep"], "--mask", "stripes").startswith(message)
 
 
-def test_bad_input_is_one_line(runs, machines, files, refused):
+def test_bad_input_is_one_line(runs, machines, files, refused, tmp_path):
     deep, conditional, autoencoder = machines["deep"], runs["conditional"].path, runs["autoencoder"].path
-    needs = "impute needs a Boltzmann machine, or an unconditional model with q(z | x) and E[x | z]"
-    assert refused(impute, conditional).startswith(f"{conditional}: {needs}")
+    needs = "impute needs a Boltzmann machine, or a model with q(z | x) and E[x | z]"
+    np.savez(tmp_path / "x.npz", **{name: a for name, a in np.load(files / "images.npz").items() if name[0] == "x"})
+    assert "label" in refused(impute, conditional, "--data", tmp_path / "x.npz")
     assert refused(impute, autoencoder).startswith(f"{autoencoder}: {needs}")
     words = f"{deep}: --by must be auto or one of mean_field, gibbs for this model, got importance"
     assert refused(impute, deep, "--by", "importance") == words

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+import genjax_models as gx
 from genjax_models.commands import judge
 from genjax_models.evaluation.features import Features
 from genjax_models.runs import loading
@@ -43,7 +44,7 @@ def test_alike_and_unlike_sets(sets, capsys, tmp_path):
     out = tmp_path / "page.html"
     distance = {}
     for name in ("other", "dark"):
-        first, rows, path = judged(capsys, sets / f"{name}.npz", sets / "noise.npz", "--to", out)
+        first, rows, path = judged(capsys, sets / f"{name}.npz", sets / "noise.npz", "--to", out, "--overwrite")
         assert first == f"80 of {sets / f'{name}.npz'}, judged by 80 of {sets / 'noise.npz'}"
         assert path == str(out)
         value = next(cells for row, cells in rows.items() if row.startswith("kernel distance"))
@@ -74,10 +75,10 @@ def test_a_run_is_judged_by_its_draws(runs, files, capsys, tmp_path):
     first, rows, _ = judged(capsys, run, data, "--n", 20, "--to", tmp_path / "page.html")
     assert first == f"20 of {run}, judged by 20 of {data}"
     assert len(rows) > 5
-    _, rows, _ = judged(capsys, run, run, "--n", 20, "--to", tmp_path / "page.html")
+    _, rows, _ = judged(capsys, run, run, "--n", 20, "--to", tmp_path / "own.html")
     assert rows["kernel distance on pixels"][0] != "0.00 ± 0.00"  # two sets, not the same draws twice
     options = judge.Judge(str(run), str(run), n=20)
-    assert (judge.images_of(str(run), options, 0) != judge.images_of(str(run), options, 1)).any()
+    assert (judge.images_of(str(run), options, 0).x != judge.images_of(str(run), options, 1).x).any()
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +94,11 @@ def test_the_flags_that_the_loader_names_are_flags_of_judge(sets, named, refused
     assert refused(judge, named, named).endswith("(--data-keys x=digit y=pixels)")
     names = "--data-keys x=pixels y=digit --data-range 0 4 --data-kind images".split()
     options = judge.Judge(str(named), str(sets / "noise.npz"), n=30)
-    plain = judge.images_of(str(sets / "noise.npz"), options, 1)
+    plain = judge.images_of(str(sets / "noise.npz"), options, 1).x
     options = dataclasses.replace(options, files=FileOptions((0, 4), "images", ("x=pixels", "y=digit")))
-    of_names, of_plain = judge.images_of(options.samples, options, 0), judge.images_of(options.reference, options, 1)
+    of_names, of_plain = (
+        judge.images_of(name, options, i).x for i, name in enumerate([options.samples, options.reference])
+    )
     np.testing.assert_allclose(of_plain, plain / 4, atol=1e-6)
     assert of_names.shape == plain.shape
     assert float(of_names.max()) > 0.9
@@ -122,11 +125,33 @@ def test_a_run_draws_in_blocks(runs, monkeypatch):
 
     monkeypatch.setattr(loading, "load_run", watched)
     run = str(runs["conditional"].path)
-    x = judge.images_of(run, judge.Judge(run, run, n=23, block=5), 0)
+    images = judge.images_of(run, judge.Judge(run, run, n=23, block=5), 0)
+    x = images.x
     assert sizes == [5]  # compiled once
     assert x.shape == (23, 8, 8, 1)
     assert 0 <= x.min() <= x.max() <= 1
     assert len(np.unique(np.asarray(x), axis=0)) == 23
+    assert np.bincount(images.label).tolist() == [12, 11]
+
+
+def test_images_keep_their_classes_in_a_random_order(tmp_path):
+    label, x = np.arange(30) % 3, np.random.RandomState(0).uniform(0, 0.1, (30, 4, 4, 1)).astype(np.float32)
+    np.savez(tmp_path / "x.npz", x=x + 0.2 * label[:, None, None, None], y=label)
+    images = judge.images_of(str(tmp_path / "x.npz"), judge.Judge("a", "b"), 0)
+    np.testing.assert_array_equal(np.floor(np.asarray(images.x).mean((1, 2, 3)) / 0.2), images.label)
+    assert (images.label != np.sort(images.label)).any()
+
+
+def test_samples_with_classes_have_the_share_that_the_shipped_classifier_finds():
+    test = gx.load("mnist10k").test
+    images = gx.Batch(test.x[:200] / np.float32(255), test.label[:200])
+    for label, least, greatest in ((images.label, 0.95, 1), ((images.label + 1) % 10, 0, 0.05)):
+        (figure,) = judge._accuracy(images._replace(label=label), "mnist10k").values()
+        assert least <= figure.estimate.value <= greatest
+        assert figure.of_data.value == 0.989
+    assert judge._accuracy(images._replace(label=None), "mnist10k") == {}
+    assert judge._accuracy(images, "images.npz") == {}
+    assert judge._accuracy(images._replace(label=images.label + 1), "mnist10k") == {}
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,22 @@ def test_a_folder_has_a_folder_for_each_split(runs, capsys, tmp_path):
         assert len((folder / split / "labels.csv").read_text().splitlines()) == n
 
 
+def test_other_data_without_splits_are_reconstructed_in_their_order(runs, files, capsys, tmp_path):
+    """A split that is asked for is a split."""
+    run = runs["vae"].path
+    with np.load(files / "images.npz") as arrays:
+        given = dict(arrays)
+    written(run, capsys, tmp_path / "x.npz", "--data", files / "images.npz")
+    whole = arrays_of(tmp_path / "x.npz")
+    assert whole["x"].shape == (60, 8, 8, 1)
+    np.testing.assert_array_equal(whole["y"], given["y"])
+    written(run, capsys, tmp_path / "one.npz", "--data", files / "images.npz", "--split", "test")
+    assert arrays_of(tmp_path / "one.npz")["x"].shape == (6, 8, 8, 1)
+    written(run, capsys, tmp_path / "folder", "--data", files / "images.npz")
+    assert len(list((tmp_path / "folder").glob("*.png"))) == 60
+    assert (tmp_path / "folder" / "labels.csv").read_text().splitlines()[1] == "01.png,1"
+
+
 def test_what_is_written_is_data(tmp_path):
     random = np.random.RandomState(0)
     x = {split: random.randint(0, 256, (n, 8, 8, 1), np.uint8) for split, n in SIZES.items()}

@@ -6,6 +6,7 @@ import pytest
 
 import genjax_models as gx
 from genjax_models.data import Split, from_arrays, from_splits, load, prepare
+from genjax_models.data.fingerprint import fingerprint
 from genjax_models.data.kinds import kind_in_words
 from genjax_models.errors import InputError
 
@@ -36,6 +37,21 @@ def test_splits_are_8_1_1_and_stratified_and_seeded():
     np.testing.assert_array_equal(dataset.test.x, from_arrays(X, LABEL).test.x)
     assert not np.array_equal(dataset.test.x, from_arrays(X, LABEL, seed=1).test.x)
     assert "80, 10 and 10 percent, stratified by class" in dataset.provenance
+
+
+def test_examples_come_back_in_the_order_of_their_source():
+    """Also copies, which stay in one split; splits of one's own have no such order."""
+    x = X.copy()
+    x[150] = x[3]
+    factors = np.arange(2 * N).reshape(N, 2)
+    dataset = from_arrays(x, LABEL, factors=factors)
+    whole = dataset.in_order()
+    for stored, given in ((whole.x, x), (whole.label, LABEL), (whole.factors, factors), (whole.row, np.arange(N))):
+        np.testing.assert_array_equal(stored, given)
+    assert whole.length is None
+    assert from_splits(Split(X[:100]), Split(X[100:150]), Split(X[150:])).in_order() is None
+    without = from_splits(*(split._replace(row=None) for split in splits(dataset)))
+    assert fingerprint(dataset) == fingerprint(without)  # runs of the time before rows resume
 
 
 @pytest.mark.parametrize("counts", [[190, 7, 3], [100, 99, 1], [67, 67, 66]])

@@ -91,6 +91,14 @@ def test_the_data_set_is_the_first_rows_of_the_source_in_three_splits(small):
     np.testing.assert_array_equal(dataset.test.x, SCRIPT.draw(factors[90:]))
 
 
+def test_the_label_is_the_side_that_has_four_turns_more(small):
+    dataset = load("rivers:8")
+    right = sample(100)[:80, 7:21].sum(axis=1)  # of 14 turns
+    label = np.where(right >= 9, "bends to the right", np.where(right <= 5, "bends to the left", "goes straight on"))
+    np.testing.assert_array_equal(np.array(dataset.class_names)[dataset.train.label], label)
+    assert {5, 6, 8, 9} <= set(right)  # both sides of both limits
+
+
 def test_images_are_drawn_once_and_drawn_again_where_the_cache_is_damaged(small, monkeypatch):
     first = load("rivers:24")
     (file,) = small.rglob("*.records")

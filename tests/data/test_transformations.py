@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax_models.data.transformations import NAMES, Transformations, drawn, transformed
+from genjax_models.data.transformations import NAMES, Transformations, drawn, mirrored, transformed
 
 ALPHA = np.random.RandomState(0).uniform(size=(2, 10, 10, 1)).astype(np.float32)
 X = np.concatenate([ALPHA * np.random.RandomState(1).uniform(size=(2, 10, 10, 3)).astype(np.float32), ALPHA], axis=-1)
@@ -71,3 +71,22 @@ def test_each_picture_has_its_own_parameters():
     both = APPLY(X, parameters, Transformations())
     np.testing.assert_allclose(both[0], X[0], atol=1e-6)
     assert float(jnp.abs(both[1] - X[1]).max()) > 0.1
+
+
+def test_a_share_of_pictures_stays_still():
+    parameters = np.asarray(drawn(jax.random.key(0), 1_000, 0.25))
+    still = (parameters == 0).all(axis=1)
+    assert 200 < still.sum() < 300  # 3.7 standard errors: false alarms 2e-4
+    assert (parameters[~still] != 0).all()
+
+
+def test_half_of_the_pictures_are_mirrored_and_their_odd_factors_change_their_sign():
+    x = np.broadcast_to(X[:1], (1_000, *X.shape[1:]))
+    factors = np.broadcast_to(np.float32([0.3, 0.5]), (1_000, 2))
+    made, others = map(np.asarray, mirrored(jax.random.key(0), x, factors, np.array([True, False])))
+    flip = others[:, 2] == 1
+    assert 420 < flip.sum() < 580  # 5 standard errors: false alarms 6e-7
+    np.testing.assert_array_equal(made[flip], x[flip][:, :, ::-1])
+    np.testing.assert_array_equal(made[~flip], x[~flip])
+    np.testing.assert_array_equal(others[flip], np.float32([[-0.3, 0.5, 1]] * flip.sum()))
+    np.testing.assert_array_equal(others[~flip], np.float32([[0.3, 0.5, 0]] * (~flip).sum()))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from genjax_models.estimators.boosting import best_coefficient, gain
+from genjax_models.evaluation.boosting_stages import least_loss
 from tests import energies as exact
 
 O = exact.BOOSTING  # noqa: E741
@@ -44,24 +45,32 @@ def test_the_refitted_discriminator_knows_nothing():
     np.testing.assert_allclose(q, O["q1"], atol=1e-5)
     np.testing.assert_allclose(jax.grad(loss)(jnp.zeros(2), q), 0, atol=1e-6)  # convex: a = b = 0 is the best
     assert np.abs(jax.grad(loss)(jnp.zeros(2), Q)).max() > 0.01
-    np.testing.assert_allclose(loss(jnp.zeros(2), q), np.log(4), rtol=1e-6)
+    np.testing.assert_allclose(least_loss(ON_DATA, F, q), O["discriminator"]["loss_at_zero"], rtol=1e-6)
+    np.testing.assert_allclose(least_loss(ON_DATA, F, Q), O["discriminator"]["loss"], rtol=1e-6)
 
 
-def test_the_exact_kl_never_rises_where_negatives_are_in_proportion_to_the_model():
-    """Eight random features in turn; each gain is what KL loses."""
-    random, states = np.random.RandomState(0), np.arange(8)[:, None] >> np.arange(3)[::-1] & 1
-    log_q, n, kl, gains = np.zeros(8), 100_000, [KL], []
-    for _ in range(8):
-        f = 1 / (1 + np.exp(-states @ random.normal(0, 2, 3) - random.normal()))
+def test_greedy_stages_lower_the_exact_kl_as_the_oracle_says():
+    """The oracle's features find one state each: sigmoid(4 s.x - 4 n + 2), with n the number of ones in s in {-1, 1}^3.
+
+    Negatives are in proportion to the model. Each stage takes the feature of the largest gain.
+    """
+    states = np.arange(8)[:, None] >> np.arange(3)[::-1] & 1
+    signs, n = 2 * states - 1, 100_000
+    features = 1 / (1 + np.exp(-(4 * signs @ states.T - 4 * states.sum(1, keepdims=True) + 2)))
+    on_data = jnp.float32(np.repeat(features, np.round(100 * P).astype(int), axis=1))
+    log_q, kl, gains = np.zeros(8), [KL], []
+    for _ in range(6):
         share = np.cumsum(np.exp(log_q)) / np.sum(np.exp(log_q))
-        sides = np.repeat(f, np.round(100 * P).astype(int)), f[np.searchsorted(share, (np.arange(n) + 0.5) / n)]
-        a, _ = coefficient(*map(jnp.float32, sides))
-        log_q += float(a) * f
+        on_negatives = jnp.float32(np.repeat(features, np.diff(np.round(n * share).astype(int), prepend=0), axis=1))
+        coefficients, _ = jax.vmap(coefficient)(on_data, on_negatives)
+        found = jax.vmap(gain)(coefficients, on_data, on_negatives)
+        best = int(jnp.argmax(found))
+        log_q += float(coefficients[best]) * features[best]
         kl.append(P @ np.log(P) - P @ log_q + np.log(np.sum(np.exp(log_q))))
-        gains.append(float(gain(a, *map(jnp.float32, sides))))
-    np.testing.assert_allclose(-np.diff(kl), gains, atol=1e-4)
-    assert np.diff(kl).max() < 1e-6
-    assert kl[-1] < 0.9 * kl[0]
+        gains.append(float(found[best]))
+    np.testing.assert_allclose(kl, O["kl_by_stage_greedy"], atol=2e-5)
+    np.testing.assert_allclose(-np.diff(kl), gains, atol=2e-5)
+    assert np.diff(kl).max() < 0
 
 
 def test_a_feature_that_is_constant_on_the_negatives_has_the_coefficient_zero():

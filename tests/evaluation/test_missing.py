@@ -70,6 +70,9 @@ def test_classes_of_partial_pictures_are_exact():
     assert np.abs(p - other).max() > 1e-3
     behind = class_probabilities(WITH_CLASS, CLASS_VARIABLES, jnp.where(SEEN, X, jnp.nan), SEEN, sweeps=60)
     np.testing.assert_array_equal(p, behind)
+    many = jnp.array(exact.DATA), jnp.tile(SEEN, (5, 1))
+    of_size = lambda size: class_probabilities(WITH_CLASS, CLASS_VARIABLES, *many, batch_size=size)
+    np.testing.assert_allclose(of_size(2), of_size(5), rtol=1e-6)
 
 
 @pytest.mark.parametrize(

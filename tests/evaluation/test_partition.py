@@ -1,4 +1,4 @@
-"""log Z of restricted machines, exact and by annealing, and likelihoods with it: oracle o16."""
+"""log Z of machines, exact and by annealing, and likelihoods with it: oracle o16."""
 
 import jax
 import jax.numpy as jnp
@@ -7,10 +7,15 @@ import pytest
 
 import genjax_models as gx
 from tests import energies as exact
-from tests.models.test_boltzmann import DBM, DBM_VARIABLES, RBM, RBM_VARIABLES
+from tests.models.test_boltzmann import DBM, DBM_VARIABLES, RBM, RBM_VARIABLES, X
 
 KEY = jax.random.key(0)
 DATA = jnp.array(exact.DATA)
+
+
+def annealed(machine, variables, base_rates):
+    options = {"num_chains": 20_000, "num_temperatures": 5, "exact": False, "base_rates": base_rates}
+    return gx.estimate_partition(machine, variables, KEY, **options)
 
 
 def test_log_z_is_exact_for_a_small_layer_and_likelihoods_are_exact_at_every_batch_size():
@@ -34,12 +39,31 @@ def test_annealing_knows_its_error():
     assert abs(log_z.log_partition - exact.LOG_Z) < 5 * log_z.standard_error
 
 
+def test_a_deep_machine_has_log_z_and_a_bound_that_rises_with_its_sweeps():
+    log_z = gx.estimate_partition(DBM, DBM_VARIABLES, KEY)
+    np.testing.assert_allclose(log_z.log_partition, exact.DBM_LOG_Z, rtol=1e-6)
+    estimated = annealed(DBM, DBM_VARIABLES, np.full(4, 0.3))
+    assert abs(estimated.log_partition - exact.DBM_LOG_Z) < 5 * estimated.standard_error  # false alarms: 6e-7
+    assert estimated.standard_error < 0.01
+    bounds = [
+        gx.boltzmann_log_likelihood(DBM, DBM_VARIABLES, X, log_z.log_partition, sweeps=sweeps) for sweeps in (1, 60)
+    ]
+    assert bounds[0] < bounds[1] < exact.CLAMPED["log_p"]
+    np.testing.assert_allclose(bounds[1], exact.CLAMPED["lower_bound_of_log_p"], rtol=1e-6)
+    of_size = lambda size: gx.boltzmann_log_likelihood(DBM, DBM_VARIABLES, DATA, 0.0, batch_size=size)
+    np.testing.assert_allclose(of_size(2), of_size(5), rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda: gx.estimate_partition(DBM, DBM_VARIABLES, KEY), "one hidden layer"),
+        (lambda: gx.estimate_partition(DBM._replace(classes=3), DBM_VARIABLES, KEY), "without classes"),
+        (lambda: gx.boltzmann_log_likelihood(DBM, DBM_VARIABLES, X, 0.0, sweeps=0), "sweeps must be an integer"),
         (lambda: gx.estimate_partition(RBM, RBM_VARIABLES, KEY, num_chains=1), "num_chains must be an integer"),
         (lambda: gx.estimate_partition(RBM, RBM_VARIABLES, KEY, num_temperatures=1), "num_temperatures must be"),
+        (lambda: annealed(DBM, DBM_VARIABLES, np.full(6, 0.3)), r"base_rates must have the shape \(4,\), got \(6,\)"),
+        (lambda: annealed(RBM, RBM_VARIABLES, np.full(2, 0.3)), r"base_rates must have the shape \(4,\), got \(2,\)"),
+        (lambda: annealed(RBM, RBM_VARIABLES, np.full(4, 2.0)), r"base_rates must be in \[0, 1\], got 2 to 2"),
         (lambda: gx.boltzmann_log_likelihood(RBM, RBM_VARIABLES, 2 * DATA, 0.0), "x must be in"),
         (lambda: gx.boltzmann_log_likelihood(RBM, RBM_VARIABLES, DATA / 2, 0.0), "x must be 0 or 1, got 0.5"),
         (lambda: gx.boltzmann_log_likelihood(RBM, RBM_VARIABLES, DATA[0], 0.0), "x must be"),

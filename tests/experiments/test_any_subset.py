@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from experiments import multi_prediction
 from experiments.any_subset import __main__ as any_subset
 from experiments.any_subset.measurement import Study, over_runs_and_images
 from experiments.any_subset.options import AnySubset
@@ -31,11 +32,19 @@ def test_the_page_of_small_runs(files, tmp_path, capsys):
     options = "--shares 0.5 --sweeps 2 --hidden 4 --steps 2 --batch-size 10".split()
     assert any_subset.main([*paths, *options, "--to", str(out)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 9 + 1 + 5 + 1
+    assert len(lines) == 10 + 1 + 6 + 1
     assert out.read_bytes().startswith(b"\x89PNG")
     with pytest.raises(SystemExit):
         any_subset.main(["--rbm", *[str(tmp_path / "vae")] * 2, *paths[3:], "--to", str(out)])
     assert "must be a run of experiments.rbm" in capsys.readouterr().err
+    other = tmp_path / "other"
+    own = RUNS["multi_prediction"].replace("--sweeps 2", "--sweeps 3")
+    assert train(multi_prediction.EXPERIMENT, [*flags, *own.split(), "--run-dir", str(other)]) == 0
+    paths[5] = str(other)  # the second deep machine
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        any_subset.main([*paths, "--to", str(out)])
+    assert f"{other}: must be of " in capsys.readouterr().err
 
 
 WAYS = ("RBM, Gibbs", "RBM, mean field", "MP-DBM, mean field", "VAE, pseudo-Gibbs", "VAE, importance", "mean pixel")
@@ -52,11 +61,14 @@ def test_table_and_picture():
     lines = any_subset.table(options, study).splitlines()
     error = np.hypot(np.std([0.2, 0.3, 0.4, 0.5], ddof=1) / 2, 0.1)
     assert lines[1].split()[-3:] == ["3", "0.350", f"{error:.3f}"]
-    assert lines[7].split()[-2:] == ["-0.0400", "0.0000"]
-    assert lines[8].split()[-1] == "7.0"
-    assert lines[11].split()[1:] == ["75.0", "50.0", f"{100 * np.sqrt(1 / 12):.1f}"]
-    assert lines[-1].split()[-3:] == ["0.0"] * 3
-    assert len({len(line) for line in (*lines[:8], *lines[10:])}) == 1
+    assert lines[7].split()[-1] == "-0.0400"
+    assert lines[8].split() == ["+-", "0.0000"]
+    assert lines[9].split()[-1] == "7.0"
+    assert lines[12].split()[1:] == ["75.0", "50.0", f"{100 * np.sqrt(1 / 12):.1f}"]
+    assert lines[-2].split()[-2:] == ["0.0"] * 2
+    assert lines[-1].split() == ["+-", "0.0", "0.0"]
+    assert len({len(line) for line in (*lines[:7], *lines[11:-2])}) == 1
+    assert len({len(line) for line in lines[7:10]}) == 1
     assert len(picture(options, study).axes) == 2
 
 

@@ -257,7 +257,7 @@ def test_a_preset_replaces_defaults_and_flags_come_after_it(capsys, compiled):
     flags, default = train_command._preset(biggan.EXPERIMENT, ["--steps", "7", "--preset", "cifar", "--no-overwrite"])
     assert flags == ["--steps", "7", "--no-overwrite"]
     config, _ = parse_run(biggan.Config, flags, "biggan", default)
-    assert (config.channels, config.training.steps, config.data.name) == ((256, 256, 256), 7, "tfds:cifar10")
+    assert (config.networks.channels, config.training.steps, config.data.name) == ((256, 256, 256), 7, "tfds:cifar10")
     assert train_command._preset(biggan.EXPERIMENT, ["--seed", "1"]) == (["--seed", "1"], None)
     for experiment, name, words in (
         (biggan.EXPERIMENT, "cifra", "preset must be one of cifar, got 'cifra'"),

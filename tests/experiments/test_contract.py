@@ -257,6 +257,7 @@ CHOICES = [
     *(("autoencoder", f"--data {data}.npz") for data in ("images", "grey", "vectors")),
     ("autoencoder", "--data grey.npz --network convolutional --channels 4 4 --precision bfloat16"),
     ("chairs", "--data cutouts.npz --channels 4 --kernel 4 --upsampling transposed --average 0 --rotate 0"),
+    ("chairs", "--data cutouts.npz --channels 4 --mirror --still 0.5"),
     ("colourise", "--data cutouts.npz --channels 4 --hue 0"),
     ("dcgan", "--data colours.npz --channels 4"),
     (
@@ -399,6 +400,7 @@ REFUSED = [
     ("chairs", "--data grey.npz", "needs a label per example, and"),
     ("chairs", "--channels 4 4 4 4 4 4 4", "height and width can be halved 7 times, got 64 x 64 from chairs"),
     ("chairs", "--zoom -0.1", "zoom must be at least 0, got -0.1"),
+    ("chairs", "--still 1", "still must be in [0, 1), got 1.0"),
     ("chairs", "--average 1", "average must be in [0, 1), got 1.0"),
     ("biggan", "--data grey.npz", "needs a label per example"),
     (
@@ -410,6 +412,7 @@ REFUSED = [
     ("biggan", "--channels 4 8 --batch-size 9", "attention needs at least 8 channels"),
     ("biggan", "--latent 61", "latent must be a multiple of 3, the blocks plus 1, got 61"),
     ("biggan", "--discriminator-channels 8", "discriminator_channels must name at least 2 blocks"),
+    ("biggan", "--channels", "channels must name at least one block, got none"),
     ("biggan", "--orthogonal -1", "orthogonal must be at least 0, got -1.0"),
     ("biggan", "--translation -1", "translation must be an integer of at least 0, got -1"),
     ("biggan", "--truncations 0", "truncations must be positive and finite, got 0.0"),

@@ -39,7 +39,8 @@ def test_rows_are_models_and_columns_are_steps():
     rows = {name: [moment(np.eye(2), title=f"{name} {step}") for step in (0, 5)] for name in ("one", "other")}
     axes = mixture_plots.components(X, rows).axes
     assert [a.get_title() for a in axes] == ["one 0", "one 5", "other 0", "other 5"]
-    assert [a.get_ylabel() for a in axes] == ["one", "", "other", ""]
+    assert [a.get_ylabel() for a in axes] == ["one\nx[1]", "", "other\nx[1]", ""]
+    assert [a.get_xlabel() for a in axes] == ["", "", "x[0]", "x[0]"]
     assert pictures.components(X, "one", rows["one"], "all").png.startswith(b"\x89PNG")
 
 

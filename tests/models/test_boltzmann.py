@@ -25,6 +25,7 @@ OF_CLASS = {**OF_DBM, "class_weights": exact.WY, "class_bias": exact.BY}
 RBM_VARIABLES, DBM_VARIABLES, CLASS_VARIABLES = (
     {"params": {name: jnp.array(value) for name, value in params.items()}} for params in (OF_RBM, OF_DBM, OF_CLASS)
 )
+ADDITIVE = gx.additive_energy_model((4,), 2)
 X = jnp.array([exact.V])
 SEEN = ~jnp.array([exact.MISSING])
 ALL = jnp.ones((1, 4), bool)
@@ -180,12 +181,13 @@ def test_the_implicit_gradient_is_exact_at_the_fixed_point():
         np.testing.assert_allclose(unrolled["params"][ours], want, atol=2e-6)
 
 
-def test_what_is_missing_is_never_read():
+@pytest.mark.parametrize("gradient", ["unrolled", "implicit"])
+def test_what_is_missing_is_never_read(gradient):
     label, unseen = jnp.array([2]), jnp.array([False])
     behind = jnp.where(SEEN, X, jnp.nan)
 
     def bound(variables, x, label):
-        field = WITH_CLASS.infer(variables, x, SEEN, label, unseen, sweeps=2)
+        field = WITH_CLASS.infer(variables, x, SEEN, label, unseen, sweeps=2, gradient=gradient)
         return WITH_CLASS.bound(variables, field, x, SEEN, label, unseen)[0]
 
     grad = jax.jit(jax.value_and_grad(bound))
@@ -261,6 +263,11 @@ def test_the_visible_bias_starts_at_the_data_mean():
         ],
         (lambda: WITH_CLASS.sample(CLASS_VARIABLES, KEY, 2, label=9), "labels must be 0 to 2, got 9"),
         (lambda: DBM.free_energy(DBM_VARIABLES, X), "the free energy needs one hidden layer"),
+        (lambda: RBM.free_energy(RBM_VARIABLES, X / 2), "x must be 0 or 1"),
+        (lambda: RBM.free_energy(RBM_VARIABLES, X * jnp.nan), "x must be 0 or 1"),
+        (lambda: RBM.free_energy(RBM_VARIABLES, X.reshape(1, 2, 2)), r"x must be \[batch, 4\]"),
+        (lambda: ADDITIVE.log_density(ADDITIVE.init(), X / 2), "x must be 0 or 1"),
+        (lambda: ADDITIVE.log_density(ADDITIVE.init(), X.reshape(1, 2, 2)), r"x must be \[n, 4\]"),
         (lambda: deep_boltzmann_machine((4,), (3,)), "hidden must be two numbers"),
         (lambda: restricted_boltzmann_machine((4,), 0), "hidden must be an integer of at least 1"),
         (lambda: restricted_boltzmann_machine((4,), 2, data_mean=jnp.zeros(3)), "data_mean must have the shape"),

@@ -53,6 +53,22 @@ def test_pseudo_gibbs_of_the_exact_posterior_is_exact():
     np.testing.assert_array_equal(answers[:, [0, 2]], np.tile(NUMBERS[[0, 2]].astype(np.float32), (2_000, 1)))
 
 
+def test_given_a_class_the_answer_is_exact():
+    """Class 1 adds 3 to all numbers; the model is told that class, and the functions of the answer need no label."""
+    moved = LINEAR._replace(
+        posterior=lambda variables, x, label: posterior(variables, x - 3 * label[:, None]),
+        likelihood=lambda variables, z, label: Shaped(
+            diagonal_normal(z @ jnp.asarray(A, jnp.float32).T + 3 * label[:, None], jnp.full((*z.shape[:-1], 3), S)),
+            (3,),
+        ),
+    )
+    x, seen = copies(2_000)
+    for label in (0, 1):
+        of_class = moved.given(jnp.full(len(x), label))
+        answers = jax.jit(conditionals.pseudo_gibbs(of_class, sweeps=20, burn_in=30))({}, KEY, x + 3 * label, seen)
+        assert_mean(answers[:, 1], EXPECTED + 3 * label)
+
+
 def test_importance_sampling_is_exact_and_reports_its_effective_samples():
     estimate = lambda x, seen: conditionals.importance_estimate(LINEAR, {}, KEY, x, seen, num_samples=400)
     answers, effective = jax.jit(estimate)(*copies(500))

@@ -9,6 +9,7 @@ import pytest
 
 import genjax_models as gx
 from genjax_models.estimators.boosting import best_coefficient
+from genjax_models.evaluation.boosting_stages import least_loss
 from genjax_models.types import Batch
 from tests.energies import BOOSTING as O
 
@@ -43,7 +44,6 @@ def test_the_best_discriminator_of_the_oracle_is_at_the_minimum_of_the_loss():
     value, slopes = loss(jnp.array([alone["a"], 0.0]))
     np.testing.assert_allclose(value, alone["loss"], rtol=1e-6)
     np.testing.assert_allclose(slopes[0], 0, atol=1e-6)
-    np.testing.assert_allclose(loss(jnp.zeros(2))[0], best["loss_at_zero"], rtol=1e-6)
 
 
 # Self-supervised boosting, on bars and stripes of 3 x 3: all columns alike, or all rows.
@@ -105,6 +105,9 @@ def test_after_the_answer_a_new_discriminator_knows_nothing(boosted):
     np.testing.assert_allclose(features["effective"][0], effective, rtol=1e-4)
     assert effective > 0.34  # the coefficient is the best one, not one that keeps a third of the negatives
     np.testing.assert_allclose(weights @ negatives, f(BARS).mean(), atol=1e-4)
+    sides = np.float64(f(BARS)), np.float64(negatives)
+    np.testing.assert_allclose(least_loss(*sides, weights), np.log(4), atol=1e-5)
+    assert least_loss(*sides, np.full(len(negatives), 1 / len(negatives))) < np.log(4) - 0.01
 
 
 def test_the_loss_before_the_answer_is_kept(boosted):

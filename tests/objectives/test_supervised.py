@@ -84,3 +84,17 @@ def test_bad_styles_factors_and_shapes_are_one_line(learned):
         objective.losses["generator"]({"generator": variables}, KEY, Batch(jnp.zeros((2, 4, 8, 4))), 0)
     with pytest.raises(ValueError, match=r"^the generator must make examples of shape \(4, 4, 4\), got \(4, 8, 4\)$"):
         model.init(KEY, Batch(jnp.zeros((1, 4, 4, 4))))
+
+
+def test_a_mirrored_chair_is_seen_from_the_other_side():
+    from experiments.chairs import Config, build
+    from genjax_models.systems.factors import Changes, CutOuts
+
+    config, dataset = Config(data=CutOuts("chairs:8"), channels=(4,), changes=Changes(still=0.99, mirror=True)).load()
+    data = build(config).prepare(dataset)
+    batch = data.each_step(KEY, jax.tree.map(lambda a: a[:100], data.train))
+    flip = np.asarray(batch.factors[:, 4] == 1)
+    assert 0 < flip.sum() < 100
+    sign = np.where(flip[:, None] & (np.arange(4) == 0), -1, 1)  # of the sine of the azimuth
+    np.testing.assert_allclose(batch.factors[:, :4], sign * dataset.train.factors[:100])
+    assert data.validation.factors.shape[1] == 4 + 1 + 8

@@ -61,6 +61,13 @@ def test_only_archives_are_overwritten_by_archives(tmp_path):
         check_output(tmp_path / "text.npz", ".npz", "--to")
 
 
+def test_a_file_that_may_not_be_replaced_is_refused(tmp_path):
+    (tmp_path / "old.png").write_bytes(PNG)
+    check_output(tmp_path / "new.png", ".png", overwrite=False)
+    with pytest.raises(InputError, match=r"old\.png: exists already; name another, or replace it with --overwrite$"):
+        check_output(tmp_path / "old.png", ".png", overwrite=False)
+
+
 def test_fault_91_a_file_that_cannot_be_written_is_one_line(tmp_path):
     write_output(tmp_path / "deep" / "er.png", PNG)
     assert (tmp_path / "deep" / "er.png").read_bytes() == PNG
@@ -86,8 +93,7 @@ def test_fault_91_studies_refuse_files_that_are_no_pictures(study, tmp_path, cap
     [
         ("sample run --to notes.txt", "--to notes.txt: must end in .png"),
         ("data mnist10k --to notes.txt", "--to notes.txt: must end in .png"),
-        ("compare run --to notes.txt", "--to notes.txt: exists already"),
-        ("compare run --overwrite --to notes.txt", "--to notes.txt: must end in .html"),
+        ("compare run --to notes.txt", "--to notes.txt: must end in .html"),
         ("compare run --overwrite --to notes.html", "--to notes.html: exists, and is not a HTML file"),
     ],
 )

@@ -102,7 +102,7 @@ def test_what_is_absent_or_too_long_for_a_cpu_is_left_out_with_the_reason(monkey
 @pytest.mark.slow
 def test_the_preset_of_cifar_makes_its_steps():
     """Smaller networks, 3 steps."""
-    small = {"channels": (8, 8, 8), "discriminator_channels": (8, 8, 8), "latent": 8, "training.batch_size": 8}
-    (facts,) = presets.cifar(3, **small)
+    networks = {"networks.channels": (8, 8, 8), "networks.discriminator_channels": (8, 8, 8)}
+    (facts,) = presets.cifar(3, latent=8, **networks, **{"training.batch_size": 8})
     assert facts["finite"]
     assert facts["hours_of_the_schedule"] == pytest.approx(100_000 / facts["steps_per_second"] / 3600)

@@ -6,8 +6,10 @@ from experiments.benchmarks import biggan
 from experiments.biggan import Config
 from genjax_models.errors import InputError
 from genjax_models.runs.configuration import Training
+from genjax_models.systems.residual_networks import ResidualNetworks
 
-SMALL = Config(channels=(8, 8), discriminator_channels=(8, 8), latent=6, shared=4, training=Training(batch_size=6))
+NETWORKS = ResidualNetworks((8, 8), (8, 8), shared=4)
+SMALL = Config(latent=6, networks=NETWORKS, training=Training(batch_size=6))
 
 
 @pytest.mark.slow
