@@ -47,6 +47,7 @@ def rivers(size: int = SIZE) -> Dataset:
     """Returns 8,000 training, 1,000 validation and 1,000 test images, uint8 `[size, size, 3]`, with `FACTORS`.
 
     They are the first 10,000 rows of `source(size)` with RandomState(0). Images are drawn once, and kept in the cache.
+    1,000 images of 64 x 64 take 0.4 to 0.6 s of processor time (AMD EPYC with AVX-512, 2026-11-29).
     """
     script = source(size)
     factors = script.sample(np.random.RandomState(0), sum(SIZES))
