@@ -12,7 +12,8 @@ convolutions are 2 x 2, not 4 x 4. A FactorVAE learns from half of each batch: 6
 A small setting, for 2 cores: --data sprites:32 --network mlp --hidden 256 256 --learning-rate 1e-3 --steps 6000
 --evaluate-every 3000 --judge-batches 50 --discriminator 64 64 64. A step of it takes 5 ms of processor time, with
 convolutions 54 ms, and with convolutions at 64 x 64 140 ms (beta_vae; 2 cores of AMD EPYC, jax 0.10.2, CPU, 2026-11-28,
-next to much other work).
+next to much other work). At 140 ms the paper's number of steps, --steps 300000, needs 12 hours of processor time a run.
+Nobody has made this run yet.
 
 Medians (least to most) over five seeds of the small setting, from the figures of experiments.studies.disentanglement:
 

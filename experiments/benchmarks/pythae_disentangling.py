@@ -15,8 +15,13 @@ pythae 0.1.2, 2026-11-28; least and greatest of three turns):
     beta-TCVAE, batch 64       5.2 to 5.5 ms     7.3 to 7.9 ms     1.3 to 1.5 x
     FactorVAE, batch 2 x 64    71 to 76 ms       76 to 81 ms       1.05 to 1.07 x
 
-A step of the FactorVAE is mostly matrix products of the discriminator, 4 GFLOP on both sides. One seed of beta-TCVAE
-after 1,000 updates: bound -32.99 (pythae: -34.78), MIG 0.005 (0.005): neither has found the factors by then.
+A step of the FactorVAE is mostly matrix products of the discriminator: 32 of 64 x 1,000 x 1,000 on both sides, 4 GFLOP.
+Ours computes the logits of the VAE's codes twice, because the discriminator sees the encoder after its move. pythae
+computes the discriminator's gradient for the VAE's loss and deletes it. So 1.5 x needs products that are 1.5 x as fast
+as PyTorch's. Next to other work PyTorch's two threads fell to 0.4 steps/s (2026-11-29): that ratio means nothing.
+
+One seed of beta-TCVAE after 1,000 updates: bound -32.99 (pythae: -34.78), MIG 0.005 (0.005): neither has found the
+factors by then.
 
 The losses differ in two places. pythae's stratified weights of the beta-TCVAE are the published ones: two columns in
 place of two diagonals. In its FactorVAE the gradient of the discriminator's loss also reaches the encoder, which then

@@ -49,6 +49,7 @@ def rivers(size: int = SIZE) -> Dataset:
 
     They are the first 10,000 rows of `source(size)` with RandomState(0). Images are drawn once, and kept in the cache.
     The label is the river's course, one of `COURSES`. A bend has 4 turns more to its side than to the other, or more.
+    1,000 images of 64 x 64 take 0.4 to 0.6 s of processor time (AMD EPYC with AVX-512, 2026-11-29).
     """
     script = source(size)
     factors = script.sample(np.random.RandomState(0), sum(SIZES))

@@ -257,7 +257,7 @@ CHOICES = [
     *(("autoencoder", f"--data {data}.npz") for data in ("images", "grey", "vectors")),
     ("autoencoder", "--data grey.npz --network convolutional --channels 4 4 --precision bfloat16"),
     ("chairs", "--data cutouts.npz --channels 4 --kernel 4 --upsampling transposed --average 0 --rotate 0"),
-    ("chairs", "--data cutouts.npz --channels 4 --mirror --still 0.5"),
+    ("chairs", "--data cutouts.npz --channels 4 --no-mirror --still 0"),
     ("colourise", "--data cutouts.npz --channels 4 --hue 0"),
     ("dcgan", "--data colours.npz --channels 4"),
     (

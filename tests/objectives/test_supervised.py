@@ -93,8 +93,9 @@ def test_a_mirrored_chair_is_seen_from_the_other_side():
     config, dataset = Config(data=CutOuts("chairs:8"), channels=(4,), changes=Changes(still=0.99, mirror=True)).load()
     data = build(config).prepare(dataset)
     batch = data.each_step(KEY, jax.tree.map(lambda a: a[:100], data.train))
-    flip = np.asarray(batch.factors[:, 4] == 1)
+    factors, still = np.asarray(batch.factors), np.asarray(data.validation.factors)
+    flip = factors[:, 4] == 1
     assert 0 < flip.sum() < 100
     sign = np.where(flip[:, None] & (np.arange(4) == 0), -1, 1)  # of the sine of the azimuth
-    np.testing.assert_allclose(batch.factors[:, :4], sign * dataset.train.factors[:100])
-    assert data.validation.factors.shape[1] == 4 + 1 + 8
+    np.testing.assert_allclose(factors[:, :4], sign * np.asarray(dataset.train.factors)[:100])
+    assert still.shape[1] == 4 + 1 + 8
