@@ -44,7 +44,7 @@ def row_products(x: Array, kernel: Array, axes: Axes) -> Array:
     """
     counts = [axis.outputs(*sizes) for axis, *sizes in zip(axes, x.shape[1:3], kernel.shape[:2], strict=True)]
     befores, factors = [axis.before for axis in axes], [axis.factor for axis in axes]
-    pixels, weights = jax.lax.optimization_barrier((x.transpose(3, 1, 2, 0), kernel.transpose(2, 0, 1, 3)))
+    pixels, weights = x.transpose(3, 1, 2, 0), kernel.transpose(2, 0, 1, 3)
     if not any(axis.image_dilation > 1 for axis in axes):
         return _pair_products(pixels, weights, counts, befores, factors).transpose(2, 0, 1, 3)
     befores = [count - 1 - before for count, before in zip(counts, befores, strict=True)]  # weights move over pixels
