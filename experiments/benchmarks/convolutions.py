@@ -70,7 +70,6 @@ FORMS: dict[str, Form] = {
     "product": forms.as_product,
     "oneDNN": forms.by_onednn,
     "phases, oneDNN": forms.phases_by_onednn,
-    "blocks, oneDNN": forms.in_blocks,
     "rows, oneDNN": forms.by_row_products,
 }
 RULE, TORCH = "the rule", "PyTorch"
@@ -164,8 +163,6 @@ def possible(form: Form, kernel: Sequence[int], axes: Axes) -> bool:
         return not any(axis.dilated for axis in axes) and max(kernel[:2]) <= 8
     if form is forms.by_onednn:
         return all(axis.image_dilation == 1 for axis in axes)
-    if form is forms.in_blocks:
-        return not plain and all(axis.stride == axis.kernel_dilation == 1 for axis in axes) and max(kernel[:2]) <= 8
     if form is forms.by_row_products:
         return all(axis.stride == 1 and axis.factors <= 1 for axis in axes) and max(kernel[:2]) >= 8
     return plain if form is forms.by_eigen else not plain and all(axis.factors <= 1 for axis in axes)

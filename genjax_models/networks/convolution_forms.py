@@ -186,31 +186,6 @@ def polyphase(x: Array, kernel: Array, axes: Axes, form: Form = by_eigen) -> Arr
     return y.reshape(x.shape[0], y.shape[1] * heights, y.shape[3] * widths, kernel.shape[3])[:, :height, :width]
 
 
-def in_blocks(x: Array, kernel: Array, axes: Axes, form: Form = by_onednn) -> Array:
-    """Returns a convolution of a dilated image as one plain convolution by `form`: it emits blocks of outputs.
-
-    A block has factor x factor outputs, as channels, and all of them see the same pixels. Blocks reach over the ends of
-    the outputs, and are cut.
-    """
-    plain, firsts, counts, factors, taps = [], [], [], [], []
-    for axis, pixels, weights in zip(axes, x.shape[1:3], kernel.shape[:2], strict=True):
-        factor, outputs = axis.factor, axis.outputs(pixels, weights)
-        reach = -(-weights // factor)  # pixels that a block sees
-        ahead = factor * reach - 1 - axis.before  # position of output 0 in the blocks that see a pixel
-        block, last = ahead // factor, (ahead + outputs - 1) // factor
-        plain.append(Axis(1, reach - 1 - block, last + 1 - pixels, 1, 1))
-        firsts.append(ahead - block * factor)
-        counts.append(outputs), factors.append(factor), taps.append(reach)
-    ends = [(0, tap * factor - weights) for tap, factor, weights in zip(taps, factors, kernel.shape, strict=False)]
-    kernel = jnp.pad(kernel, (*ends, (0, 0), (0, 0)))
-    kernel = kernel.reshape(taps[0], factors[0], taps[1], factors[1], *kernel.shape[2:])
-    blocks = jnp.flip(kernel, (1, 3)).transpose(0, 2, 4, 1, 3, 5).reshape(*taps, kernel.shape[4], -1)
-    y = form(x, blocks, (plain[0], plain[1]))
-    rows, columns = y.shape[1] * factors[0], y.shape[2] * factors[1]
-    y = y.reshape(*y.shape[:3], factors[0], -1).swapaxes(2, 3).reshape(x.shape[0], rows, columns, -1)
-    return y[:, firsts[0] : firsts[0] + counts[0], firsts[1] : firsts[1] + counts[1]]
-
-
 def by_row_products(x: Array, kernel: Array, axes: Axes) -> Array:
     """Returns the convolution as matrix products, of a kernel without strides that has the size of an image."""
     return _one_by_one(row_products, axes)(x, kernel)
@@ -225,20 +200,18 @@ def fastest(image: Shape, kernel: Shape, axes: Axes) -> Form:
     """Returns the form that is fastest, by the shapes, if oneDNN can be called.
 
     oneDNN is slower with few channels out. A derivative in the kernel has a kernel of the size of an image; it is best
-    as products of long rows, unless channels are few. A dilated image is best in blocks, if no block meets zeros.
+    as products of long rows, unless channels are few.
     """
     *weights, _, outputs = kernel
-    of_kernel, dilated = max(weights) > _SMALL, any(axis.image_dilation > 1 for axis in axes)
+    of_kernel = max(weights) > _SMALL
     few = outputs < _FEW or (of_kernel and image[0] < _FEW)
     if any(axis.factors > 1 for axis in axes):
         return as_it_is
     if of_kernel and not few and all(axis.stride == 1 for axis in axes):
         return by_row_products
-    if not dilated:
-        return without_onednn if few and (of_kernel or outputs == 1) else by_onednn
-    if not of_kernel and all(size % axis.factor == 0 for size, axis in zip(weights, axes, strict=True)):
-        return in_blocks
-    return as_it_is if few else phases_by_onednn
+    if any(axis.image_dilation > 1 for axis in axes):
+        return as_it_is if few else phases_by_onednn
+    return without_onednn if few and (of_kernel or outputs == 1) else by_onednn
 
 
 def phases_by_onednn(x: Array, kernel: Array, axes: Axes) -> Array:

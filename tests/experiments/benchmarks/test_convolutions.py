@@ -78,7 +78,7 @@ def test_forms_are_measured_where_they_are_possible():
     assert able == {
         "plain": {"by_eigen", "as_product", "by_onednn"},
         "strided": {"polyphase", "as_product", "by_onednn", "phases_by_onednn"},
-        "dilated": {"polyphase", "phases_by_onednn", "in_blocks"},
+        "dilated": {"polyphase", "phases_by_onednn"},
         "two factors": set(),
     }
     assert not convolutions.possible(forms.as_product, (16, 16, 3, 8), axes["plain"])  # too many patches
