@@ -172,6 +172,17 @@ def test_forms_are_the_sum_over_weights_for_any_padding(form, size, width, above
     )
 
 
+def test_rows_may_be_mapped_over_images_or_over_both():
+    axes = (forms.Axis(1, 1, 1, 1, 2), forms.Axis(1, 0, 1, 1, 2))
+    x, kernel = arguments((7, 8), (4, 3), channels=(8, 3), batch=6)
+    images, kernels = x.reshape(3, 2, *x.shape[1:]), jnp.stack([kernel, -kernel, 2 * kernel])
+    rows = partial(forms.by_row_products, axes=axes)
+    shared, own = jax.vmap(rows, (0, None))(images, kernel), jax.vmap(rows)(images, kernels)
+    for some, with_kernel, with_own, its_own in zip(images, shared, own, kernels, strict=True):
+        np.testing.assert_allclose(with_kernel, written_out(some, kernel, axes), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(with_own, written_out(some, its_own, axes), rtol=1e-4, atol=1e-4)
+
+
 ONEDNN_AXES = [
     (forms.by_onednn, (6, 5), (3, 2), (-1, 2), (1, 4), (1, 1, 1)),
     (forms.by_onednn, (7, 6), (2, 5), (0, 3), (2, 1), (3, 1, 1)),
