@@ -1,14 +1,16 @@
-"""oneDNN's convolution on the CPU: jaxlib holds it, but XLA does not choose it.
+"""oneDNN's convolution and matrix product on the CPU: jaxlib holds them, but XLA does not choose them.
 
-oneDNN multiplies patches of the image without copying them, so it is as fast as the machine multiplies. XLA's runtime
-calls it by a custom call, "__onednn$convolution". XLA promises nothing about this call, and cannot store a program that
-has it. It is used only in programs for one CPU, with releases of jaxlib on which the tests ran, and if JAX has no
-persistent compilation cache. All other programs get another form of the same convolution.
+oneDNN multiplies patches of the image without copying them, so it is as fast as the machine multiplies. Its product is
+fast if the sum is long. XLA's runtime calls both by custom calls, "__onednn$convolution" and "__onednn$matmul". XLA
+promises nothing about these calls, and cannot store a program that has one. They are used only in programs for one CPU,
+with releases of jaxlib on which the tests ran, and if JAX has no persistent compilation cache. All other programs get
+another form of the same convolution or product.
 """
 
 import json
 import platform
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -40,10 +42,21 @@ def convolution(x: Array, kernel: Array, axes: Axes, otherwise: Callable[..., Ar
     return _convolution.bind(x, kernel, axes=axes, otherwise=otherwise)
 
 
-def _usable(context: Any, axes: Axes) -> bool:
-    """Returns whether the program that is lowered can call oneDNN for this convolution."""
-    image, kernel = context.avals_in
-    whole_image = all(axis.before >= 0 <= axis.after and axis.image_dilation == 1 for axis in axes)
+def product(a: Array, b: Array) -> Array:
+    """Returns a^T b by oneDNN; by XLA in programs that cannot call oneDNN.
+
+    Args:
+      a: matrix `[k, m]`.
+      b: matrix `[k, n]`.
+
+    Returns:
+      `[m, n]`.
+    """
+    return _product.bind(a, b)
+
+
+def _usable(context: Any) -> bool:
+    """Returns whether the program that is lowered can call oneDNN for these arrays."""
     for_one_cpu = (
         jaxlib_version.startswith(_RELEASES)
         and (platform.system(), platform.machine()) == ("Linux", "x86_64")
@@ -51,7 +64,7 @@ def _usable(context: Any, axes: Axes) -> bool:
         and not _stores_programs()
         and getattr(context.module_context.axis_context, "num_devices", 0) == 1
     )
-    return for_one_cpu and whole_image and image.dtype == kernel.dtype == "float32" and image.size * kernel.size > 0
+    return for_one_cpu and all(array.dtype == "float32" and array.size for array in context.avals_in)
 
 
 def _stores_programs() -> bool:
@@ -70,7 +83,8 @@ def _lowered_otherwise(context: Any, x: Any, kernel: Any, *, axes: Axes, otherwi
 
 
 def _lowered(context: Any, x: Any, kernel: Any, *, axes: Axes, otherwise: Callable[..., Array]) -> Any:
-    if not _usable(context, axes):
+    whole_image = all(axis.before >= 0 <= axis.after and axis.image_dilation == 1 for axis in axes)
+    if not (whole_image and _usable(context)):
         return _lowered_otherwise(context, x, kernel, axes=axes, otherwise=otherwise)
     window = {
         "strides": [axis.stride for axis in axes],
@@ -80,8 +94,22 @@ def _lowered(context: Any, x: Any, kernel: Any, *, axes: Axes, otherwise: Callab
     }
     layouts = {"input": _IMAGES, "kernel": _KERNEL, "output": _IMAGES}
     config = {"onednn_conv_config": {"dims": 4, "feature_groups": 1, "window": window, **layouts}}
-    call = jax.ffi.ffi_lowering("__onednn$convolution", api_version=2, backend_config=json.dumps(config))
-    return call(context, x, kernel)
+    return _called("convolution", config)(context, x, kernel)
+
+
+def _lowered_product_otherwise(context: Any, a: Any, b: Any) -> Any:
+    transposed = partial(jax.lax.dot_general, dimension_numbers=(((0,), (0,)), ((), ())))
+    return mlir.lower_fun(transposed, multiple_results=False)(context, a, b)
+
+
+def _lowered_product(context: Any, a: Any, b: Any) -> Any:
+    if not _usable(context):
+        return _lowered_product_otherwise(context, a, b)
+    return _called("matmul", {"onednn_matmul_config": {"transpose_a": True, "transpose_b": False}})(context, a, b)
+
+
+def _called(name: str, config: dict[str, Any]) -> Callable[..., Any]:
+    return jax.ffi.ffi_lowering(f"__onednn${name}", api_version=2, backend_config=json.dumps(config))
 
 
 _convolution = Primitive("onednn_convolution")
@@ -89,3 +117,9 @@ _convolution.def_impl(jax.jit(_convolution.bind, static_argnames=("axes", "other
 _convolution.def_abstract_eval(_outputs)
 mlir.register_lowering(_convolution, _lowered_otherwise)
 mlir.register_lowering(_convolution, _lowered, platform="cpu")
+
+_product = Primitive("onednn_product")
+_product.def_impl(jax.jit(_product.bind))
+_product.def_abstract_eval(lambda a, b: ShapedArray((a.shape[1], b.shape[1]), a.dtype))
+mlir.register_lowering(_product, _lowered_product_otherwise)
+mlir.register_lowering(_product, _lowered_product, platform="cpu")

@@ -16,6 +16,7 @@ from genjax_models.networks.convolution import Convolution, TransposedConvolutio
 
 KEY = jax.random.key(0)
 ONEDNN = 'custom_call_target="__onednn$convolution"'
+ONEDNN_PRODUCT = 'custom_call_target="__onednn$matmul"'
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 UNEVEN = ((2, 1), (0, 3))
 CASES = [
@@ -96,14 +97,24 @@ def test_values_and_derivatives_of_both_orders_are_those_of_lax(kind, strides, s
     assert_equal(*both(x, kernel))
 
 
+def rows_of_kernels(image, kernel, axes):
+    """The rule that takes products of rows for kernels that may be of a derivative, and for dilated kernels."""
+    if any(axis.factors > 1 or axis.stride > 1 for axis in axes):
+        return forms.as_it_is
+    derivative = kernel[0] > axes[0].outputs(image[1], kernel[0])
+    return forms.by_row_products if derivative or axes[0].kernel_dilation > 1 else forms.as_it_is
+
+
 @pytest.mark.parametrize("kind", PAIRS)
+@pytest.mark.parametrize("rule", ["phases", "rows"])
 @pytest.mark.parametrize(
     ("strides", "size", "width", "padding"),
     [pytest.param(*CASES[i], marks=[pytest.mark.slow] * (i < 6)) for i in (3, 5, 6, 8)],
 )
-def test_phases_have_the_values_and_derivatives_of_lax(kind, strides, size, width, padding, monkeypatch):
+def test_forms_have_the_values_and_derivatives_of_lax(kind, rule, strides, size, width, padding, monkeypatch):
     single = lambda image, kernel, axes: all(axis.factors <= 1 for axis in axes)
-    monkeypatch.setattr(forms, "fastest", lambda *shapes: forms.polyphase if single(*shapes) else forms.as_it_is)
+    phases = lambda *shapes: forms.polyphase if single(*shapes) else forms.as_it_is
+    monkeypatch.setattr(forms, "fastest", phases if rule == "phases" else rows_of_kernels)
     ours, theirs = (partial(f, strides=strides, padding=padding) for f in PAIRS[kind])
     x, kernel = arguments(size, width)
     jax.clear_caches()
@@ -141,6 +152,11 @@ AXES = [
     (forms.polyphase, (1, 4), (2, 2), (8, 5), (0, 0), (3, 1, 1)),  # no weight meets a pixel
     (forms.polyphase, (7, 6), (3, 2), (-2, 2), (1, 1), (1, 1, 2)),
     (forms.polyphase, (7, 9), (2, 3), (3, 1), (-1, 2), (1, 1, 3)),
+    (forms.by_row_products, (6, 5), (4, 3), (1, 2), (-1, 3), (1, 1, 1)),
+    (forms.by_row_products, (5, 4), (6, 5), (2, -1), (1, 2), (1, 2, 1)),
+    (forms.by_row_products, (2, 4), (5, 2), (7, 9), (3, 0), (1, 3, 1)),  # some weights meet only zeros
+    (forms.by_row_products, (7, 6), (3, 2), (-2, 2), (1, 1), (1, 1, 2)),
+    (forms.by_row_products, (7, 9), (2, 3), (3, 1), (-1, 2), (1, 1, 3)),
     (forms.as_product, (7, 6), (3, 2), (-2, 2), (1, 1), (2, 1, 1)),
     (forms.as_product, (7, 6), (5, 4), (1, 3), (4, 1), (3, 1, 1)),
 ]
@@ -156,12 +172,24 @@ def test_forms_are_the_sum_over_weights_for_any_padding(form, size, width, above
     )
 
 
+def test_rows_may_be_mapped_over_images_or_over_both():
+    axes = (forms.Axis(1, 1, 1, 1, 2), forms.Axis(1, 0, 1, 1, 2))
+    x, kernel = arguments((7, 8), (4, 3), channels=(8, 3), batch=6)
+    images, kernels = x.reshape(3, 2, *x.shape[1:]), jnp.stack([kernel, -kernel, 2 * kernel])
+    rows = partial(forms.by_row_products, axes=axes)
+    shared, own = jax.vmap(rows, (0, None))(images, kernel), jax.vmap(rows)(images, kernels)
+    for some, with_kernel, with_own, its_own in zip(images, shared, own, kernels, strict=True):
+        np.testing.assert_allclose(with_kernel, written_out(some, kernel, axes), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(with_own, written_out(some, its_own, axes), rtol=1e-4, atol=1e-4)
+
+
 ONEDNN_AXES = [
     (forms.by_onednn, (6, 5), (3, 2), (-1, 2), (1, 4), (1, 1, 1)),
     (forms.by_onednn, (7, 6), (2, 5), (0, 3), (2, 1), (3, 1, 1)),
     (forms.by_onednn, (7, 9), (3, 3), (3, -1), (1, 2), (1, 1, 2)),
     (forms.by_onednn, (7, 9), (2, 3), (1, 1), (0, 2), (2, 1, 3)),
     (forms.phases_by_onednn, (5, 4), (5, 3), (3, -2), (1, 2), (1, 3, 1)),
+    (forms.by_row_products, (7, 9), (3, 3), (3, -1), (1, 2), (1, 1, 2)),
 ]
 
 
@@ -172,7 +200,7 @@ def test_onednn_has_the_sum_over_weights_for_any_padding(without_cache):
         x, kernel = np.ones((2, *size, 8), np.float32), np.ones((*width, 8, 3), np.float32)
         x += np.arange(x.size).reshape(x.shape) % 7
         compiled = jax.jit(partial(form, axes=axes)).lower(x, kernel).compile()
-        assert ONEDNN in compiled.as_text()
+        assert (ONEDNN_PRODUCT if form == forms.by_row_products else ONEDNN) in compiled.as_text()
         np.testing.assert_allclose(compiled(x, kernel), written_out(x, kernel, axes), rtol=1e-4, err_msg=f"{axes}")
 
 
@@ -218,10 +246,11 @@ def test_without_onednn_the_form_is_chosen_by_shapes(image, kernel, axis, expect
         ((64, 32, 32, 64), (3, 3, 64, 1), PLAIN, forms.without_onednn),
         ((64, 16, 16, 32), (4, 4, 32, 32), DOUBLED, forms.phases_by_onednn),
         ((64, 32, 32, 32), (4, 4, 32, 3), DOUBLED, forms.as_it_is),
-        ((32, 32, 32, 64), (16, 16, 64, 32), SPARSE, forms.by_onednn),  # derivatives in the kernel
+        ((32, 32, 32, 64), (16, 16, 64, 32), SPARSE, forms.by_row_products),  # derivatives in the kernel
+        ((32, 16, 16, 64), (32, 32, 64, 32), DOUBLED, forms.by_row_products),
         ((3, 64, 64, 64), (32, 32, 64, 32), SPARSE, forms.without_onednn),
+        ((32, 32, 32, 64), (64, 64, 64, 3), DOUBLED, forms.as_it_is),
         ((3, 16, 16, 64), (8, 8, 64, 32), SPARSE, forms.by_onednn),
-        ((1, 28, 28, 64), (14, 14, 64, 64), SPARSE, forms.without_onednn),
         ((64, 34, 34, 64), (32, 32, 64, 64), PLAIN, forms.without_onednn),
         ((64, 16, 16, 32), (4, 4, 32, 32), forms.Axis(2, 2, 2, 2, 1), forms.as_it_is),  # of second derivatives
     ],
@@ -230,10 +259,10 @@ def test_the_form_is_chosen_by_shapes(image, kernel, axis, expected):
     assert forms.fastest(image, kernel, (axis, axis)) == expected
 
 
-def onednn_calls(convolution, *arguments, **options):
-    """Number of convolutions that oneDNN computes in the compiled function."""
+def onednn_calls(convolution, *arguments, name=ONEDNN, **options):
+    """Number of convolutions, or of products, that oneDNN computes in the compiled function."""
     compiled = jax.jit(convolution, **options).lower(*arguments).compile().as_text()
-    return compiled.count(ONEDNN)
+    return compiled.count(name)
 
 
 @pytest.mark.skipif(not jaxlib.__version__.startswith("0.10."), reason="the rule of this release is unknown")
@@ -243,17 +272,21 @@ def test_onednn_computes_convolutions_of_one_cpu_in_float32(without_cache):
     gradient = jax.grad(lambda *a: jnp.sum(jnp.sin(strided(*a))), (0, 1))
     assert onednn_calls(strided, x, kernel) == 1
     assert onednn_calls(gradient, x, kernel) == 1 + 4 + 1  # the outputs, four phases of the image, the kernel
+    large = arguments((24, 24), (4, 4), channels=(32, 32))
+    assert (onednn_calls(gradient, *large), onednn_calls(gradient, *large, name=ONEDNN_PRODUCT)) == (5, 4)
     ours, theirs = (to_second_order(partial(f, strides=(2, 2), padding="SAME")) for f in PAIRS["strided"])
     assert_equal(jax.jit(ours)(x, kernel), jax.jit(theirs)(x, kernel))
     assert onednn_calls(strided, x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16)) == 0
     every = jax.sharding.NamedSharding(jax.make_mesh((2,), ("data",)), jax.sharding.PartitionSpec("data"))
     whole = jax.sharding.NamedSharding(every.mesh, jax.sharding.PartitionSpec())
     assert onednn_calls(strided, x, kernel, in_shardings=(every, whole)) == 0
+    for name in (ONEDNN, ONEDNN_PRODUCT):
+        assert onednn_calls(gradient, *large, name=name, in_shardings=(every, whole)) == 0
     sharded = jax.jit(strided, in_shardings=(every, whole))(x, kernel)
     np.testing.assert_allclose(sharded, strided(x, kernel), rtol=1e-4, atol=1e-4)
-    exported = jax.export.export(jax.jit(strided), platforms=("cpu", "cuda"))(x, kernel)
+    exported = jax.export.export(jax.jit(gradient), platforms=("cpu", "cuda"))(*large)
     assert "__onednn$" not in exported.mlir_module()
-    np.testing.assert_allclose(exported.call(x, kernel), strided(x, kernel), rtol=1e-4, atol=1e-4)
+    assert_equal(exported.call(*large), jax.jit(gradient)(*large))
 
 
 @pytest.mark.parametrize(
