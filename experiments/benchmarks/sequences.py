@@ -14,8 +14,10 @@ PyTorch's eager and compiled steps/s (range over turns):
 draw_10       70.7    2.23 x (1.81 to 2.41)    1.09 x (0.93 to 1.14)
 pixel_vae     36.8    1.31 x (1.16 to 1.34)    0.95 x (0.79 to 0.98)
 made         384.4    1.96 x (1.86 to 2.35)    1.82 x (1.59 to 1.89)
+vrnn          32.6    3.23 x (2.56 to 3.37)    not measured
 
-Ready after 7.2, 6.6 and 1.9 s; torch.compile after 58.7, 15.9 and 5.4 s. The goal of 1.3 x is met by made only.
+There DRAW by `vae` takes 1.18 x (1.00 to 1.33) the time of one hand-written scan, and FIVO 1.01 x (1.00 to 1.06) that
+of IWAE. Ready after 7.2, 6.6 and 1.9 s; torch.compile after 58.7, 15.9 and 5.4 s. Only made meets the goal of 1.3 x.
 Since then one draw of q has no mapped axis: on one core of the busy machine, loss and gradient of draw_10 took 12.9 and
 14.0 ms of processor time, and 15.6 and 14.8 ms before (lowest of six, in turns).
 
