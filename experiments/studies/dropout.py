@@ -222,9 +222,10 @@ def picture(options: Dropout, judged: Mapping[str, Judged]) -> Figure:
         one = judged[name]
         axes.plot(one.step[1:], one.frechet[:, 1:].T, color=colour, linewidth=0.6, alpha=0.5)
         axes.plot(one.step[1:], one.frechet[:, 1:].mean(0), color=colour, linewidth=1.8, label=name)
-    axes.set(xlabel="step", ylabel="Fréchet distance", xlim=(0, options.steps))
+    axes.set(xlabel="step", ylabel="Fréchet distance", title=f"{options.seeds} seeds, and their mean")
     axes.legend(frameon=False, fontsize=8)
     axes.grid(alpha=0.25)
+    right.suptitle(f"samples after {options.steps:,} steps")
     for axes, (name, one) in zip(right.subplots(len(judged), 1), judged.items(), strict=True):
         axes.imshow(np.concatenate(list(one.samples[:_SHOWN, ..., 0]), axis=1), cmap="gray", vmin=-1, vmax=1)
         axes.set_ylabel(name.replace(" ", "\n"), rotation=0, ha="right", va="center", fontsize=9)

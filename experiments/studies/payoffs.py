@@ -195,6 +195,7 @@ def picture(options: Payoffs, runs: Mapping[str, Run]) -> Figure:
     norms.legend(frameon=False, fontsize=8)
     middle, bottom = options.head_start / 2, accuracies.get_ylim()[0]
     accuracies.text(middle, bottom, "the generator\nrests", ha="center", va="bottom", fontsize=8)
+    below.suptitle(f"samples after {run.step[-1]:,} steps", fontsize=10)
     for axes, (payoff, run) in zip(below.subplots(len(runs), 1), runs.items(), strict=True):
         strip = np.concatenate(list(run.samples), axis=1)
         axes.imshow(np.clip((strip + 1) / 2, 0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
