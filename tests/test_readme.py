@@ -114,14 +114,20 @@ def main_of(name):
     return partial(train.main, module.EXPERIMENT) if hasattr(module, "EXPERIMENT") else module.main
 
 
+def pictures_of(page):
+    """The names of the pictures on a page, in order."""
+    return re.findall(r"```{(?:image|figure)} \S*/experiments/pictures/(\S+)", PAGES[page])
+
+
 def shown(page):
-    """The names of the pictures on a page."""
-    return set(re.findall(r"```{(?:image|figure)} \S*/experiments/pictures/(\S+)", PAGES[page]))
+    return set(pictures_of(page))
 
 
 def test_every_picture_is_in_the_gallery_and_on_a_page_that_explains_it():
     assert shown(GALLERY) == PICTURES
-    assert set().union(*(shown(page) for page in PAGES if page != GALLERY)) == PICTURES
+    on_pages = [pictures_of(page) for page in PAGES if page != GALLERY]
+    assert set().union(*on_pages) == PICTURES
+    assert all(len(set(names)) == len(names) for names in on_pages)  # a page shows a picture once
 
 
 def test_a_picture_of_the_gallery_has_a_caption_its_command_and_a_page_that_shows_it():
@@ -130,6 +136,7 @@ def test_a_picture_of_the_gallery_has_a_caption_its_command_and_a_page_that_show
     for picture, caption in figures:
         parts = re.fullmatch(r"\S.*[.?] `(make|python -m|genjax-models) [^`]+`; \[.+\]\((.+)\)", caption)
         assert parts, caption
+        assert "..." not in caption
         assert Path(picture).name in shown(GALLERY.parent / parts[2]), caption
 
 
@@ -149,6 +156,11 @@ def test_every_picture_of_the_readme_is_there():
         assert (ROOT / picture).is_file(), picture
 
 
+def test_the_readme_has_a_line_per_system():
+    linked = re.findall(r"^\| \[[^]]+\]\(docs/systems/(\w+)\.md\) \|", README, flags=re.MULTILINE)
+    assert sorted(linked) == sorted(page.stem for page in SYSTEMS)
+
+
 def test_every_experiment_is_on_a_page():
     for path in ROOT.glob("experiments/[!_]*.py"):
         name = rf"\bexperiments\.{path.stem}\b"
@@ -159,6 +171,8 @@ def test_every_experiment_is_on_a_page():
 def test_the_page_of_a_system_has_its_parts(page):
     for part in ("Equation", "Command", "What to expect", "Reference"):
         assert f"\n## {part}\n" in PAGES[page], part
+    assert "```{image}" in PAGES[page]
+    assert re.search(r"\d (?:s|minutes)\b|minutes", PAGES[page])  # how long it takes
 
 
 @pytest.fixture(scope="module")
