@@ -1,7 +1,7 @@
 """Colours for grey pictures, g: x, z -> y (1.1): x is grey, y has colours, and z is all that x does not tell.
 
 python -m experiments.colourise
-python -m experiments.colourise --data rivers --hue 0
+python -m experiments.colourise --data rivers --hue 0 --steps 2000 --evaluate-every 1000
 
 Chairs at 64 x 64, seed 0, test pictures of views that training lacks:
 
@@ -14,8 +14,12 @@ The spread is 4 times as large where the colour cannot be inferred. Some draws t
 checkerboard: codes of the prior are not all codes of pictures. The regression is grey. 6,000 steps in 13 minutes next
 to other work, 2 cores of AMD EPYC (jax 0.10.2, CPU), 2026-11-28.
 
+Rivers, whose grey pictures tell their colours (seed 0, 2,000 steps in 2.4 minutes of processor time, 2026-11-29): the
+regression has a colour range of 0.353, the truth 0.357 and draws 0.338. Draws spread by 0.116 +- 0.001 over z where the
+truth spreads by 0.000: after 2,000 steps the prior's z still changes colours that x tells.
+
 The hue of each picture of a chair turns at random. Its luminance stays, so the grey picture does not tell the hue. The
-white ground and grey parts stay grey. A river's grey picture tells its colours. A conditional VAE (Sohn, Lee and Yan,
+white ground and grey parts stay grey. A conditional VAE (Sohn, Lee and Yan,
 2015) draws colours; a regression on the same pictures learns the mean of all colours.
 """
 

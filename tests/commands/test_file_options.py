@@ -1,5 +1,7 @@
 """Commands that take other data have the flags that errors of the loader recommend."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -45,11 +47,12 @@ def test_other_data_in_another_range_are_scaled_as_in_training(named, runs, tmp_
 
 
 @pytest.mark.parametrize("command", [data, draw, encode, impute, judge, reconstruct, sample])
-def test_a_file_is_replaced_only_if_the_user_says_so(command, runs, files, refused, tmp_path):
+def test_a_file_is_replaced_only_if_the_user_says_so(command, runs, files, refused, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a long path would be wrapped
     run, end = runs["conditional"].path, {data: ".png", judge: ".html", sample: ".png"}.get(command, ".npz")
     arguments = {data: [files / "images.npz"], judge: [run, run]}.get(command, [run])
     path, content = (
-        tmp_path / f"a{end}",
+        Path(f"a{end}"),
         {".html": b"<!doctype html>", ".png": b"\x89PNG\r\n\x1a\n", ".npz": b"PK"}[end],
     )
     path.write_bytes(content)
@@ -59,10 +62,11 @@ def test_a_file_is_replaced_only_if_the_user_says_so(command, runs, files, refus
 
 
 @pytest.mark.parametrize("command", [encode, reconstruct])
-def test_a_picture_is_replaced_only_if_the_user_says_so(command, runs, refused, tmp_path):
-    run, picture = runs["vae"].path, tmp_path / "a_pairs.png"
+def test_a_picture_is_replaced_only_if_the_user_says_so(command, runs, refused, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run, picture = runs["vae"].path, Path("a_pairs.png")
     picture.write_bytes(b"\x89PNG\r\n\x1a\n")
-    assert refused(command, run, "--to", tmp_path / "a.npz").startswith(f"--picture {picture}: exists already; name")
-    assert command.main([str(run), "--to", str(tmp_path / "a.npz"), "--overwrite"]) == 0
+    assert refused(command, run, "--to", "a.npz").startswith(f"--picture {picture}: exists already; name")
+    assert command.main([str(run), "--to", "a.npz", "--overwrite"]) == 0
     assert picture.stat().st_size > 1000
-    assert command.main([str(run), "--to", str(tmp_path / "a.npz"), "--overwrite"]) == 0
+    assert command.main([str(run), "--to", "a.npz", "--overwrite"]) == 0
