@@ -18,6 +18,8 @@ COMMANDS = {
     "draw draws": ("--n 12 --block 5 --show draws --to {tmp}/draws.npz", "draws.npz"),
     "sample": ("--n 4 --to {tmp}/drawn.png", "drawn.png"),
     "judge": ("{run} --n 20 --to {tmp}/judge.html", "judge.html"),  # by its own draws
+    "check": ("", ""),
+    "compare": ("--to {tmp}/compare.html", "compare.html"),
     "encode": ("--to {tmp}/codes.npz", "codes.npz codes_pairs.png"),
     "reconstruct": ("--to {tmp}/made.npz", "made.npz made_pairs.png"),
     "impute": ("--n 4 --to {tmp}/filled.npz --picture {tmp}/filled.png", "filled.npz filled.png"),
@@ -39,6 +41,8 @@ REFUSED = {
     "draw draws": NO_P | {"colourise": "--show draws needs a condition per draw. Use --show images"},
     "sample": NO_P | {f"{POINTS} vrnn": "needs images, got examples of shape "},
     "judge": NO_P | {f"{POINTS} vrnn": "needs images, got examples of shape "},
+    "check": {},
+    "compare": {},
     "encode": NO_Q,
     "reconstruct": {f"{NO_ENCODER} {ENERGIES} vrnn": "needs a model with an encoder, such as a run of experiments."},
     "impute": {
