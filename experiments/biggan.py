@@ -57,6 +57,10 @@ attention, class accuracy is lower for both, and the last weights' Frechet dista
 penalty, Frechet distance and coverage are worse for both; the average's class accuracy is 3% higher. The average lags
 behind: its class accuracy is 11% lower than the last weights', and its Frechet distance 7 higher.
 
+Fashion-MNIST (SMALL --data fashion_mnist --average 0 --steps 3000 --evaluate-every 3000): 83.3 +- 0.4% of 10,000
+samples have their class (89.6% of test images), Frechet distance 23.3 +- 0.4, diversity 0.83; 4.4 minutes of processor
+time. Trousers, shoes and boots are clear, and dresses (3) are broken: pictures/biggan_fashion.png.
+
 Rivers (SMALL --data rivers:32 --average 0 --steps 1500 --evaluate-every 1500): 2.7 minutes of processor time up to the
 last step; kernel distance on pixels 0.0119 +- 0.0008. pictures/biggan_rivers.png has walks from class to class, and
 pictures/biggan_rivers_walk.png closed-form directions: the first one moves the chunk of z of the first block, and
