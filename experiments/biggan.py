@@ -21,9 +21,9 @@ class accuracy. pictures/biggan_principal.png has principal directions of this r
 
 So it does not beat the conditional GAN. It learns slowly (classes are right for 21% of samples at step 1,000, 46% at
 2,000, 85% at 3,000), and still improved at both ends. One busy core of an AMD EPYC (jax 0.10.2, CPU), 2026-11-29.
-pictures/biggan.png has a row per class, pictures/biggan_truncation.png one per truncation, and
-pictures/biggan_interpolation.png one per pair of classes, all after 10,500 steps. Nearly all samples are legible; some
-of 8 and 9 are no digits.
+pictures/biggan.png has a row per class and pictures/biggan_truncation.png one per truncation, both of SMALL;
+pictures/biggan_interpolation.png has one per pair of classes, after 10,500 steps of the defaults. Nearly all samples
+are legible; some of 5 and 8 are no digits.
 
 Emoji (--data emoji --translation 4 --steps 5000 --evaluate-every 500): faces, flags and hearts can be told; most of the
 rest are coloured blobs. 25 minutes of processor time. The kernel distance on pixels is 0.026 at step 1,000 and 0.037 at
