@@ -70,11 +70,10 @@ def rows(command):
     """Returns the rows of a command: name, and the words of its refusal or None."""
     of_command = []
     for name in RUNS:
-        if (command, name) != ("likelihood", "draw"):  # which compiles for minutes
-            words = [words for names, words in REFUSED[command].items() if name in names.split()]
-            quick = name in QUICK and (command != "judge" or words)
-            marks = () if quick else pytest.mark.slow
-            of_command.append(pytest.param(command, name, *(words or [None]), id=f"{command} {name}", marks=marks))
+        words = [words for names, words in REFUSED[command].items() if name in names.split()]
+        quick = name in QUICK and (command != "judge" or words)
+        marks = () if quick else pytest.mark.slow
+        of_command.append(pytest.param(command, name, *(words or [None]), id=f"{command} {name}", marks=marks))
     return of_command
 
 
