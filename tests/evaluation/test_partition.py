@@ -54,6 +54,16 @@ def test_a_deep_machine_has_log_z_and_a_bound_that_rises_with_its_sweeps():
     np.testing.assert_allclose(of_size(2), of_size(5), rtol=1e-6)
 
 
+def test_base_rates_are_of_the_visible_units():
+    """Without weights, annealing from the machine's own rates has no error; as rates of g they would give one."""
+    rates = np.array([0.1, 0.3, 0.6, 0.9])
+    alone = {name: jnp.zeros_like(value) for name, value in DBM_VARIABLES["params"].items()}
+    alone["visible_bias"] = jnp.asarray(np.log(rates / (1 - rates)), jnp.float32)
+    log_z = annealed(DBM, {"params": alone}, rates)
+    np.testing.assert_allclose(log_z.log_partition, -np.log(1 - rates).sum() + 5 * np.log(2), rtol=1e-6)
+    assert log_z.standard_error < 1e-6
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

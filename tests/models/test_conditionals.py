@@ -69,6 +69,18 @@ def test_given_a_class_the_answer_is_exact():
         assert_mean(answers[:, 1], EXPECTED + 3 * label)
 
 
+def test_all_functions_of_a_model_are_given_the_label():
+    told = LINEAR._replace(
+        posterior=lambda variables, x, label: ("q", label),
+        prior=lambda variables, label: ("prior", label),
+        likelihood=lambda variables, z, label: ("p", label),
+    ).given(jnp.arange(2))
+    answers = told.posterior({}, None), told.prior({}), told.likelihood({}, None)
+    assert [name for name, _ in answers] == ["q", "prior", "p"]
+    for _, label in answers:
+        np.testing.assert_array_equal(label, [0, 1])
+
+
 def test_importance_sampling_is_exact_and_reports_its_effective_samples():
     estimate = lambda x, seen: conditionals.importance_estimate(LINEAR, {}, KEY, x, seen, num_samples=400)
     answers, effective = jax.jit(estimate)(*copies(500))
