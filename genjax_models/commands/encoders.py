@@ -53,7 +53,7 @@ def data_of(
 
     Args:
       run: loaded without data.
-      name: of other data; None for the run's.
+      name: name of other data; None for the run's data.
       files: options that replace the run's.
       labels: whether other data need labels.
       whole: whether data without splits stay whole.

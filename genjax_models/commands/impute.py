@@ -44,7 +44,7 @@ class Impute:
     """Directory of the run."""
     mask: Literal["random", "half", "block"] | Path = "half"
     """Missing pixels: each at random, the lower half, or a rectangle at a random place. Or a .npy or .npz file
-    of the observed pixels: bool, in the shape of x, or of one example for all. A .npz has the key observed."""
+    of the observed pixels: bool, in the shape of x, or of one example for all. A .npz file needs the key observed."""
     share: float = 0.5
     """Share of missing pixels, for mask random and block: above 0 and below 1."""
     by: Literal["auto", "mean_field", "gibbs", "importance", "pseudo_gibbs"] = "auto"
@@ -209,7 +209,7 @@ def _observed(options: Impute, mask: np.ndarray | None, key: PRNGKey, x: Array) 
 def conditional_of(run: LoadedRun, options: Impute) -> tuple[str, Callable[[Array | None], Callable]]:
     """Returns the method in use, and its conditional for classes `[batch]`, None of a model that is not told them.
 
-    That of importance sampling returns the effective sample size too.
+    The conditional of importance sampling also returns the effective sample size, `[batch]`.
 
     Raises:
       InputError: the model cannot fill in, or not by this method.

@@ -107,7 +107,7 @@ def judge(options: Judge) -> Judgement:
 def _accuracy(samples: Batch, reference: str) -> dict[str, SampleFigure]:
     """Returns the share of samples whose class the reference's shipped classifier finds; {} without labels or it.
 
-    The accuracy of the classifier on test images stands beside it.
+    Beside it is the classifier's accuracy on test images.
     """
     import math
 

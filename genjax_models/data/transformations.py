@@ -50,7 +50,10 @@ def mirrored(key: PRNGKey, x: Array, factors: Array, odd: Array) -> tuple[Array,
       key: randomness of the draw.
       x: pictures `[n, height, width, channels]`.
       factors: `[n, f]`.
-      odd: which factors change their sign, `[f]`.
+      odd: whether a factor changes its sign in the mirror, bool `[f]`.
+
+    Returns:
+      Pictures as x, and factors `[n, f + 1]`.
     """
     flip = jax.random.bernoulli(key, shape=(len(x), 1))
     factors = jnp.where(flip & odd, -factors, factors)
