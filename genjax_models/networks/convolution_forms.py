@@ -20,7 +20,7 @@ import jax.numpy as jnp
 
 from genjax_models.networks import onednn
 from genjax_models.networks.convolution_axes import Axes, Axis
-from genjax_models.networks.convolution_products import as_product, row_products
+from genjax_models.networks.convolution_products import as_product, patch_product, row_products
 from genjax_models.types import Array, Shape
 
 Form = Callable[[Array, Array, Axes], Array]
@@ -192,6 +192,11 @@ def by_row_products(x: Array, kernel: Array, axes: Axes) -> Array:
     return _one_by_one(row_products, axes)(x, kernel)
 
 
+def by_patch_product(x: Array, kernel: Array, axes: Axes) -> Array:
+    """Returns the convolution as a product of patches, of a kernel without strides that has the size of an image."""
+    return _one_by_one(patch_product, axes)(x, kernel)
+
+
 def on_cpu(x: Array, kernel: Array, axes: Axes) -> Array:
     """Returns the convolution in the form that is fastest for its shapes."""
     return fastest(x.shape, kernel.shape, axes)(x, kernel, axes)
@@ -202,16 +207,21 @@ def fastest(image: Shape, kernel: Shape, axes: Axes) -> Form:
 
     oneDNN is slower with few channels out, and for derivatives in the kernel of few channels or of large images. The
     derivative in the kernel of a strided or transposed convolution has a large dilated kernel or image. Products of
-    its rows are 1.1 to 1.3 times as fast as oneDNN's convolution, unless channels are few.
+    its rows are 1.1 to 1.3 times as fast as oneDNN's convolution. If its strided image has few channels, a product of
+    patches is: 1.0 to 2.0 times as fast as XLA's convolution.
     """
     *weights, _, outputs = kernel
     of_kernel = max(weights) > _SMALL
     few = outputs < _FEW or (of_kernel and image[0] < _FEW)
+    dilated_image = any(axis.image_dilation > 1 for axis in axes)
     if any(axis.factors > 1 for axis in axes):
         return as_it_is
-    if of_kernel and not few and any(axis.dilated for axis in axes) and all(axis.stride == 1 for axis in axes):
-        return by_row_products
-    if any(axis.image_dilation > 1 for axis in axes):
+    if of_kernel and any(axis.dilated for axis in axes) and all(axis.stride == 1 for axis in axes):
+        if not few:
+            return by_row_products
+        if (outputs if dilated_image else image[0]) < _FEW:
+            return by_patch_product
+    if dilated_image:
         return as_it_is if few else phases_by_onednn
     return without_onednn if (few and (of_kernel or outputs == 1)) or max(weights) > _LARGE else by_onednn
 

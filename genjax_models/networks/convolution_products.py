@@ -1,6 +1,6 @@
 """Forms of a convolution that are matrix products of copies of its image. XLA computes them fast on the CPU."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 
 import jax
@@ -12,43 +12,74 @@ from genjax_models.types import Array
 
 
 def as_product(x: Array, kernel: Array, axes: Axes) -> Array:
-    """Returns a convolution without dilations as one matrix product: patches `[outputs, weights]` times the kernel.
+    """Returns a convolution without dilations as one matrix product: patches `[outputs, weights]` times the kernel."""
+    weights, strides = kernel.shape[:2], [axis.stride for axis in axes]
+    outputs = [axis.outputs(*sizes) for axis, *sizes in zip(axes, x.shape[1:3], weights, strict=True)]
+    patches, taps = _patches(x, weights, outputs, [axis.before for axis in axes], strides)
+    missing = [(0, tap * stride - size) for tap, stride, size in zip(taps, strides, weights, strict=True)]
+    kernel = jnp.pad(kernel, (*missing, (0, 0), (0, 0)))
+    kernel = kernel.reshape(taps[0], strides[0], taps[1], strides[1], *kernel.shape[2:]).swapaxes(1, 2)
+    return patches @ kernel.reshape(-1, kernel.shape[-1])
+
+
+def patch_product(x: Array, kernel: Array, axes: Axes) -> Array:
+    """Returns a convolution without strides of a large kernel as one matrix product: its patches times the weights.
+
+    This is the form for a derivative in the kernel if channels are few. The patches are those of `as_product`.
+    """
+    return _derivative(_patch_products, x, kernel, axes)
+
+
+def _patch_products(
+    dense: Array, sparse: Array, counts: Sequence[int], befores: Sequence[int], factors: Sequence[int]
+) -> Array:
+    """Returns the sums of `_pair_products`, `[*counts, c, d]`, by patches of `dense`."""
+    patches, taps = _patches(dense, counts, sparse.shape[1:3], befores, factors)
+    products = onednn.product(patches.reshape(-1, patches.shape[-1]), sparse.reshape(-1, sparse.shape[-1]))
+    products = products.reshape(*taps, *factors, dense.shape[-1], sparse.shape[-1]).swapaxes(1, 2)
+    products = products.reshape(taps[0] * factors[0], taps[1] * factors[1], *products.shape[-2:])
+    return products[: counts[0], : counts[1]]
+
+
+def _patches(
+    x: Array, weights: Sequence[int], outputs: Sequence[int], befores: Sequence[int], strides: Sequence[int]
+) -> tuple[Array, list[int]]:
+    """Returns what each output sees, `[batch, *outputs, numbers]`, and the blocks of a patch in height and width.
 
     Blocks of stride x stride pixels become channels first, so that patches are copied in longer runs.
     """
-    sizes = list(zip(axes, x.shape[1:3], kernel.shape[:2], strict=True))
-    strides = [axis.stride for axis in axes]
-    outputs = [axis.outputs(pixels, weights) for axis, pixels, weights in sizes]
-    taps = [-(-weights // axis.stride) for axis, _, weights in sizes]  # blocks that the kernel covers
+    taps = [-(-size // stride) for size, stride in zip(weights, strides, strict=True)]
     blocks = [count + tap - 1 for count, tap in zip(outputs, taps, strict=True)]
     ends = [
-        (axis.before, block * axis.stride - pixels - axis.before, 0)
-        for block, (axis, pixels, _) in zip(blocks, sizes, strict=True)
+        (before, block * stride - pixels - before, 0)
+        for block, stride, pixels, before in zip(blocks, strides, x.shape[1:3], befores, strict=True)
     ]
     x = jax.lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *ends, (0, 0, 0)))
     x = x.reshape(x.shape[0], blocks[0], strides[0], blocks[1], strides[1], -1).swapaxes(2, 3)
     x = jax.lax.optimization_barrier(x.reshape(*x.shape[:3], -1))  # else XLA pads anew in each patch
     corners = product(range(taps[0]), range(taps[1]))
     patches = [x[:, row : row + outputs[0], column : column + outputs[1]] for row, column in corners]
-    missing = [(0, tap * axis.stride - weights) for tap, (axis, _, weights) in zip(taps, sizes, strict=True)]
-    kernel = jnp.pad(kernel, (*missing, (0, 0), (0, 0)))
-    kernel = kernel.reshape(taps[0], strides[0], taps[1], strides[1], *kernel.shape[2:]).swapaxes(1, 2)
-    return jnp.concatenate(patches, axis=3) @ kernel.reshape(-1, kernel.shape[-1])
+    return jnp.concatenate(patches, axis=3), taps
 
 
 def row_products(x: Array, kernel: Array, axes: Axes) -> Array:
     """Returns a convolution without strides of a large kernel as one matrix product per row of outputs.
 
     This is the form for a derivative in the kernel. There the outputs are few, channels in are the examples, and the
-    products sum over examples and pixels. Either images or kernels may be dilated.
+    products sum over examples and pixels.
     """
+    return _derivative(_pair_products, x, kernel, axes)
+
+
+def _derivative(products: Callable[..., Array], x: Array, kernel: Array, axes: Axes) -> Array:
+    """Returns a convolution without strides by `products` of examples. Either images or kernels may be dilated."""
     counts = [axis.outputs(*sizes) for axis, *sizes in zip(axes, x.shape[1:3], kernel.shape[:2], strict=True)]
     befores, factors = [axis.before for axis in axes], [axis.factor for axis in axes]
     pixels, weights = x.transpose(3, 1, 2, 0), kernel.transpose(2, 0, 1, 3)
     if not any(axis.image_dilation > 1 for axis in axes):
-        return _pair_products(pixels, weights, counts, befores, factors).transpose(2, 0, 1, 3)
+        return products(pixels, weights, counts, befores, factors).transpose(2, 0, 1, 3)
     befores = [count - 1 - before for count, before in zip(counts, befores, strict=True)]  # weights move over pixels
-    return jnp.flip(_pair_products(weights, pixels, counts, befores, factors), (0, 1)).transpose(3, 0, 1, 2)
+    return jnp.flip(products(weights, pixels, counts, befores, factors), (0, 1)).transpose(3, 0, 1, 2)
 
 
 def _pair_products(

@@ -97,24 +97,29 @@ def test_values_and_derivatives_of_both_orders_are_those_of_lax(kind, strides, s
     assert_equal(*both(x, kernel))
 
 
-def rows_of_kernels(image, kernel, axes):
-    """The rule that takes products of rows for kernels that may be of a derivative, and for dilated kernels."""
+def of_kernels(form, image, kernel, axes):
+    """The rule that takes this form for kernels that may be of a derivative, and for dilated kernels."""
     if any(axis.factors > 1 or axis.stride > 1 for axis in axes):
         return forms.as_it_is
     derivative = kernel[0] > axes[0].outputs(image[1], kernel[0])
-    return forms.by_row_products if derivative or axes[0].kernel_dilation > 1 else forms.as_it_is
+    return form if derivative or axes[0].kernel_dilation > 1 else forms.as_it_is
+
+
+RULES = {
+    "phases": lambda *shapes: forms.polyphase if all(axis.factors <= 1 for axis in shapes[2]) else forms.as_it_is,
+    "rows": partial(of_kernels, forms.by_row_products),
+    "patches": partial(of_kernels, forms.by_patch_product),
+}
 
 
 @pytest.mark.parametrize("kind", PAIRS)
-@pytest.mark.parametrize("rule", ["phases", "rows"])
+@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize(
     ("strides", "size", "width", "padding"),
     [pytest.param(*CASES[i], marks=[pytest.mark.slow] * (i < 6)) for i in (3, 5, 6, 8)],
 )
 def test_forms_have_the_values_and_derivatives_of_lax(kind, rule, strides, size, width, padding, monkeypatch):
-    single = lambda image, kernel, axes: all(axis.factors <= 1 for axis in axes)
-    phases = lambda *shapes: forms.polyphase if single(*shapes) else forms.as_it_is
-    monkeypatch.setattr(forms, "fastest", phases if rule == "phases" else rows_of_kernels)
+    monkeypatch.setattr(forms, "fastest", RULES[rule])
     ours, theirs = (partial(f, strides=strides, padding=padding) for f in PAIRS[kind])
     x, kernel = arguments(size, width)
     jax.clear_caches()
@@ -157,6 +162,10 @@ AXES = [
     (forms.by_row_products, (2, 4), (5, 2), (7, 9), (3, 0), (1, 3, 1)),  # some weights meet only zeros
     (forms.by_row_products, (7, 6), (3, 2), (-2, 2), (1, 1), (1, 1, 2)),
     (forms.by_row_products, (7, 9), (2, 3), (3, 1), (-1, 2), (1, 1, 3)),
+    (forms.by_patch_product, (6, 5), (4, 3), (1, 2), (-1, 3), (1, 1, 1)),
+    (forms.by_patch_product, (5, 4), (6, 5), (2, -1), (1, 2), (1, 2, 1)),
+    (forms.by_patch_product, (7, 6), (3, 2), (-2, 2), (1, 1), (1, 1, 2)),
+    (forms.by_patch_product, (7, 9), (2, 3), (3, 1), (-1, 2), (1, 1, 3)),
     (forms.as_product, (7, 6), (3, 2), (-2, 2), (1, 1), (2, 1, 1)),
     (forms.as_product, (7, 6), (5, 4), (1, 3), (4, 1), (3, 1, 1)),
 ]
@@ -190,7 +199,9 @@ ONEDNN_AXES = [
     (forms.by_onednn, (7, 9), (2, 3), (1, 1), (0, 2), (2, 1, 3)),
     (forms.phases_by_onednn, (5, 4), (5, 3), (3, -2), (1, 2), (1, 3, 1)),
     (forms.by_row_products, (7, 9), (3, 3), (3, -1), (1, 2), (1, 1, 2)),
+    (forms.by_patch_product, (7, 9), (3, 3), (3, -1), (1, 2), (1, 1, 2)),
 ]
+PRODUCTS = (forms.by_row_products, forms.by_patch_product)
 
 
 @pytest.mark.skipif(not jaxlib.__version__.startswith("0.10."), reason="the rule of this release is unknown")
@@ -200,7 +211,7 @@ def test_onednn_has_the_sum_over_weights_for_any_padding(without_cache):
         x, kernel = np.ones((2, *size, 8), np.float32), np.ones((*width, 8, 3), np.float32)
         x += np.arange(x.size).reshape(x.shape) % 7
         compiled = jax.jit(partial(form, axes=axes)).lower(x, kernel).compile()
-        assert (ONEDNN_PRODUCT if form == forms.by_row_products else ONEDNN) in compiled.as_text()
+        assert (ONEDNN_PRODUCT if form in PRODUCTS else ONEDNN) in compiled.as_text()
         np.testing.assert_allclose(compiled(x, kernel), written_out(x, kernel, axes), rtol=1e-4, err_msg=f"{axes}")
 
 
@@ -248,8 +259,11 @@ def test_without_onednn_the_form_is_chosen_by_shapes(image, kernel, axis, expect
         ((64, 32, 32, 32), (4, 4, 32, 3), DOUBLED, forms.as_it_is),
         ((32, 32, 32, 64), (16, 16, 64, 32), SPARSE, forms.by_row_products),  # derivatives in the kernel
         ((32, 16, 16, 64), (32, 32, 64, 32), DOUBLED, forms.by_row_products),
-        ((3, 64, 64, 64), (32, 32, 64, 32), SPARSE, forms.without_onednn),
-        ((32, 32, 32, 64), (64, 64, 64, 3), DOUBLED, forms.as_it_is),
+        ((3, 64, 64, 64), (32, 32, 64, 32), SPARSE, forms.by_patch_product),
+        ((32, 32, 32, 64), (64, 64, 64, 3), DOUBLED, forms.by_patch_product),
+        ((32, 64, 64, 64), (32, 32, 64, 3), SPARSE, forms.without_onednn),  # its patches have 32 channels
+        ((3, 32, 32, 64), (64, 64, 64, 32), DOUBLED, forms.as_it_is),
+        ((3, 32, 32, 64), (32, 32, 64, 64), PLAIN, forms.without_onednn),
         ((3, 16, 16, 64), (8, 8, 64, 32), SPARSE, forms.by_onednn),
         ((64, 34, 34, 64), (32, 32, 64, 64), PLAIN, forms.without_onednn),
         ((64, 16, 16, 32), (4, 4, 32, 32), forms.Axis(2, 2, 2, 2, 1), forms.as_it_is),  # of second derivatives
