@@ -8,17 +8,18 @@ and optimizers. pythae is timed at its best, as there: its own models compute th
 step, PyTorch's fused Adam, batches from one tensor in memory. Trained weights are carried into this package's
 variables, and the same functions judge both.
 
-Processor time of a step, one thread of PyTorch, next to much other work (2 cores of AMD EPYC, jax 0.10.2, torch 2.13.0,
-pythae 0.1.2, 2026-11-28; least and greatest of three turns):
+Steps per second, both with two threads, measured alone (2 cores of an AMD EPYC with AVX-512, jax 0.10.2, torch 2.13.0,
+pythae 0.1.2, 2026-11-29; least and greatest of the turns):
 
                                genjax_models     pythae
-    beta-TCVAE, batch 64       5.2 to 5.5 ms     7.3 to 7.9 ms     1.3 to 1.5 x
-    FactorVAE, batch 2 x 64    71 to 76 ms       76 to 81 ms       1.05 to 1.07 x
+    beta-TCVAE, batch 64                 741        319      2.34 x (2.24 to 2.38)
+    FactorVAE, batch 2 x 64             50.6       27.5      1.88 x (1.81 to 1.94)
 
 A step of the FactorVAE is mostly matrix products of the discriminator: 32 of 64 x 1,000 x 1,000 on both sides, 4 GFLOP.
 Ours computes the logits of the VAE's codes twice, because the discriminator sees the encoder after its move. pythae
-computes the discriminator's gradient for the VAE's loss and deletes it. So 1.5 x needs products that are 1.5 x as fast
-as PyTorch's. Next to other work PyTorch's two threads fell to 0.4 steps/s (2026-11-29): that ratio means nothing.
+computes the discriminator's gradient for the VAE's loss and deletes it. On a machine without AVX-512, whose products
+are as fast in jax as in torch, one thread had 1.3 to 1.5 x and 1.05 to 1.07 x in processor time, next to other work.
+Next to other work PyTorch's two threads fell to 0.4 steps/s there: such a ratio means nothing.
 
 One seed of beta-TCVAE after 1,000 updates: bound -32.99 (pythae: -34.78), MIG 0.005 (0.005): neither has found the
 factors by then.
