@@ -2,48 +2,106 @@
 
 python -m experiments.benchmarks.convolutions
 
-Milliseconds of the layer, of its derivative in the image and in the kernel; each as it is, by the rule (`fastest`), and
-in PyTorch (the better of its two memory formats). On 2 cores of an AMD EPYC with AVX-512, measured alone (jax 0.10.2,
-torch 2.13.0), 2026-11-28. The machine is shared: a number may be 20% off.
+Milliseconds of the layer (forward), of its derivative in the image and in the kernel, in each form that can compute it.
+Columns: as it is; Eigen; phases; product; oneDNN (1D); phases by oneDNN; row products; patch products; the rule
+(`fastest`); PyTorch in the better of its two memory formats. k is the side of the kernel. On 2 cores of an AMD EPYC
+with AVX-512, alone (jax 0.10.2, torch 2.13.0, CPU, --turns 3), 2026-11-29. A number may be 20% off.
 
-    pixels    channels    kernel, batch     forward                image                 kernel
-     28 -> 14    1 ->  32  4   100     0.37   0.32   0.27    0.91   1.04   2.11    0.68   0.70   0.18
-     14 ->  7   32 ->  64  4   100     3.97   1.61   1.42    3.88   2.33   2.09    5.92   2.22   1.74
-      7 -> 14   64 ->  32  4   100     4.68   1.94   1.74    3.66   1.41   1.33    4.40   3.39   1.51
-     14 -> 28   32 ->   1  4   100     1.35   1.07   2.14    0.52   0.51   0.27    0.65   0.85   0.25
-     64 -> 32    3 ->  32  4    64    10.58   2.55   2.34    6.08   5.99  10.64    4.55   4.16   1.31
-     32 -> 16   32 ->  32  4    64     6.36   3.16   3.08   27.95   5.52   3.32   11.48  10.52   3.43
-     16 ->  8   32 ->  64  4    64     3.04   2.63   1.30    3.02   1.68   1.39    3.89   1.76   1.41
-      8 ->  4   64 ->  64  4    64     1.39   0.63   0.55    2.21   0.89   0.70    1.84   0.91   0.85
-      4 ->  8   64 ->  64  4    64     1.49   0.96   0.69    1.60   0.70   0.57    2.09   1.32   0.85
-      8 -> 16   64 ->  32  4    64     3.83   1.59   1.39    2.86   1.43   1.31    4.20   2.39   1.40
-     16 -> 32   32 ->  32  4    64    28.16   5.69   3.57    6.60   3.34   3.32   12.15   8.89   3.06
-     32 -> 64   32 ->   3  4    64     5.50   4.67   6.20   10.17   1.31   1.13    5.17   4.98   1.19
-     28 -> 14    1 ->  64  4    64     0.70   0.32   0.26    0.71   0.70   1.81    0.59   0.74   0.20
-     14 ->  7   64 -> 128  4    64     5.89   3.65   3.68    8.00   3.87   3.31   10.55   4.35   3.91
-      7 -> 14  128 ->  64  4    64     6.21   3.79   3.36    5.75   3.89   3.63    9.80   5.49   3.92
-     14 -> 28   64 ->   1  4    64     0.76   0.69   1.89    1.00   0.33   0.27    0.66   0.61   0.21
-     32 -> 32    2 ->  64  3    64     3.85   0.98   1.07    7.29   6.68   6.32    5.16   3.51   0.97
-     32 -> 32   64 ->  64  3    64    50.37  21.56  21.50   50.50  21.48  21.46   80.33  42.77  23.80
-     32 -> 32   64 ->   1  3    64     7.61   4.46   6.40    3.29   0.81   0.93   17.44  16.13   6.60
-     16 -> 16   64 ->  64  3    16     5.95   1.39   1.31    3.11   1.41   1.30    3.62   1.99   1.45
-      8 ->  8  256 -> 256  3    64    25.28  18.83  18.82   25.75  19.41  18.82   36.54  21.98  20.95
-      4 ->  4  256 -> 256  3   128    13.59   8.64   8.37   14.01   9.41   8.62   19.22  10.63  11.58
-     32 -> 16    3 ->  32  5   128     7.30   1.02   0.84    3.26   3.32   4.93    3.03   3.24   0.76
-     16 -> 32   32 ->  32  5    16     4.70   2.11   1.13    2.36   1.13   1.01    2.74   2.31   1.08
+forward
+     pixels     channels  k batch  as is  Eigen phases  prod.     1D  ph.1D   rows  patch   rule  torch
+     28 -> 14   1 ->  32 4 100    0.87      -   1.40   0.28   0.33   0.57      -      -   0.31   0.17
+     14 ->  7  32 ->  64 4 100    1.79      -   2.29   2.63   0.98   1.42      -      -   0.96   0.80
+      7 -> 14  64 ->  32 4 100    1.96      -   1.32      -      -   1.53      -      -   1.39   0.94
+     14 -> 28  32 ->   1 4 100    0.77      -   1.73      -      -   1.40      -      -   0.76   1.39
+     64 -> 32   3 ->  32 4  64    6.98      -   4.98   1.86   0.80   2.65      -      -   0.84   0.63
+     32 -> 16  32 ->  32 4  64    2.76      -   2.98  21.06   2.86   3.07      -      -   2.08   1.36
+     16 ->  8  32 ->  64 4  64    1.58      -   1.25   1.98   0.76   1.09      -      -   0.82   0.61
+      8 ->  4  64 ->  64 4  64    0.70      -   1.33   0.83   0.39   0.73      -      -   0.34   0.35
+      4 ->  8  64 ->  64 4  64    0.82      -   0.88      -      -   0.90      -      -   0.81   0.54
+      8 -> 16  64 ->  32 4  64    1.66      -   2.03      -      -   1.40      -      -   1.11   0.96
+     16 -> 32  32 ->  32 4  64   21.61      -   3.18      -      -   3.24      -      -   3.39   2.72
+     32 -> 64  32 ->   3 4  64    3.13      -  11.94      -      -   5.46      -      -   3.39   4.78
+     28 -> 14   1 ->  64 4  64    0.96      -   1.12   0.25   0.37   0.92      -      -   0.34   0.20
+     14 ->  7  64 -> 128 4  64    4.07      -   3.11   4.65   2.43   3.07      -      -   2.34   2.23
+      7 -> 14 128 ->  64 4  64    5.51      -   3.13      -      -   2.71      -      -   2.45   2.12
+     14 -> 28  64 ->   1 4  64    0.51      -   1.79      -      -   1.88      -      -   0.55   1.10
+     32 -> 32   2 ->  64 3  64    3.10   3.61      -   1.65   1.20      -      -      -   1.11   0.91
+     32 -> 32  64 ->  64 3  64   23.98  16.68      -  95.15  17.10      -      -      -  11.19  11.20
+     32 -> 32  64 ->   1 3  64    5.30   4.76      -  95.42   4.93      -      -      -   8.41   4.87
+     16 -> 16  64 ->  64 3  16    2.09   1.51      -   2.76   1.19      -      -      -   1.07   0.88
+      8 ->  8 256 -> 256 3  64   16.06  15.92      -  39.27  10.57      -      -      -  10.30  10.57
+      4 ->  4 256 -> 256 3 128    9.60   9.02      -   9.49   6.77      -      -      -   6.65   6.66
+     32 -> 16   3 ->  32 5 128    9.35      -   3.54   3.33   1.50   2.24      -      -   1.04   0.83
+     16 -> 32  32 ->  32 5  16    2.42      -   1.44      -      -   1.76      -      -   1.66   0.84
 
-PyTorch's convolutions are oneDNN's, at 170 to 230 GFLOP/s: as fast as this machine multiplies. The outputs and the
-derivative in the image are now oneDNN's too: 0.9 x PyTorch's speed in the median, 0.5 to 2.7 x. The derivative in the
-kernel is 0.46 x in the median: jaxlib calls only oneDNN's forward convolution, which needs the images transposed.
-The rule takes 0.13 to 1.3 x the time of the layer as it is.
+derivative in the image
+     pixels     channels  k batch  as is  Eigen phases  prod.     1D  ph.1D   rows  patch   rule  torch
+     28 -> 14   1 ->  32 4 100    0.65      -   2.32      -      -   1.24      -      -   0.68   1.28
+     14 ->  7  32 ->  64 4 100    5.33      -   2.46      -      -   1.06      -      -   0.88   0.89
+      7 -> 14  64 ->  32 4 100    1.74      -   1.59   3.30   0.88   1.72      -      -   0.81   0.76
+     14 -> 28  32 ->   1 4 100    0.33      -   1.16   0.22   0.30   0.63      -      -   0.28   0.16
+     64 -> 32   3 ->  32 4  64    3.09      -   9.28      -      -   4.22      -      -   2.63   3.72
+     32 -> 16  32 ->  32 4  64   19.41      -   6.36      -      -   1.99      -      -   1.81   1.80
+     16 ->  8  32 ->  64 4  64    2.13      -   1.12      -      -   1.52      -      -   1.09   0.78
+      8 ->  4  64 ->  64 4  64    0.69      -   0.94      -      -   0.73      -      -   0.64   0.40
+      4 ->  8  64 ->  64 4  64    0.80      -   1.19   1.22   0.43   0.80      -      -   0.41   0.35
+      8 -> 16  64 ->  32 4  64    1.47      -   1.19   1.67   0.76   0.98      -      -   0.78   0.64
+     16 -> 32  32 ->  32 4  64    2.79      -   2.43  21.27   3.06   2.49      -      -   1.92   1.71
+     32 -> 64  32 ->   3 4  64    6.38      -   4.61   1.74   0.84   2.49      -      -   0.72   0.62
+     28 -> 14   1 ->  64 4  64    0.60      -   2.05      -      -   2.60      -      -   0.53   0.97
+     14 ->  7  64 -> 128 4  64    3.68      -   2.62      -      -   2.41      -      -   2.60   1.82
+      7 -> 14 128 ->  64 4  64    3.18      -   2.55   3.55   2.13   2.48      -      -   2.34   1.85
+     14 -> 28  64 ->   1 4  64    0.22      -   0.57   0.26   0.33   0.59      -      -   0.28   0.18
+     32 -> 32   2 ->  64 3  64    3.46  10.21      -  80.67   6.47      -      -      -   6.39   2.86
+     32 -> 32  64 ->  64 3  64   22.72  15.63      -  81.24  16.02      -      -      -  10.41  10.14
+     32 -> 32  64 ->   1 3  64    1.60   3.34      -   0.89   0.76      -      -      -   0.55   0.54
+     16 -> 16  64 ->  64 3  16    1.67   1.19      -   1.86   0.75      -      -      -   0.72   0.62
+      8 ->  8 256 -> 256 3  64   11.67  13.06      -  29.33   9.75      -      -      -   9.64   8.95
+      4 ->  4 256 -> 256 3 128    6.70   7.61      -  14.77   6.17      -      -      -   5.62   3.90
+     32 -> 16   3 ->  32 5 128    2.54      -   7.36      -      -   3.17      -      -   2.22   2.78
+     16 -> 32  32 ->  32 5  16    1.05      -   0.90  12.18   0.57   0.97      -      -   0.62   0.52
 
-The table is older than the form "rows, oneDNN". In turns with the form before, next to other work (2 cores of an AMD
-EPYC with AVX-512, jax 0.10.2, CPU, 2026-11-29), it makes the derivative in the kernel 1.33 x as fast for 32 -> 16
-pixels with 32 -> 32 channels, 1.33 x for 7 -> 14 with 128 -> 64, 1.06 x for 7 -> 14 with 64 -> 32 and 1.16 x for
-16 -> 32 with a kernel of 5. With a stride of 1 it gains nothing (0.75 and 0.86 x), nor with few channels. The whole
-step of the convolutional VAE of 64 pixels is 1.11 x as fast, that of 28 pixels 1.03 x. One convolution that emits
-blocks of 2 x 2 outputs, in place of four phases, made the step of 64 pixels 0.94 x as fast: all that reads its outputs
-reads blocks. In programs that are stored, and cannot call oneDNN, the form is 0.85 to 1.21 x as fast as before.
+derivative in the kernel
+     pixels     channels  k batch  as is  Eigen phases  prod.     1D  ph.1D   rows  patch   rule  torch
+     28 -> 14   1 ->  32 4 100    0.40      -   0.43      -   0.51   0.58   0.62   0.17   0.13   0.11
+     14 ->  7  32 ->  64 4 100    2.20      -   1.84      -   1.39   1.49      -      -   1.08   0.90
+      7 -> 14  64 ->  32 4 100    2.83      -   2.02      -      -   2.35   1.99   6.02   2.56   0.88
+     14 -> 28  32 ->   1 4 100    0.39      -   1.67      -      -   3.41   0.88   0.23   0.19   0.11
+     64 -> 32   3 ->  32 4  64    3.37      -   3.42      -   2.88   3.38   3.34   1.95   1.68   0.82
+     32 -> 16  32 ->  32 4  64    8.41      -   7.75      -   5.07   5.25   3.33  23.53   3.60   1.39
+     16 ->  8  32 ->  64 4  64    2.12      -   2.12      -   1.55   1.48   1.06   1.62   1.08   0.74
+      8 ->  4  64 ->  64 4  64    0.78      -   0.79      -   0.56   0.76      -      -   0.38   0.39
+      4 ->  8  64 ->  64 4  64    1.09      -   1.22      -      -   1.20   0.87   1.45   1.15   0.53
+      8 -> 16  64 ->  32 4  64    2.21      -   2.64      -      -   2.34   1.76   2.07   1.69   0.88
+     16 -> 32  32 ->  32 4  64    7.14      -   4.52      -      -   5.14   3.48  22.40   3.64   1.50
+     32 -> 64  32 ->   3 4  64    2.64      -  10.03      -      -  14.77   3.80   2.86   1.66   0.82
+     28 -> 14   1 ->  64 4  64    0.33      -   0.49      -   0.53   0.67   0.82   0.25   0.23   0.13
+     14 ->  7  64 -> 128 4  64    3.11      -   2.91      -   3.16   3.77      -      -   2.54   2.07
+      7 -> 14 128 ->  64 4  64    5.25      -   3.45      -      -   4.29   2.48   3.63   3.12   2.10
+     14 -> 28  64 ->   1 4  64    0.35      -   2.77      -      -   4.22   0.77   0.21   0.20   0.14
+     32 -> 32   2 ->  64 3  64    3.29   1.82      -      -   3.04      -  25.78   1.64   2.23   0.67
+     32 -> 32  64 ->  64 3  64   44.95  27.97      -      -  40.82      -  54.57  99.66  33.85  11.45
+     32 -> 32  64 ->   1 3  64    8.12   9.02      -      -  14.40      -  21.57  93.99   9.14   3.06
+     16 -> 16  64 ->  64 3  16    2.17   1.08      -      -   1.35      -   1.37   1.30   1.28   0.67
+      8 ->  8 256 -> 256 3  64   19.67  15.51      -  34.55  16.31      -  15.43  36.33  15.42  10.11
+      4 ->  4 256 -> 256 3 128    7.94   8.20      -  18.75   7.25      -      -      -   6.89   5.59
+     32 -> 16   3 ->  32 5 128    1.83      -   2.74      -   1.74   2.63   2.68   2.16   2.13   0.46
+     16 -> 32  32 ->  32 5  16    1.26      -   2.05      -      -   1.80   1.40   3.50   1.53   0.52
+
+Outputs and derivatives in the image are mostly oneDNN's, as PyTorch's are: in the median 0.82 x and 0.86 x PyTorch's
+speed (0.5 to 2.0 x and 0.4 to 1.9 x). A call of one operation maps its memory anew, which a step in a loop does not.
+The derivative in the kernel is 0.52 x in the median (0.22 to 1.03 x): jaxlib calls oneDNN's forward convolution and its
+products, not its kernel derivative. Row products and patch products copy the image once or twice first. In a loop, for
+32 -> 16 pixels with 32 -> 32 channels, the copies take about 2.3 of 3.9 ms: one product of all rows in place of four
+multiplies at 416 GFLOP/s in place of 206, and the whole takes as long. So do chunks of 4 to 8 examples, but for kernels
+of 3 x 3 with 64 -> 64 channels (18 ms in place of 24). In the step of the convolutional VAE of 64 pixels all
+derivatives in kernels take 15 of 43 ms, and 7 in PyTorch.
+
+Row products make the step of 64 pixels 1.11 x as fast and that of 28 pixels 1.03 x (53 turns, next to other work).
+Patch products, for few channels, are 1.7 to 3.6 x as fast as the form before in this table, and make the step of 64
+pixels 1.05 x as fast (--turns 7 of 24 steps, alone). One convolution that emits blocks of 2 x 2 outputs, in place of
+four phases, made the step of 64 pixels 0.94 x as fast: all that reads its outputs reads blocks. In programs that are
+stored, and cannot call oneDNN, row products are 0.85 to 1.21 x as fast as the form before.
 """
 
 from __future__ import annotations
