@@ -99,7 +99,7 @@ def _by_covariances(x, y):
 
 def _moments(x):
     """Returns the mean and the covariance, from one pass over the rows."""
-    near: np.ndarray = np.mean(x[:_ROWS], axis=0, dtype=np.float64)
+    near = np.asarray(np.mean(x[:_ROWS], axis=0, dtype=np.float64))
     total, squares = np.zeros_like(near), np.zeros((len(near), len(near)))
     memory = np.empty((min(_ROWS, len(x)), len(near)))
     for block in _blocks(x):
