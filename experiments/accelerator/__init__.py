@@ -13,8 +13,9 @@ The kinds of parts; `plan.parts` has their order:
 1. The device, the versions, and two ceilings: a large copy, and a large matrix product at each precision.
 2. Every estimator against its exact value, at each precision (`genjax-models check-device`).
 3. Steps per second, fraction of the ceiling and memory of the contests of `experiments.benchmarks.contests`, and the
-   hours that the schedule of Burda et al. (2015) would take.
-4. The same steps in turns with PyTorch: CUDA graphs, eager, torch.compile.
+   hours that the schedule of Burda et al. (2015) would take; then of models that unfold, energies and BigGAN
+   (`systems`), whose operations are not counted.
+4. The same steps in turns with PyTorch: eager, CUDA graphs, torch.compile.
 5. The forms of the compiled loop (`genjax_models.training.loop`) in turns, with the kernels of a step, counted in a
    profile, and the difference of the states that the forms end with.
 6. The contract table of the tests on the device, at each precision. It needs pytest and the folder tests/.

@@ -20,9 +20,9 @@ def facts_of(outcomes: Outcomes, name: str) -> Facts:
 
 
 def share_of_ceiling(step: Facts, ceilings: Facts) -> float | None:
-    """Returns our speed as a fraction of the largest measured product at the same precision; None without both."""
+    """Returns our speed as a fraction of the largest measured product at the same precision; None if one is unknown."""
     ceiling = ceilings.get("products_in_tflops", {}).get(step.get("products"))
-    return step["flops"] * step["steps_per_second"] / 1e12 / ceiling if ceiling else None
+    return step["flops"] * step["steps_per_second"] / 1e12 / ceiling if ceiling and step["flops"] else None
 
 
 def goals(outcomes: Outcomes) -> list[tuple[str, str]]:

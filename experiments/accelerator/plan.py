@@ -8,7 +8,8 @@ from typing import get_args
 
 from experiments.accelerator import contract, device, estimators, members, presets, steps
 from experiments.accelerator.part import Facts, Part
-from experiments.benchmarks.contests import CONTESTS, Name
+from experiments.accelerator.systems import SYSTEMS
+from experiments.benchmarks.contests import Name
 from experiments.benchmarks.seeds import CASES
 
 # What the goals and the paper's schedule need comes first; contests that are not named here come last.
@@ -17,7 +18,7 @@ FIRST = (
     "dcgan", "dcgan_colours", "dcgan_bfloat16", "mmd_50000", "iwae_1", "iwae_5",
     "iwae_1_batch_100", "iwae_5_batch_100", "iwae_1_batch_1000", "iwae_5_batch_1000",
 )  # fmt: skip
-LATER = tuple(name for name in get_args(Name) if name not in FIRST)
+LATER = (*SYSTEMS, *(name for name in get_args(Name) if name not in FIRST))
 PRECISIONS = {
     "gpu": ("float32", "TF32_TF32_F32", "BF16_BF16_F32"),
     "tpu": ("float32", "bfloat16"),
@@ -74,16 +75,16 @@ def _on_accelerator(about: Facts) -> Iterator[Part]:
 
 
 def _ours(name: str, seconds: float) -> Part:
-    return Part(f"steps:{name}", CONTESTS[name].what, seconds, partial(steps.ours_alone, name))
+    return Part(f"steps:{name}", steps.ALL[name].what, seconds, partial(steps.ours_alone, name))
 
 
 def _beside_torch(name: str, seconds: float) -> Part:
-    what = f"{CONTESTS[name].what}, in turns with PyTorch"
+    what = f"{steps.ALL[name].what}, in turns with PyTorch"
     return Part(f"torch:{name}", what, seconds, partial(steps.beside_torch, name))
 
 
 def _forms(name: str, seconds: float) -> Part:
-    what = f"{CONTESTS[name].what}, forms of the loop"
+    what = f"{steps.ALL[name].what}, forms of the loop"
     return Part(f"forms:{name}", what, seconds, partial(steps.forms_of_the_loop, name))
 
 

@@ -14,11 +14,13 @@ import numpy as np
 from experiments.accelerator.device import on_cpu
 from experiments.accelerator.kernels import per_step
 from experiments.accelerator.part import Facts, LeftOutError, line_of
+from experiments.accelerator.systems import SYSTEMS
 from experiments.benchmarks.contests import COMPILED, CONTESTS, EAGER, GRAPHS, OURS, PEERS, waiting
 from experiments.benchmarks.measure import by_turns, contestant, ratio
 from experiments.benchmarks.objectives import memory_of, torch_memory
 from experiments.benchmarks.sides import Contest
 
+ALL = CONTESTS | SYSTEMS
 MOST_ON_CPU = 6e9  # operations of a step
 
 
@@ -28,7 +30,7 @@ def contest_of(name: str) -> Contest:
     Raises:
       LeftOutError: this is a CPU, and a step takes too long there.
     """
-    contest = CONTESTS[name]
+    contest = ALL[name]
     if on_cpu() and contest.flops > MOST_ON_CPU:
         raise LeftOutError(f"a step takes {contest.flops / 1e9:.0f} GFLOP, which is too long for a CPU")
     return contest
@@ -74,7 +76,7 @@ def sides_on_this_device() -> list[str]:
         raise LeftOutError(f"torch {torch.__version__} has no {jax.default_backend()} here")
     torch.set_default_device("cuda")
     torch.set_float32_matmul_precision("high")  # TF32, as jax by default
-    return [GRAPHS, EAGER, COMPILED]
+    return [EAGER, GRAPHS, COMPILED]  # long scans compile for minutes
 
 
 def beside_torch(name: str) -> Iterator[Facts]:

@@ -45,7 +45,7 @@ from experiments.benchmarks import biggan_torch, dcgan
 from experiments.benchmarks.measure import by_turns, contestant, machine, table, torch_with
 from experiments.benchmarks.processes import in_new_process
 from experiments.benchmarks.sequences_torch import as_parameters, leaves
-from experiments.benchmarks.sides import CompileWith, Run, in_chunks, torch_training
+from experiments.benchmarks.sides import CompileWith, Ours, Run, in_chunks, torch_training
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, whole
 
@@ -102,7 +102,7 @@ def first_players(shared: Setting) -> Players:
     return jax.jit(shared.system.objective.init)(jax.random.key(0), shared.data.example)
 
 
-def our_run() -> Run:
+def ours() -> Ours:
     """Returns the loop that `fit` runs, as one compiled program."""
     import jax
 
@@ -110,7 +110,20 @@ def our_run() -> Run:
     batch_size = config.training.batch_size
     loop = gx.loop_over_data(system.trainer, batch_size=batch_size, prepare=data.each_step, chunk=CHUNK)
     state = jax.jit(system.trainer.init)(jax.random.key(0), data.example)
-    return in_chunks(loop, state, data.train, CHUNK)[0]
+    run, latest = in_chunks(loop, state, data.train, CHUNK)
+
+    def one() -> jax.stages.Compiled:
+        batch = jax.eval_shape(
+            lambda data: jax.tree.map(lambda a: a[:batch_size], data), data.each_step(None, data.train)
+        )
+        return jax.jit(system.trainer.step, donate_argnums=0).lower(state, batch).compile()
+
+    return Ours(run, one, state=latest)
+
+
+def our_run() -> Run:
+    """Returns the run of `ours`."""
+    return ours().run
 
 
 def torch_run(compile_with: CompileWith, *, channels_last: bool = False) -> Run:

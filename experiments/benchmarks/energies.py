@@ -34,7 +34,7 @@ import numpy as np
 import genjax_models as gx
 from experiments.benchmarks.contests import COMPILED, EAGER, OURS
 from experiments.benchmarks.measure import by_turns, contestant, machine, table
-from experiments.benchmarks.sides import PIXELS, CompileWith, Run, digits, torch_training, training
+from experiments.benchmarks.sides import PIXELS, CompileWith, Ours, Run, digits, torch_training, training
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, whole
@@ -80,25 +80,35 @@ def predicting(gradient: Literal["unrolled", "implicit"] = "unrolled") -> Object
     return gx.multi_prediction(deep(), sweeps=SWEEPS, gradient=gradient)
 
 
-def pcd() -> dict[str, Callable[[], Run]]:
-    """Returns what makes the contestants of a step of persistent contrastive divergence, by gradient descent."""
+def our_pcd() -> Ours:
+    """Returns our loop of persistent contrastive divergence, by gradient descent."""
     import optax
 
-    ours = gx.persistent_contrastive_divergence(rbm(), num_chains=BATCH)
+    objective = gx.persistent_contrastive_divergence(rbm(), num_chains=BATCH)
+    return training(objective, BATCH, optimizers={"machine": optax.sgd(RATE)})
+
+
+def our_multi_prediction() -> Ours:
+    """Returns our loop of multi-prediction, by Adam."""
+    return training(predicting(), BATCH)
+
+
+def pcd() -> dict[str, Callable[[], Run]]:
+    """Returns what makes the contestants of a step of persistent contrastive divergence."""
     return {
-        OURS: lambda: training(ours, BATCH, optimizers={"machine": optax.sgd(RATE)}).run,
-        EAGER: lambda: _torch_pcd(None),
-        COMPILED: lambda: _torch_pcd({}),
+        OURS: lambda: our_pcd().run,
+        EAGER: lambda: torch_pcd(None),
+        COMPILED: lambda: torch_pcd({}),
         SCIKIT_LEARN: _scikit_learn,
     }
 
 
 def multi_prediction() -> dict[str, Callable[[], Run]]:
-    """Returns what makes the contestants of a step of multi-prediction, by Adam."""
+    """Returns what makes the contestants of a step of multi-prediction."""
     return {
-        OURS: lambda: training(predicting(), BATCH).run,
-        EAGER: lambda: _torch_multi_prediction(None),
-        COMPILED: lambda: _torch_multi_prediction({}),
+        OURS: lambda: our_multi_prediction().run,
+        EAGER: lambda: torch_multi_prediction(None),
+        COMPILED: lambda: torch_multi_prediction({}),
     }
 
 
@@ -132,7 +142,7 @@ def pcd_gradient(p: Mapping[str, Any], x: Any, v: Any) -> dict[str, Any]:
     }
 
 
-def _torch_pcd(compile_with: CompileWith) -> Run:
+def torch_pcd(compile_with: CompileWith) -> Run:
     """Returns PyTorch's loop: a Gibbs sweep of the chains, and a gradient step in closed form."""
     import torch
 
@@ -198,7 +208,8 @@ def torch_prediction_loss(p: Mapping[str, Any], x: Any, y: Any, seen: Any, y_see
     return (pixels + classes) / len(x)
 
 
-def _torch_multi_prediction(compile_with: CompileWith) -> Run:
+def torch_multi_prediction(compile_with: CompileWith) -> Run:
+    """Returns PyTorch's loop of multi-prediction, by Adam."""
     import torch
 
     p = {name: torch.tensor(value, requires_grad=True) for name, value in _first(deep()).items()}

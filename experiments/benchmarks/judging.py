@@ -2,50 +2,56 @@
 
 python -m experiments.benchmarks.judging
 
-On 2 cores of an AMD EPYC (jax 0.10.2, torch 2.13.0, torch-fidelity 0.4.0, prdc 0.2, hyppo 0.5.2), measured alone,
-2026-11-28, in seconds. The machine is shared.
+On 2 cores of an AMD EPYC with AVX-512 (jax 0.10.2, CPU; torch 2.13.0, torch-fidelity 0.4.0, prdc 0.2, hyppo 0.5.2),
+measured alone, 2026-11-29, in seconds:
 
                                               seconds   we are faster by (least and most of the turns)
-    NLL(5,000) of 20 images, 784-200-200-50, --turns 5 --seconds 1
-    genjax_models                               0.386
-    torch eager                                 0.468    1.22 x  (1.18 to 1.34)
-    torch.compile                               0.447    1.20 x  (1.13 to 1.39)
-    its matrix products, in jax                 0.221    0.57 x  (0.54 to 0.77)
-    Annealing of 50 images, 16 chains, 20 temperatures, 5 leapfrog steps, --turns 5 --seconds 1
-    genjax_models                               0.465
-    torch eager                                 1.331    2.83 x  (2.75 to 2.87)
-    torch.compile                               0.633    1.37 x  (1.33 to 1.47)
-    Kernel distance, 10,000 + 10,000 x 128, --turns 3 --seconds 0.5 (so are all that follow)
-    genjax_models, with error                   0.532
-    torch-fidelity, all points                  3.567    7.51 x  (6.43 to 8.84)
-    torch-fidelity, 100 subsets of 1,000        1.098    2.31 x  (1.92 to 2.37)
+    NLL(5,000) of 20 images, 784-200-200-50
+    genjax_models                               0.180
+    genjax_models, without k-hat                0.177
+    torch eager                                 0.316    1.76 x  (1.75 to 1.78)
+    torch.compile                               0.279    1.56 x  (1.55 to 1.58)
+    its matrix products, in jax                 0.104    0.58 x
+    Annealing of 50 images, 16 chains, 20 temperatures, 5 leapfrog steps
+    genjax_models                               0.311
+    torch eager                                 0.966    3.10 x  (3.05 to 3.15)
+    torch.compile                               0.499    1.60 x  (1.56 to 1.64)
+    Kernel distance, 10,000 + 10,000 x 128
+    genjax_models, with error                   0.263
+    torch-fidelity, all points                  2.517    9.33 x  (8.94 to 9.55)
+    torch-fidelity, 100 subsets of 1,000        0.770    2.92 x  (2.66 to 3.73)
     Precision, recall, density and coverage, k = 5, 10,000 + 10,000 x 128
-    genjax_models, with errors                  3.472
-    prdc                                        7.203    2.52 x  (1.83 to 2.78)
-    Permutation test of the MMD, 200 + 200 x 10, 499 permutations, --only test --turns 7, 2026-11-29
-    genjax_models                               0.015
-    hyppo                                       1.467   99.81 x  (88.65 to 107.18)
-    torch eager, by hand                        0.007    0.50 x  (0.44 to 0.59)
-    Frechet distance, 10,000 + 10,000 x 128
-    genjax_models, with error                   0.101
-    torch-fidelity                              0.029    0.29 x  (0.27 to 0.34)
-    Frechet distance, 10,000 + 10,000 x 2,048, --features 2048 --only frechet
-    genjax_models, with error                   7.139
-    torch-fidelity                              4.596    0.62 x  (0.61 to 0.73)
+    genjax_models, with errors                  2.059
+    prdc                                        3.695    1.81 x  (1.74 to 2.17)
+    Permutation test of the MMD, 200 + 200 x 10, 499 permutations, --only test --turns 7
+    genjax_models                               0.008
+    hyppo                                       1.119  136.34 x  (110.62 to 152.33)
+    torch eager, by hand                        0.005    0.62 x  (0.48 to 0.71)
+    Frechet distance, 10,000 + 10,000 x 128, --only frechet --turns 7 --seconds 0.5
+    genjax_models, with error                   0.014
+    torch-fidelity                              0.009    0.63 x  (0.58 to 0.66)
+    Frechet distance, 10,000 + 10,000 x 2,048, --only frechet --features 2048 --turns 3 --seconds 0.5
+    genjax_models, with error                   4.125
+    torch-fidelity                              3.021    0.74 x  (0.73 to 0.75)
 
 Equality is checked before timing: NLL(100) of the same draws within 1e-3 nats (1.5e-5 measured), Frechet distances
 within 1e-5, kernel distances within 1e-3 of torch-fidelity in float64, the four shares within 1e-3 (they were equal),
 MMD^2 within 1e-3, and p-values and mean annealed bounds, whose draws differ, within 5 standard errors.
 
-The products of NLL(5,000) alone take 0.57 of its time: with free draws, tanh and densities it would be 2.1 x as fast
-as torch.compile. Of 10 images (184 ms, timed in parts), products take 105 ms; tanh, biases and the cross-entropy of
-39 million pixels 33, draws 9, the densities of z 4, and weights that are arguments instead of constants about 15; the
-rest is not explained. Blocks of 1,000 to 10,000 rows, one logarithm for 2 to 16 pixels,
-x.logits as a product of its own, and a transposed layout gained nothing, or at most 4%.
+NLL(5,000) is 1.56 x as fast as torch.compile. Its products alone take 0.58 of its time. Of 10 images on another EPYC
+(184 ms, timed in parts), products took 105 ms; tanh, biases and the cross-entropy of 39 million pixels 33, draws 9, the
+densities of z 4, and weights that are arguments instead of constants about 15; the rest is not explained. Blocks of
+1,000 to 10,000 rows, one logarithm for 2 to 16 pixels, x.logits as a product of its own, and a transposed layout gained
+nothing, or at most 4%.
 
-Torch-fidelity has no standard errors. The error of the Frechet distance needs eigenvectors and two products of all
-rows with them. Of a test of 7.4 ms, random relabellings take 5.5, which sort. hyppo computes its statistic anew for
-each permutation.
+Torch-fidelity has no standard errors. Of our 4.0 s at 2,048 features (one call, profiled), the error takes half: 0.9 s
+for products of all rows with I - T, 0.5 for eigenvectors beside eigenvalues (0.7 in place of 0.2), 0.6 for T and its
+inverse. Covariances take 1.3. At 128 features covariances take 0.57 of the time, and the products of all rows 0.26.
+Without scipy's triangular solve, and with rows in blocks (a new array of 160 MB takes 0.26 s to convert), the figure
+takes 0.014 and 4.1 s in place of 0.048 and 4.8.
+
+A test of 15 ms had relabellings that sort; to find the n-th least number bit by bit takes 1.2 ms in place of 3.3. hyppo
+computes its statistic anew for each permutation.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import numpy as np
 import genjax_models as gx
 from experiments.benchmarks import sequences_pyro, sequences_torch
 from experiments.benchmarks.sequences_torch import Tree, as_parameters, leaves
-from experiments.benchmarks.sides import PIXELS, RATE, CompileWith, Run, digits, in_chunks, torch_training
+from experiments.benchmarks.sides import PIXELS, RATE, CompileWith, Ours, Run, digits, in_chunks, torch_training
 from genjax_models.types import Batch, Objective
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ PAIRS = {
 }
 
 
-def our_run(pair: Pair, objective: Objective | None = None) -> Run:
+def ours(pair: Pair, objective: Objective | None = None) -> Ours:
     """Returns our compiled training loop with Adam."""
     import jax
     import optax
@@ -188,8 +188,15 @@ def our_run(pair: Pair, objective: Objective | None = None) -> Run:
     (player,) = objective.losses
     trainer = gx.trainer(objective, {player: optax.adam(RATE)}, gradient_norm=False)
     loop = gx.loop_over_data(trainer, batch_size=pair.batch_size, chunk=CHUNK)
-    state = jax.jit(trainer.init)(jax.random.key(0), jax.tree.map(lambda a: a[: pair.batch_size], data))
-    return in_chunks(loop, state, data, CHUNK)[0]
+    batch = jax.tree.map(lambda a: a[: pair.batch_size], data)
+    state = jax.jit(trainer.init)(jax.random.key(0), batch)
+    run, latest = in_chunks(loop, state, data, CHUNK)
+    return Ours(run, lambda: jax.jit(trainer.step, donate_argnums=0).lower(state, batch).compile(), state=latest)
+
+
+def our_run(pair: Pair, objective: Objective | None = None) -> Run:
+    """Returns the run of `ours`."""
+    return ours(pair, objective).run
 
 
 def torch_run(pair: Pair, compile_with: CompileWith) -> Run:

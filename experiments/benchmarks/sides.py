@@ -40,8 +40,8 @@ class Ours(NamedTuple):
 class Contest(NamedTuple):
     """Both sides of one objective, and the floating-point operations of a step's matrix products.
 
-    `theirs` is None if PyTorch would need more memory than devices have. `products` is the precision of our matrix
-    products: the device's default, or one that the objective sets.
+    `theirs` is None if PyTorch would need more memory than devices have. `flops` is 0 if nobody has counted them.
+    `products` is the precision of our matrix products: the device's default, or one that the objective sets.
     """
 
     what: str

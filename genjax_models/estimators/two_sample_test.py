@@ -174,10 +174,16 @@ def _variance(own, between):
 def _relabellings(key, count, n, points):
     """Returns `count` random subsets of n points, bool `[count, points]`: the points with the n least numbers.
 
-    A sort of numbers alone takes a seventh of the time of a permutation, which sorts pairs.
+    The n-th least number is the greatest one that fewer than n numbers are below, found bit by bit. This takes a third
+    of the time of a sort.
     """
     numbers = jax.random.bits(key, (count, points))
-    greatest = jnp.sort(numbers, axis=1)[:, n - 1 : n]
+
+    def with_bit(i, found):
+        higher = found | jnp.uint32(1) << (31 - i).astype(jnp.uint32)
+        return jnp.where(jnp.sum(numbers < higher, axis=1, keepdims=True) < n, higher, found)
+
+    greatest = jax.lax.fori_loop(0, 32, with_bit, jnp.zeros((count, 1), jnp.uint32))
     less, ties = numbers < greatest, numbers == greatest
     return less | (ties & (jnp.cumsum(ties, axis=1) <= n - jnp.sum(less, axis=1, keepdims=True)))
 

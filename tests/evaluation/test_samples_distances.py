@@ -62,11 +62,13 @@ def test_fewer_points_than_features_have_a_frechet_distance():
     np.testing.assert_allclose(frechet_distance(x, x)[0], 0, atol=1e-12)
 
 
-def test_products_and_qr_agree_down_to_small_eigenvalues(monkeypatch):
-    x, y = (z * np.logspace(0, -2, 8) for z in features())
+@pytest.mark.parametrize("rows", [7, 2_048])
+def test_covariances_and_qr_agree_down_to_small_eigenvalues(rows, monkeypatch):
+    x, y = (z * np.logspace(0, -2, 8) + 1e3 for z in features())
     monkeypatch.setattr(module, "_LEAST_SQUARE", np.inf)
     value_by_qr, error_by_qr = frechet_distance(x, y)
     monkeypatch.undo()
+    monkeypatch.setattr(module, "_ROWS", rows)
     monkeypatch.delattr(module, "_by_qr")
     value, error = frechet_distance(x, y)
     np.testing.assert_allclose(value, value_by_qr, rtol=1e-9)

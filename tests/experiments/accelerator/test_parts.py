@@ -6,8 +6,10 @@ from typing import get_args
 import pytest
 
 from experiments.accelerator import contract, plan, presets, steps
+from experiments.accelerator.goals import share_of_ceiling
 from experiments.accelerator.kernels import Counts, count, per_step
 from experiments.accelerator.part import LeftOutError
+from experiments.accelerator.systems import SYSTEMS
 from experiments.benchmarks.contests import CONTESTS, Name
 
 GPU, CPU, TPU = ({"platform": platform, "rocm": False} for platform in ("gpu", "cpu", "tpu"))
@@ -18,7 +20,10 @@ def test_every_contest_is_in_the_plan_once_and_parts_travel_to_their_process(abo
     parts = plan.parts(about)
     names = [part.name for part in parts]
     assert len(set(names)) == len(names)
-    assert {f"steps:{name}" for name in get_args(Name)} <= set(names)
+    of_each = {f"steps:{name}" for name in (*get_args(Name), *SYSTEMS)}
+    assert of_each <= set(names)
+    if about != CPU:
+        assert {name.replace("steps", "torch") for name in of_each} <= set(names)
     assert {name.partition(":")[0] for name in names} == {
         "ceilings", "estimators", "steps", "torch", "forms", "contract", "seeds", "preset",
     }  # fmt: skip
@@ -97,6 +102,15 @@ def test_what_is_absent_or_too_long_for_a_cpu_is_left_out_with_the_reason(monkey
         with pytest.raises(LeftOutError, match=reason):
             next(measure())
     assert CONTESTS["mmd_50000"].flops == 1.6e12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["made", "pcd"])
+def test_a_step_of_a_system_has_its_speed_and_memory_and_no_fraction_of_the_ceiling(name):
+    *_, facts = steps.ours_alone(name)
+    assert facts["steps_per_second"] > 0
+    assert 0.5 < facts["memory_in_mib"] < 500
+    assert share_of_ceiling(facts, {"products_in_tflops": {"default": 1.0}}) is None
 
 
 @pytest.mark.slow
