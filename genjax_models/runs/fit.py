@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from tqdm.auto import tqdm
@@ -18,13 +16,13 @@ from genjax_models.runs import processes
 from genjax_models.runs.configuration import Training, seed_in_range
 from genjax_models.runs.display import Bar, Lines, display_of
 from genjax_models.runs.evaluation import Evaluate, block_until_ready
-from genjax_models.runs.feed import Feed, replicated
-from genjax_models.runs.history import Listeners, Log, Progress, Row, has_metrics, prefix, summary
+from genjax_models.runs.failures import non_finite_error
+from genjax_models.runs.feed import Feed
+from genjax_models.runs.history import Listeners, Log, Progress, Row, has_metrics, summary
 from genjax_models.runs.kept_steps import is_kept
-from genjax_models.runs.logs import Logs, Member, split_members, split_metrics
+from genjax_models.runs.logs import Logs, Member, split_members
 from genjax_models.runs.streams import BestEffortStream
 from genjax_models.runs.ways import Programs, TrainerOf, Way, faster
-from genjax_models.training import first_failure, loop_over_data
 from genjax_models.types import Metrics, Trainer, TrainState
 
 _PROFILED_STEPS = 10
@@ -175,7 +173,8 @@ def fit_members(
             failure = loop.advance(profiled)
             profile = None if profiled else profile
             if failure is not None:
-                raise _non_finite(trainer_of, data, training.batch_size, members, loop, failure)
+                progress = loop.logs.progress(loop.state)
+                raise non_finite_error(trainer_of, data, training.batch_size, members, progress, feed.rows, failure)
             if should_stop and should_stop() and loop.step < training.steps:
                 raise StoppedError(f"stopped at step {loop.step} of {training.steps}", loop.logs.progress(loop.state))
         return loop.result()
@@ -250,35 +249,3 @@ def _timed_chunk(feed: Feed, state: TrainState, batches: Any, count: int) -> tup
     with feed.pace.timing(count):
         state, metrics = block_until_ready(feed.run(state, batches, count))
         return state, {name: np.asarray(values)[:count] for name, values in processes.to_local(metrics).items()}
-
-
-def _non_finite(
-    trainer_of: TrainerOf, data: Prepared, batch_size: int, members: Sequence[Member], loop: _Loop, metrics: Metrics
-) -> NonFiniteError:
-    """Returns the error, which names the first member whose metrics, else whose own next step, are not finite."""
-    progress = loop.logs.progress(loop.state)
-    failures = [first_failure(values) for values in split_metrics(metrics, len(members))]
-
-    def fails(member: Member, state: TrainState) -> bool:
-        run = loop_over_data(trainer_of(member.values), batch_size=batch_size, prepare=data.each_step, chunk=1)
-        return _step(run(jax.tree.map(jnp.copy, state), replicated(state, data.train), 1)[0]) == _step(state)
-
-    index = next((i for i, failure in enumerate(failures) if failure), None if len(members) > 1 else 0)
-    if index is None:
-        index = next((i for i, member in enumerate(members) if fails(member, progress[i].state)), None)
-    if index is None:
-        return NonFiniteError(
-            f"one of the members, step {_step(progress[0].state)}: an updated variable is not finite, but is finite if"
-            " each member takes the step on its own",
-            progress,
-        )
-    state, failure = progress[index].state, failures[index]
-    names = failure[1] if failure else ["one of the updated variables"]
-    rows = loop.feed.rows(state)
-    listed = ", ".join(map(str, rows[:8])) + (", ..." if len(rows) > 8 else "")
-    subject = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
-    return NonFiniteError(
-        f"{prefix(members[index].name)}step {int(state.step)}: {subject} not finite;"
-        f" the batch was rows {listed} of the training split; the state before that step is kept",
-        progress,
-    )

@@ -259,6 +259,30 @@ def test_long_batches_are_named_by_their_first_rows(numbers):
         fit(sgd(quadratic(nan_at=0)), numbers, Training(1, 9))
 
 
+def only_for_the_validation_split(players, key, batch):
+    if len(batch.x) == BATCH - 1:
+        raise ValueError("too few examples")
+    return {"x": batch.x}
+
+
+@pytest.mark.parametrize(
+    ("judge", "size", "nan_at", "ending"),
+    [
+        (lambda players, key, batch: {"x": batch.x, "w": jnp.nan}, EXAMPLES, NEVER, "; not finite by themselves: 7; "),
+        (lambda players, key, batch: {"w": jnp.nan}, EXAMPLES, NEVER, " of the training split; "),
+        (lambda players, key, batch: {"x": jnp.nan * batch.x}, BATCH, 0, " of the training split; "),
+        (only_for_the_validation_split, BATCH - 1, 0, " of the training split; "),
+        (None, EXAMPLES, NEVER, " of the training split; "),
+    ],
+)
+def test_rows_that_are_not_finite_by_themselves_are_named(judge, size, nan_at, ending, numbers):
+    """Row 7 is spoiled in the batches of all examples."""
+    x = numbers.train.x if size < EXAMPLES else numbers.train.x.at[7].set(jnp.inf)
+    with pytest.raises(NonFiniteError) as caught:
+        fit(sgd(quadratic(nan_at)), numbers._replace(train=Batch(x)), Training(1, size), evaluate=judge)
+    assert f"{ending}the state before that step is kept" in str(caught.value)
+
+
 def won_from(step_of_victory):
     """Returns the trainer of a discriminator that is right from a step on, and of a generator."""
 
