@@ -9,7 +9,7 @@ import pytest
 
 import genjax_models as gx
 from genjax_models.networks.outputs import Output
-from genjax_models.networks.pixel_cnn import GatedLayer, GatedPixelCNN
+from genjax_models.networks.pixel_cnn import GatedLayer, GatedPixelCNN, _gate
 
 
 def pixel_cnn(shape, condition=None, emits=None, **options):
@@ -101,6 +101,46 @@ def test_probabilities_of_all_binary_images_sum_to_one(condition):
     log_p = gx.bernoulli(shape).distribution(jax.jit(network.apply)(variables, x, given)).log_prob(x)
     np.testing.assert_allclose(np.exp(log_p).sum(axis=0), np.ones(2), rtol=1e-5)
     assert not np.allclose(log_p[:, 0], log_p[:, 1])
+
+
+def with_gradients(function, *args):
+    """Returns the outputs of a function, and the gradients of a sum of their squares."""
+    loss = lambda *args: sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(function(*args)))
+    return jax.jit(lambda *args: (function(*args), jax.grad(loss, range(len(args)))(*args)))(*args)
+
+
+def assert_equal(ours, theirs):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), ours, theirs)
+
+
+def plain_gate(h):
+    first, second = jnp.split(h, 2, axis=-1)
+    return jnp.tanh(first) * jax.nn.sigmoid(second)
+
+
+def test_a_gate_is_tanh_times_sigmoid_with_its_gradient():
+    h = 4 * jax.random.normal(jax.random.key(0), (50, 6))
+    assert_equal(with_gradients(_gate, h), with_gradients(plain_gate, h))
+
+
+@pytest.mark.parametrize("channels", [1, 3])  # one convolution for both stacks; the kernel is larger than the product
+def test_rows_are_a_convolution_and_a_product_with_its_output(channels):
+    layer = GatedLayer(features=4, size=3, first=False)
+    shapes = (2, 5, 4, channels), (2, 4, 4, 8)
+    window, bias = (jax.random.normal(jax.random.key(i), shape) for i, shape in enumerate(shapes))
+    params = layer.init(jax.random.key(2), window, None, method="rows")["params"]
+    params = jax.tree.map(lambda leaf: leaf + jax.random.normal(jax.random.key(leaf.size), leaf.shape), params)
+
+    def plain(params, window, bias):
+        kernel, product = (params[name]["kernel"] for name in ("vertical", "across"))
+        padding, axes = ((0, 0), (1, 1)), ("NHWC", "HWIO", "NHWC")
+        v = jax.lax.conv_general_dilated(window, kernel, (1, 1), padding, dimension_numbers=axes)
+        v = v + params["vertical"]["bias"]
+        return plain_gate(v + bias), v @ product + params["across"]["bias"] + bias
+
+    rows = lambda params, *args: layer.apply({"params": params}, *args, method="rows")
+    with jax.numpy_rank_promotion("allow"):
+        assert_equal(with_gradients(rows, params, window, bias), with_gradients(plain, params, window, bias))
 
 
 @pytest.mark.parametrize(
