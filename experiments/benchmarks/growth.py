@@ -18,7 +18,7 @@ Microseconds of an example or a sample, and memory of the stage in MiB:
 On 2 cores of an AMD EPYC, measured alone (jax 0.10.2, CPU), 2026-11-28. Small numbers pay the cost of a call. Training
 grows above 10^6 examples because sorting does: jax.random.permutation sorts three times from 2.6 million examples on,
 twice below. An epoch is permuted once; permuted in every chunk, 10^7 examples cost 10 s per chunk.
-An IWAE holds k samples of z and their gradients.
+An IWAE holds k samples of z and their gradients. Devices share the two cores here: a curve of them would mean nothing.
 
 Members of one program (seeds of a small VAE, 200 steps, 2026-11-29):
 
