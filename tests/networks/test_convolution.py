@@ -122,6 +122,30 @@ def test_forms_have_the_values_and_derivatives_of_lax(kind, rule, strides, size,
     jax.clear_caches()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", PAIRS)
+@pytest.mark.parametrize(
+    ("form", "case"), [(forms.by_eigen, 0), (forms.by_eigen, 1), (forms.as_product, 3), (forms.as_product, 5)]
+)
+def test_plain_forms_have_the_values_and_derivatives_of_lax(kind, form, case, monkeypatch):
+    """Where a form cannot be used, as in some derivatives, the convolution is `as_it_is`."""
+    used = []
+
+    def rule(image, kernel, axes):
+        plain, dilated = all(axis.factor == 1 for axis in axes), any(axis.dilated for axis in axes)
+        used.append(form if (plain if form is forms.by_eigen else not dilated) else forms.as_it_is)
+        return used[-1]
+
+    monkeypatch.setattr(forms, "fastest", rule)
+    strides, size, width, padding = CASES[case]
+    ours, theirs = (partial(f, strides=strides, padding=padding) for f in PAIRS[kind])
+    x, kernel = arguments(size, width)
+    jax.clear_caches()
+    assert_equal(*jax.jit(lambda x, kernel: [to_second_order(f)(x, kernel) for f in (ours, theirs)])(x, kernel))
+    jax.clear_caches()
+    assert used.count(form) >= 2
+
+
 def written_out(x, kernel, axes):
     """The convolution as a sum over weights, in NumPy."""
     around = [(axis.before, axis.after, axis.image_dilation - 1) for axis in axes]
