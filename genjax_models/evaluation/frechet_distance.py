@@ -119,8 +119,8 @@ def _moves(x, mean, slope, transport, unit):
     """
     still, near = np.eye(len(mean)) - transport, mean.astype(np.float32)
     slope = ((slope - 2 * still @ (mean - near)) / unit).astype(np.float32)
-    still, unit = still.astype(np.float32), float(unit)
-    rows = (((block - near) / unit).astype(np.float32, copy=False) for block in _blocks(x))
+    still = still.astype(np.float32)
+    rows = (((block - near) / float(unit)).astype(np.float32, copy=False) for block in _blocks(x))
     return unit**2 * np.concatenate([np.einsum("ij,ij->i", z @ still + slope, z) for z in rows])
 
 

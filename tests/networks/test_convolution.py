@@ -105,15 +105,8 @@ def of_kernels(form, image, kernel, axes):
     return form if derivative or axes[0].kernel_dilation > 1 else forms.as_it_is
 
 
-def only_if(form, possible):
-    """The rule that takes this form where it is possible."""
-    return lambda image, kernel, axes: form if all(map(possible, axes)) else forms.as_it_is
-
-
 RULES = {
-    "Eigen": only_if(forms.by_eigen, lambda axis: axis.factor == 1),
-    "product": only_if(forms.as_product, lambda axis: not axis.dilated),
-    "phases": only_if(forms.polyphase, lambda axis: axis.factors <= 1),
+    "phases": lambda *shapes: forms.polyphase if all(axis.factors <= 1 for axis in shapes[2]) else forms.as_it_is,
     "rows": partial(of_kernels, forms.by_row_products),
     "patches": partial(of_kernels, forms.by_patch_product),
 }
@@ -155,6 +148,29 @@ def test_with_onednn_derivatives_of_both_orders_are_those_of_lax(
     compiled = jax.jit(ours).lower(x, kernel).compile()
     assert ONEDNN in compiled.as_text()
     assert_equal(compiled(x, kernel), jax.jit(theirs)(x, kernel))
+
+
+@pytest.mark.parametrize("kind", PAIRS)
+@pytest.mark.parametrize(
+    ("form", "case"), [(forms.by_eigen, 0), (forms.by_eigen, 1), (forms.as_product, 3), (forms.as_product, 5)]
+)
+def test_plain_forms_have_the_values_and_derivatives_of_lax(kind, form, case, monkeypatch):
+    """Where a form cannot be used, as in some derivatives, the convolution is `as_it_is`."""
+    used = []
+
+    def rule(image, kernel, axes):
+        plain, dilated = all(axis.factor == 1 for axis in axes), any(axis.dilated for axis in axes)
+        used.append(form if (plain if form is forms.by_eigen else not dilated) else forms.as_it_is)
+        return used[-1]
+
+    monkeypatch.setattr(forms, "fastest", rule)
+    strides, size, width, padding = CASES[case]
+    ours, theirs = (partial(f, strides=strides, padding=padding) for f in PAIRS[kind])
+    x, kernel = arguments(size, width)
+    jax.clear_caches()
+    assert_equal(*jax.jit(lambda x, kernel: [to_second_order(f)(x, kernel) for f in (ours, theirs)])(x, kernel))
+    jax.clear_caches()
+    assert used.count(form) >= 2
 
 
 def written_out(x, kernel, axes):
