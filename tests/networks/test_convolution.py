@@ -150,6 +150,7 @@ def test_with_onednn_derivatives_of_both_orders_are_those_of_lax(
     assert_equal(compiled(x, kernel), jax.jit(theirs)(x, kernel))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PAIRS)
 @pytest.mark.parametrize(
     ("form", "case"), [(forms.by_eigen, 0), (forms.by_eigen, 1), (forms.as_product, 3), (forms.as_product, 5)]
