@@ -11,18 +11,18 @@ PyTorch's threads wait by spinning: measure alone.
 Alone on 2 cores of an AMD EPYC with AVX-512 (jax 0.10.2, torch 2.13.0, 2026-11-29), steps/s, and how many times
 PyTorch's eager and compiled steps/s (range over turns):
 
-draw_10       70.7    2.23 x (1.81 to 2.41)    1.09 x (0.93 to 1.14)
+draw_10      126.5    2.24 x (2.20 to 2.31)    1.17 x (1.13 to 1.24)    (`--only draw_10 --seconds 1`)
 pixel_vae     55.8    2.56 x (1.80 to 2.74)    1.35 x (1.33 to 1.36)    (`--only pixel_vae --seconds 1`)
 made         384.4    1.96 x (1.86 to 2.35)    1.82 x (1.59 to 1.89)
 vrnn          32.6    3.23 x (2.56 to 3.37)    not measured
 
 There DRAW by `vae` takes 1.18 x (1.00 to 1.33) the time of one hand-written scan, and FIVO 1.01 x (1.00 to 1.06) that
-of IWAE. Ready after 7.2, 5.4 and 1.9 s; torch.compile after 58.7, 17.6 and 5.4 s. pixel_vae and made meet the goal of
+of IWAE. Ready after 5.7, 5.4 and 1.9 s; torch.compile after 58.7, 17.6 and 5.4 s. pixel_vae and made meet the goal of
 1.3 x. pixel_vae was at 0.95 x (0.79 to 0.98): one tanh for all features of a gate then made its step 1.20 x as fast,
 derivatives of linear layers by oneDNN 1.12 x, and one convolution for both stacks of the first layer 1.07 x, each
 beside the form before it, in turns.
-Since then one draw of q has no mapped axis: on one core of the busy machine, loss and gradient of draw_10 took 12.9 and
-14.0 ms of processor time, and 15.6 and 14.8 ms before (lowest of six, in turns).
+Without any derivative in the kernels of its LSTMs, draw_10's step is 1.08 x as fast (1.06 to 1.17). So faster
+derivatives alone cannot reach the goal.
 
 dmm: a deep Markov model learned by the ELBO, and the same model and guide in Pyro, plain and traced by `torch.jit`
 (`sequences_pyro`). Without Pyro (extra `bench`) only this row is refused. Alone on 2 cores of an AMD EPYC with AVX-512
