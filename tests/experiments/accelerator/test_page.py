@@ -101,7 +101,7 @@ def test_the_page_has_a_row_per_part_and_the_reason_of_each_that_is_not_whole():
         "| product, TF32 |  | ValueError: none |",
         "| float32 | 24 (float32) | 38 of 39 | elbo (1, exact 2) |",
         "| it | 1,000 | 10.0% of default |  | 3.0 |",
-        "| 20 | 2.7 |",
+        "| 50 | 20 | 2.7 |",
         "| it |  |  | 4.00 x (4.00 to 4.00) |",
         "| float32 | 7 passed | 1 skipped | 1 failed: one |",
         "| it | steps | 10 | 1.00 x (1.00 to 1.00) | 0 | 41.0 | 1.0 |",
