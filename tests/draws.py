@@ -105,8 +105,12 @@ def _apply(equation: Any, values: list) -> tuple[list, Counter]:
     return list(outputs) if equation.primitive.multiple_results else [outputs], split
 
 
-def _scan(values: list, *, jaxpr, num_consts, num_carry, length, reverse, **_) -> tuple[list, Counter]:
+def _scan(values: list, *, jaxpr, length, reverse, **parameters) -> tuple[list, Counter]:
     """Runs the first three iterations and the last one, or all if a key or an integer goes from one to the next."""
+    if "ft_in" in parameters:  # jax 0.12
+        num_consts, num_carry, _ = (len(list(part)) for part in parameters["ft_in"].unpack())
+    else:
+        num_consts, num_carry = parameters["num_consts"], parameters["num_carry"]
     constants, carry = values[:num_consts], values[num_consts : num_consts + num_carry]
     inputs, drawn, rows = values[num_consts + num_carry :], Counter(), []
     order = list(reversed(range(length)) if reverse else range(length))
