@@ -5,7 +5,6 @@ Each command is a module of this room, imported when the command is called. `--h
 
 import difflib
 import importlib
-import importlib.metadata
 import os
 import sys
 from collections.abc import Sequence
@@ -56,7 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _write(usage())
         return 0
     if name == "--version":
-        _write(importlib.metadata.version("genjax_models"))
+        from genjax_models.runs.versions import version_of
+
+        _write(version_of("genjax_models") or "unknown: genjax_models is not installed")
         return 0
     if name not in COMMANDS:
         nearest = difflib.get_close_matches(name, COMMANDS, n=1)

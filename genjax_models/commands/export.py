@@ -34,7 +34,6 @@ functions for at least six months of its releases. The run itself stays readable
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import importlib.util
 import json
 import os
@@ -47,6 +46,7 @@ import tyro
 
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
+from genjax_models.runs.versions import version_of
 
 if TYPE_CHECKING:
     from genjax_models.models import GeneratorModel, LatentVariableModel
@@ -93,7 +93,7 @@ def export(options: Export) -> list[Path]:
         "config": dataclasses.asdict(run.config),
         "step": int(run.state.step),
     }
-    metadata["genjax_models"] = importlib.metadata.version("genjax_models")
+    metadata["genjax_models"] = version_of("genjax_models") or "unknown"
     files = {"parameters.safetensors": parameters(run.players, metadata)}
     for name, (function, arguments) in exported_functions(run).items():
         files[f"{name}.stablehlo"] = stablehlo(function, arguments)

@@ -21,7 +21,6 @@ report.html        all members on one page
 
 import contextlib
 import dataclasses
-import importlib.metadata
 import json
 import os
 import platform
@@ -39,6 +38,7 @@ import typeguard
 from genjax_models.errors import InputError
 from genjax_models.runs import lock
 from genjax_models.runs.members import ALONE, Members
+from genjax_models.runs.versions import version_of
 
 MEMBERS = "members.json"
 FORMAT = 2  # of config.json
@@ -291,16 +291,9 @@ def environment(command: str) -> dict[str, Any]:
         "platform": platform.platform(),
         "cores": os.cpu_count(),
         "devices": [f"{device.platform}: {device.device_kind}" for device in jax.devices()],
-        "versions": {name: _version(name) for name in _PACKAGES},
+        "versions": {name: version_of(name) for name in _PACKAGES},
         "git": _git_revision(),
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _git_revision() -> str | None:
