@@ -26,11 +26,11 @@ def effective_sample_size(log_weights: Array) -> Array:
     Divided by k it tends to 1 / (1 + R), with R the relative variance of a weight (Kong, 1992). It is too high if the
     samples miss the large weights: see `pareto_k_hat`.
     """
-    largest = jnp.max(log_weights, axis=0)
+    largest = jnp.max(log_weights, axis=0, keepdims=True)
     empty = largest == -jnp.inf
     weights = jnp.exp(log_weights - jnp.where(empty, 0, largest))  # of any size: a difference of two logs would cancel
-    size = jnp.sum(weights, axis=0) ** 2 / jnp.where(empty, 1, jnp.sum(weights**2, axis=0))
-    return jnp.where(empty, 0, jnp.clip(size, 1, len(log_weights)))
+    size = jnp.sum(weights, axis=0) ** 2 / jnp.where(empty[0], 1, jnp.sum(weights**2, axis=0))
+    return jnp.where(empty[0], 0, jnp.clip(size, 1, len(log_weights)))
 
 
 def check_weights(log_weights: Array) -> None:

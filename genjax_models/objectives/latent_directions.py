@@ -53,7 +53,7 @@ def latent_directions(
         pair = jnp.concatenate([batch.x[:1]] * 2, axis=-1)
         fresh = dict(reconstructor.init(network_key, pair))
         params = {
-            "directions": jax.random.normal(direction_key, (directions, model.latent)),
+            "directions": jax.random.normal(direction_key, (directions, model.latent), jnp.float32),
             "reconstructor": fresh.pop("params"),
         }
         kept = jax.tree.map(jnp.array, variables)  # a copy: loops donate their state
@@ -65,7 +65,7 @@ def latent_directions(
         params, state = player["params"], {name: part for name, part in player.items() if name != "params"}
         z = model.noise(noise_key, n)
         k = jax.random.randint(direction_key, (n,), 0, directions)
-        s = jax.random.uniform(shift_key, (n,), minval=-reach, maxval=reach)
+        s = jax.random.uniform(shift_key, (n,), z.dtype, minval=-reach, maxval=reach)
         s = jnp.where(s < 0, -1, 1) * jnp.maximum(jnp.abs(s), _LEAST)
         moved = z + s[:, None] * unit_directions(player)[k]
         generate = lambda z: model.generate(players["generator"], z, batch.label if model.classes else None)
