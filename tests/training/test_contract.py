@@ -430,7 +430,10 @@ def discrete_state(variables):
 
 
 SETTINGS = {"jax_enable_x64": True, "jax_numpy_rank_promotion": "raise", "jax_debug_nans": True}
-QUICK = ("mixture", "info vae", "gmmn on codes", "classifier", "vae, dropout and batch statistics, an average")
+QUICK = (
+    "mixture", "info vae", "gmmn on codes", "classifier", "vae, dropout and batch statistics, an average",
+    "latent directions", "vrnn, fivo",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -447,14 +450,13 @@ def loop_of(name):
 
 
 @pytest.mark.parametrize("setting", ["jax_enable_x64", "jax_numpy_rank_promotion"], indirect=True)
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in VARIATIONS else ()) for name in QUICK]
-)
+@pytest.mark.parametrize("name", QUICK)
 def test_fault_81_a_loop_is_traced_under_a_setting_of_jax(name, setting):
     train, run, data = loop_of(name)
     state = jax.eval_shape(train.init, KEY, data)
     ended, _ = jax.eval_shape(lambda state, data: run(state, data, jnp.int32(2)), state, data)
     assert jax.tree.map(lambda a: a.dtype, ended) == jax.tree.map(lambda a: a.dtype, state)
+    assert not [a for a in jax.tree.leaves(state.variables) if a.dtype == jnp.float64]
 
 
 @pytest.mark.slow
