@@ -173,10 +173,8 @@ class GatedLayer(nn.Module):
 
     def rows(self, window: Array, bias: Array | None) -> tuple[Array, Array]:
         """Returns vertical features `[n, rows, width, features]`, and what the horizontal stack adds for them."""
-        (kernel, of_v), (product, of_h) = (
-            self.vertical(self.seen, self.size, window.shape[-1]),
-            self.across(2 * self.features),
-        )
+        kernel, of_v = self.vertical(self.seen, self.size, window.shape[-1])
+        product, of_h = self.across(2 * self.features)
         padding = (0, 0), (self.reach, self.reach)
         if kernel.size <= product.size:  # of few channels: one convolution for both is no dearer
             both = jnp.concatenate([kernel, kernel @ product], axis=-1)
