@@ -97,12 +97,20 @@ class Config(Settings):
     conditional: ClassVar[bool] = True  # the style is a label
     upsampling: Literal["unpool", "transposed", "nearest"] = "nearest"
     """How a level doubles before its convolution: zeros between pixels, a transposed convolution, repeated pixels."""
+    view: Literal["joined", "turned", "both"] = "both"
+    """How the view enters: joined to the style, as the pose of features in space, or the mean picture of both."""
     channels: tuple[int, ...] = (96, 48, 32)
-    """Channels of the levels, from the smallest picture to the largest."""
+    """Channels of the levels, from the smallest picture to the largest, if the view is joined."""
     hidden: int = 512
-    """Width of the layers of style and of view."""
+    """Width of the layers of style and of view, if the view is joined."""
     joint: int = 1024
-    """Width of the layers of both."""
+    """Width of the layers of both, if the view is joined."""
+    turned_channels: tuple[int, ...] = (64, 32)
+    """Channels of the levels, from the smallest picture to the largest, if features are turned."""
+    grid: int = 16
+    """Cells of features along each axis of space."""
+    features: int = 16
+    """Features of a cell."""
     kernel: int = 5
     """Height and width of the kernels."""
     mask_weight: float = 0.1
@@ -117,26 +125,45 @@ class Config(Settings):
     def __post_init__(self):
         super().__post_init__()
         whole(1, channels=self.channels, hidden=self.hidden, joint=self.joint, kernel=self.kernel)
+        whole(1, turned_channels=self.turned_channels, grid=self.grid)
+        whole(2, features=self.features)
         at_least(0, mask_weight=self.mask_weight)
         rate(average=self.average)
 
 
 def build(config: Config) -> System:
     """Returns the generator of Dosovitskiy et al. (2015), with the losses of image and mask."""
-    from genjax_models.systems.supervised import supervised_system
+    from genjax_models.data.transformations import Transformations
+    from genjax_models.systems.supervised import pose, supervised_system
 
-    config.data.needs_halvings(len(config.channels), f"channels {config.channels}")
-    generator = gx.SupervisedGenerator(
-        config.data.shape,
-        config.data.classes,
-        config.data.factors + config.changes.count,
-        hidden=config.hidden,
-        joint=config.joint,
-        channels=config.channels,
-        kernel=config.kernel,
-        upsampling=config.upsampling,
-    )
-    return supervised_system(config, generator)
+    factors, changes = config.data.factors + config.changes.count, Transformations(**config.changes.largest)
+    generators = {}
+    if config.view != "turned":
+        config.data.needs_halvings(len(config.channels), f"channels {config.channels}")
+        generators["joined"] = gx.SupervisedGenerator(
+            config.data.shape,
+            config.data.classes,
+            factors,
+            hidden=config.hidden,
+            joint=config.joint,
+            channels=config.channels,
+            kernel=config.kernel,
+            upsampling=config.upsampling,
+        )
+    if config.view != "joined":
+        config.data.needs_pose(f"view {config.view}")
+        config.data.needs_halvings(len(config.turned_channels), f"turned_channels {config.turned_channels}")
+        generators["turned"] = gx.TurnedGenerator(
+            config.data.shape,
+            lambda factors: pose(factors, changes),
+            grid=config.grid,
+            features=config.features,
+            channels=config.turned_channels,
+            kernel=config.kernel,
+            upsampling=config.upsampling,
+        )
+    both = config.view == "both"
+    return supervised_system(config, gx.MeanOfGenerators(generators) if both else generators[config.view])
 
 
 EXPERIMENT = Experiment(

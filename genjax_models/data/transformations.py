@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from genjax_models.types import Array, PRNGKey
 
@@ -76,20 +77,28 @@ def transformed(x: Array, parameters: Array, most: Transformations = Transformat
     return _coloured(_moved(x, parameters, most), parameters, most)
 
 
-def _moved(x: Array, parameters: Array, most: Transformations) -> Array:
+def placement(parameters: Array, most: Transformations) -> tuple[Array, Array]:
+    """Returns matrices `[n, 2, 2]` and shifts `[n, 2]`, in shares of the height and of the width.
+
+    A changed picture has at a place p what the picture has at the matrix times (p - shift). Places are pixels from the
+    centre, downwards and to the right. The arguments are as in `transformed`.
+    """
     angle, right, down, zoom, stretch = parameters[:, :5].T
     angle = jnp.deg2rad(most.rotate) * angle
     width = jnp.exp(jnp.log1p(most.zoom) * zoom + jnp.log1p(most.stretch) * stretch)
     height = jnp.exp(jnp.log1p(most.zoom) * zoom - jnp.log1p(most.stretch) * stretch)
-    rows, columns = x.shape[1:3]
-    v, u = jnp.meshgrid(jnp.arange(rows) - (rows - 1) / 2, jnp.arange(columns) - (columns - 1) / 2, indexing="ij")
-    each = lambda a: a[:, None, None]
-    u = u - each(most.move * columns * right)
-    v = v - each(most.move * rows * down)
-    cos, sin = each(jnp.cos(angle)), each(jnp.sin(angle))
-    return _read(
-        x, (sin * u + cos * v) / each(height) + (rows - 1) / 2, (cos * u - sin * v) / each(width) + (columns - 1) / 2
-    )
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
+    matrix = jnp.stack([jnp.stack([cos, sin], 1) / height[:, None], jnp.stack([-sin, cos], 1) / width[:, None]], 1)
+    return matrix, most.move * jnp.stack([down, right], axis=1)
+
+
+def _moved(x: Array, parameters: Array, most: Transformations) -> Array:
+    matrix, shift = placement(parameters, most)
+    centre = (np.array(x.shape[1:3]) - 1) / 2
+    places = jnp.stack(jnp.meshgrid(*map(jnp.arange, x.shape[1:3]), indexing="ij"), axis=-1) - centre
+    places = places - (shift * np.array(x.shape[1:3]))[:, None, None]
+    row, column = jnp.moveaxis(jnp.einsum("nij,nhwj->nhwi", matrix, places) + centre, -1, 0)
+    return _read(x, row, column)
 
 
 def _read(x: Array, row: Array, column: Array) -> Array:

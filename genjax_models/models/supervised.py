@@ -22,7 +22,7 @@ class SupervisedModel(NamedTuple):
       generate: (variables, style `[..., styles]`, factors `[..., f]`) -> pictures `[..., *shape]` in [0, 1], for
         judging. A style is a sum of styles by weights: `one_hot` for a style as it is, a convex sum for a mixture.
       generate_in_learning: (variables, key, style, factors) -> pictures, not clipped, in learning mode
-        (`models.learning`), and the variables as they moved.
+        (`models.learning`), and the variables as they moved. `MeanOfGenerators` has a leading axis of pictures here.
       draw_factors: (key, n) -> factors `[n, f]`, for `sample`.
     """
 

@@ -16,14 +16,16 @@ from genjax_models.networks.projection import Projection
 from genjax_models.networks.refining import RefiningGenerator
 from genjax_models.networks.residual import DownBlock, UpBlock
 from genjax_models.networks.spectral_normalisation import SpectralNormalisation
-from genjax_models.networks.supervised import SupervisedGenerator
+from genjax_models.networks.supervised import MeanOfGenerators, SupervisedGenerator
 from genjax_models.networks.translation import TranslatingGenerator
+from genjax_models.networks.turned import Camera, Pose, TurnedGenerator
 from genjax_models.networks.upsampling import Upsampled, unpool
 
 __all__ = [
     "MADE",
     "BigGANDiscriminator",
     "BigGANGenerator",
+    "Camera",
     "ConditionalBatchNorm",
     "Convolution",
     "ConvolutionalEncoder",
@@ -38,7 +40,9 @@ __all__ = [
     "MLPEncoder",
     "MLPGenerator",
     "MaskedDense",
+    "MeanOfGenerators",
     "Output",
+    "Pose",
     "Projection",
     "RefiningGenerator",
     "SelfAttention",
@@ -46,6 +50,7 @@ __all__ = [
     "SupervisedGenerator",
     "TranslatingGenerator",
     "TransposedConvolution",
+    "TurnedGenerator",
     "UpBlock",
     "Upsampled",
     "unpool",

@@ -1,6 +1,6 @@
-"""The generator of pictures from known factors: style and view (20.10.2; Dosovitskiy et al., 2015)."""
+"""Generators of pictures from known factors: style and view (20.10.2; Dosovitskiy et al., 2015)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import flax.linen as nn
 import jax
@@ -57,3 +57,20 @@ class SupervisedGenerator(nn.Module):
         for level, channels in enumerate(self.channels[1:]):
             h = _leaky_relu(Upsampled(channels, self.kernel, self.upsampling, name=f"level_{level}")(h))
         return Upsampled(self.shape[2], self.kernel, self.upsampling, name="picture")(h).reshape(*lead, *self.shape)
+
+
+class MeanOfGenerators(nn.Module):
+    """The mean picture of several generators from style and factors, each of which learns by itself.
+
+    The squared error of the mean is at most the mean of the squared errors.
+
+    Attributes:
+      generators: name -> network (style `[..., styles]`, factors `[..., factors]`) -> pictures `[..., *shape]`.
+    """
+
+    generators: Mapping[str, nn.Module]
+
+    def __call__(self, style: Array, factors: Array) -> Array:
+        """Returns the mean picture `[..., *shape]`; in learning mode each generator's, `[m, ..., *shape]`."""
+        pictures = jnp.stack([generator(style, factors) for generator in self.generators.values()])
+        return pictures if self.has_rng("dropout") else jnp.mean(pictures, axis=0)

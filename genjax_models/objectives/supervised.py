@@ -11,9 +11,10 @@ COLOURS = 3  # channels of the image; a further channel is the mask
 def supervised(model: SupervisedModel, *, mask_weight: float | Array = 0.1) -> Objective:
     """Returns an objective with one player, "generator", that lowers |x - g(style, factors)|^2.
 
-    Errors are sums over pixels and channels, and means over the batch. The error of the mask, the fourth channel of
-    pictures `[height, width, 4]`, has the weight `mask_weight`. Such pictures hold premultiplied colour and alpha: an
-    error of a colour that nobody sees costs nothing (Dosovitskiy et al., 2015, Eq. 1, with lambda = 1 / mask_weight).
+    Errors are sums over pixels and channels, and means over the batch (and over the members of `MeanOfGenerators`). The
+    error of the mask, the fourth channel of pictures `[height, width, 4]`, has the weight `mask_weight`. Such pictures
+    hold premultiplied colour and alpha: an error of a colour that nobody sees costs nothing (Dosovitskiy et al., 2015,
+    Eq. 1, with lambda = 1 / mask_weight).
 
     Args:
       model: its styles are the labels of a batch, and its factors the factors of the batch.
@@ -41,7 +42,12 @@ def supervised(model: SupervisedModel, *, mask_weight: float | Array = 0.1) -> O
 
 
 def squared_errors(x: Array, made: Array) -> dict[str, Array]:
-    """Returns sums over pixels and channels `[batch]`: "image_error" and, of four channels, "mask_error"."""
-    error = jnp.sum((x - made) ** 2, axis=(1, 2))  # of each channel
-    image = jnp.sum(error[:, :COLOURS], axis=1)
-    return {"image_error": image} | ({"mask_error": error[:, COLOURS]} if x.shape[-1] > COLOURS else {})
+    """Returns sums over pixels and channels: "image_error" and, of four channels, "mask_error", both `[..., batch]`.
+
+    Args:
+      x: pictures `[batch, height, width, channels]`.
+      made: generated pictures `[..., batch, height, width, channels]`.
+    """
+    error = jnp.sum((x - made) ** 2, axis=(-3, -2))  # of each channel
+    image = jnp.sum(error[..., :COLOURS], axis=-1)
+    return {"image_error": image} | ({"mask_error": error[..., COLOURS]} if x.shape[-1] > COLOURS else {})

@@ -14,6 +14,8 @@ from genjax_models.systems.settings import Data, flag
 if TYPE_CHECKING:
     from genjax_models.data import Dataset
 
+POSE = "sin azimuth", "cos azimuth", "sin elevation", "cos elevation"  # factors of a camera
+
 
 @dataclasses.dataclass(frozen=True)
 class CutOuts(Data):
@@ -24,9 +26,10 @@ class CutOuts(Data):
     shape: tyro.conf.Suppress[tuple[int, ...]] = (64, 64, 4)
     classes: tyro.conf.Suppress[int | None] = 20
     factors: tyro.conf.Suppress[int] = 4
+    factor_names: tyro.conf.Suppress[tuple[str, ...]] = POSE
 
     def load(self, *, labels: bool = True) -> tuple[Self, Dataset]:
-        """Does as `Data.load`; `factors` of the group is the number of known factors.
+        """Does as `Data.load`; `factors` of the group is the number of known factors, and it has their names.
 
         Raises:
           InputError: the data have no alpha channel, no labels or no factors.
@@ -39,7 +42,16 @@ class CutOuts(Data):
             )
         if dataset.factors is None:
             raise InputError(f"a generator from known factors needs factors per example, and {self.name} has none")
-        return dataclasses.replace(group, factors=len(dataset.factors)), dataset
+        names = tuple(factor.name for factor in dataset.factors)
+        return dataclasses.replace(group, factors=len(names), factor_names=names), dataset
+
+    def needs_pose(self, flags: str) -> None:
+        """Raises InputError if the first factors are not those of a camera."""
+        if self.factor_names[: len(POSE)] != POSE:
+            raise InputError(
+                f"{flags} needs the factors {', '.join(POSE)}, got {', '.join(self.factor_names)} from {self.name}:"
+                " choose --view joined"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,13 +5,15 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import flatten_dict
 
 import genjax_models as gx
 from genjax_models.data import Prepared
-from genjax_models.data.transformations import NAMES, Transformations, drawn, mirrored, transformed
+from genjax_models.data.transformations import NAMES, Transformations, drawn, mirrored, placement, transformed
 from genjax_models.estimators.gram_sums import map_blocks
 from genjax_models.evaluation.checkerboard import checkerboard
 from genjax_models.evaluation.estimates import Estimate, estimate
@@ -20,7 +22,7 @@ from genjax_models.evaluation.samples import SampleFigure
 from genjax_models.figures import known_factors
 from genjax_models.figures.pictures import Picture
 from genjax_models.models.supervised import SupervisedModel
-from genjax_models.networks.supervised import SupervisedGenerator
+from genjax_models.networks.turned import Pose
 from genjax_models.objectives.supervised import COLOURS, squared_errors, supervised
 from genjax_models.runs.protocol import System
 from genjax_models.types import Array, Batch, Variables
@@ -31,12 +33,12 @@ _SHOWN, _ROWS = 10, 4  # pictures in a row, and rows of mixtures
 _WALK = 1.5  # largest change of the walk, in largest changes of training
 
 
-def supervised_system(config: Any, generator: SupervisedGenerator) -> System:
+def supervised_system(config: Any, generator: nn.Module) -> System:
     """Wires a generator of cut-out pictures from style, factors and the parameters of random changes.
 
     Args:
       config: with the groups data (`CutOuts`), changes, training and optimizer, and fields mask_weight and average.
-      generator: its last factors are the parameters of `data.transformations`.
+      generator: as `networks.supervised`; its last factors are the parameters of `data.transformations`.
     """
     changes, mirror = Transformations(**config.changes.largest), config.changes.mirror
 
@@ -49,7 +51,8 @@ def supervised_system(config: Any, generator: SupervisedGenerator) -> System:
         factors = jnp.asarray(splits()["interpolation"].factors)
         return factors[jax.random.randint(key, (n,), 0, len(factors))]
 
-    model = gx.supervised_model(generator, generator.styles, generator.factors, draw_factors=draw_factors)
+    factors = config.data.factors + config.changes.count
+    model = gx.supervised_model(generator, config.data.classes, factors, draw_factors=draw_factors)
     objective = supervised(model, mask_weight=config.mask_weight)
     average = {"generator": config.average} if config.average else {}
     trainer = gx.trainer(objective, {"generator": config.optimizer.build(config.training.steps)}, average=average)
@@ -86,6 +89,16 @@ def supervised_system(config: Any, generator: SupervisedGenerator) -> System:
         return _figures(config, model, players["generator"], splits(), evaluate)
 
     return System(objective, trainer, prepare, evaluate, draw, figures, model=model)
+
+
+def pose(factors: Array, changes: Transformations) -> Pose:
+    """Returns how pictures show chairs: by sine and cosine of azimuth and of elevation, and by the changes, the last.
+
+    Args:
+      factors: `[n, f]`.
+      changes: the largest ones.
+    """
+    return Pose(factors[:, :2], factors[:, 2:4], *placement(factors[:, -len(NAMES) :], changes))
 
 
 def premultiplied(x: Array) -> Array:
@@ -134,8 +147,7 @@ def _figures(
     for name, own, others in zip(splits, np.split(errors, ends), np.split(of_mean, ends), strict=True):
         figures[f"squared_error_of_{name}"] = estimate(own)
         figures[f"squared_error_of_the_mean_picture_of_{name}"] = estimate(others)
-    kernels = {name: parameters.get("kernel") for name, parameters in variables["params"].items()}
-    kernels = {name: kernel for name, kernel in kernels.items() if kernel is not None and kernel.ndim == 4}
+    kernels = _upsampling_kernels(variables["params"])
     boards = {name: checkerboard(kernel, config.upsampling) for name, kernel in kernels.items()}
     amplitudes = {name: float(board.amplitude) for name, board in boards.items()}
     figures |= {f"checkerboard_of_{name}": Estimate(amplitude, math.nan, 1) for name, amplitude in amplitudes.items()}
@@ -150,6 +162,13 @@ def _figures(
         known_factors.checkerboards({name: board.output[..., 0] for name, board in boards.items()}, amplitudes),
     ]
     return Facts(samples={name: SampleFigure(figure) for name, figure in figures.items()}), pictures
+
+
+def _upsampling_kernels(parameters: Mapping[str, Any]) -> dict[str, Array]:
+    """Returns the kernels `[h, w, in, out]` of `Upsampled` layers, by the names of these layers."""
+    kernels = flatten_dict(parameters, sep=" ")
+    layers = {name.removesuffix(" kernel"): kernel for name, kernel in kernels.items() if name.endswith(" kernel")}
+    return {name: kernel for name, kernel in layers.items() if name.split()[-1].startswith(("level_", "picture"))}
 
 
 def _evenly(n: int) -> np.ndarray:

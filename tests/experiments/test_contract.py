@@ -48,7 +48,8 @@ RUNS = {
     ),
     "chairs": (
         tuple(
-            "--data cutouts.npz --batch-size 10 --channels 4 4 --hidden 8 --joint 8 --kernel 3 --average 0.5".split()
+            "--data chairs:8 --batch-size 10 --channels 4 4 --hidden 8 --joint 8 --kernel 3 --average 0.5"
+            " --turned-channels 4 --grid 4 --features 2".split()
         ),
         "samples learning curves views morphing arithmetic factors checkerboard",
     ),
@@ -256,8 +257,11 @@ def test_a_run_leaves_its_files_and_is_brought_back_as_it_was(name, files, tmp_p
 CHOICES = [
     *(("autoencoder", f"--data {data}.npz") for data in ("images", "grey", "vectors")),
     ("autoencoder", "--data grey.npz --network convolutional --channels 4 4 --precision bfloat16"),
-    ("chairs", "--data cutouts.npz --channels 4 --kernel 4 --upsampling transposed --average 0 --rotate 0"),
-    ("chairs", "--data cutouts.npz --channels 4 --no-mirror --still 0"),
+    (
+        "chairs",
+        "--data cutouts.npz --view joined --channels 4 --kernel 4 --upsampling transposed --average 0 --rotate 0",
+    ),
+    ("chairs", "--data chairs:8 --view turned --turned-channels 4 --grid 4 --no-mirror --still 0"),
     ("colourise", "--data cutouts.npz --channels 4 --hue 0"),
     ("dcgan", "--data colours.npz --channels 4"),
     (
@@ -399,6 +403,12 @@ REFUSED = [
     ),
     ("chairs", "--data grey.npz", "needs a label per example, and"),
     ("chairs", "--channels 4 4 4 4 4 4 4", "height and width can be halved 7 times, got 64 x 64 from chairs"),
+    (
+        "chairs",
+        "--data cutouts.npz",
+        "view both needs the factors sin azimuth, cos azimuth, sin elevation, cos elevation,",
+    ),
+    ("chairs", "--features 1", "features must be at least 2, got 1"),
     ("chairs", "--zoom -0.1", "zoom must be at least 0, got -0.1"),
     ("chairs", "--still 1", "still must be in [0, 1), got 1.0"),
     ("chairs", "--average 1", "average must be in [0, 1), got 1.0"),

@@ -103,6 +103,13 @@ def supervised() -> Objective:
     return gx.supervised(gx.supervised_model(generator, CLASSES, 2))
 
 
+def supervised_from_poses() -> Objective:
+    joined = gx.SupervisedGenerator(SHAPE, CLASSES, 2, hidden=8, joint=8, channels=(4,), kernel=3)
+    still = lambda factors: gx.networks.Pose(factors, factors, jnp.tile(jnp.eye(2), (len(factors), 1, 1)), factors)
+    turned = gx.TurnedGenerator(SHAPE, still, grid=4, features=2, hidden=8, channels=(4,), kernel=3)
+    return gx.supervised(gx.supervised_model(gx.MeanOfGenerators({"joined": joined, "turned": turned}), CLASSES, 2))
+
+
 def implicit(shape=SHAPE, **options):
     return gx.models.implicit_model(gx.MLPGenerator(shape, (8,)), 2, **options)
 
@@ -266,6 +273,7 @@ TABLE = {
     "moment matching": Row(lambda: gx.objectives.moment_matching(implicit())),
     "autoencoder": Row(plain_autoencoder),
     "supervised, an average": Row(supervised, {"average": {"generator": 0.9}}),
+    "supervised, from poses": Row(supervised_from_poses),
     "classifier": Row(lambda: classifier(ConvolutionalClassifier(SHAPE, CLASSES, (4,), 8, dropout=0.2))),
     "vrnn": Row(vrnn_of()),
     "vrnn, fivo": Row(vrnn_of(bound="fivo", num_particles=3)),
