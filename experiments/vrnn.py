@@ -68,7 +68,7 @@ from genjax_models.commands.train import main
 from genjax_models.errors import InputError
 from genjax_models.runs.configuration import Training, whole
 from genjax_models.runs.protocol import Experiment, Metric, System
-from genjax_models.systems.groups import Likelihood, Optimizer, warmed_up
+from genjax_models.systems.groups import Optimizer, SequenceLikelihood, warmed_up
 from genjax_models.systems.settings import SequenceData, Settings
 
 
@@ -94,7 +94,7 @@ class Config(Settings):
     hidden: int = 64
     """Units of the recurrent network, and width of the other layers."""
     data: SequenceData = SequenceData()
-    likelihood: Likelihood = Likelihood(scale="diagonal")
+    likelihood: SequenceLikelihood = SequenceLikelihood(scale="diagonal")
     training: Training = Training(batch_size=16)
     optimizer: Optimizer = Optimizer(learning_rate=2e-3, schedule="cosine", warmup=100, clip=10.0)
 

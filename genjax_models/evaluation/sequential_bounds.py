@@ -7,6 +7,7 @@ from typing import NamedTuple, get_args
 import jax
 import jax.numpy as jnp
 
+from genjax_models.estimators.checks import check_binary, check_prepared
 from genjax_models.estimators.filtering import Criterion, FilteringTerms, Resampling, check_evidence, filtering_bound
 from genjax_models.estimators.importance_diagnostics import effective_sample_size
 from genjax_models.evaluation.examples import map_examples
@@ -83,7 +84,8 @@ def held_out_filtering(
 
     Raises:
       ValueError: the model has no steps, a bound is unknown, or an argument of `filtering_bound` is out of range;
-        unless jax traces the call, all weights of a step are zero, with the step and the example.
+        unless jax traces the call, a true step of x is not prepared, or not binary under a Bernoulli likelihood, or all
+        weights of a step are zero, with the step and the example.
     """
     if not isinstance(model, SequentialModel):
         raise ValueError(
@@ -94,7 +96,7 @@ def held_out_filtering(
         raise ValueError(f"bounds must be of {get_args(Bound)}, got {sorted(unknown)}")
     if length is None:
         length = jnp.full(len(x), jnp.shape(x)[1])
-    time_first(x, length)  # checks both, on the host
+    _check_true_steps(model, x, length)
 
     def one(key: PRNGKey, example: tuple[Array, Array]) -> dict[Bound, HeldOutFiltering]:
         x, mask = time_first(*(leaf[None] for leaf in example))
@@ -136,6 +138,14 @@ def ratio_of_totals(bound: Array, length: Array) -> tuple[Array, Array]:
     ratio = jnp.sum(bound) / total
     square = jnp.sum((bound - ratio * length) ** 2)
     return ratio, jnp.sqrt(square * n / (n - 1)) / total if n > 1 else jnp.nan
+
+
+def _check_true_steps(model: SequentialModel, x: Array, length: Array) -> None:
+    """Raises ValueError if x or the lengths do not fit; on the host, if a true step cannot be an x of the model."""
+    x = time_first(x, length)[0]
+    check_prepared("x", jnp.moveaxis(x, 0, 1), model.support)
+    if model.binary:
+        check_binary("x", x)
 
 
 def _of_one_sequence(terms: FilteringTerms, mask: Array) -> HeldOutFiltering:

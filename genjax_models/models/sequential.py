@@ -36,6 +36,7 @@ class SequentialModel(NamedTuple):
       steps: number of steps that `sample` draws if no length is given.
       support: lowest and highest value of x under the likelihood; None if unbounded.
       shape: shape of one step of x.
+      binary: whether x is 0 or 1 under the likelihood.
     """
 
     init: Callable[[PRNGKey, Batch], Variables]
@@ -46,6 +47,7 @@ class SequentialModel(NamedTuple):
     steps: int
     support: tuple[float, float] | None = None
     shape: Shape | None = None
+    binary: bool = False
 
 
 class Generation(NamedTuple):
@@ -128,6 +130,7 @@ def sequential_model(
         steps=steps,
         support=likelihood.support,
         shape=shape,
+        binary=likelihood.binary,
     )
 
 

@@ -494,6 +494,11 @@ REFUSED = [
     ("vrnn", "--data images.npz --batch-size 9", "data must be sequences [n, time, d], got grey images of 8 x 8"),
     ("vrnn", "--data sequences.npz --batch-size 999", "batch_size must be at most"),
     ("vrnn", "--data real_sequences.npz --likelihood bernoulli --batch-size 9", "a Bernoulli likelihood needs binary"),
+    (
+        "vrnn",
+        "--data real_sequences.npz --likelihood bernoulli --binarise none --batch-size 9",
+        "needs binary data, got s",
+    ),
     ("vrnn", "--kl-warmup 10", "kl_warmup needs bound elbo, got fivo"),
     ("vrnn", "--particles 0", "particles must be an integer of at least 1, got 0"),
 ]
