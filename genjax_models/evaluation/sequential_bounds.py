@@ -7,7 +7,7 @@ from typing import NamedTuple, get_args
 import jax
 import jax.numpy as jnp
 
-from genjax_models.estimators.checks import check_binary, check_prepared
+from genjax_models.estimators.checks import check_steps
 from genjax_models.estimators.filtering import Criterion, FilteringTerms, Resampling, check_evidence, filtering_bound
 from genjax_models.estimators.importance_diagnostics import effective_sample_size
 from genjax_models.evaluation.examples import map_examples
@@ -96,7 +96,8 @@ def held_out_filtering(
         raise ValueError(f"bounds must be of {get_args(Bound)}, got {sorted(unknown)}")
     if length is None:
         length = jnp.full(len(x), jnp.shape(x)[1])
-    _check_true_steps(model, x, length)
+    time_first(x, length)  # checks both, on the host
+    check_steps("x", x, length, model.support, binary=model.binary)
 
     def one(key: PRNGKey, example: tuple[Array, Array]) -> dict[Bound, HeldOutFiltering]:
         x, mask = time_first(*(leaf[None] for leaf in example))
@@ -138,14 +139,6 @@ def ratio_of_totals(bound: Array, length: Array) -> tuple[Array, Array]:
     ratio = jnp.sum(bound) / total
     square = jnp.sum((bound - ratio * length) ** 2)
     return ratio, jnp.sqrt(square * n / (n - 1)) / total if n > 1 else jnp.nan
-
-
-def _check_true_steps(model: SequentialModel, x: Array, length: Array) -> None:
-    """Raises ValueError if x or the lengths do not fit; on the host, if a true step cannot be an x of the model."""
-    x = time_first(x, length)[0]
-    check_prepared("x", jnp.moveaxis(x, 0, 1), model.support)
-    if model.binary:
-        check_binary("x", x)
 
 
 def _of_one_sequence(terms: FilteringTerms, mask: Array) -> HeldOutFiltering:

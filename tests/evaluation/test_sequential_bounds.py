@@ -132,7 +132,7 @@ def test_bad_input_is_refused(wrong, words):
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (0.3, "x must be 0 or 1, got 0.3"),
+        (0.3, "x must be 0 or 1 where it is observed, got 0.3"),
         (7.0, r"x must be in \[0, 1\], got 7.0 in row 1"),
         (np.nan, r"x must be in \[0, 1\], got nan in row 1"),
     ],
