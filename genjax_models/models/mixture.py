@@ -118,9 +118,12 @@ def mixture_model(components: Sequence[DensityModel | Family], *, apart: float =
       A model whose params are "logits" `[M]` and "component_0" to "component_<M - 1>".
 
     Raises:
-      ValueError: there is no component, shapes or supports differ, or `apart` is outside (0, 1]. While tracing: a
-        component has other variables than "params".
+      ValueError: there is no component, one has no density, shapes or supports differ, or `apart` is outside (0, 1].
+        While tracing: a component has other variables than "params".
     """
+    for component in components:
+        if not isinstance(component, DensityModel | Family):
+            raise ValueError(f"`components` must be density models or families, got {type(component).__name__}")
     models = tuple(
         component if isinstance(component, DensityModel) else family_model(component) for component in components
     )
