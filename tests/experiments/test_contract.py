@@ -281,6 +281,7 @@ CHOICES = [
     ("iwae", "--data images.npz --hidden 8 4 --latent 3 2 --num-samples 6 --chunk 2 --gradient sticking_the_landing"),
     ("made", "--data vectors.npz --likelihood gaussian --hidden 8 8"),
     ("made", "--data colours.npz --likelihood discretised_logistic --hidden"),
+    ("made", "--data images.npz --components 2 --hidden 4"),
     ("pixel_cnn", "--data colours.npz --likelihood logistic_mixture --features 2 --layers 2 --dropout 0.1"),
     ("pixel_vae", "--data grey.npz --network convolutional --channels 4 --features 2 --latent 3 --kl-warmup 0"),
     ("lapgan", "--data colours.npz --pad-to None --levels 1 --discriminator-channels 4"),
