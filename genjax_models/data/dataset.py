@@ -160,7 +160,7 @@ def from_splits(
     if overlap == "report":
         provenance += overlap_note(xs)
     else:
-        refuse_overlap(name, xs, advice=", or pass overlap='report' to from_splits")
+        refuse_overlap(name, xs, advice=", or pass overlap='report' to from_splits or from_sequences")
     return Dataset(
         name,
         **checked,

@@ -82,8 +82,10 @@ def from_sequences(
 
 
 def _sequences(where: str, sequences: Sequence[Any]) -> list[np.ndarray]:
-    if isinstance(sequences, Split) or not hasattr(sequences, "__len__") or not len(sequences):
+    if isinstance(sequences, Split) or not hasattr(sequences, "__len__"):
         raise InputError(f"{where}: must be a list of arrays [time, ...], got {type(sequences).__name__}")
+    if not len(sequences):
+        raise InputError(f"{where}: must have at least one sequence, got none")
     arrays = [plain_array(where, f"row {row}", x) for row, x in enumerate(sequences)]
     for row, x in enumerate(arrays):
         if x.ndim < 2:

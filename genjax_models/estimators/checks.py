@@ -30,10 +30,13 @@ def check_floating(name: str, x: Array) -> None:
         raise ValueError(f"{name} must be floating point, got {dtype}. Prepare the data: prepare(dataset)")
 
 
-def check_prepared(name: str, x: Array, range: tuple[float, float] | None = None) -> None:
+def check_prepared(
+    name: str, x: Array, range: tuple[float, float] | None = None, observed: Array | None = None
+) -> None:
     """Checks that examples `[n, ...]` are prepared data: floating point, finite, and in `range` if there is one.
 
-    Values are checked on the host only; of a traced array, the type.
+    Values are checked on the host only, everywhere or where `observed` (bool, of x's shape) is true; of a traced array,
+    the type.
 
     Raises:
       ValueError: names the first row and its value.
@@ -45,6 +48,7 @@ def check_prepared(name: str, x: Array, range: tuple[float, float] | None = None
     slack = 0 if range is None else _ROUNDING * (high - low)
     rows = np.asarray(x).reshape(len(x), -1)
     inside = np.isfinite(rows) & (low - slack <= rows) & (rows <= high + slack)
+    inside |= False if observed is None else ~np.reshape(observed, rows.shape)
     if not inside.all():
         row = int(np.argmin(inside.all(axis=1)))
         accepted = "finite" if range is None else f"in [{low:g}, {high:g}]"
@@ -65,6 +69,28 @@ def check_binary(name: str, x: Array, observed: Array | None = None) -> None:
     if not binary.all():
         where = "" if observed is None else " where it is observed"
         raise ValueError(f"{name} must be 0 or 1{where}, got {values[~binary][0]}. Binarise the data.")
+
+
+def check_steps(
+    name: str, x: Array, length: Array | None, range: tuple[float, float] | None = None, *, binary: bool = False
+) -> None:
+    """Checks sequences x `[batch, time, ...]` up to their lengths; the padding may hold anything.
+
+    It does as `check_prepared`, and with `binary` as `check_binary`. Without lengths, all steps are true.
+
+    Raises:
+      ValueError: names the first row and its value.
+    """
+    if isinstance(length, Tracer):
+        check_floating(name, x)
+        return
+    seen = None
+    if length is not None and not isinstance(x, Tracer):
+        within = np.arange(np.shape(x)[1]) < np.asarray(length)[:, None]
+        seen = np.broadcast_to(within.reshape(*within.shape, *[1] * (np.ndim(x) - 2)), np.shape(x))
+    check_prepared(name, x, range, seen)
+    if binary:
+        check_binary(name, x, seen)
 
 
 def check_labels(label: Array, classes: int) -> None:

@@ -18,6 +18,7 @@ from genjax_models.types import Array
 _NEAR = 0.8  # share of log n from which mutual information depends on n as much as on the model
 _FEW = 10  # effective sample size below which the error of log p(x) is not sqrt(R / k)
 _COLLAPSED = 1.5  # mean effective number of particles below which they are as good as one
+_USED = 0.01  # weight of a component of a mixture from which it is used
 _SAME = 0.9  # R^2 from which a latent is a factor
 _SOME = 0.1  # R^2 from which latents know something of a factor
 _WITHOUT_Z = 0.1  # nats of KL below which z says next to nothing about x
@@ -46,6 +47,7 @@ class Facts(NamedTuple):
       particles: mean effective number of particles over test sequences and steps; None without a filter.
       num_particles: number of particles behind it.
       partition: log Z of an energy model.
+      components: weights of a mixture, `[m]`.
     """
 
     metric: str = ""
@@ -65,6 +67,7 @@ class Facts(NamedTuple):
     particles: float | None = None
     num_particles: int = 0
     partition: Partition | None = None
+    components: Array | None = None
 
 
 def findings(history: Sequence[Row], facts: Facts) -> list[str]:
@@ -78,6 +81,7 @@ def findings(history: Sequence[Row], facts: Facts) -> list[str]:
         *_likelihood(facts),
         *_weights(facts),
         *_partition(facts),
+        *_components(facts),
         *_discriminators(history),
         *_particles(facts),
         *_latents(history, facts),
@@ -137,6 +141,15 @@ def _particles(facts: Facts) -> Iterator[str]:
             " effective sample size). The bound is little better than with one particle. Resample (--bound fivo), or"
             " use a better q."
         )
+
+
+def _components(facts: Facts) -> Iterator[str]:
+    if facts.components is None:
+        return
+    used, n = int(np.sum(np.asarray(facts.components) >= _USED)), len(facts.components)
+    if used < n:
+        have = "has" if used == 1 else "have"
+        yield f"Only {used} of {n} components {have} a weight of {_USED} or more: no other is used."
 
 
 def _partition(facts: Facts) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import NamedTuple, get_args
 import jax
 import jax.numpy as jnp
 
+from genjax_models.estimators.checks import check_steps
 from genjax_models.estimators.filtering import Criterion, FilteringTerms, Resampling, check_evidence, filtering_bound
 from genjax_models.estimators.importance_diagnostics import effective_sample_size
 from genjax_models.evaluation.examples import map_examples
@@ -83,7 +84,8 @@ def held_out_filtering(
 
     Raises:
       ValueError: the model has no steps, a bound is unknown, or an argument of `filtering_bound` is out of range;
-        unless jax traces the call, all weights of a step are zero, with the step and the example.
+        unless jax traces the call, a true step of x is not prepared, or not binary under a Bernoulli likelihood, or all
+        weights of a step are zero, with the step and the example.
     """
     if not isinstance(model, SequentialModel):
         raise ValueError(
@@ -95,6 +97,7 @@ def held_out_filtering(
     if length is None:
         length = jnp.full(len(x), jnp.shape(x)[1])
     time_first(x, length)  # checks both, on the host
+    check_steps("x", x, length, model.support, binary=model.binary)
 
     def one(key: PRNGKey, example: tuple[Array, Array]) -> dict[Bound, HeldOutFiltering]:
         x, mask = time_first(*(leaf[None] for leaf in example))

@@ -21,12 +21,14 @@ class Family(NamedTuple):
       outputs: name -> an output that the network must emit.
       distribution: emitted parameters, leaves `[..., *output]` -> a distribution of batch shape `[...]`.
       support: lowest and highest value of an event; None if unbounded.
+      binary: whether events are 0 or 1, and values between them have no probability.
     """
 
     event_shape: Shape
     outputs: Mapping[str, Output]
     distribution: Callable[[Any], distrax.Distribution]
     support: tuple[float, float] | None = None
+    binary: bool = False
 
 
 def positive(raw: Array) -> Array:

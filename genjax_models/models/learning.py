@@ -70,8 +70,13 @@ def learning_mode(model: Any, variables: Variables, key: PRNGKey, batch: Batch) 
     A model whose `learning` is None has no mode of its own: its functions for judging are used.
 
     Raises:
-      ValueError: the variables hold more than "params", and the model has no `learning` that moves it.
+      ValueError: the model has no p(z), or the variables hold more than "params" and it has no `learning`.
     """
+    if not hasattr(model, "prior"):
+        raise ValueError(
+            f"the objective needs a model with a prior p(z), got {type(model).__name__}. Use sequential_vae for"
+            " sequences and maximum_likelihood for densities."
+        )
     if model.learning is not None:
         return model.learning(variables, key, batch)
     if has_state(variables):

@@ -24,6 +24,7 @@ def bernoulli(shape: Shape) -> Family:
         outputs={"logits": Output(shape)},
         distribution=lambda p: _over(shape, Bernoulli(as_vectors(p["logits"], shape)), (0, 1)),
         support=(0, 1),
+        binary=True,
     )
 
 

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax_models.estimators.checks import check_count, check_floating
-from genjax_models.estimators.filtering import Step, filtering_bound, without_padding
+from genjax_models.estimators.checks import check_count, check_floating, check_steps
+from genjax_models.estimators.filtering import Step, check_evidence, filtering_bound, without_padding
 from genjax_models.models.families import Family
 from genjax_models.types import Array, Batch, PRNGKey, Shape, Tracer, Variables
 
@@ -32,10 +32,12 @@ class SequentialModel(NamedTuple):
       sample: (variables, key, n, *, length=steps) -> draws x `[n, length, ...]` from p(x). The length is one integer,
         or int32 `[n]`; draws are zero after their lengths. Lengths that jax traces are padded to `steps`.
       forecast: (variables, key, x `[n, time, ...]`, length `[n]`, *, steps, num_particles=64) -> continuations
-        `[n, steps, ...]` of x: particles are filtered on x, and one is chosen by weight.
+        `[n, steps, ...]` of x: particles are filtered on x, and one is chosen by weight. Raises ValueError on the host
+        if x cannot be data of the model, or if no particle explains a step.
       steps: number of steps that `sample` draws if no length is given.
       support: lowest and highest value of x under the likelihood; None if unbounded.
       shape: shape of one step of x.
+      binary: whether x is 0 or 1 under the likelihood.
     """
 
     init: Callable[[PRNGKey, Batch], Variables]
@@ -46,6 +48,7 @@ class SequentialModel(NamedTuple):
     steps: int
     support: tuple[float, float] | None = None
     shape: Shape | None = None
+    binary: bool = False
 
 
 class Generation(NamedTuple):
@@ -111,10 +114,13 @@ def sequential_model(
     ) -> Array:
         check_count("steps", steps)
         filter_key, choice_key, key = jax.random.split(key, 3)
+        check_steps("x", x, length, likelihood.support, binary=likelihood.binary)
         x, mask = time_first(x, length)
         state, context = checked_start(variables, x, mask)
         step_of = lambda state, context: step(variables, state, context)
         terms = filtering_bound(filter_key, x, mask, state, step_of, context, num_particles=num_particles)
+        if not isinstance(terms.evidence, Tracer):
+            check_evidence(terms.evidence)
         chosen = jax.random.categorical(choice_key, terms.log_weights[-1], axis=0)
         state = jax.tree.map(lambda leaf: leaf[chosen, jnp.arange(len(chosen))], terms.state)
         return jnp.moveaxis(unfold(variables, key, resume(variables, state, x, mask), steps), 0, 1)
@@ -128,6 +134,7 @@ def sequential_model(
         steps=steps,
         support=likelihood.support,
         shape=shape,
+        binary=likelihood.binary,
     )
 
 

@@ -39,7 +39,7 @@ def iwae(
         from the loss, while tracing, a `chunk` with batch normalisation, or with dropout in an encoder that
         reads z (the upper ones of a `hierarchical_model`): they need all samples at once.
     """
-    if model.shared and gradient != "standard":
+    if gradient != "standard" and model.shared:
         raise ValueError(f'gradient must be "standard" for a q that shares parameters with p(x | z), got {gradient!r}')
 
     def loss(variables, key, batch, step):

@@ -56,7 +56,7 @@ def density_system(config: Any, objective: Objective, model: DensityModel) -> Sy
 
 
 def with_draws_by_component(config: Any, system: System) -> System:
-    """Returns the system of a mixture with a further picture: a row of draws of each component, and its weight.
+    """Returns the system of a mixture, which knows the weights, with a further picture: draws of each component.
 
     Args:
       config: with the group data. Data that are no images have no such picture.
@@ -65,18 +65,20 @@ def with_draws_by_component(config: Any, system: System) -> System:
     (player,) = system.objective.losses
 
     @jax.jit
-    def rows(variables: Variables) -> tuple[Array, Array]:
+    def rows(variables: Variables) -> Array:
         mixture = system.model.distribution(variables)
         keys = jax.random.split(jax.random.key(0), len(mixture.components))
         parts = zip(mixture.components, keys, strict=True)
         draws = [component.sample(seed=key, sample_shape=_DRAWN) for component, key in parts]
-        return jnp.concatenate(draws), mixture.weights
+        return jnp.concatenate(draws)
 
     def figures(players, data):
         facts, shown = system.figures(players, data)
+        weights = jax.jit(lambda variables: system.model.distribution(variables).weights)(players[player])
+        facts = facts._replace(components=weights)
         if not pictures.drawable(config.data.shape):
             return facts, shown
-        draws, weights = rows(players[player])
+        draws = rows(players[player])
         titles = [f"weight {weight:.2f}" for weight in weights]
         return facts, [*shown, pictures.draws_by_component(draws, titles, data.range)]
 

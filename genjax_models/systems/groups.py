@@ -133,6 +133,22 @@ class Bits:
 
 
 @dataclasses.dataclass(frozen=True)
+class SequenceLikelihood(Likelihood):
+    """p(x_t | z_t, ...), and the binarisation that goes with it."""
+
+    def for_data(self, dataset: Dataset) -> Self:
+        """Does as `Likelihood.for_data`, but a Bernoulli likelihood takes binary data only.
+
+        Raises:
+          InputError: as `Likelihood.for_data`; or the likelihood is Bernoulli, and the data do not become binary.
+        """
+        group = super().for_data(dataset)
+        if group.family == "bernoulli":
+            Bits(group.binarise).for_data(dataset)
+        return group
+
+
+@dataclasses.dataclass(frozen=True)
 class Networks:
     """An encoder and a generator, its mirror image."""
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jax.random import fold_in
 
-from genjax_models.estimators.checks import check_prepared
+from genjax_models.estimators.checks import check_steps
 from genjax_models.types import (
     Array,
     Batch,
@@ -85,7 +85,7 @@ def trainer(
     with_norm = len(moves) > 1 if gradient_norm is None else gradient_norm
 
     def init(key: PRNGKey, batch: Batch) -> TrainState:
-        check_prepared("batch.x", batch.x, objective.range)
+        check_steps("batch.x", batch.x, batch.length, objective.range)
         init_key, key = jax.random.split(key)  # split(key)[i] is fold_in(key, i): never keep a key that was split
         return begin(key, objective.init(init_key, batch))
 
@@ -96,7 +96,7 @@ def trainer(
         return TrainState(jnp.int32(0), key, variables, opt_state, averages)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        check_prepared("batch.x", batch.x, objective.range)
+        check_steps("batch.x", batch.x, batch.length, objective.range)
         key, variables, opt_state, metrics = fold_in(state.key, state.step), state.variables, {}, {}
         batches = _interleaved(batch, shares)
         for i, (player, loss) in enumerate(objective.losses.items()):

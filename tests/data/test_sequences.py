@@ -61,7 +61,7 @@ def test_labels_go_with_the_sequences():
 @pytest.mark.parametrize(
     ("train", "options", "message"),
     [
-        ([], {}, r"speech, train split: must be a list of arrays \[time, ...\], got list"),
+        ([], {}, "speech, train split: must have at least one sequence, got none"),
         (Split(np.ones((2, 3, 2))), {}, r"must be a list of arrays \[time, ...\], got Split"),
         ([np.ones((2, 2)), np.ones((0, 2))], {}, "sequences must have at least one step, got none in row 1"),
         ([np.ones((2, 2)), np.ones(3)], {}, r"must be \[time, d\] or \[time, a, b\], got shape \(3,\) in row 1"),

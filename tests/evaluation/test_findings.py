@@ -189,6 +189,16 @@ def test_a_likelihood_with_an_unknown_tail_is_found():
     assert findings([], facts) == ["The reliability of the NLL(10) is unknown: Pareto k-hat needs at least 25 samples."]
 
 
+def test_components_that_are_not_used_are_counted():
+    sentence = "Only {} of 3 components {} a weight of 0.01 or more: no other is used."
+    for weights, found in (
+        ([0.985, 0.015, 0.0], [sentence.format(2, "have")]),
+        ([1.0, 0.0, 0.0], [sentence.format(1, "has")]),
+        ([0.9, 0.05, 0.05], []),
+    ):
+        assert findings([], BOUND._replace(components=np.array(weights))) == found
+
+
 @pytest.mark.parametrize(
     ("size", "n", "collapse"), [(1.49, 4, True), (1.5, 4, False), (1.0, 1, False), (None, 4, False)]
 )

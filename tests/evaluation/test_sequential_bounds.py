@@ -126,3 +126,20 @@ def test_bad_input_is_refused(wrong, words):
     arguments = {"model": linear_gaussian("filter"), "x": X, "length": LENGTH, "num_particles": 2} | wrong
     with pytest.raises(ValueError, match=words):
         held_out_filtering(variables=VARIABLES, key=jax.random.key(0), **arguments)
+
+
+@pytest.mark.parametrize("maker", [gx.variational_rnn, gx.deep_markov_model, gx.stochastic_rnn])
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0.3, "x must be 0 or 1 where it is observed, got 0.3"),
+        (7.0, r"x must be in \[0, 1\], got 7.0 in row 1"),
+        (np.nan, r"x must be in \[0, 1\], got nan in row 1"),
+    ],
+)
+def test_a_bernoulli_likelihood_takes_bits_alone_but_any_padding(maker, value, words):
+    x = np.array([[0, 1, 1], [1, value, np.nan]], np.float32)[..., None]
+    model = maker(gx.bernoulli((1,)), steps=3, latent=1, hidden=2)
+    variables = jax.eval_shape(model.init, jax.random.key(0), Batch(x))
+    with pytest.raises(ValueError, match=words):
+        held_out_filtering(model, variables, jax.random.key(0), x, length=np.array([3, 2]), num_particles=2)

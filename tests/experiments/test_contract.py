@@ -285,6 +285,7 @@ CHOICES = [
     ("iwae", "--data images.npz --hidden 8 4 --latent 3 2 --num-samples 6 --chunk 2 --gradient sticking_the_landing"),
     ("made", "--data vectors.npz --likelihood gaussian --hidden 8 8"),
     ("made", "--data colours.npz --likelihood discretised_logistic --hidden"),
+    ("made", "--data images.npz --components 2 --hidden 4"),
     ("pixel_cnn", "--data colours.npz --likelihood logistic_mixture --features 2 --layers 2 --dropout 0.1"),
     ("pixel_vae", "--data grey.npz --network convolutional --channels 4 --features 2 --latent 3 --kl-warmup 0"),
     ("lapgan", "--data colours.npz --pad-to None --levels 1 --discriminator-channels 4"),
@@ -504,6 +505,11 @@ REFUSED = [
     ("vrnn", "--data images.npz --batch-size 9", "data must be sequences [n, time, d], got grey images of 8 x 8"),
     ("vrnn", "--data sequences.npz --batch-size 999", "batch_size must be at most"),
     ("vrnn", "--data real_sequences.npz --likelihood bernoulli --batch-size 9", "a Bernoulli likelihood needs binary"),
+    (
+        "vrnn",
+        "--data real_sequences.npz --likelihood bernoulli --binarise none --batch-size 9",
+        "needs binary data, got s",
+    ),
     ("vrnn", "--kl-warmup 10", "kl_warmup needs bound elbo, got fivo"),
     ("vrnn", "--particles 0", "particles must be an integer of at least 1, got 0"),
 ]

@@ -150,6 +150,9 @@ def test_what_makes_no_mixture_is_refused():
         gx.mixture_model([gx.bernoulli((2,))], apart=0)
     with pytest.raises(ValueError, match="`components` must have one shape"):
         gx.mixture_model([gx.bernoulli((2,)), gx.bernoulli((3,))])
+    draw = gx.draw_model((2,), 1, 1, 1, gx.bernoulli((2,)))
+    with pytest.raises(ValueError, match="`components` must be density models or families, got LatentVariableModel"):
+        gx.mixture_model([gx.bernoulli((2,)), draw])
     with pytest.raises(ValueError, match="`spread` must be positive and finite, got 0"):
         gx.family_model(gx.bernoulli((2,)), spread=0)
     with pytest.raises(ValueError, match=r"logits must be \[..., 1\], one per component"):

@@ -256,6 +256,22 @@ def test_sequences_are_checked(x, length, message):
         time_first(x, length)
 
 
+@pytest.mark.parametrize(
+    ("bits", "x", "message"),
+    [
+        (True, [[1, 0.3]], "x must be 0 or 1, got 0.3"),
+        (True, [[1, 7]], r"x must be in \[0, 1\], got 7.0 in row 0"),
+        (False, [[1, np.nan]], "x must be finite, got nan in row 0"),
+        (False, [[1, 1e30]], "all weights are zero, or one is NaN, at step 1 of example 0"),
+    ],
+)
+def test_no_forecast_goes_on_from_what_the_model_cannot_explain(bits, x, message):
+    model, variables = (gx.variational_rnn(BIT, steps=2), {}) if bits else linear_gaussian()
+    x = np.array(x, np.float32)[..., None]
+    with pytest.raises(ValueError, match=message):
+        model.forecast(variables, KEY, x, None, steps=1, num_particles=2)
+
+
 def test_other_features_and_draws_of_no_length_are_refused():
     model = gx.deep_markov_model(BIT, steps=2, latent=2, hidden=3)
     with pytest.raises(ValueError, match=r"steps of shape \(1,\), got an array of shape \(1, 2, 4\)"):

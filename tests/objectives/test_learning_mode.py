@@ -301,6 +301,16 @@ def test_fault_79_a_model_with_batch_statistics_and_no_learning_mode_is_refused(
         one_loss(objective, "vae", objective.init(KEY, BATCH))
 
 
+@pytest.mark.parametrize("of", [gx.vae, gx.dip_vae, lambda model: gx.iwae(model, num_samples=2)])
+def test_models_without_p_z_are_named(of):
+    sequential = gx.linear_gaussian_model(steps=2)
+    density = gx.made_model((2,), gx.bernoulli, (4,), dropout=0.1)
+    for model, batch in ((sequential, Batch(np.zeros((1, 2, 1)))), (density, Batch(np.zeros((1, 2))))):
+        ((player, loss),) = of(model).losses.items()
+        with pytest.raises(ValueError, match=f"needs a model with a prior p.z., got {type(model).__name__}. Use seq"):
+            loss({player: {"params": {}}}, KEY, batch, 0)
+
+
 def test_a_classifier_with_dropout_is_in_learning_mode():
     network = ConvolutionalClassifier(SHAPE, 3, (4,), 8, dropout=0.5)
     objective = classifier(network)

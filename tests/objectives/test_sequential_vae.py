@@ -5,6 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import genjax_models as gx
@@ -35,6 +36,16 @@ def test_the_bound_of_the_estimator_is_reported_per_sequence_and_per_true_step()
     np.testing.assert_allclose(aux.metrics["resampled"], 2 / 4)
     np.testing.assert_allclose(loss, -aux.metrics["bound"])
     assert set(aux.metrics) == {"bound", "per_step", "resampled"}
+
+
+def test_a_trainer_takes_any_padding_and_refuses_true_steps_that_are_not_finite():
+    trainer = gx.trainer(gx.sequential_vae(MODEL), optax.sgd(0.1))
+    state = trainer.init(KEY, BATCH)
+    jax.eval_shape(lambda state: trainer.step(state, BATCH), state)
+    wrong = BATCH._replace(length=jnp.array([3, 2]))
+    for call in (lambda: trainer.init(KEY, wrong), lambda: trainer.step(state, wrong)):
+        with pytest.raises(ValueError, match=r"batch\.x must be finite, got nan in row 1"):
+            call()
 
 
 def test_at_the_smoothing_posterior_the_iwae_bound_is_log_p():
