@@ -39,8 +39,10 @@ def _small_models(outcomes: Outcomes) -> str:
     for name in SMALL:
         if faster := facts_of(outcomes, f"torch:{name}").get("faster_by", {}).get(GRAPHS):
             ratios[CONTESTS[name].what] = faster[0]
-    numbers = "; ".join(f"{what} {ratio:.2f} x" for what, ratio in ratios.items())
-    return _verdict(bool(ratios), all(ratio >= FASTER for ratio in ratios.values()), numbers)
+    numbers = [f"{what} {ratio:.2f} x" for what, ratio in ratios.items()]
+    if len(ratios) < len(SMALL):
+        numbers.append(f"{len(SMALL) - len(ratios)} of {len(SMALL)} not measured")
+    return _verdict(bool(ratios), all(ratio >= FASTER for ratio in ratios.values()), "; ".join(numbers))
 
 
 def _large_model(outcomes: Outcomes) -> str:

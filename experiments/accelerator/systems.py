@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from experiments.benchmarks import biggan, energies
+from experiments.benchmarks import biggan_sides, energies
 from experiments.benchmarks import sequences_sides as sequences
 from experiments.benchmarks.sides import Contest
 
@@ -25,5 +25,5 @@ SYSTEMS: dict[str, Contest] = {
         energies.torch_multi_prediction,
         UNCOUNTED,
     ),
-    "biggan": Contest("BigGAN, 28 x 28, batch 64", biggan.ours, biggan.torch_run, UNCOUNTED),
+    "biggan": Contest("BigGAN, 28 x 28, batch 64", biggan_sides.ours, biggan_sides.torch_run, UNCOUNTED),
 }

@@ -7,9 +7,9 @@ Microseconds of an example or a sample, and memory of the stage in MiB:
                                     10^3            10^4            10^5            10^6            10^7
     examples in memory, loaded      56.3     0      7.08    25      1.02    10      0.702   39      0.676  229
     a small mixture's training      0.343   54      0.535  134      0.675  153      0.748  215      1.14   614
-    streamed examples, held         0.058    0      0.008    0      0.022    4      0.040   38      0.087  381
-    their order, once an epoch      0.409    0      0.043    0      0.018    1      0.031    8      0.050   76
-    their batches, read            10.7      9     11.2      9     13.2      9      9.47     9     18.4      9
+    streamed examples, held         0.045    0      0.016    0      0.014    4      0.023   38      0.081  381
+    their order, once an epoch      0.282    0      0.038    0      0.015    1      0.031    8      0.051   76
+    their batches, read             5.49     9      5.86     9      6.24     9      7.74     9      8.14     9
 
                                     10              100             1,000           10,000          100,000
     IWAE, by samples               1,200    10      145     12      28.2    13      14.4    50      14.9   396
@@ -17,10 +17,15 @@ Microseconds of an example or a sample, and memory of the stage in MiB:
 
 On 2 cores of an AMD EPYC, measured alone (jax 0.10.2, CPU), 2026-11-28. Small numbers pay the cost of a call. Training
 grows above 10^6 examples because sorting does: jax.random.permutation sorts three times from 2.6 million examples on,
-twice below. An epoch is permuted once; permuted in every chunk, 10^7 examples cost 10 s per chunk.
-What holds the examples (42 bytes each) and their order, which a shuffle reaches at random, grow a little: at 10^7
-examples both take 0.14 us of an example, and reading takes 18. That reading is slower at 10^7 is not explained. An IWAE
-holds k samples of z and their gradients. Devices share the two cores here: a curve of them would mean nothing.
+twice below. An epoch is permuted once; permuted in every chunk, 10^7 examples cost 10 s per chunk. An IWAE holds k
+samples of z and their gradients. Devices share the two cores here: a curve of them would mean nothing.
+
+Streamed examples were measured on 2026-11-30. Many cost more per example than few, for three reasons, each timed alone
+with `resource.getrusage`. Holding 10^7 (42 bytes each) needs new memory: the kernel takes 0.060 of the 0.061 us of
+their digests, and a second array in the same memory takes 0.003. A shuffle swaps numbers at random, and 80 MB fit into
+no cache: 0.034 us in place of 0.011 at 10^6, without page faults. A read of few examples finds its page in the
+system's cache, which the reads of earlier epochs filled: 1.0 us at 10^3, 2.7 at 10^6 and 3.1 at 10^7. The kernel takes
+the difference: read again, the same examples take 0.7, 1.3 and 1.5 us.
 
 Members of one program (seeds of a small VAE, 200 steps, 2026-11-29):
 

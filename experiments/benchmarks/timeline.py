@@ -22,10 +22,10 @@ from typing import Any, NamedTuple
 
 # Function -> name of the interval of a call. A listed function of a class is "module:Class.name".
 PLACES = {
-    "genjax_models.runs.engine:load_data": "data",
+    "genjax_models.runs.planning:load_data": "data",
     "genjax_models.runs.engine:fingerprint": "data",
     "genjax_models.runs.engine:_prepared": "data",
-    "genjax_models.runs.engine:check_members": "checks",
+    "genjax_models.runs.planning:check_members": "checks",
     "genjax_models.runs.engine:_begin": "files",
     "genjax_models.runs.ways:Programs._start": "first state",
     "genjax_models.runs.fit:_timed_chunk": "first step",

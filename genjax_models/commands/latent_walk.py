@@ -29,12 +29,13 @@ network. Great circles, means and directions are of all numbers of z as one vect
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
+from genjax_models.commands.latent_decoder import Decoder, decoder_of
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
 from genjax_models.runs.configuration import positive, seed_in_range, whole
@@ -93,20 +94,6 @@ class Walk:
         seed_in_range(self.seed)
 
 
-class Decoder(NamedTuple):
-    """The generator of a run: `noise(key, n)` draws z `[n, latent]`, `generate(z)` returns `[n, *shape]`.
-
-    `event` is the shape of z in the model, whose prod(event) numbers are a vector here: of DRAW, `(steps, latent)`.
-    """
-
-    config: Any
-    noise: Callable[[PRNGKey, int], Array]
-    generate: Callable[[Array], Array]
-    range: tuple[float, float]
-    conditional: bool
-    event: tuple[int, ...]
-
-
 def walk(options: Walk) -> list[str]:
     """Draws the pictures into the run.
 
@@ -118,7 +105,7 @@ def walk(options: Walk) -> list[str]:
 
     from genjax_models.figures import plots
 
-    decoder = decoder_of(options)
+    decoder = decoder_of(options.run, options.checkpoint, options.label)
     if options.along is not None:
         return _along_directions(options, decoder)
     interpolation_key, arithmetic_key = jax.random.split(jax.random.key(options.seed))
@@ -281,54 +268,6 @@ def class_arithmetic(decoder: Decoder, classifier, key: PRNGKey, strength: float
         )
         correct.append((assigned == np.arange(classifier.classes))[:, np.arange(classifier.classes) != a].mean())
     return jnp.concatenate(images), float(np.mean(correct))
-
-
-def decoder_of(options: Walk) -> Decoder:
-    """Returns the generator of a run.
-
-    Raises:
-      InputError: no run is there, its data are no images, or its model has no prior over vectors or no E[x | z].
-      CheckpointError: the checkpoint is absent or damaged.
-    """
-    import jax
-    import jax.numpy as jnp
-
-    from genjax_models.figures import pictures
-    from genjax_models.models.latent_variable import needs_mean
-    from genjax_models.runs.loading import condition_of_run, load_run
-
-    run = load_run(options.run, options.checkpoint)
-    model, config, variables = run.model, run.config, run.variables if run.model else None
-    if not (hasattr(model, "noise") or hasattr(model, "prior")):
-        raise InputError(f"{options.run}: needs a model with a prior over latents to walk in")
-    needs_mean(model, f"{options.run}: latent-walk")
-    if condition_of_run(run) is not None:
-        raise InputError(f"{options.run}: latent-walk needs a model without conditions, or with classes")
-    if not pictures.drawable(config.data.shape):
-        raise InputError(f"{options.run}: needs images, got examples of shape {config.data.shape}")
-    classes = config.data.classes
-    if options.label is not None and not (classes and 0 <= options.label < classes):
-        accepted = f"its classes are 0 to {classes - 1}" if classes else "its model is not conditional on a class"
-        raise InputError(f"--label {options.label}: {accepted}")
-
-    def draw(key, n):
-        if hasattr(model, "noise"):
-            return model.noise(key, n)
-        return model.prior(variables).sample(seed=key, sample_shape=n)
-
-    one = jax.eval_shape(lambda: draw(jax.random.key(0), 1))
-    if not isinstance(one, jax.ShapeDtypeStruct):
-        raise InputError(f"{options.run}: needs a model with one array z, got one with several stochastic layers")
-    event = one.shape[1:]
-
-    def noise(key, n):
-        return draw(key, n).reshape(n, -1)
-
-    def generate(z):
-        label = (jnp.full(len(z), options.label or 0),) if classes else ()
-        return model.generate(variables, z.reshape(len(z), *event), *label)
-
-    return Decoder(config, noise, generate, run.system.range, bool(classes), event)
 
 
 def _classifier(decoder: Decoder):

@@ -103,7 +103,7 @@ def iwae_bound(
     def in_chunks(function: Callable[[Any], Array]) -> Callable[[Any], Array]:
         return function if chunk is None else partial(map_blocks, function, block_size=chunk)
 
-    log_w = in_chunks(lambda draws: _log_weights(draws[0], *model, draws[1]))((z, log_q))
+    log_w = in_chunks(lambda draws: log_weights(draws[0], *model, draws[1]))((z, log_q))
     if gradient == "standard" and not zero_weights:
         return log_mean_exp(log_w)
 
@@ -182,6 +182,7 @@ def log_weights(
     proposal: distrax.Distribution,
     prior: distrax.Distribution,
     likelihood: Callable[[Latent], distrax.Distribution],
+    log_proposal: Array | None = None,
 ) -> Array:
     """Returns log w = log p(x | z) + log p(z) - log q(z) of given draws, `[k, batch]` in nats.
 
@@ -191,23 +192,12 @@ def log_weights(
       proposal: q(z | x) or any other q.
       prior: p(z).
       likelihood: z -> p(x | z).
+      log_proposal: log q(z), `[k, batch]`, if it is known.
 
     Raises:
       AssertionError: while tracing, log-probabilities are not `[k, batch]`.
       ValueError: q and the prior have different event shapes, or one is discrete and the other is continuous.
     """
-    return _log_weights(z, x, proposal, prior, likelihood)
-
-
-def _log_weights(
-    z: Latent,
-    x: Array,
-    proposal: distrax.Distribution,
-    prior: distrax.Distribution,
-    likelihood: Callable[[Latent], distrax.Distribution],
-    log_proposal: Array | None = None,
-) -> Array:
-    """Returns `log_weights`; `log_proposal` is log q(z | x) if it is known."""
     if proposal.event_shape != prior.event_shape:
         raise ValueError(
             f"the proposal and the prior need the same z, got shapes {proposal.event_shape} and {prior.event_shape}"

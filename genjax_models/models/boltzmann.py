@@ -18,11 +18,11 @@ import jax.numpy as jnp
 from jax.nn import sigmoid
 
 from genjax_models.estimators.boltzmann import bernoulli_of, free_energy
-from genjax_models.estimators.checks import check_binary, check_count, check_labels
+from genjax_models.estimators.checks import check_count
 from genjax_models.estimators.distributions import logits_of_mean
 from genjax_models.models.data_mean import DataMean, check_data_mean, mean_of
+from genjax_models.models.evidence import Evidence, evidence_of
 from genjax_models.models.mean_field import (
-    Evidence,
     Field,
     energy_of,
     entropy_of,
@@ -236,27 +236,7 @@ class BoltzmannMachine(NamedTuple):
         Raises:
           ValueError: as `infer`.
         """
-        if x.shape[1:] != self.shape:
-            raise ValueError(f"x must be [batch, {', '.join(map(str, self.shape))}], got the shape {x.shape}")
-        _check_mask("observed", observed, x.shape)
-        check_binary("x", x, observed)
-        x, observed = x.reshape(len(x), -1), observed.reshape(len(x), -1)
-        v = jnp.where(observed, x, 0).astype(jnp.float32)
-        if self.classes is None:
-            return Evidence(v, observed, None, None)
-        if label is None and label_observed is not None:
-            raise ValueError("`label_observed` needs `label`.")
-        if label is None:
-            label, label_observed = jnp.zeros(len(x), jnp.int32), jnp.zeros(len(x), bool)
-        if label_observed is None:
-            label_observed = jnp.ones(len(x), bool)
-        _check_mask("label_observed", label_observed, (len(x),))
-        if label.shape != (len(x),):
-            raise ValueError(f"label must be of the shape ({len(x)},), one per example, got the shape {label.shape}")
-        shown = jnp.where(label_observed, label, 0)
-        check_labels(shown, self.classes)
-        y = jax.nn.one_hot(shown, self.classes, dtype=v.dtype)
-        return Evidence(v, observed, y, label_observed[:, None])
+        return evidence_of(self.shape, self.classes, x, observed, label, label_observed)
 
 
 def restricted_boltzmann_machine(shape: Shape, hidden: int, *, data_mean: DataMean = None) -> BoltzmannMachine:
@@ -305,8 +285,3 @@ def _machine(shape, hidden, classes, scale, data_mean) -> BoltzmannMachine:
         check_count("hidden", units)
     check_data_mean(data_mean, shape)
     return BoltzmannMachine(tuple(shape), hidden, classes, scale, data_mean)
-
-
-def _check_mask(name: str, mask: Array, shape: Shape) -> None:
-    if mask.dtype != bool or mask.shape != shape:
-        raise ValueError(f"{name} must be bool of the shape {shape}, got {mask.dtype} of the shape {mask.shape}")

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax.nn import sigmoid
 from jax.scipy.special import entr
 
+from genjax_models.models.evidence import Evidence
 from genjax_models.types import Array, Variables
 
 
@@ -24,15 +25,6 @@ class Field(NamedTuple):
     y: Array | None  # [batch, classes]
     v_logits: Array  # of every v given h, observed or not, [batch, d]
     y_logits: Array | None  # of every y given g, [batch, classes]
-
-
-class Evidence(NamedTuple):
-    """The observed values, with zeros at missing ones."""
-
-    v: Array  # [batch, d]
-    v_observed: Array  # bool [batch, d]
-    y: Array | None  # one-hot, [batch, classes]
-    y_observed: Array | None  # bool [batch, 1]
 
 
 def start_of(p: Variables, seen: Evidence) -> Field:

@@ -4,17 +4,15 @@ Runs that differ only in their seed form a group, which has one curve, one band 
 folder form groups of their own, even if runs elsewhere have their config. Everywhere ± is one standard error.
 """
 
-import math
-import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from genjax_models.evaluation.estimates import over_runs
 from genjax_models.figures import curve_plots, plots
 from genjax_models.figures.pictures import is_broad
+from genjax_models.reports.comparison_rows import rows_of_differences, rows_of_results
+from genjax_models.reports.groups import Group, grouped, measured_on
 from genjax_models.reports.stored_run import NOTHING, StoredRun
 from genjax_models.reports.templates import as_base64, rendered
 from genjax_models.reports.units import unit_of, words_of
@@ -22,58 +20,6 @@ from genjax_models.reports.units import unit_of, words_of
 _FIRST = ("samples", "reconstructions")
 _MOST_NAMED = 4  # groups in the title
 _MOST_SHOWN = 12  # runs whose pictures are all shown
-# Held-out metrics are comparable only if these fields are equal: field -> its name in the note.
-_MEASURED_ON = {
-    "data.name": "data",
-    "data.range": "data_range",
-    "binarise": "binarise",
-    "likelihood.binarise": "binarise",
-    "likelihood.family": "likelihood",
-}
-
-
-class Group(NamedTuple):
-    """Finished runs that differ only in their seed, or one run."""
-
-    label: str
-    runs: Sequence[StoredRun]
-
-    @property
-    def measured_on(self) -> dict[str, str]:
-        """The fields of the config that must be equal if results are to be comparable."""
-        return _measured_on(self.runs[0].config)
-
-
-def grouped(runs: Sequence[StoredRun]) -> list[Group]:
-    """Returns runs grouped over seeds, in the order of their first runs.
-
-    A run that has not finished has its own group, because its incomplete curve would bias a mean. A run that repeats
-    the config and the seed of another run is not a further seed, and goes into another group. So do members of folders.
-    """
-    members: dict[Any, list[StoredRun]] = {}
-    counts: dict[Any, int] = {}
-    for run in runs:
-        settings = (run.folder, run.experiment.name, *sorted((k, v) for k, v in run.config.items() if k != "seed"))
-        repeats = counts.get((settings, run.seed), 0)
-        if run.test is None:
-            members[run.name] = [run]
-        else:
-            counts[settings, run.seed] = repeats + 1
-            members.setdefault((settings, repeats), []).append(run)
-    labels = [_label(group) for group in members.values()]
-    return [
-        Group(label if labels.count(label) == 1 else f"{label}: {', '.join(run.name for run in group)}", group)
-        for label, group in zip(labels, members.values(), strict=True)
-    ]
-
-
-def _label(runs: Sequence[StoredRun]) -> str:
-    """Returns the name of a run; for several, the common beginning of their names."""
-    if len(runs) == 1:
-        return runs[0].name
-    common = os.path.commonprefix([run.name for run in runs])  # noqa: RUF071 - of letters, not of folders
-    common = re.sub(r"[-_./]*(seed|s)?[-_.]*\d*$", "", common) or runs[0].name
-    return f"{common} ({len(runs)} seeds)"
 
 
 def differences(values: Sequence[Mapping[str, str]]) -> list[tuple[str, list[str]]]:
@@ -110,8 +56,8 @@ def render_comparison(runs: Sequence[StoredRun], more: str = "") -> str:
             " test examples, of a group over its runs. Below the mean of a group: its 95% interval (Student's t)."
         ),
         metrics=[(words_of(name), unit) for name, unit in metrics],
-        results=_results(groups, names),
-        differences=_differences(groups, names),
+        results=rows_of_results(groups, names),
+        differences=rows_of_differences(groups, names),
         differences_caption=(
             "A pair is the two runs of one seed. Shown is the mean of their differences ± its standard error. Below is"
             " its 95% interval (Student's t)."
@@ -131,7 +77,7 @@ def results_in_words(runs: Sequence[StoredRun]) -> list[str]:
     lines = []
     for label, members in grouped(runs):
         experiment = members[0].experiment
-        (row, *_) = _results([Group(label, members)], [experiment.metric.name])
+        (row, *_) = rows_of_results([Group(label, members)], [experiment.metric.name])
         (text, interval), *_ = row["cells"]
         spread = f" (mean +- standard error over seeds, 95% from {interval})" if interval else ""
         result = " ".join([text.replace("±", "+-"), experiment.metric.unit]).strip()
@@ -151,7 +97,7 @@ def _notes(runs: Sequence[StoredRun]) -> Iterator[str]:
             )
     yield from _repeats(runs)
     for metric in dict.fromkeys(run.experiment.metric.name for run in runs):
-        measured = [_measured_on(run.config) for run in runs if run.experiment.metric.name == metric]
+        measured = [measured_on(run.config) for run in runs if run.experiment.metric.name == metric]
         if fields := [name for name, values in differences(measured) if NOTHING not in values]:
             yield (
                 f"Runs with a {words_of(metric)} differ in {' and '.join(fields)}: their results are not comparable,"
@@ -181,10 +127,6 @@ def _repeats(runs: Sequence[StoredRun]) -> Iterator[str]:
             )
 
 
-def _measured_on(config: Mapping[str, str]) -> dict[str, str]:
-    return {words: config[name] for name, words in _MEASURED_ON.items() if name in config}
-
-
 def _title(groups: Sequence[Group]) -> str:
     """Returns the groups that are compared, up to four, and the metrics by which they are."""
     metrics = " and ".join(dict.fromkeys(words_of(run.experiment.metric.name) for _, runs in groups for run in runs))
@@ -204,86 +146,6 @@ def _metrics(runs: Sequence[StoredRun]) -> list[tuple[str, str]]:
     names = dict.fromkeys(name for name in [*primary, *tested] if not name.endswith("_se"))
     units = {name: {unit_of(run.experiment.metric, name) for run in runs if name in (run.test or ())} for name in names}
     return [(name, units[name].pop() if len(units[name]) == 1 else "") for name in names]
-
-
-def _results(groups: Sequence[Group], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Returns a row per group, and below it a row per run of the group."""
-    rows = []
-    for label, runs in groups:
-        if len(runs) > 1:
-            figures = [_over_runs([_value(run, name) for run in runs]) for name in names]
-            rows.append({"label": label, "seed": f"{len(runs)} seeds", "step": "", "figures": figures, "member": False})
-        for run in runs:
-            test = run.test or {}
-            step = f"{test['step']:,}" if test else "not finished"
-            figures = [(test.get(name), test.get(f"{name}_se")) for name in names]
-            rows.append(
-                {"label": run.name, "seed": run.seed, "step": step, "figures": figures, "member": len(runs) > 1}
-            )
-    return _with_cells(rows)
-
-
-def _differences(groups: Sequence[Group], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Returns a row per group of seeds after the first: its difference to the first, over the seeds that both have."""
-    several = [group for group in groups if len(group.runs) > 1]
-    rows = []
-    for group in several[1:]:
-        first = several[0]
-        pairs = _paired(group, first)
-        comparable = group.measured_on == first.measured_on
-        seeds = f"{len(pairs)} equal seed{'' if len(pairs) == 1 else 's'}"
-        figures = [_over_runs([_difference(*pair, name) for pair in pairs] if comparable else []) for name in names]
-        label = f"{group.label} minus {first.label}"
-        rows.append({"label": label, "seed": seeds if comparable else "not comparable", "figures": figures})
-    return _with_cells(rows)
-
-
-def _paired(group: Group, other: Group) -> list[tuple[StoredRun, StoredRun]]:
-    """Returns the pairs of runs that have one seed."""
-    by_seed = {run.seed: run for run in other.runs}
-    return [(run, by_seed[run.seed]) for run in group.runs if run.seed in by_seed]
-
-
-def _difference(run: StoredRun, other: StoredRun, name: str) -> float | None:
-    value, base = _value(run, name), _value(other, name)
-    return None if value is None or base is None else value - base
-
-
-def _value(run: StoredRun, name: str) -> float | None:
-    return (run.test or {}).get(name)
-
-
-def _over_runs(values: Sequence[float | None]) -> tuple[float | None, ...]:
-    """Returns mean, standard error and interval over two runs or more; None for all if a run has no value."""
-    known = [value for value in values if value is not None]
-    if len(known) < max(2, len(values)):
-        return None, None
-    mean = over_runs(known)
-    return mean.value, mean.standard_error, *(mean.interval if math.isfinite(mean.value) else ())
-
-
-def _with_cells(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns the rows with a cell of text and interval for each of their figures; a column has one precision."""
-    columns = zip(*(row["figures"] for row in rows), strict=True)
-    decimals = [_decimals([figure[1] for figure in column]) for column in columns]
-    for row in rows:
-        row["cells"] = [_cell(*figure, decimals=n) for figure, n in zip(row["figures"], decimals, strict=True)]
-    return rows
-
-
-def _decimals(errors: Sequence[float | None]) -> int:
-    """Returns two decimals, or more if the smallest error of a column needs them for its first digit."""
-    errors = [error for error in errors if error and math.isfinite(error)]
-    return max(2, -math.floor(math.log10(min(errors)))) if errors else 2
-
-
-def _cell(value: float | None, error: float | None, *interval: float, decimals: int) -> tuple[str, str]:
-    """Returns the value with its standard error, and the interval, as text."""
-    if value is None:
-        return NOTHING, ""
-    text = str(value) if isinstance(value, int) else f"{value:.{decimals}f}"
-    text = text if error is None or math.isnan(error) else f"{text} ± {error:.{decimals}f}"
-    return text, " to ".join(f"{end:.{decimals}f}" for end in interval)
 
 
 def _curves(groups: Sequence[Group]) -> list[dict[str, str]]:

@@ -22,6 +22,7 @@ from genjax_models.reports.stored_run import read_run
 from genjax_models.reports.units import better_of, unit_of, words_of
 from genjax_models.runs import checkpoints, directory
 from genjax_models.runs.engine import Trained
+from genjax_models.runs.environment import read_environment
 from genjax_models.runs.evaluation import block_until_ready, evaluation_key, players_for_sampling, summarised
 from genjax_models.runs.fit import Fit
 from genjax_models.runs.history import Row
@@ -85,7 +86,7 @@ def report_run(run: Run, data: Prepared, fit: Fit, description: Sequence[tuple[s
     for picture in all_pictures:
         for name, content in picture.files.items():
             (folder / "figures" / name).write_bytes(content)
-    environment, values = directory.read_environment(folder), dataclasses.asdict(config)
+    environment, values = read_environment(folder), dataclasses.asdict(config)
     started = [("start", in_words(run.start_from).removeprefix("starts "))] if run.start_from else []
     page = Page(
         title=run.experiment.title,

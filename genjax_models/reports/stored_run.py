@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from genjax_models.errors import InputError
 from genjax_models.runs import directory
+from genjax_models.runs.environment import read_environment
 from genjax_models.runs.metrics_file import read_rows
 from genjax_models.runs.protocol import Experiment
 
@@ -67,7 +68,7 @@ def read_run(path: Path, experiment: Experiment, name: str, folder: str = "") ->
         name=name,
         experiment=experiment,
         config=config,
-        environment=dict(directory.flat(directory.read_environment(path))),
+        environment=dict(directory.flat(read_environment(path))),
         history=history,
         test=test,
         pictures={stem: file.read_bytes() for stem, file in pictures.items() if stem not in _REDRAWN},

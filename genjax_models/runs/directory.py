@@ -23,10 +23,8 @@ import contextlib
 import dataclasses
 import json
 import os
-import platform
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -38,11 +36,9 @@ import typeguard
 from genjax_models.errors import InputError
 from genjax_models.runs import lock
 from genjax_models.runs.members import ALONE, Members
-from genjax_models.runs.versions import version_of
 
 MEMBERS = "members.json"
 FORMAT = 2  # of config.json
-_PACKAGES = ("genjax_models", "jax", "jaxlib", "flax", "optax", "distrax", "chex", "orbax-checkpoint", "numpy")
 
 
 def create(path: Path | None, experiment: str, *, overwrite: bool = False) -> Path:
@@ -231,14 +227,6 @@ def read_config_json(run: Path | str, file: str = "config.json") -> dict[str, An
     return stored
 
 
-def read_environment(run: Path | str) -> dict[str, Any]:
-    """Returns the content of `environment.json`; {} if it is absent or damaged."""
-    try:
-        return read_object(Path(run) / "environment.json")
-    except (FileNotFoundError, InputError):
-        return {}
-
-
 def _from_dict(config_class: type, values: Mapping[str, Any], path: Path) -> Any:
     fields, types = {field.name: field for field in dataclasses.fields(config_class)}, get_type_hints(config_class)
     if unknown := sorted(set(values) - set(fields)):
@@ -278,35 +266,3 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
             text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
             rows.append((prefix + name, text))
     return rows
-
-
-def environment(command: str) -> dict[str, Any]:
-    """Returns the command, folder, versions, devices and git revision of this process, as the record of a run."""
-    import jax
-
-    return {
-        "command": command,
-        "folder": str(Path.cwd()),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cores": os.cpu_count(),
-        "devices": [f"{device.platform}: {device.device_kind}" for device in jax.devices()],
-        "versions": {name: version_of(name) for name in _PACKAGES},
-        "git": _git_revision(),
-    }
-
-
-def _git_revision() -> str | None:
-    package = Path(__file__).resolve().parent
-    try:
-        description = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=package,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=10,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return description.stdout.strip() or None

@@ -6,8 +6,8 @@ from typing import Any
 from genjax_models.data.description import description
 from genjax_models.data.records import Records
 from genjax_models.runs.command_line import Options
-from genjax_models.runs.engine import check_members, load_data, members_of, mesh_of, start_of, way_of
 from genjax_models.runs.members import ALONE, values_of
+from genjax_models.runs.planning import check_members, load_data, members_of, mesh_of, start_of, way_of
 from genjax_models.runs.protocol import Experiment, likelihood_in_words
 from genjax_models.runs.run import Systems
 from genjax_models.runs.shapes import count, num_bytes, state_shape

@@ -20,26 +20,21 @@ from genjax_models.runs import (
     directory,
     lock,
     memory,
+    planning,
     processes,
     profile,
     resuming,
     signals,
     starting,
-    sweep,
     trackers,
 )
 from genjax_models.runs.command_line import Options
-from genjax_models.runs.fields import float_fields
 from genjax_models.runs.fit import Fit, fit_members
 from genjax_models.runs.history import Progress
-from genjax_models.runs.members import ALONE, Members, named_members, values_of
+from genjax_models.runs.members import ALONE, Members
 from genjax_models.runs.protocol import Experiment, System, likelihood_in_words
 from genjax_models.runs.run import Run, Systems, runs_of
-from genjax_models.runs.shapes import batch_shape, num_bytes, state_shape
-from genjax_models.runs.sharing import check_shares, check_streamed
 from genjax_models.runs.ways import Way
-from genjax_models.training import data_mesh
-from genjax_models.types import Players, Trainer
 
 _MEMORY_ADVICE = "batch_size is {}: lower it, or the sizes of the networks (--dry-run prints the size of their state)"
 
@@ -82,10 +77,10 @@ def train(
       NonFiniteError: a step is not finite; the last finite state is saved first.
       MemoryError: out of memory; names the batch size. Earlier checkpoints are kept.
     """
-    members = members_of(config, options)
-    config, dataset = processes.on_all(load_data, config)
-    mesh = mesh_of(options.devices, len(members), config.training.batch_size)
-    way = way_of(options, mesh)
+    members = planning.members_of(config, options)
+    config, dataset = processes.on_all(planning.load_data, config)
+    mesh = planning.mesh_of(options.devices, len(members), config.training.batch_size)
+    way = planning.way_of(options, mesh)
     digest = fingerprint(dataset)
     about_data = {"data": digest, "stored": {"type": str(dataset.train.x.dtype), "range": list(dataset.range)}}
     stored = directory.config_as_json(experiment.module, config)
@@ -94,9 +89,9 @@ def train(
     if not options.resume:
         _traces(options, Path(), config, None)
     systems = Systems(experiment, config)
-    check_members(systems, dataset, members)
-    start = start_of(systems, members, options)
-    record = start.record if start else _stored_start(options)
+    planning.check_members(systems, dataset, members)
+    start = planning.start_of(systems, members, options)
+    record = start.record if start else planning.stored_start(options)
     folder = Path(processes.from_process_zero(lambda: str(_folder(experiment, options))))
     advice = _MEMORY_ADVICE.format(config.training.batch_size)
     with contextlib.ExitStack() as locks, memory.with_advice(advice):
@@ -104,7 +99,7 @@ def train(
         processes.on_process_zero(_lock, folder, runs, locks)
         starts = resuming.starts(runs, mesh) if options.resume else None
         if record and options.resume and not starts:
-            trainer, players = _first_players(systems, members)
+            trainer, players = planning.first_players(systems, members)
             start = starting.start_again(record, trainer, players, options.resume)
         if start:
             runs = [dataclasses.replace(run, arrays=start.arrays) for run in runs]
@@ -125,106 +120,6 @@ def train(
             in_words = [*description(dataset), *likelihood_in_words(runs[0].system, dataset)]
             report(Trained(experiment, folder, runs, fits, data, in_words))
         return folder
-
-
-def members_of(config: Any, options: Options) -> Members:
-    """Returns the members that the options name; for a resumed run, the members in its directory."""
-    if options.resume:
-        run = options.resume
-        return processes.from_process_zero(lambda: dict(directory.read_members(run)))
-    return named_members(config, options.seeds, options.sweep)
-
-
-def load_data(config: Any) -> tuple[Any, Dataset]:
-    """Returns the data, and the config completed by their shape.
-
-    Raises:
-      InputError: the data cannot be loaded, or have fewer examples than a batch.
-    """
-    config, dataset = config.load()
-    if config.training.batch_size > len(dataset.train.x):
-        raise InputError(
-            f"batch_size must be at most {len(dataset.train.x)}, the training split of {config.data},"
-            f" got {config.training.batch_size}"
-        )
-    return config, dataset
-
-
-def mesh_of(devices: int | None, members: int, batch_size: int) -> Mesh | None:
-    """Returns the mesh of these devices; None for one device of one process.
-
-    Raises:
-      InputError: there are fewer devices, or they do not divide the members or the batch.
-    """
-    if devices in (None, 1) and jax.process_count() == 1:
-        return None
-    try:
-        mesh = data_mesh(devices)
-    except ValueError as error:
-        raise InputError(str(error)) from None
-    check_shares(members, batch_size, mesh)
-    return mesh
-
-
-def way_of(options: Options, mesh: Mesh | None) -> Way | None:
-    """Returns whether members train together or in turn by the devices, the flag or the run that resumes; else None.
-
-    Raises:
-      InputError: members cannot train in turn on several devices.
-    """
-    if mesh is not None:
-        if options.members == "in-turn":
-            raise InputError(f"--members in-turn needs one device, got {mesh.size}; several devices share the members")
-        return Way(True, f"{mesh.size} devices share them")
-    if options.members != "auto":
-        return Way(options.members == "together", f"--members {options.members}")
-    return resuming.stored_way(options.resume) if options.resume else None
-
-
-def check_members(systems: Systems, dataset: Dataset, members: Members) -> None:
-    """Refuses members that cannot be one program, and a config that does not fit the data or the device's memory.
-
-    Raises:
-      InputError: names the field, or the bytes of the state.
-    """
-    check_streamed(dataset.train, len(members))
-    first = values_of(next(iter(members.values())))
-    config = systems.config
-    memory.check_state(num_bytes(state_shape(systems(first).trainer, config.data.shape)))
-    batch = batch_shape(dataset.train, config.training.batch_size)
-    others = [field.name for field in float_fields(config)] if first else []
-    sweep.check(systems.trainer, batch, list(first), others)
-
-
-def start_of(systems: Systems, members: Members, options: Options) -> starting.Start | None:
-    """Returns the players with which all members begin; None without --start-from.
-
-    Raises:
-      InputError: as `starting.start_of`.
-    """
-    if options.start_from is None:
-        return None
-    replaces = options.run_dir if options.overwrite else None
-    return starting.start_of(options.start_from, *_first_players(systems, members), replaces)
-
-
-def _first_players(systems: Systems, members: Members) -> tuple[Trainer, Players]:
-    """Returns the trainer of the first member, and the shapes of the players, which all members share."""
-    trainer = systems(values_of(next(iter(members.values())))).trainer
-    return trainer, state_shape(trainer, systems.config.data.shape).variables
-
-
-def _stored_start(options: Options) -> dict[str, Any] | None:
-    """Returns the record of the run that a resumed run started from; None if there is none."""
-    run = options.resume
-    if run is None:
-        return None
-
-    def read() -> dict[str, Any] | None:
-        file = directory.MEMBERS if (run / directory.MEMBERS).exists() else "config.json"
-        return directory.read_config_json(run, file).get("start_from")
-
-    return processes.from_process_zero(read)
 
 
 def _prepared(system: System, dataset: Dataset) -> Prepared:

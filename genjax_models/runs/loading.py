@@ -14,6 +14,7 @@ from genjax_models.errors import InputError
 from genjax_models.models import Condition
 from genjax_models.runs import checkpoints, directory
 from genjax_models.runs.damage import check_config
+from genjax_models.runs.environment import read_environment
 from genjax_models.runs.evaluation import players_for_sampling
 from genjax_models.runs.protocol import Experiment, System
 from genjax_models.runs.shapes import state_shape
@@ -115,7 +116,7 @@ def experiment_of(path: Path) -> Experiment:
     try:
         module = importlib.import_module(name)
     except ImportError as error:
-        start = (directory.read_environment(path) or {}).get("folder", "the folder that holds it")
+        start = (read_environment(path) or {}).get("folder", "the folder that holds it")
         raise InputError(f"{path}: its experiment {name} cannot be imported ({error}); start from {start}") from error
     experiment = getattr(module, "EXPERIMENT", None)
     if not isinstance(experiment, Experiment):

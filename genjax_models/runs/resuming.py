@@ -13,6 +13,7 @@ from genjax_models.errors import CheckpointError, InputError
 from genjax_models.runs import checkpoints, directory, processes
 from genjax_models.runs.command_line import Options, parse_run
 from genjax_models.runs.damage import MAY_CHANGE, check_config, damages
+from genjax_models.runs.environment import read_environment
 from genjax_models.runs.history import Progress
 from genjax_models.runs.metrics_file import read_rows
 from genjax_models.runs.protocol import Experiment
@@ -154,7 +155,7 @@ def _newest(runs: list[Run], mesh: Mesh | None) -> list[Progress] | None:
         rows = read_rows(run.metrics.path, record["rows"])
         run.metrics.begin(rows)
         run.samples.resume(record["samples"], [row["step"] for row in rows if row["split"] == "validation"])
-        if directory.read_environment(run.folder) != record["environment"]:
+        if read_environment(run.folder) != record["environment"]:
             directory.write_json(run.folder / "environment.json", record["environment"])
         progress.append(Progress(state, rows, about["pending"], about.get("position")))
     return progress

@@ -9,6 +9,7 @@ from typing import Any
 
 from genjax_models.errors import CheckpointError
 from genjax_models.runs import checkpoints, directory
+from genjax_models.runs.environment import environment, read_environment
 from genjax_models.runs.evaluation import Evaluate
 from genjax_models.runs.fields import replaced, unchecked
 from genjax_models.runs.history import Listeners, Progress, Row
@@ -52,7 +53,7 @@ class Run:
         content = directory.config_as_json(self.experiment.module, self.config, self.start_from)
         directory.write_json(self.folder / "config.json", content)
         if not (self.folder / "environment.json").exists():
-            directory.write_json(self.folder / "environment.json", directory.environment(command))
+            directory.write_json(self.folder / "environment.json", environment(command))
 
     def save(self, progress: Progress, row: Row) -> None:
         """Writes a checkpoint; its score is the metric in the row, negated if lower is better."""
@@ -63,7 +64,7 @@ class Run:
         record = {
             "rows": self.metrics.count,
             "digest": self.metrics.digest,
-            "environment": directory.read_environment(self.folder),
+            "environment": read_environment(self.folder),
             "samples": self.samples.digests,
         }
         about = {**self.about, "pending": progress.pending, "position": progress.position, "record": record}

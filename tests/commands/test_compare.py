@@ -13,6 +13,7 @@ from experiments import autoencoder, info_vae, vae
 from genjax_models.commands import compare
 from genjax_models.figures import curve_plots, plots
 from genjax_models.reports import comparison
+from genjax_models.reports.groups import grouped
 from genjax_models.reports.stored_run import read_run
 from genjax_models.runs import directory
 from genjax_models.runs.fields import replaced
@@ -174,7 +175,7 @@ def test_nested_fields_and_other_versions_are_differences_too(tmp_path):
 
 
 def test_runs_group_when_nothing_but_the_seed_differs(sweep):
-    groups = comparison.grouped(read(sweep, *SWEEP))
+    groups = grouped(read(sweep, *SWEEP))
     assert [(label, [run.name for run in runs]) for label, runs in groups] == [
         ("small (3 seeds)", ["small-seed1", "small-seed2", "small-seed3"]),
         ("large", ["large"]),
@@ -196,13 +197,13 @@ def test_runs_group_when_nothing_but_the_seed_differs(sweep):
 def test_a_group_has_the_name_that_its_runs_share(names, label, tmp_path):
     for seed, name in enumerate(names):
         write(tmp_path / name, seed=seed)
-    assert [group.label for group in comparison.grouped(read(tmp_path, *names))] == [label]
+    assert [group.label for group in grouped(read(tmp_path, *names))] == [label]
 
 
 def test_groups_that_would_have_one_name_list_their_runs(tmp_path):
     for i in range(4):
         write(tmp_path / f"vae-{i}", seed=i, latent=2 + i // 2)
-    labels = [group.label for group in comparison.grouped(read(tmp_path, *(f"vae-{i}" for i in range(4))))]
+    labels = [group.label for group in grouped(read(tmp_path, *(f"vae-{i}" for i in range(4))))]
     assert labels == ["vae (2 seeds): vae-0, vae-1", "vae (2 seeds): vae-2, vae-3"]
 
 
@@ -280,7 +281,7 @@ def test_no_difference_is_made_up(fields, first, cells, tmp_path):
 
 
 def test_the_title_names_what_is_compared(sweep, tmp_path):
-    title = lambda *names: comparison._title(comparison.grouped(read(sweep, *names)))
+    title = lambda *names: comparison._title(grouped(read(sweep, *names)))
     assert title("large") == "large: bound"
     assert title("large", "half") == "Comparison of large and half by bound"
     for i in range(4):

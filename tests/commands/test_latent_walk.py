@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from genjax_models.commands import latent_walk
-from genjax_models.commands.latent_walk import Decoder, class_arithmetic
+from genjax_models.commands.latent_decoder import Decoder, decoder_of
+from genjax_models.commands.latent_walk import class_arithmetic
 
 
 @pytest.mark.parametrize(("kind", "arguments"), [("vae", ""), ("conditional", "--label 1")])
@@ -49,7 +50,7 @@ def test_walks_and_a_grid_in_the_chunks_of_a_biggan(small_biggan, capsys, monkey
     ((vectors, titles),) = found
     assert np.all(vectors[:, 4:] == 0)
     assert all(title.endswith(", z[0:4]") for title in titles)
-    decoder = latent_walk.decoder_of(latent_walk.Walk(run, label=1))
+    decoder = decoder_of(run, label=1)
     vectors, titles = directions(decoder, "closed-form", jax.random.key(0), 6)
     chunks = np.abs(vectors).reshape(6, 3, 2).max(axis=2) > 1e-6
     np.testing.assert_array_equal(chunks.sum(axis=1), 1)
@@ -80,7 +81,7 @@ def test_a_z_of_several_steps_is_walked_as_one_vector(runs, capsys):
     for arguments in ("--rows 2 --steps 3", "--along dimensions --steps 3 --rows 2"):
         assert latent_walk.main([str(run), *arguments.split()]) == 0
     assert capsys.readouterr().out.split()[-1].endswith("along_dimensions.png")
-    decoder = latent_walk.decoder_of(latent_walk.Walk(run))
+    decoder = decoder_of(run)
     assert decoder.noise(jax.random.key(0), 5).shape == (5, 6)
     assert latent_walk.directions(decoder, "dimensions", jax.random.key(0), 6)[1][3] == "z[1, 1]"
 

@@ -12,6 +12,7 @@ from experiments import autoencoder, vae
 from genjax_models.errors import InputError
 from genjax_models.runs import directory
 from genjax_models.runs.configuration import Training
+from genjax_models.runs.environment import environment
 from genjax_models.runs.metrics_file import MetricsFile
 from genjax_models.systems.groups import Likelihood, Networks, Optimizer
 from genjax_models.systems.settings import Data
@@ -233,12 +234,12 @@ def test_rows_are_appended_one_a_line(tmp_path):
 
 
 def test_the_environment_says_what_a_figure_was_measured_on():
-    environment = directory.environment("python -m experiments.vae --seed 3")
-    assert environment["command"] == "python -m experiments.vae --seed 3"
-    assert environment["versions"]["jax"] == jax.__version__
-    assert all(environment["versions"].values()), environment["versions"]
-    assert len(environment["devices"]) == jax.device_count()
-    assert all(jax.default_backend() in device.lower() for device in environment["devices"])
-    assert environment["cores"] >= 1
-    assert "git" in environment
-    json.dumps(environment)
+    about = environment("python -m experiments.vae --seed 3")
+    assert about["command"] == "python -m experiments.vae --seed 3"
+    assert about["versions"]["jax"] == jax.__version__
+    assert all(about["versions"].values()), about["versions"]
+    assert len(about["devices"]) == jax.device_count()
+    assert all(jax.default_backend() in device.lower() for device in about["devices"])
+    assert about["cores"] >= 1
+    assert "git" in about
+    json.dumps(about)

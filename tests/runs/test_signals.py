@@ -16,7 +16,7 @@ import pytest
 from experiments import vae
 from genjax_models.commands.train import main
 from genjax_models.reports import final_evaluation
-from genjax_models.runs import engine, signals
+from genjax_models.runs import planning, signals
 from tests.experiments.conftest import files  # noqa: F401 - a fixture
 
 ROOT = Path(__file__).parent.parent.parent
@@ -32,7 +32,7 @@ def arguments(files, tmp_path):  # noqa: F811
 @pytest.mark.parametrize("place", ["before", "after"])
 def test_fault_61_a_signal_outside_of_training_ends_with_one_line(place, number, arguments, capsys, monkeypatch):
     end = lambda *_: os.kill(os.getpid(), number)
-    monkeypatch.setattr(*((engine, "load_data", end) if place == "before" else (final_evaluation, "report", end)))
+    monkeypatch.setattr(*((planning, "load_data", end) if place == "before" else (final_evaluation, "report", end)))
     before = signal.getsignal(number)
     with pytest.raises(SystemExit, match=str(128 + number)):
         main(vae.EXPERIMENT, arguments)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import genjax_models
 from genjax_models import commands
-from genjax_models.runs import directory
+from genjax_models.runs.environment import environment
 from genjax_models.runs.versions import version_of
 
 
@@ -23,7 +23,7 @@ def test_a_package_that_is_not_installed_has_no_version(monkeypatch, capsys):
     monkeypatch.setattr(importlib.metadata, "version", version)
     assert commands.main(["--version"]) == 0
     assert capsys.readouterr().out == "unknown: genjax_models is not installed\n"
-    assert directory.environment("x")["versions"]["genjax_models"] is None
+    assert environment("x")["versions"]["genjax_models"] is None
 
 
 def test_nothing_else_asks_for_versions():

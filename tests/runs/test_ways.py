@@ -9,7 +9,7 @@ import pytest
 
 import genjax_models as gx
 from genjax_models.errors import InputError
-from genjax_models.runs import engine, resuming, ways
+from genjax_models.runs import planning, resuming, ways
 from genjax_models.runs.command_line import Options
 
 STATE = gx.TrainState(jnp.zeros(2, jnp.int32), jax.random.split(jax.random.key(0)), {}, {}, {})
@@ -83,14 +83,14 @@ def test_members_that_do_not_fit_into_memory_together_train_in_turn(faster):
 def test_the_flag_counts_before_the_way_that_a_run_has_stored(tmp_path):
     stored = {"format": 2, "experiment": "e", "config": {}, "members": {"seed_0": {"seed": 0}}}
     (tmp_path / "members.json").write_text(json.dumps(stored))
-    assert engine.way_of(Options(resume=tmp_path), None) is None  # chosen later, or begun by an older version
+    assert planning.way_of(Options(resume=tmp_path), None) is None  # chosen later, or begun by an older version
     for together in (True, False):
         way = ways.Way(together, "a reason")
         (tmp_path / "members.json").write_text(json.dumps({**stored, "way": way._asdict()}))
-        assert engine.way_of(Options(resume=tmp_path), None) == way
-    assert engine.way_of(Options(resume=tmp_path, members="together"), None) == (True, "--members together")
-    assert engine.way_of(Options(seeds="0:2", members="in-turn"), None) == (False, "--members in-turn")
-    assert engine.way_of(Options(seeds="0:2"), None) is None
+        assert planning.way_of(Options(resume=tmp_path), None) == way
+    assert planning.way_of(Options(resume=tmp_path, members="together"), None) == (True, "--members together")
+    assert planning.way_of(Options(seeds="0:2", members="in-turn"), None) == (False, "--members in-turn")
+    assert planning.way_of(Options(seeds="0:2"), None) is None
 
 
 @pytest.mark.parametrize("way", ["in turn", [], {}, {"together": 1, "reason": ""}, {"together": True}])

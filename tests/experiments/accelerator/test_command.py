@@ -1,10 +1,10 @@
-"""The whole command on a CPU, with a budget of a minute; and what it refuses."""
+"""The whole command on a CPU, in calls of a minute; and what it refuses."""
 
 import json
 import os
 import subprocess
 import sys
-import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
 
@@ -18,42 +18,53 @@ ROOT = Path(__file__).parent.parent.parent.parent
 
 
 @pytest.mark.slow
-def test_in_a_minute_a_cpu_is_measured_in_parts_of_every_kind_and_a_second_call_goes_on(tmp_path):
+def test_in_minutes_a_cpu_is_measured_in_parts_of_every_kind_and_each_call_goes_on(tmp_path):
     def call(*arguments):
-        started = time.monotonic()
         done = subprocess.run(
             [sys.executable, "-m", "experiments.accelerator", "--minutes", "1", "--to", str(tmp_path), *arguments],
             cwd=ROOT,
             env={**os.environ, "JAX_PLATFORMS": "cpu"},
             capture_output=True,
             text=True,
+            timeout=600,
         )
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""
-        assert time.monotonic() - started < 75
         return done.stdout, json.loads((tmp_path / "accelerator.json").read_text())["parts"]
 
     output, parts = call()
     assert output.endswith(f"\n{tmp_path / 'accelerator.md'}\n")
-    assert {"measured", "not run"} <= {part["status"] for part in parts.values()} <= set(STATUSES)
-    measured = {name: part["facts"] for name, part in parts.items() if part["status"] == "measured"}
-    assert measured["ceilings"]["products_in_tflops"]["float32"] > 0.001
-    assert all(part["note"] for name, part in parts.items() if name not in measured)
-    assert not [part for part in parts.values() if part["seconds"] > 41]
-    if "forms:vae" in measured:
-        forms = measured["forms:vae"]["forms"]
-        assert {form: row["largest_difference"] for form, row in forms.items()} == dict.fromkeys(get_args(Form), 0.0)
-    if "contract:float32" in measured:
-        assert measured["contract:float32"]["failed"] == []
+    assert "not run" in {part["status"] for part in parts.values()} <= set(STATUSES)
+    assert all(part["note"] for part in parts.values() if part["status"] != "measured")
     page = (tmp_path / "accelerator.md").read_text()
     assert "\n## Goals\n" in page
     assert "\nNot run, because too little time was left: " in page
+
+    kinds = KINDS if find_spec("torch") else KINDS - {"torch"}
+    for _ in range(4):  # other programs may slow a part down until it is stopped
+        earlier = measured(parts)
+        _, parts = call("--only", *(earlier.keys() & {"ceilings"}), *(kinds - kinds_of(earlier)))
+        assert earlier.items() <= measured(parts).items()
+        if kinds_of(measured(parts)) == kinds:
+            break
+    assert kinds_of(measured(parts)) == kinds
+    assert parts["ceilings"]["facts"]["products_in_tflops"]["float32"] > 0.001
+    forms = parts["forms:vae"]["facts"]["forms"]
+    assert {form: row["largest_difference"] for form, row in forms.items()} == dict.fromkeys(get_args(Form), 0.0)
+    assert parts["contract:float32"]["facts"]["failed"] == []
+    assert parts["seeds:VAE, 784-16-2, batch 16"]["facts"]["throughput"]
     assert "Traceback" not in (tmp_path / "log.txt").read_text()
 
-    output, later = call("--only", "ceilings", "seeds")
-    assert "ceilings:" not in output  # measured already
-    assert later["ceilings"] == parts["ceilings"]
-    assert later["seeds:VAE, 784-16-2, batch 16"]["facts"]["throughput"]
+
+KINDS = {"ceilings", "estimators", "steps", "forms", "seeds", "contract", "torch"}  # presets are left out on a CPU
+
+
+def measured(parts):
+    return {name: part for name, part in parts.items() if part["status"] == "measured"}
+
+
+def kinds_of(parts):
+    return {name.partition(":")[0] for name in parts}
 
 
 STATUSES = ("measured", "stopped", "left out", "not run")

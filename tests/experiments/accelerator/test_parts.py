@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from experiments.accelerator import contract, plan, presets, steps
+from experiments.accelerator import contract, goals, plan, presets, steps
 from experiments.accelerator.goals import share_of_ceiling
 from experiments.accelerator.kernels import Counts, count, per_step
 from experiments.accelerator.part import LeftOutError
@@ -28,6 +28,12 @@ def test_every_contest_is_in_the_plan_once_and_parts_travel_to_their_process(abo
         "ceilings", "estimators", "steps", "torch", "forms", "contract", "seeds", "preset",
     }  # fmt: skip
     pickle.dumps(parts)
+
+
+def test_what_the_goals_need_comes_first():
+    first = {part.name for part in plan.parts(GPU)[:7]}
+    assert {"ceilings", "estimators", f"steps:{goals.LARGE}", *(f"torch:{name}" for name in plan.PEERS_FIRST)} <= first
+    assert set(plan.PEERS_FIRST) <= set(goals.SMALL)
 
 
 def test_the_tests_run_on_the_platform_by_its_own_name():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.benchmarks import biggan
+from experiments.benchmarks import biggan, biggan_sides
 from experiments.biggan import Config
 from genjax_models.errors import InputError
 from genjax_models.runs.configuration import Training
@@ -17,16 +17,16 @@ def test_both_sides_have_one_step_and_a_mistake_is_seen(monkeypatch):
     pytest.importorskip("torch")
     from experiments.benchmarks import biggan_torch
 
-    shared = biggan.setting(SMALL)
-    assert biggan.checked(shared).startswith("6,292 ")
+    shared = biggan_sides.setting(SMALL)
+    assert biggan_sides.checked(shared).startswith("6,292 ")
     batch_norm = biggan_torch.batch_norm
     monkeypatch.setattr(biggan_torch, "batch_norm", lambda s, x, *affine: 1.01 * batch_norm(s, x, *affine))
     with pytest.raises(AssertionError, match=r"the sides differ by more than 0\.001: images"):
-        biggan.checked(shared)
+        biggan_sides.checked(shared)
     monkeypatch.undo()
     monkeypatch.setattr(biggan_torch, "attend", lambda p, s, x: x)
     with pytest.raises(AssertionError, match="parameters, and PyTorch's losses depend on"):
-        biggan.checked(shared)
+        biggan_sides.checked(shared)
 
 
 @pytest.mark.parametrize("wrong", [{"turns": 0}, {"seconds": 0.0}, {"threads": -1}])
