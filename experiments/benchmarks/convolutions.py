@@ -95,13 +95,27 @@ products, not its kernel derivative. Row products and patch products copy the im
 32 -> 16 pixels with 32 -> 32 channels, the copies take about 2.3 of 3.9 ms: one product of all rows in place of four
 multiplies at 416 GFLOP/s in place of 206, and the whole takes as long. So do chunks of 4 to 8 examples, but for kernels
 of 3 x 3 with 64 -> 64 channels (18 ms in place of 24). By this table the eight derivatives in kernels of the
-convolutional VAE of 64 pixels take 14.9 ms, and PyTorch's 7.1. Its step takes 41 to 45 ms.
+convolutional VAE of 64 pixels take 14.9 ms, and PyTorch's 7.1. Its step took 41 to 45 ms.
 
 Row products make the step of 64 pixels 1.11 x as fast and that of 28 pixels 1.03 x (53 turns, next to other work).
-Patch products, for few channels, are 0.9 to 2.4 times as fast as the form before. The step of 64 pixels takes as long
-with them (42 to 45 ms in three runs in turns, and 41 to 45 ms without). One convolution that emits blocks of 2 x 2
-outputs, in place of four phases, made that step 0.94 x as fast: all that reads its outputs reads blocks. In programs
-that are stored, and cannot call oneDNN, row products are 0.85 to 1.21 x as fast as the form before.
+Patch products, for few channels, are 0.9 to 2.4 times as fast as the form before. In programs that are stored, and
+cannot call oneDNN, row products are 0.85 to 1.21 x as fast as the form before.
+
+The step of 64 pixels has 6.8 GFLOP, which take 18 of its 43 ms at 390 GFLOP/s. Its cores are busy for 90% of the
+time. By a profile, convolutions and products take 56% of the time of its operations, copies 18%, the likelihood 16%,
+the rest 10% (2026-11-30). XLA computed each activation again in every copy of it: a transposition took 1.6 ms, and
+0.06 ms alone. Since activations are computed once (`networks.convolution`), the step is 1.04 x as fast (1.037 and
+1.048 x, 19 and 11 turns of processes of their own): 48.3 ms in place of 49.9, where PyTorch eager took 44.2. The step
+of 32 pixels is 1.085 x (1.052 to 1.142), that of 28 pixels 1.048 x (1.002 to 1.159), that of the DCGAN 1.017 x (0.956
+to 1.090) as fast.
+
+Tried on the same day, in loops of one operation, for 32 -> 16 pixels with 32 -> 32 channels. The derivative in the
+kernel takes 3.4 ms by rows, 3.9 to 4.5 ms as one product of blocks of 2 x 2 pixels (its product alone 2.1 ms), and
+4.0 ms as oneDNN's convolution with channels as examples. Outputs take 1.7 ms, by a convolution of blocks 2.4 ms, by a
+product 2.8 ms. The derivative in the image takes 2.1 ms, as one convolution that emits blocks 1.9 ms. For 64 -> 32
+pixels with 3 channels that form takes 1.7 ms in place of 2.7, but the step gained less than its noise (1.054 x
+against 1.048 x). In all layers it made the step 0.94 x as fast: all that reads its outputs reads blocks. Scales of
+the likelihood that are not broadcast over the batch made it 0.89 x as fast.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax.typing import Initializer
+from jax.experimental.xla_metadata import set_xla_metadata
 
 from genjax_models.networks.convolution_axes import Axes, Axis, spread
 from genjax_models.networks.convolution_forms import native, on_cpu
@@ -132,6 +133,7 @@ def _canonical(x: Array, kernel: Array, axes: Axes) -> Array:
 
 
 def _forward(x: Array, kernel: Array, axes: Axes) -> tuple[Array, tuple[Array, Array]]:
+    x = _computed_once(x)
     return _canonical(x, kernel, axes), (x, kernel)
 
 
@@ -150,6 +152,21 @@ def _backward(axes: Axes, saved: Any, dy: Array) -> tuple[Array, Array]:
 
 
 _canonical.defvjp(_forward, _backward)
+
+
+def _computed_once(x: Array) -> Array:
+    """Returns x. XLA computes it once, and not anew in each copy that a derivative in the kernel makes of it.
+
+    XLA computes an activation again in all that reads it. Then the copies take 2 to 10 times as long. XLA does not look
+    into a call that is not inlined.
+    """
+    with set_xla_metadata(inlineable="false"):
+        return _unchanged(x)
+
+
+@jax.jit
+def _unchanged(x: Array) -> Array:
+    return jax.lax.optimization_barrier(x)  # else JAX removes the call
 
 
 def _transposed_padding(padding: str, width: int, stride: int) -> Pair:

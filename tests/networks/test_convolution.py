@@ -262,6 +262,16 @@ def test_onednn_has_the_sum_over_weights_for_any_padding(without_cache):
         np.testing.assert_allclose(compiled(x, kernel), written_out(x, kernel, axes), rtol=1e-4, err_msg=f"{axes}")
 
 
+def test_an_activation_is_computed_once_for_outputs_and_derivatives():
+    x, kernel = arguments((8, 8), (4, 4), channels=(8, 9))
+
+    def loss(x, kernel):
+        return jnp.sum(convolve(jax.nn.relu(x + 1), kernel, strides=(2, 2)) ** 2)
+
+    compiled = jax.jit(jax.grad(loss, argnums=1)).lower(x, kernel).compile().as_text()
+    assert compiled.count(" maximum(") == 1
+
+
 PLAIN, HALVED, DOUBLED, SPARSE = (
     forms.Axis(1, 1, 1, 1, 1),
     forms.Axis(2, 1, 1, 1, 1),
