@@ -108,14 +108,17 @@ def read(window: Window, image: Array) -> Array:
 
 
 def write(window: Window, patch: Array) -> Array:
-    """Returns the image F_Y' w F_X / gamma of patches `[..., size, size]`, `[..., height, width]`, Eq. (29)."""
+    """Returns the image F_Y' w F_X / gamma of patches `[..., size, size]`, `[..., height, width]`, Eq. (29).
+
+    The leading axes of window and patch are the same. There is no `jax.jvp`, only `jax.vjp` and `jax.grad`.
+    """
     image = _product(_transposed(window.rows), _product(patch, window.columns))
     return jnp.exp(-window.log_gamma)[..., None, None] * image
 
 
 @jax.custom_vjp
 def _product(a: Array, b: Array) -> Array:
-    """Returns a b of matrices `[..., m, k]` and `[..., k, n]` with the same leading axes; no `jax.jvp`.
+    """Returns a b of matrices `[..., m, k]` and `[..., k, n]` with the same leading axes.
 
     On a CPU, XLA multiplies batches of small matrices about twice as fast if it sums over the last axis of the first
     factor. So do the value and both derivatives here.
