@@ -24,6 +24,18 @@ beside the form before it, in turns.
 Without any derivative in the kernels of its LSTMs, draw_10's step is 1.08 x as fast (1.06 to 1.17). So faster
 derivatives alone cannot reach the goal.
 
+Since then (2026-11-30, the same machine), `attention.write` has products that XLA multiplies faster: 24 us in place of
+74, and 30 in place of 53 for its derivatives (batch 50, 5 x 5 filters). draw_10's step is 1.07, 1.08 and 1.04 x as
+fast in three runs, beside the form before it, in turns.
+Products with kernels are 652 MFLOP a step, and run at 180 to 260 GFLOP/s alone: about 3 of 8 ms. In the form before,
+XLA ran about 9,500 small operations a step, of which 2,700 kept numbers for the derivatives; on one core the step took
+10.7 ms, so that the second core gains little. Tried in turns on the new form, and not kept: filters computed again for
+the derivatives 1.007 x (0.88 to 1.08), noise drawn outside the scan 1.008 x (0.92 to 1.12), both 1.08 x (0.98 to 1.19).
+On the form before, all but products and noise computed again was 0.94 x in one run (0.86 to 1.01), and 1.10 x in
+another (0.97 to 1.32).
+Beside torch.compile the goal of 1.3 x is not reached: 1.26 x over 28 turns (0.09 to 1.41; one turn of ours was slowed
+15 x), and 1.14 x (1.11 to 1.28) in a run where both sides were 1.6 x slower than above; there eager 2.05 x.
+
 dmm: a deep Markov model learned by the ELBO, and the same model and guide in Pyro, plain and traced by `torch.jit`
 (`sequences_pyro`). Without Pyro (extra `bench`) only this row is refused. Alone on 2 cores of an AMD EPYC with AVX-512
 (2026-11-29, `--only dmm --no-compile`): 100.0 steps/s and Pyro 13.0, 7.70 x (7.44 to 8.80). The form by `torch.jit` is

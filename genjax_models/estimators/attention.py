@@ -108,6 +108,32 @@ def read(window: Window, image: Array) -> Array:
 
 
 def write(window: Window, patch: Array) -> Array:
-    """Returns the image F_Y' w F_X / gamma of patches `[..., size, size]`, `[..., height, width]`, Eq. (29)."""
-    image = jnp.einsum("...ih,...ij,...jw->...hw", window.rows, patch, window.columns)
+    """Returns the image F_Y' w F_X / gamma of patches `[..., size, size]`, `[..., height, width]`, Eq. (29).
+
+    The leading axes of window and patch are the same. There is no `jax.jvp`, only `jax.vjp` and `jax.grad`.
+    """
+    image = _product(_transposed(window.rows), _product(patch, window.columns))
     return jnp.exp(-window.log_gamma)[..., None, None] * image
+
+
+@jax.custom_vjp
+def _product(a: Array, b: Array) -> Array:
+    """Returns a b of matrices `[..., m, k]` and `[..., k, n]` with the same leading axes.
+
+    On a CPU, XLA multiplies batches of small matrices about twice as fast if it sums over the last axis of the first
+    factor. So do the value and both derivatives here.
+    """
+    return a @ b
+
+
+def _product_backward(factors: tuple[Array, Array], of_product: Array) -> tuple[Array, Array]:
+    a, b = factors
+    return jnp.einsum("...mn,...kn->...mk", of_product, b), _transposed(a) @ of_product
+
+
+_product.defvjp(lambda a, b: (a @ b, (a, b)), _product_backward)
+
+
+def _transposed(a: Array) -> Array:
+    """Returns matrices whose last two axes are swapped, as a copy: XLA would sum over rows of `a` instead."""
+    return jax.lax.optimization_barrier(jnp.swapaxes(a, -1, -2))

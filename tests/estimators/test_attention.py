@@ -149,6 +149,20 @@ def test_a_narrow_window_at_stride_one_reads_the_central_crop():
     np.testing.assert_allclose(read(Window(rows, columns, jnp.zeros(())), image), image[1:4, 2:5], rtol=1e-6)
 
 
+def test_write_has_the_derivatives_of_its_formula():
+    shapes = (2, 3, 4), (2, 3, 3), (2, 3, 5), (2, 4, 5)
+    rows, patch, columns, of_image = (np.random.RandomState(i).randn(*shape) for i, shape in enumerate(shapes))
+    write_ = lambda rows, patch, columns: write(Window(rows, columns, jnp.zeros(2)), patch)
+    by_formula = [
+        np.einsum("bij,bjw,bhw->bih", patch, columns, of_image),
+        np.einsum("bih,bjw,bhw->bij", rows, columns, of_image),
+        np.einsum("bih,bij,bhw->bjw", rows, patch, of_image),
+    ]
+    pull_back = jax.jit(lambda *factors: jax.vjp(write_, *factors)[1](jnp.float32(of_image)))
+    for derivative, expected in zip(pull_back(*map(jnp.float32, (rows, patch, columns))), by_formula, strict=True):
+        np.testing.assert_allclose(derivative, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_value_and_gradient_are_finite_at_every_extreme():
     extremes = np.array(list(product([-3e38, -1e4, 0.0, 1e4, 3e38], repeat=5)), np.float32)
     shape = {"size": 5, "height": 28, "width": 28}
