@@ -62,7 +62,8 @@ def checkerboards(images: Mapping[str, Array], amplitudes: Mapping[str, float]) 
     """Returns a channel `[height, width]` of each layer on a constant input; `amplitudes` are named alike."""
     scaled = [np.asarray(image) / max(float(np.abs(image).max()), 1e-12) for image in images.values()]
     stacked = np.stack([0.5 + 0.5 * image for image in scaled])[..., None]
-    figure = plots.image_grid(stacked, columns=len(stacked), above=tuple(images), heading="Output for a constant input")
+    names = tuple(name.replace(" ", "\n") for name in images)
+    figure = plots.image_grid(stacked, columns=len(stacked), above=names, heading="Output for a constant input")
     numbers = ", ".join(f"{name} {amplitude:.2f}" for name, amplitude in amplitudes.items())
     caption = (
         "Output of each layer that doubles the picture, for an input of ones: grey is 0. Standard deviation over the"

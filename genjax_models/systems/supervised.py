@@ -150,7 +150,8 @@ def _figures(
     kernels = _upsampling_kernels(variables["params"])
     boards = {name: checkerboard(kernel, config.upsampling) for name, kernel in kernels.items()}
     amplitudes = {name: float(board.amplitude) for name, board in boards.items()}
-    figures |= {f"checkerboard_of_{name}": Estimate(amplitude, math.nan, 1) for name, amplitude in amplitudes.items()}
+    for name, amplitude in amplitudes.items():
+        figures[f"checkerboard_of_{name.replace(' ', '_')}"] = Estimate(amplitude, math.nan, 1)
     some = {name: jax.tree.map(lambda a: a[_evenly(len(a))], batch) for name, batch in splits.items()}
     made = _generated_at_once(model, variables, _asked(model, some))
     shown = {name: (straight(batch.x), made[name]) for name, batch in some.items()}
@@ -165,10 +166,12 @@ def _figures(
 
 
 def _upsampling_kernels(parameters: Mapping[str, Any]) -> dict[str, Array]:
-    """Returns the kernels `[h, w, in, out]` of `Upsampled` layers, by the names of these layers."""
-    kernels = flatten_dict(parameters, sep=" ")
-    layers = {name.removesuffix(" kernel"): kernel for name, kernel in kernels.items() if name.endswith(" kernel")}
-    return {name: kernel for name, kernel in layers.items() if name.split()[-1].startswith(("level_", "picture"))}
+    """Returns the kernels `[h, w, in, out]` of `Upsampled` layers, by generator, if there are several, and layer."""
+    kernels = {}
+    for (*generator, layer, weights), array in flatten_dict(parameters).items():
+        if weights == "kernel" and layer.startswith(("level_", "picture")):
+            kernels[" ".join([*(name.removeprefix("generators_") for name in generator), layer])] = array
+    return kernels
 
 
 def _evenly(n: int) -> np.ndarray:
