@@ -11,30 +11,27 @@ PyTorch's threads wait by spinning: measure alone.
 Alone on 2 cores of an AMD EPYC with AVX-512 (jax 0.10.2, torch 2.13.0, 2026-11-29), steps/s, and how many times
 PyTorch's eager and compiled steps/s (range over turns):
 
-draw_10      126.5    2.24 x (2.20 to 2.31)    1.17 x (1.13 to 1.24)    (`--only draw_10 --seconds 1`)
+draw_10      124.5    2.84 x (2.76 to 2.95)    1.44 x (1.43 to 1.49)
+draw_64       18.5    2.88 x (2.53 to 3.20)    1.40 x (1.15 to 1.59)
 pixel_vae     55.8    2.56 x (1.80 to 2.74)    1.35 x (1.33 to 1.36)    (`--only pixel_vae --seconds 1`)
 made         384.4    1.96 x (1.86 to 2.35)    1.82 x (1.59 to 1.89)
 vrnn          32.6    3.23 x (2.56 to 3.37)    not measured
 
-There DRAW by `vae` takes 1.18 x (1.00 to 1.33) the time of one hand-written scan, and FIVO 1.01 x (1.00 to 1.06) that
-of IWAE. Ready after 5.7, 5.4 and 1.9 s; torch.compile after 58.7, 17.6 and 5.4 s. pixel_vae and made meet the goal of
-1.3 x. pixel_vae was at 0.95 x (0.79 to 0.98): one tanh for all features of a gate then made its step 1.20 x as fast,
-derivatives of linear layers by oneDNN 1.12 x, and one convolution for both stacks of the first layer 1.07 x, each
-beside the form before it, in turns.
-Without any derivative in the kernels of its LSTMs, draw_10's step is 1.08 x as fast (1.06 to 1.17). So faster
-derivatives alone cannot reach the goal.
+There DRAW by `vae` took 1.18 x (1.00 to 1.33) the time of one hand-written scan, and FIVO 1.01 x (1.00 to 1.06) that
+of IWAE. Ready after 5.7, 5.4 and 1.9 s; torch.compile after 58.7, 17.6 and 5.4 s, and with 64 glimpses after 325 s.
+draw_10, draw_64, pixel_vae and made meet the goal of 1.3 x. pixel_vae was at 0.95 x (0.79 to 0.98): one tanh for all
+features of a gate then made its step 1.20 x as fast, derivatives of linear layers by oneDNN 1.12 x, and one convolution
+for both stacks of the first layer 1.07 x, each beside the form before it, in turns.
 
-Since then (2026-11-30, the same machine), `attention.write` has products that XLA multiplies faster: 24 us in place of
-74, and 30 in place of 53 for its derivatives (batch 50, 5 x 5 filters). draw_10's step is 1.07, 1.08 and 1.04 x as
-fast in three runs, beside the form before it, in turns.
-Products with kernels are 652 MFLOP a step, and run at 180 to 260 GFLOP/s alone: about 3 of 8 ms. In the form before,
-XLA ran about 9,500 small operations a step, of which 2,700 kept numbers for the derivatives; on one core the step took
-10.7 ms, so that the second core gains little. Tried in turns on the new form, and not kept: filters computed again for
-the derivatives 1.007 x (0.88 to 1.08), noise drawn outside the scan 1.008 x (0.92 to 1.12), both 1.08 x (0.98 to 1.19).
-On the form before, all but products and noise computed again was 0.94 x in one run (0.86 to 1.01), and 1.10 x in
-another (0.97 to 1.32).
-Beside torch.compile the goal of 1.3 x is not reached: 1.26 x over 28 turns (0.09 to 1.41; one turn of ours was slowed
-15 x), and 1.14 x (1.11 to 1.28) in a run where both sides were 1.6 x slower than above; there eager 2.05 x.
+The rows of DRAW are of 2026-11-30, as measured by `--only draw_10 draw_64 --seconds 1`. It was at 1.17 x and 1.21 x
+torch.compile, and without any derivative in the kernels of its LSTMs its step was only 1.08 x as fast. Two changes came
+since then. Beside the form before them, in turns:
+- The scan's derivatives compute again what is cheap; only products, random bits, tanh and sigmoid are stored: 1.19 x
+  (1.11 to 1.27). About 2,700 of the 9,500 small operations of a step had stored numbers.
+- `attention.write` has products that XLA multiplies faster: 1.04, 1.07 and 1.08 x in three runs. A write of 50 patches
+  of 5 x 5 takes 24 us in place of 74, and its derivatives 30 in place of 53.
+Tried beside the second form, and not kept: noise drawn outside the scan 1.04 x (1.02 to 1.08), filters alone computed
+again 1.08 x (1.01 to 1.12). Products with kernels are 652 MFLOP a step, at 180 to 260 GFLOP/s: about 3 of 8 ms.
 
 dmm: a deep Markov model learned by the ELBO, and the same model and guide in Pyro, plain and traced by `torch.jit`
 (`sequences_pyro`). Without Pyro (extra `bench`) only this row is refused. Alone on 2 cores of an AMD EPYC with AVX-512

@@ -25,6 +25,8 @@ State = Any  # a pytree of arrays
 Advance = Callable[[Array], State]
 Step = Callable[[State], tuple[distrax.Distribution, Advance]]
 
+_STORED = "dot_general", "random_bits", "tanh", "logistic"  # primitives whose values derivatives do not compute again
+
 
 class Autoregressive(distrax.Distribution):
     """A distribution over sequences z `[..., time, d]`, whose steps may depend on all earlier steps.
@@ -159,7 +161,7 @@ class Autoregressive(distrax.Distribution):
             return (advance(z), after), (z, output)
 
         def draw(key: PRNGKey) -> tuple[Any, Any]:
-            return jax.lax.scan(one, (self.start, beside), (self._keys(key), inputs))
+            return _scan(one, (self.start, beside), (self._keys(key), inputs))
 
         keys = jax.random.split(key, n)
         if n == 1:  # a mapped axis of one draw adds a tenth to a training step of DRAW
@@ -182,13 +184,23 @@ class Autoregressive(distrax.Distribution):
             z, output = visit(q, given)
             return advance(z), output
 
-        return jax.lax.scan(one, self.start, inputs)[1]
+        return _scan(one, self.start, inputs)[1]
 
     def _at(self, state: State) -> tuple[distrax.Distribution, Advance]:
         q, advance = self.step(state)
         if q.event_shape != self.shape[1:]:
             raise ValueError(f"a step must have the event shape {self.shape[1:]}, got {q.event_shape}")
         return q, advance
+
+
+def _scan(step: Callable, start: Any, inputs: Any) -> tuple[Any, Any]:
+    """Returns `jax.lax.scan`, whose derivatives compute again what is cheap.
+
+    The scan stores products, random bits and squashed numbers alone. A training step of DRAW on a CPU is then 1.19 x as
+    fast (`experiments.benchmarks.sequences`).
+    """
+    stored = lambda primitive, *_, **__: primitive.name in _STORED
+    return jax.lax.scan(jax.checkpoint(step, prevent_cse=False, policy=stored), start, inputs)
 
 
 def _steps_of(prior: distrax.Distribution, batch: Shape) -> tuple[State, Callable, Any]:

@@ -409,7 +409,7 @@ REFUSED = [
         "--data cutouts.npz",
         "view both needs the factors sin azimuth, cos azimuth, sin elevation, cos elevation,",
     ),
-    ("chairs", "--features 1", "features must be at least 2, got 1"),
+    ("chairs", "--features 1", "features must be an integer of at least 2, got 1"),
     ("chairs", "--zoom -0.1", "zoom must be at least 0, got -0.1"),
     ("chairs", "--still 1", "still must be in [0, 1), got 1.0"),
     ("chairs", "--average 1", "average must be in [0, 1), got 1.0"),
