@@ -58,8 +58,8 @@ class TurnedGenerator(nn.Module):
     """Weights of styles, and factors -> pictures, by features in space that the camera sees from a known pose.
 
     A style is a cube of features, one of which is a density. The cube is turned by azimuth, then by elevation, and
-    brought into the perspective of the camera. Each ray sums its features by the light that reaches them (Niemeyer and
-    Geiger, 2021, Eq. 5). Convolutions make the picture. Scales and shifts of all levels are functions of the factors.
+    brought into the perspective of the camera. Each ray sums its features by the light that reaches them (`light`), and
+    convolutions make the picture. Scales and shifts of the levels are functions of the factors.
 
     Attributes:
       shape: `(height, width, channels)` of one picture. With n channels given, both sides are multiples of 2^n.
@@ -135,10 +135,10 @@ def seen(cube: Array, pose: Pose, camera: Camera, size: tuple[int, int]) -> Arra
 
 
 def light(rays: Array) -> Array:
-    """Returns what is seen of rays `[..., depth, features]`: features weighted by their light, and its sum, last.
+    """Returns what is seen of rays `[..., depth, features]`, as many features: sums by light, and the light itself.
 
-    The first feature is the density before its softplus, which is shifted by -1. A cell stops a share 1 - exp(-density)
-    of the light that passes the cells before it, which come later.
+    The density of a cell is softplus(first feature - 1). A cell stops a share 1 - exp(-density) of the light that its
+    nearer cells let pass; the nearest cell is the last. The last number returned is the light that all cells stop.
     """
     density = jax.nn.softplus(rays[..., :1] - 1)
     before = jnp.cumsum(density[..., ::-1, :], axis=-2)[..., ::-1, :] - density
