@@ -15,7 +15,7 @@ draw_10      124.5    2.84 x (2.76 to 2.95)    1.44 x (1.43 to 1.49)
 draw_64       18.5    2.88 x (2.53 to 3.20)    1.40 x (1.15 to 1.59)
 pixel_vae     55.8    2.56 x (1.80 to 2.74)    1.35 x (1.33 to 1.36)    (`--only pixel_vae --seconds 1`)
 made         384.4    1.96 x (1.86 to 2.35)    1.82 x (1.59 to 1.89)
-vrnn          32.6    3.23 x (2.56 to 3.37)    not measured
+vrnn          32.6    3.23 x (2.56 to 3.37)    not ready after 10 minutes (2026-11-30)
 
 There DRAW by `vae` took 1.18 x (1.00 to 1.33) the time of one hand-written scan, and FIVO 1.01 x (1.00 to 1.06) that
 of IWAE. Ready after 5.7, 5.4 and 1.9 s; torch.compile after 58.7, 17.6 and 5.4 s, and with 64 glimpses after 325 s.
