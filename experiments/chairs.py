@@ -147,7 +147,7 @@ class Config(Settings):
 
 
 def build(config: Config) -> System:
-    """Returns the generator of Dosovitskiy et al. (2015), with the losses of image and mask."""
+    """Returns the joined generator, the turned one or the mean of both, with the losses of image and mask."""
     from genjax_models.data.transformations import Transformations
     from genjax_models.systems.supervised import pose, supervised_system
 

@@ -135,7 +135,7 @@ def seen(cube: Array, pose: Pose, camera: Camera, size: tuple[int, int]) -> Arra
 
 
 def light(rays: Array) -> Array:
-    """Returns what is seen of rays `[..., depth, features]`, as many features: sums by light, and the light itself.
+    """Returns the features that the camera sees of rays `[..., depth, features]`: `[..., features]`, sums by light.
 
     The density of a cell is softplus(first feature - 1). A cell stops a share 1 - exp(-density) of the light that its
     nearer cells let pass; the nearest cell is the last. The last number returned is the light that all cells stop.
