@@ -4,6 +4,8 @@ The level x has the probability between x - 1/510 and x + 1/510. The outer level
 probabilities sum to 1.
 """
 
+import math
+
 import chex
 import distrax
 import jax
@@ -22,9 +24,12 @@ class DiscretisedLogistic(distrax.Distribution):
     """
 
     def __init__(self, mean: Array, scale: Array):
-        """Takes the mean and the scale (> 0) of the logistic distribution, both of one shape, in units of [0, 1]."""
+        """Takes the mean and the scale (> 0) of the logistic distribution, in units of [0, 1].
+
+        The scale has the shape of the mean, or the last axes of it.
+        """
         super().__init__()
-        chex.assert_equal_shape([mean, scale])
+        chex.assert_shape(scale, jnp.shape(mean)[jnp.ndim(mean) - jnp.ndim(scale) :])
         self.mean_ = mean
         self.scale = scale
 
@@ -33,6 +38,11 @@ class DiscretisedLogistic(distrax.Distribution):
         """Returns `()`: an event is one number."""
         return ()
 
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """Returns the shape of the mean."""
+        return self.mean_.shape
+
     def mean(self) -> Array:
         """Returns the mean of the logistic, clipped to [0, 1]: it ignores rounding (half a level) and the tails."""
         return jnp.clip(self.mean_, 0, 1)
@@ -40,11 +50,14 @@ class DiscretisedLogistic(distrax.Distribution):
     def log_prob(self, value: Array) -> Array:
         """Returns log-probabilities of levels, elementwise, in nats."""
         check_floating("value", value)
-        return _log_mass(value, self.mean_, self.scale)
+        shape = jnp.broadcast_shapes(jnp.shape(value), self.mean_.shape)
+        over = math.prod(shape[: len(shape) - self.scale.ndim])  # one axis: XLA:CPU sums gradients slowly over two
+        value, mean = (jnp.broadcast_to(a, shape).reshape(over, *self.scale.shape) for a in (value, self.mean_))
+        return _log_mass(value, mean, self.scale[None]).reshape(shape)
 
     def _sample_n(self, key: PRNGKey, n: int) -> Array:
         noise = jax.random.logistic(key, (n, *self.mean_.shape), self.mean_.dtype)
-        return _nearest_level(self.mean_[None] + self.scale[None] * noise)
+        return _nearest_level(self.mean_[None] + jnp.broadcast_to(self.scale, noise.shape) * noise)
 
 
 class DiscretisedLogisticMixture(distrax.Distribution):
@@ -100,15 +113,22 @@ class DiscretisedLogisticMixture(distrax.Distribution):
 def _log_mass(value: Array, mean: Array, scale: Array) -> Array:
     """Returns the log-probability of levels under rounded logistics, elementwise, in nats.
 
-    With upper and lower the standardised edges of a level, log(sigmoid(upper) - sigmoid(lower)) is computed as
-    log sigmoid(upper) + log sigmoid(-lower) + log(1 - exp(lower - upper)), without cancellation at any scale.
+    With a and -b the standardised upper and lower edges of a level, sigmoid(a) - sigmoid(-b) is
+
+        sigmoid(a) sigmoid(b) (1 - exp(-(a + b))),
+
+    without cancellation at any scale. The first factor is 1 at the last level, the second at level 0, and the third at
+    both. One logarithm serves both sigmoids: with u = exp(-|a|) and v = exp(-|b|),
+
+        log sigmoid(a) + log sigmoid(b) = min(a, 0) + min(b, 0) - log(1 + u + v + u v).
     """
-    upper = (value + _HALF - mean) / scale
-    lower = (value - _HALF - mean) / scale
-    log_below = jax.nn.log_sigmoid(upper)
-    log_above = jax.nn.log_sigmoid(-lower)
-    log_inside = log_below + log_above + jnp.log(-jnp.expm1(-2 * _HALF / scale))
-    return jnp.where(value < _HALF, log_below, jnp.where(value > 1 - _HALF, log_above, log_inside))
+    first, last = value < _HALF, value > 1 - _HALF
+    a = jnp.where(last, jnp.inf, (value + _HALF - mean) / scale)
+    b = jnp.where(first, jnp.inf, (mean + _HALF - value) / scale)
+    minimum = lambda t: jnp.where(t < 0, t, 0)  # jnp.minimum halves the gradient at 0
+    u, v = (jnp.exp(jnp.where(t < 0, t, -t)) for t in (a, b))
+    log_third = jnp.where(first | last, 0, jnp.log(-jnp.expm1(-2 * _HALF / scale)))
+    return minimum(a) + minimum(b) - jnp.log1p(u + v + u * v) + log_third
 
 
 def _nearest_level(x: Array) -> Array:

@@ -63,7 +63,7 @@ def discretised_logistic(shape: Shape) -> Family:
     def distribution(p):
         mean = 0.5 + as_vectors(p["mean"], shape)  # a new network starts in the middle of the range
         scale = positive(as_vectors(p["raw_scale"], shape) - 2.0)  # and its scale is about an eighth of the range
-        return _over(shape, DiscretisedLogistic(mean, jnp.broadcast_to(scale, mean.shape)), (0, 1))
+        return _over(shape, DiscretisedLogistic(mean, scale), (0, 1))
 
     return Family(shape, {"mean": Output(shape), "raw_scale": Output(shape, of_input=False)}, distribution, (0, 1))
 

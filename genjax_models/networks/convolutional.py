@@ -52,7 +52,7 @@ class ConvolutionalEncoder(nn.Module):
         for level, channels in enumerate(self.channels):
             h = self.activation(Convolution(channels, _KERNEL, _STRIDES, name=f"Conv_{level}")(h))
         features = MLP(self.hidden, self.activation)(h.reshape(*lead, math.prod(h.shape[1:])))
-        return emit(self, self.emits, lead, lambda name, shape: dense_output(features, name, shape))
+        return emit(self, self.emits, lambda name, shape: dense_output(features, name, shape))
 
 
 class ConvolutionalGenerator(nn.Module):
@@ -93,7 +93,7 @@ class ConvolutionalGenerator(nn.Module):
                 return dense_output(features, name, shape)
             return self._doubled(math.prod(shape[2:]), shape[0], shape[1], name)(h).reshape(*lead, *shape)
 
-        return emit(self, self.emits, lead, output)
+        return emit(self, self.emits, output)
 
     def _doubled(self, channels: int, height: int, width: int, name: str) -> Callable[[Array], Array]:
         """Returns a layer that doubles an image, and crops it to height and width."""

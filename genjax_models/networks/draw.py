@@ -90,9 +90,7 @@ class DrawNetwork(nn.Module):
         """Returns the parameters of p(x | z) after a canvas `[..., pixels]`."""
         lead = canvas.shape[:-1]
         return {
-            name: canvas.reshape(*lead, *self.shape)
-            if output.of_input
-            else jnp.broadcast_to(self.constants[name], (*lead, *output.shape))
+            name: canvas.reshape(*lead, *self.shape) if output.of_input else self.constants[name]
             for name, output in self.outputs.items()
         }
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genjax_models.networks.masked import MADE
+from genjax_models.networks.outputs import with_batch_axes
 from genjax_models.networks.pixel_cnn import GatedPixelCNN
 from genjax_models.types import Array, PRNGKey, Shape, Variables
 
@@ -41,6 +42,7 @@ def draw_by_numbers(
     def one(x: Array, given: tuple[Array, Array]) -> tuple[Array, None]:
         d, place = given
         emitted: Any = network.apply(variables, x.reshape(rows, *network.shape), condition)
+        emitted = with_batch_axes(emitted, network.emits, (rows,))
         chosen = choose(jax.random.fold_in(key, d), _at(place, emitted, network.shape))
         return x.at[:, place].set(chosen[:, 0].astype(x.dtype)), None
 
@@ -83,6 +85,7 @@ def draw_by_pixels(
     def pixel(left: list[Array], given: Any) -> tuple[list[Array], Array]:
         place, acrosses = given
         left, emitted = apply(left, acrosses, method="pixel")
+        emitted = with_batch_axes(emitted, network.emits, (n,))
         x = choose(jax.random.fold_in(key, place), _at(place, emitted, network.shape[:2]))
         x = x.astype(left[0].dtype)
         return [_later(left[0], x[:, None, None], 2), *left[1:]], x

@@ -109,7 +109,7 @@ class MADE(nn.Module):
             targets = tuple(np.repeat(places, math.prod(shape[lead:])).tolist())
             return MaskedDense(degrees, targets, strict=True, name=name)(h, condition).reshape(*batch, *shape)
 
-        return emit(self, self.emits, batch, parameters)
+        return emit(self, self.emits, parameters)
 
     def _places(self) -> tuple[int, ...]:
         size = math.prod(self.shape)

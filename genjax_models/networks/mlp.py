@@ -60,7 +60,7 @@ class MLPEncoder(nn.Module):
         """Maps x `[..., *shape]` (and a condition `[..., c]`) to `[..., *output]` per output."""
         x = dropped(self, self.input_dropout, flattened(x, self.shape))
         features = MLP(self.hidden, self.activation, self.dropout)(with_condition(x, condition))
-        return emit(self, self.emits, features.shape[:-1], lambda name, shape: dense_output(features, name, shape))
+        return emit(self, self.emits, lambda name, shape: dense_output(features, name, shape))
 
 
 class MLPGenerator(nn.Module):
@@ -75,4 +75,4 @@ class MLPGenerator(nn.Module):
     def __call__(self, z: Array, condition: Array | None = None) -> Emitted:
         """Maps z `[..., latent]` (and a condition `[..., c]`) to `[..., *output]` per output."""
         features = MLP(self.hidden, self.activation, self.dropout)(with_condition(z, condition))
-        return emit(self, self.emits, features.shape[:-1], lambda name, shape: dense_output(features, name, shape))
+        return emit(self, self.emits, lambda name, shape: dense_output(features, name, shape))

@@ -33,26 +33,34 @@ def named(emits: Emits) -> Mapping[str, Output]:
     return emits if isinstance(emits, Mapping) else {_ONLY: Output(tuple(emits))}
 
 
-def emit(module: nn.Module, emits: Emits, lead: Shape, compute: Callable[[str, Shape], Array]) -> Emitted:
+def emit(module: nn.Module, emits: Emits, compute: Callable[[str, Shape], Array]) -> Emitted:
     """Returns the outputs: calls `compute(name, shape)` for outputs of the input, and makes the learned constants.
 
     Args:
       module: the Flax module that owns the constants, inside its compact `__call__`. Constants start at zero.
       emits: the outputs of the network.
-      lead: the batch axes of the input.
-      compute: returns one output, `[*lead, *shape]`.
+      compute: returns one output, `[*batch axes of the input, *shape]`.
 
     Returns:
-      If `emits` is a shape, an array `[*lead, *shape]`; if it is a mapping, a dictionary of such arrays.
+      If `emits` is a shape, an array; if it is a mapping, a dictionary of arrays. Constants have no batch axes, so that
+      what follows from them is computed once, and not for each example.
     """
     outputs = {}
     for name, output in named(emits).items():
         if output.of_input:
             outputs[name] = compute(name, output.shape)
         else:
-            constant = module.param(name, nn.initializers.zeros, output.shape, jnp.float32)
-            outputs[name] = jnp.broadcast_to(constant, (*lead, *output.shape))
+            outputs[name] = module.param(name, nn.initializers.zeros, output.shape, jnp.float32)
     return outputs if isinstance(emits, Mapping) else outputs[_ONLY]
+
+
+def with_batch_axes(emitted: Mapping[str, Array], emits: Emits, lead: Shape) -> dict[str, Array]:
+    """Returns the outputs with the batch axes `lead` before those of constants."""
+    outputs = named(emits)
+    return {
+        name: array if outputs[name].of_input else jnp.broadcast_to(array, (*lead, *array.shape))
+        for name, array in emitted.items()
+    }
 
 
 def dense_output(features: Array, name: str, shape: Shape) -> Array:

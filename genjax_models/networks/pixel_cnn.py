@@ -217,7 +217,7 @@ class _Outputs(nn.Module):
         def parameters(name: str, shape: Shape) -> Array:
             return nn.Dense(math.prod(shape[2:]), name=name)(h).reshape(*lead, *h.shape[1:3], *shape[2:])
 
-        return emit(self, self.emits, lead, parameters)
+        return emit(self, self.emits, parameters)
 
 
 @jax.custom_vjp

@@ -64,7 +64,7 @@ class TranslatingGenerator(nn.Module):
                 return dense_output(z, name, shape)
             return Convolution(shape[2], (3, 3), name=name)(h).reshape(*lead, *shape)
 
-        return emit(self, self.emits, lead, compute)
+        return emit(self, self.emits, compute)
 
     def _with_z(self, h: Array, z: Array) -> Array:
         """Returns images `[rows, h, w, c]` followed by z as constant planes."""

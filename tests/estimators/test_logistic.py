@@ -61,6 +61,16 @@ def test_discretised_logistic_has_finite_gradients_everywhere():
     np.testing.assert_allclose([lowest, highest], [-slope, slope], rtol=1e-4)
 
 
+@pytest.mark.parametrize("mean", [0.5, 127 / 255])
+def test_the_gradient_in_the_mean_is_exact_where_the_mean_meets_an_edge(mean):
+    scale, half = 0.127, 0.5 / 255
+    last, first = np.arange(256) == 255, np.arange(256) == 0
+    total = lambda mean: jnp.sum(DiscretisedLogistic(mean, jnp.full(256, scale)).log_prob(jnp.float32(LEVELS)))
+    below = np.where(last, 0, stats.logistic.sf((LEVELS + half - mean) / scale))
+    above = np.where(first, 0, stats.logistic.cdf((LEVELS - half - mean) / scale))
+    np.testing.assert_allclose(jax.grad(total)(jnp.full(256, mean)), (above - below) / scale, atol=1e-5)
+
+
 @pytest.mark.parametrize("mean", [5.2 / 255, 1 - 5.2 / 255])
 def test_discretised_logistic_draws_follow_its_masses(mean):
     scale = 2 / 255
@@ -73,6 +83,20 @@ def test_discretised_logistic_draws_follow_its_masses(mean):
     assert_mean(occurs, np.exp(log_masses(mean, scale)[frequent]))
     with pytest.raises(AssertionError):  # rounded down, not to the nearest
         assert_mean(occurs, np.exp(log_masses(mean - 0.5 / 255, scale)[frequent]))
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3), (4, 2, 3)])
+def test_a_scale_has_the_last_axes_of_the_mean(shape):
+    mean = jax.random.uniform(jax.random.key(0), (4, 2, 3))
+    scale = 0.01 + jax.random.uniform(jax.random.key(1), shape) / 10
+    value = jnp.round(255 * jax.random.uniform(jax.random.key(2), (5, *mean.shape))) / 255
+    whole = jnp.broadcast_to(scale, mean.shape)
+    one, other = DiscretisedLogistic(mean, scale), DiscretisedLogistic(mean, whole)
+    assert one.batch_shape == mean.shape
+    np.testing.assert_allclose(one.log_prob(value), other.log_prob(value), rtol=1e-6)
+    np.testing.assert_array_equal(*(each.sample(seed=jax.random.key(3), sample_shape=2) for each in (one, other)))
+    with pytest.raises(AssertionError, match=r"[Ss]hape"):
+        DiscretisedLogistic(mean, jnp.ones((4, 1, 1)))
 
 
 def test_the_mean_that_is_shown_lies_in_the_range():

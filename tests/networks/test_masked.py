@@ -97,7 +97,7 @@ def test_several_parameters_per_number_see_the_same_numbers():
     np.testing.assert_array_equal(seen(network, variables, 4, (2, 2), "logits"), np.repeat(before, 3, axis=1))
     out = jax.jit(network.apply)(variables, jnp.zeros((5, 6, 2, 2)))
     assert {name: array.shape for name, array in out.items()} == {
-        "mean": (5, 6, 2, 2), "logits": (5, 6, 2, 2, 3), "scale": (5, 6),
+        "mean": (5, 6, 2, 2), "logits": (5, 6, 2, 2, 3), "scale": (),
     }  # fmt: skip
 
 

@@ -45,7 +45,7 @@ class Network(nn.Module):
         h = nn.relu(h)
         if self.mode == "dropout":
             h = nn.Dropout(0.5, deterministic=not self.has_rng("dropout"))(h)
-        return emit(self, self.emits, lead, lambda name, shape: dense_output(h, name, shape))
+        return emit(self, self.emits, lambda name, shape: dense_output(h, name, shape))
 
 
 def encoder(emits, mode, axes=3):

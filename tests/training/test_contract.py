@@ -176,7 +176,7 @@ class Learned(nn.Module):
         h = nn.Dense(8, use_bias=False)(x.reshape(*lead, -1))
         h = nn.relu(nn.BatchNorm(use_running_average=not self.is_mutable_collection("batch_stats"))(h))
         h = nn.Dropout(0.2, deterministic=not self.has_rng("dropout"))(h)
-        return emit(self, self.emits, lead, lambda name, shape: dense_output(h, name, shape))
+        return emit(self, self.emits, lambda name, shape: dense_output(h, name, shape))
 
 
 def learned_vae() -> Objective:
