@@ -101,21 +101,27 @@ Row products make the step of 64 pixels 1.11 x as fast and that of 28 pixels 1.0
 Patch products, for few channels, are 0.9 to 2.4 times as fast as the form before. In programs that are stored, and
 cannot call oneDNN, row products are 0.85 to 1.21 x as fast as the form before.
 
-The step of 64 pixels has 6.8 GFLOP, which take 18 of its 43 ms at 390 GFLOP/s. Its cores are busy for 90% of the
-time. By a profile, convolutions and products take 56% of the time of its operations, copies 18%, the likelihood 16%,
-the rest 10% (2026-11-30). XLA computed each activation again in every copy of it: a transposition took 1.6 ms, and
-0.06 ms alone. Since activations are computed once (`networks.convolution`), the step is 1.04 x as fast (1.037 and
-1.048 x, 19 and 11 turns of processes of their own): 48.3 ms in place of 49.9, where PyTorch eager took 44.2. The step
-of 32 pixels is 1.085 x (1.052 to 1.142), that of 28 pixels 1.048 x (1.002 to 1.159), that of the DCGAN 1.017 x (0.956
-to 1.090) as fast.
+The step of 64 pixels has 6.8 GFLOP, which take 18 of its 43 ms at 390 GFLOP/s. Its cores are busy for 90% of the time.
+By a profile, convolutions and products take 56% of the time of its operations, copies 18%, the likelihood 16%, the rest
+10% (2026-11-30; before the likelihood was mended). XLA computed each activation again in every copy of it: a
+transposition took 1.6 ms, and 0.06 ms alone. Since activations are computed once (`networks.convolution`), the step is
+1.04 x as fast (1.037 and 1.048 x, 19 and 11 turns of processes of their own): 48.3 ms in place of 49.9, where PyTorch
+eager took 44.2. The step of 32 pixels is 1.085 x (1.052 to 1.142), that of 28 pixels 1.048 x (1.002 to 1.159), that of
+the DCGAN 1.017 x (0.956 to 1.090) as fast.
 
 Tried on the same day, in loops of one operation, for 32 -> 16 pixels with 32 -> 32 channels. The derivative in the
 kernel takes 3.4 ms by rows, 3.9 to 4.5 ms as one product of blocks of 2 x 2 pixels (its product alone 2.1 ms), and
 4.0 ms as oneDNN's convolution with channels as examples. Outputs take 1.7 ms, by a convolution of blocks 2.4 ms, by a
 product 2.8 ms. The derivative in the image takes 2.1 ms, as one convolution that emits blocks 1.9 ms. For 64 -> 32
 pixels with 3 channels that form takes 1.7 ms in place of 2.7, but the step gained less than its noise (1.054 x
-against 1.048 x). In all layers it made the step 0.94 x as fast: all that reads its outputs reads blocks. Scales of
-the likelihood that are not broadcast over the batch made it 0.89 x as fast.
+against 1.048 x). In all layers it made the step 0.94 x as fast: all that reads its outputs reads blocks.
+
+The likelihood of the step of 64 pixels took 10.5 of 64 ms, summed over its operations, and takes 3.2 of 51 ms since its
+scale has no batch axes and both sigmoids share one logarithm: the step is 1.12 x as fast (1.06 to 1.32, 27 turns of
+processes of their own). One logarithm alone gives 1.02 x (0.91 to 1.08). A scale without batch axes alone gives 1.03 x
+(0.91 to 1.18), and 0.91 x if gradients are summed over two axes, samples and examples: XLA then takes 7.3 ms for that
+sum in place of 0.8. For 48 x 32 numbers, sums of 65,536 products take 0.67 ms with the narrower matrix first, and 0.91
+ms otherwise; chunks and halves take longer (0.97 and 1.57 ms).
 """
 
 from __future__ import annotations
