@@ -17,8 +17,9 @@ pixel_vae     55.8    2.56 x (1.80 to 2.74)    1.35 x (1.33 to 1.36)    (`--only
 made         384.4    1.96 x (1.86 to 2.35)    1.82 x (1.59 to 1.89)
 vrnn          32.6    3.23 x (2.56 to 3.37)    not ready after 10 minutes (2026-11-30)
 
-There DRAW by `vae` took 1.18 x (1.00 to 1.33) the time of one hand-written scan, and FIVO 1.01 x (1.00 to 1.06) that
-of IWAE. Ready after 5.7, 5.4 and 1.9 s; torch.compile after 58.7, 17.6 and 5.4 s, and with 64 glimpses after 325 s.
+There FIVO took 1.01 x (1.00 to 1.06) the time of IWAE. DRAW by `vae` took 1.18 x (1.00 to 1.33) the time of one
+hand-written scan, and takes 0.91 x (0.90 to 0.96) since its own scan stores less (2026-11-30, `--only fused --seconds
+1`). Ready after 5.7, 5.4 and 1.9 s; torch.compile after 58.7, 17.6 and 5.4 s, and with 64 glimpses after 325 s.
 draw_10, draw_64, pixel_vae and made meet the goal of 1.3 x. pixel_vae was at 0.95 x (0.79 to 0.98): one tanh for all
 features of a gate then made its step 1.20 x as fast, derivatives of linear layers by oneDNN 1.12 x, and one convolution
 for both stacks of the first layer 1.07 x, each beside the form before it, in turns.
