@@ -38,11 +38,6 @@ class DiscretisedLogistic(distrax.Distribution):
         """Returns `()`: an event is one number."""
         return ()
 
-    @property
-    def batch_shape(self) -> tuple[int, ...]:
-        """Returns the shape of the mean."""
-        return self.mean_.shape
-
     def mean(self) -> Array:
         """Returns the mean of the logistic, clipped to [0, 1]: it ignores rounding (half a level) and the tails."""
         return jnp.clip(self.mean_, 0, 1)

@@ -15,7 +15,7 @@ from genjax_models.types import Array, Shape
 
 
 class Output(NamedTuple):
-    """One array per example. If `of_input` is false, it is a learned constant, the same for every input."""
+    """One array of `shape` per example. If `of_input` is false, one learned constant of `shape` for all examples."""
 
     shape: Shape
     of_input: bool = True
@@ -55,7 +55,7 @@ def emit(module: nn.Module, emits: Emits, compute: Callable[[str, Shape], Array]
 
 
 def with_batch_axes(emitted: Mapping[str, Array], emits: Emits, lead: Shape) -> dict[str, Array]:
-    """Returns the outputs with the batch axes `lead` before those of constants."""
+    """Returns the outputs, where constants too have the batch axes: `[*lead, *shape]` each."""
     outputs = named(emits)
     return {
         name: array if outputs[name].of_input else jnp.broadcast_to(array, (*lead, *array.shape))
