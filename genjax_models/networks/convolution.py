@@ -9,7 +9,8 @@ A convolution is linear in the image and in the kernel, and its derivatives are 
 On the CPU, XLA is fast only if images are `[batch, height, width, channels]` and kernels `[height, width, in, out]`.
 Autodiff names other axes, and XLA takes a slow path. This module moves the numbers into these axes. One function then
 computes the convolution and both derivatives, in the form that is fastest for their shapes
-(`networks.convolution_forms`). Derivatives of derivatives (gradient penalties) are then fast too.
+(`networks.convolution_forms`). Derivatives of derivatives (gradient penalties) are then fast too. If both derivatives
+are asked for, that in the image waits for that in the kernel (`networks.scheduling`).
 
 Under `jax.vmap` (many seeds in one program), each image meets its own kernel, one after the other: `jax.lax` would make
 a grouped convolution, which is not fast. On other devices `jax.lax` is used unchanged.
@@ -23,10 +24,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax.typing import Initializer
-from jax.experimental.xla_metadata import set_xla_metadata
 
 from genjax_models.networks.convolution_axes import Axes, Axis, spread
 from genjax_models.networks.convolution_forms import native, on_cpu
+from genjax_models.networks.scheduling import computed_after, computed_once
 from genjax_models.types import Array
 
 Pair = tuple[int, int]  # height and width
@@ -132,13 +133,14 @@ def _canonical(x: Array, kernel: Array, axes: Axes) -> Array:
     return on_cpu(x, kernel, axes)
 
 
-def _forward(x: Array, kernel: Array, axes: Axes) -> tuple[Array, tuple[Array, Array]]:
-    x = _computed_once(x)
-    return _canonical(x, kernel, axes), (x, kernel)
+def _forward(x: Any, kernel: Any, axes: Axes) -> tuple[Array, Any]:
+    image = computed_once(x.value)
+    both = () if x.perturbed and kernel.perturbed else None  # a structure, since residuals cannot be static
+    return _canonical(image, kernel.value, axes), (image, kernel.value, both)
 
 
 def _backward(axes: Axes, saved: Any, dy: Array) -> tuple[Array, Array]:
-    x, kernel = saved
+    x, kernel, both = saved
     x_axes, kernel_axes = [], []
     for axis, pixels, weights, outputs in zip(axes, x.shape[1:3], kernel.shape[:2], dy.shape[1:3], strict=True):
         stride, before, _, image_dilation, kernel_dilation = axis
@@ -146,27 +148,13 @@ def _backward(axes: Axes, saved: Any, dy: Array) -> tuple[Array, Array]:
         longer = spread(outputs, stride) - spread(pixels, image_dilation)
         x_axes.append(Axis(image_dilation, last - before, before - longer, stride, kernel_dilation))
         kernel_axes.append(Axis(kernel_dilation, before, last - before + longer, image_dilation, stride))
-    dx = _canonical(dy, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), tuple(x_axes))
     dk: Any = _canonical(x.transpose(3, 1, 2, 0), dy.transpose(1, 2, 0, 3), tuple(kernel_axes))
+    kernel = kernel if both is None else computed_after(kernel, dk)
+    dx = _canonical(dy, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), tuple(x_axes))
     return dx, dk.transpose(1, 2, 0, 3)
 
 
-_canonical.defvjp(_forward, _backward)
-
-
-def _computed_once(x: Array) -> Array:
-    """Returns x. XLA computes it once, and not anew in each copy that a derivative in the kernel makes of it.
-
-    XLA computes an activation again in all that reads it. Then the copies take 2 to 10 times as long. XLA does not look
-    into a call that is not inlined.
-    """
-    with set_xla_metadata(inlineable="false"):
-        return _unchanged(x)
-
-
-@jax.jit
-def _unchanged(x: Array) -> Array:
-    return jax.lax.optimization_barrier(x)  # else JAX removes the call
+_canonical.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
 def _transposed_padding(padding: str, width: int, stride: int) -> Pair:

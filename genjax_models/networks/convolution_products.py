@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from genjax_models.networks import onednn
 from genjax_models.networks.convolution_axes import Axes
+from genjax_models.networks.scheduling import computed_after
 from genjax_models.types import Array
 
 
@@ -99,13 +100,16 @@ def _pair_products(
     copies = [wide[:, :, shifts - 1 - shift :][:, :, :blocks] for shift in range(shifts)]
     copies = jax.lax.optimization_barrier(jnp.stack(copies, axis=3).reshape(-1, shifts * channels))
 
-    def row(first: int) -> Array:
+    def row(first: int, zero: Array) -> Array:
         above = min(height, max(0, -(first // stride)))  # rows of zeros
         some = dense[:, first + stride * above :: stride][:, : height - above]
         ends = (above, height - above - some.shape[1], 0), (left, blocks * factor - dense.shape[2] - left, 0)
         some = jax.lax.pad(some, zero, ((0, 0, 0), *ends, (0, 0, 0)))
         return onednn.product(some.reshape(len(copies), -1), copies)
 
-    products = jnp.stack([row(first - up) for first in range(rows)])
+    row_by_row: list[Array] = []
+    for first in range(rows):
+        row_by_row.append(row(first - up, computed_after(zero, row_by_row[-1]) if row_by_row else zero))
+    products = jnp.stack(row_by_row)
     products = products.reshape(rows, factor, dense.shape[3], shifts, channels).transpose(0, 3, 1, 2, 4)
     return products.reshape(rows, -1, dense.shape[3], channels)[:, :columns]
