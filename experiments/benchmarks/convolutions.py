@@ -288,8 +288,8 @@ def our_operation(case: Case, operation: Operation, form: Form | None) -> Callab
     jax.clear_caches()
     with mock.patch.object(forms, "fastest", fastest):
         compiled = jax.jit(compute).lower(x, kernel, dy).compile()
-    # The last ones are the derivatives in the image and in the kernel. XLA drops those that are not asked for.
-    asked = used[-2 if operation == "image" else -1]
+    # The last ones are the derivatives in the kernel and in the image. XLA drops those that are not asked for.
+    asked = used[-2 if operation == "kernel" else -1]
     if form not in (None, asked):
         return None
     on_device = jax.device_put((x, kernel, dy))

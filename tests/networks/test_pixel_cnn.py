@@ -88,7 +88,7 @@ def test_each_pixel_sees_all_pixels_before_it_in_all_channels_and_nothing_else()
     np.testing.assert_array_equal(seen(network, variables, shape, np.arange(48)), before)
     out = jax.jit(network.apply)(variables, jnp.zeros((2, 5, *shape)))
     assert out["logits"].shape == (2, 5, *shape, 2)
-    assert out["scale"].shape == (2, 5)
+    assert out["scale"].shape == ()
 
 
 @pytest.mark.parametrize("condition", [(2, 3), (2, 2, 3, 3)])
