@@ -167,6 +167,7 @@ FORMS: dict[str, Form] = {
     "phases, oneDNN": forms.phases_by_onednn,
     "rows, oneDNN": forms.by_row_products,
     "patches, oneDNN": forms.by_patch_product,
+    "shifts, oneDNN": forms.by_shift_products,
 }
 RULE, TORCH = "the rule", "PyTorch"
 
@@ -261,6 +262,8 @@ def possible(form: Form, kernel: Sequence[int], axes: Axes) -> bool:
         return all(axis.image_dilation == 1 for axis in axes)
     if form in (forms.by_row_products, forms.by_patch_product):
         return all(axis.stride == 1 and axis.factors <= 1 for axis in axes) and max(kernel[:2]) >= 8
+    if form is forms.by_shift_products:
+        return plain and max(kernel[:2]) >= 8
     return plain if form is forms.by_eigen else not plain and all(axis.factors <= 1 for axis in axes)
 
 

@@ -11,6 +11,8 @@ from genjax_models.networks.convolution_axes import Axes
 from genjax_models.networks.scheduling import computed_after
 from genjax_models.types import Array
 
+_COPIES = 2**21  # numbers in the copies of one chunk of examples, which stay in the cache
+
 
 def as_product(x: Array, kernel: Array, axes: Axes) -> Array:
     """Returns a convolution without dilations as one matrix product: patches `[outputs, weights]` times the kernel."""
@@ -113,3 +115,45 @@ def _pair_products(
     products = jnp.stack(row_by_row)
     products = products.reshape(rows, factor, dense.shape[3], shifts, channels).transpose(0, 3, 1, 2, 4)
     return products.reshape(rows, -1, dense.shape[3], channels)[:, :columns]
+
+
+def shift_products(x: Array, kernel: Array, axes: Axes) -> Array:
+    """Returns a plain convolution of a large kernel as a sum of matrix products over chunks of examples.
+
+    This is the form for a derivative in the kernel of a convolution without strides, in which channels in are the
+    examples. Of each chunk, copies of the images that are shifted in the width stand side by side, and so do copies of
+    the weights that are shifted in the height. Their product has all pairs of shifts.
+    """
+    return _derivative(_shift_products, x, kernel, axes)
+
+
+def _shift_products(
+    dense: Array, sparse: Array, counts: Sequence[int], befores: Sequence[int], factors: Sequence[int]
+) -> Array:
+    """Returns the sums of `_pair_products`, `[*counts, c, d]`, for factors of 1."""
+    (examples, height, width, channels), (rows, columns), (up, left) = dense.shape, counts, befores
+    _, *weights, features = sparse.shape
+    zero = jnp.zeros((), dense.dtype)
+    unchanged = (0, 0, 0)
+
+    def chunk(dense: Array, sparse: Array) -> Array:
+        ends = left, weights[1] + columns - 1 - width - left, 0
+        wide = jax.lax.pad(dense, zero, (unchanged, unchanged, ends, unchanged))
+        wide = jnp.concatenate([wide[:, :, column:][:, :, : weights[1]] for column in range(columns)], axis=3)
+        ends = rows - 1 - up, height + up - weights[0], 0
+        high = jax.lax.pad(sparse, zero, (unchanged, ends, unchanged, unchanged))
+        high = jnp.concatenate([high[:, rows - 1 - row :][:, :height] for row in range(rows)], axis=3)
+        return onednn.product(wide.reshape(-1, wide.shape[3]), high.reshape(-1, high.shape[3]))
+
+    copies = height * weights[1] * (columns * channels + rows * features)
+    size = max(
+        size for size in range(1, examples + 1) if examples % size == 0 and (size == 1 or size * copies <= _COPIES)
+    )
+
+    def add_chunk(index: Array, total: Array) -> Array:
+        some = (jax.lax.dynamic_slice_in_dim(array, index * size, size) for array in (dense, sparse))
+        return total + chunk(*some)
+
+    start = jnp.zeros((columns * channels, rows * features), dense.dtype)
+    products = jax.lax.fori_loop(0, examples // size, add_chunk, start)
+    return products.reshape(columns, channels, rows, features).transpose(2, 0, 1, 3)

@@ -12,6 +12,7 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
 from genjax_models.networks import convolution_forms as forms
+from genjax_models.networks import convolution_products
 from genjax_models.networks.convolution import Convolution, TransposedConvolution, convolve, convolve_transposed
 
 KEY = jax.random.key(0)
@@ -97,9 +98,9 @@ def test_values_and_derivatives_of_both_orders_are_those_of_lax(kind, strides, s
     assert_equal(*both(x, kernel))
 
 
-def of_kernels(form, image, kernel, axes):
-    """The rule that takes this form for kernels that may be of a derivative, and for dilated kernels."""
-    if any(axis.factors > 1 or axis.stride > 1 for axis in axes):
+def of_kernels(form, image, kernel, axes, plain=False):
+    """The rule that takes this form for kernels that may be of a derivative, and for dilated kernels unless plain."""
+    if any(axis.factors > 1 or axis.stride > 1 or (plain and axis.dilated) for axis in axes):
         return forms.as_it_is
     derivative = kernel[0] > axes[0].outputs(image[1], kernel[0])
     return form if derivative or axes[0].kernel_dilation > 1 else forms.as_it_is
@@ -109,6 +110,7 @@ RULES = {
     "phases": lambda *shapes: forms.polyphase if all(axis.factors <= 1 for axis in shapes[2]) else forms.as_it_is,
     "rows": partial(of_kernels, forms.by_row_products),
     "patches": partial(of_kernels, forms.by_patch_product),
+    "shifts": partial(of_kernels, forms.by_shift_products, plain=True),
 }
 
 
@@ -116,7 +118,7 @@ RULES = {
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize(
     ("strides", "size", "width", "padding"),
-    [pytest.param(*CASES[i], marks=[pytest.mark.slow] * (i < 6)) for i in (3, 5, 6, 8)],
+    [pytest.param(*CASES[i], marks=[pytest.mark.slow] * (i < 6)) for i in (0, 1, 3, 5, 6, 8)],
 )
 def test_forms_have_the_values_and_derivatives_of_lax(kind, rule, strides, size, width, padding, monkeypatch):
     monkeypatch.setattr(forms, "fastest", RULES[rule])
@@ -213,6 +215,9 @@ AXES = [
     (forms.by_patch_product, (5, 4), (6, 5), (2, -1), (1, 2), (1, 2, 1)),
     (forms.by_patch_product, (7, 6), (3, 2), (-2, 2), (1, 1), (1, 1, 2)),
     (forms.by_patch_product, (7, 9), (2, 3), (3, 1), (-1, 2), (1, 1, 3)),
+    (forms.by_shift_products, (6, 5), (4, 3), (1, 2), (-1, 3), (1, 1, 1)),
+    (forms.by_shift_products, (5, 7), (5, 6), (2, 1), (3, 0), (1, 1, 1)),
+    (forms.by_shift_products, (6, 4), (2, 3), (-2, 1), (2, -1), (1, 1, 1)),
     (forms.as_product, (7, 6), (3, 2), (-2, 2), (1, 1), (2, 1, 1)),
     (forms.as_product, (7, 6), (5, 4), (1, 3), (4, 1), (3, 1, 1)),
 ]
@@ -228,11 +233,22 @@ def test_forms_are_the_sum_over_weights_for_any_padding(form, size, width, above
     )
 
 
-def test_rows_may_be_mapped_over_images_or_over_both():
-    axes = (forms.Axis(1, 1, 1, 1, 2), forms.Axis(1, 0, 1, 1, 2))
+@pytest.mark.parametrize("size", [10, 200, 10_000])
+def test_chunks_of_examples_add_up(size, monkeypatch):
+    monkeypatch.setattr(convolution_products, "_COPIES", size)
+    axes = (forms.Axis(1, 1, 1, 1, 1), forms.Axis(1, 1, 0, 1, 1))
+    x, kernel = arguments((5, 4), (5, 4), channels=(6, 3))  # the six examples of a derivative
+    ours = jax.jit(partial(forms.by_shift_products, axes=axes))
+    assert (" while(" in ours.lower(x, kernel).compile().as_text()) == (size < 10_000)
+    np.testing.assert_allclose(ours(x, kernel), written_out(x, kernel, axes), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("form", "dilation"), [(forms.by_row_products, 2), (forms.by_shift_products, 1)])
+def test_products_may_be_mapped_over_images_or_over_both(form, dilation):
+    axes = (forms.Axis(1, 1, 1, 1, dilation), forms.Axis(1, 0, 1, 1, dilation))
     x, kernel = arguments((7, 8), (4, 3), channels=(8, 3), batch=6)
     images, kernels = x.reshape(3, 2, *x.shape[1:]), jnp.stack([kernel, -kernel, 2 * kernel])
-    rows = partial(forms.by_row_products, axes=axes)
+    rows = partial(form, axes=axes)
     shared, own = jax.vmap(rows, (0, None))(images, kernel), jax.vmap(rows)(images, kernels)
     for some, with_kernel, with_own, its_own in zip(images, shared, own, kernels, strict=True):
         np.testing.assert_allclose(with_kernel, written_out(some, kernel, axes), rtol=1e-4, atol=1e-4)
@@ -247,8 +263,9 @@ ONEDNN_AXES = [
     (forms.phases_by_onednn, (5, 4), (5, 3), (3, -2), (1, 2), (1, 3, 1)),
     (forms.by_row_products, (7, 9), (3, 3), (3, -1), (1, 2), (1, 1, 2)),
     (forms.by_patch_product, (7, 9), (3, 3), (3, -1), (1, 2), (1, 1, 2)),
+    (forms.by_shift_products, (7, 9), (5, 8), (3, -1), (1, 2), (1, 1, 1)),
 ]
-PRODUCTS = (forms.by_row_products, forms.by_patch_product)
+PRODUCTS = (forms.by_row_products, forms.by_patch_product, forms.by_shift_products)
 
 
 @pytest.mark.skipif(not jaxlib.__version__.startswith("0.10."), reason="the rule of this release is unknown")
@@ -316,13 +333,17 @@ def test_without_onednn_the_form_is_chosen_by_shapes(image, kernel, axis, expect
         ((64, 32, 32, 32), (4, 4, 32, 3), DOUBLED, forms.as_it_is),
         ((32, 32, 32, 64), (16, 16, 64, 32), SPARSE, forms.by_row_products),  # derivatives in the kernel
         ((32, 16, 16, 64), (32, 32, 64, 32), DOUBLED, forms.by_row_products),
+        ((64, 32, 32, 64), (32, 32, 64, 64), PLAIN, forms.by_shift_products),
+        ((64, 32, 32, 64), (32, 32, 64, 1), PLAIN, forms.by_shift_products),
+        ((256, 8, 8, 64), (8, 8, 64, 256), PLAIN, forms.by_shift_products),
+        ((64, 4, 4, 64), (4, 4, 64, 64), PLAIN, forms.by_onednn),
         ((3, 64, 64, 64), (32, 32, 64, 32), SPARSE, forms.by_patch_product),
         ((32, 32, 32, 64), (64, 64, 64, 3), DOUBLED, forms.by_patch_product),
         ((32, 64, 64, 64), (32, 32, 64, 3), SPARSE, forms.without_onednn),  # its patches have 32 channels
         ((3, 32, 32, 64), (64, 64, 64, 32), DOUBLED, forms.as_it_is),
         ((3, 32, 32, 64), (32, 32, 64, 64), PLAIN, forms.without_onednn),
         ((3, 16, 16, 64), (8, 8, 64, 32), SPARSE, forms.by_onednn),
-        ((64, 34, 34, 64), (32, 32, 64, 64), PLAIN, forms.without_onednn),
+        ((64, 66, 66, 64), (32, 32, 64, 64), PLAIN, forms.without_onednn),
         ((64, 16, 16, 32), (4, 4, 32, 32), forms.Axis(2, 2, 2, 2, 1), forms.as_it_is),  # of second derivatives
     ],
 )

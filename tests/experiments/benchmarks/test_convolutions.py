@@ -84,6 +84,8 @@ def test_forms_are_measured_where_they_are_possible():
     assert not convolutions.possible(forms.as_product, (16, 16, 3, 8), axes["plain"])  # too many patches
     derivative = [name for name in axes if convolutions.possible(forms.by_row_products, (16, 16, 3, 8), axes[name])]
     assert derivative == ["plain", "dilated"]
+    derivative = [name for name in axes if convolutions.possible(forms.by_shift_products, (16, 16, 3, 8), axes[name])]
+    assert derivative == ["plain"]
 
 
 @pytest.mark.slow
