@@ -3,9 +3,10 @@
 python -m experiments.benchmarks.convolutions
 
 Milliseconds of the layer (forward), of its derivative in the image and in the kernel, in each form that can compute it.
-Columns: as it is; Eigen; phases; product; oneDNN (1D); phases by oneDNN; row products; patch products; the rule
-(`fastest`); PyTorch in the better of its two memory formats. k is the side of the kernel. On 2 cores of an AMD EPYC
-with AVX-512, alone (jax 0.10.2, torch 2.13.0, CPU, --turns 3), 2026-11-29. A number may be 20% off.
+Columns: as it is; Eigen; phases; product; oneDNN (1D); phases by oneDNN; row products; patch products; products of
+shifted copies; the rule (`fastest`); PyTorch in the better of its two memory formats. k is the side of the kernel. On 2
+cores of an AMD EPYC with AVX-512, alone (jax 0.10.2, torch 2.13.0, CPU, --turns 3), 2026-11-29; derivatives in the
+kernel without strides 2026-11-30. A number may be 20% off.
 
 forward
      pixels     channels  k batch  as is  Eigen phases  prod.     1D  ph.1D   rows  patch   rule  torch
@@ -62,40 +63,46 @@ derivative in the image
      16 -> 32  32 ->  32 5  16    1.05      -   0.90  12.18   0.57   0.97      -      -   0.62   0.52
 
 derivative in the kernel
-     pixels     channels  k batch  as is  Eigen phases  prod.     1D  ph.1D   rows  patch   rule  torch
-     28 -> 14   1 ->  32 4 100    0.40      -   0.43      -   0.51   0.58   0.62   0.17   0.13   0.11
-     14 ->  7  32 ->  64 4 100    2.20      -   1.84      -   1.39   1.49      -      -   1.08   0.90
-      7 -> 14  64 ->  32 4 100    2.83      -   2.02      -      -   2.35   1.99   6.02   2.56   0.88
-     14 -> 28  32 ->   1 4 100    0.39      -   1.67      -      -   3.41   0.88   0.23   0.19   0.11
-     64 -> 32   3 ->  32 4  64    3.37      -   3.42      -   2.88   3.38   3.34   1.95   1.68   0.82
-     32 -> 16  32 ->  32 4  64    8.41      -   7.75      -   5.07   5.25   3.33  23.53   3.60   1.39
-     16 ->  8  32 ->  64 4  64    2.12      -   2.12      -   1.55   1.48   1.06   1.62   1.08   0.74
-      8 ->  4  64 ->  64 4  64    0.78      -   0.79      -   0.56   0.76      -      -   0.38   0.39
-      4 ->  8  64 ->  64 4  64    1.09      -   1.22      -      -   1.20   0.87   1.45   1.15   0.53
-      8 -> 16  64 ->  32 4  64    2.21      -   2.64      -      -   2.34   1.76   2.07   1.69   0.88
-     16 -> 32  32 ->  32 4  64    7.14      -   4.52      -      -   5.14   3.48  22.40   3.64   1.50
-     32 -> 64  32 ->   3 4  64    2.64      -  10.03      -      -  14.77   3.80   2.86   1.66   0.82
-     28 -> 14   1 ->  64 4  64    0.33      -   0.49      -   0.53   0.67   0.82   0.25   0.23   0.13
-     14 ->  7  64 -> 128 4  64    3.11      -   2.91      -   3.16   3.77      -      -   2.54   2.07
-      7 -> 14 128 ->  64 4  64    5.25      -   3.45      -      -   4.29   2.48   3.63   3.12   2.10
-     14 -> 28  64 ->   1 4  64    0.35      -   2.77      -      -   4.22   0.77   0.21   0.20   0.14
-     32 -> 32   2 ->  64 3  64    3.29   1.82      -      -   3.04      -  25.78   1.64   2.23   0.67
-     32 -> 32  64 ->  64 3  64   44.95  27.97      -      -  40.82      -  54.57  99.66  33.85  11.45
-     32 -> 32  64 ->   1 3  64    8.12   9.02      -      -  14.40      -  21.57  93.99   9.14   3.06
-     16 -> 16  64 ->  64 3  16    2.17   1.08      -      -   1.35      -   1.37   1.30   1.28   0.67
-      8 ->  8 256 -> 256 3  64   19.67  15.51      -  34.55  16.31      -  15.43  36.33  15.42  10.11
-      4 ->  4 256 -> 256 3 128    7.94   8.20      -  18.75   7.25      -      -      -   6.89   5.59
-     32 -> 16   3 ->  32 5 128    1.83      -   2.74      -   1.74   2.63   2.68   2.16   2.13   0.46
-     16 -> 32  32 ->  32 5  16    1.26      -   2.05      -      -   1.80   1.40   3.50   1.53   0.52
+     pixels     channels  k batch  as is  Eigen phases  prod.     1D  ph.1D   rows  patch  shift   rule  torch
+     28 -> 14   1 ->  32 4 100   0.40      -   0.43      -   0.51   0.58   0.62   0.17      -   0.13   0.11
+     14 ->  7  32 ->  64 4 100   2.20      -   1.84      -   1.39   1.49      -      -      -   1.08   0.90
+      7 -> 14  64 ->  32 4 100   2.83      -   2.02      -      -   2.35   1.99   6.02      -   2.56   0.88
+     14 -> 28  32 ->   1 4 100   0.39      -   1.67      -      -   3.41   0.88   0.23      -   0.19   0.11
+     64 -> 32   3 ->  32 4  64   3.37      -   3.42      -   2.88   3.38   3.34   1.95      -   1.68   0.82
+     32 -> 16  32 ->  32 4  64   8.41      -   7.75      -   5.07   5.25   3.33  23.53      -   3.60   1.39
+     16 ->  8  32 ->  64 4  64   2.12      -   2.12      -   1.55   1.48   1.06   1.62      -   1.08   0.74
+      8 ->  4  64 ->  64 4  64   0.78      -   0.79      -   0.56   0.76      -      -      -   0.38   0.39
+      4 ->  8  64 ->  64 4  64   1.09      -   1.22      -      -   1.20   0.87   1.45      -   1.15   0.53
+      8 -> 16  64 ->  32 4  64   2.21      -   2.64      -      -   2.34   1.76   2.07      -   1.69   0.88
+     16 -> 32  32 ->  32 4  64   7.14      -   4.52      -      -   5.14   3.48  22.40      -   3.64   1.50
+     32 -> 64  32 ->   3 4  64   2.64      -  10.03      -      -  14.77   3.80   2.86      -   1.66   0.82
+     28 -> 14   1 ->  64 4  64   0.33      -   0.49      -   0.53   0.67   0.82   0.25      -   0.23   0.13
+     14 ->  7  64 -> 128 4  64   3.11      -   2.91      -   3.16   3.77      -      -      -   2.54   2.07
+      7 -> 14 128 ->  64 4  64   5.25      -   3.45      -      -   4.29   2.48   3.63      -   3.12   2.10
+     14 -> 28  64 ->   1 4  64   0.35      -   2.77      -      -   4.22   0.77   0.21      -   0.20   0.14
+     32 -> 32   2 ->  64 3  64   3.38   3.22      -      -   4.13      -  28.34   1.50   7.54   2.77   0.86
+     32 -> 32  64 ->  64 3  64  57.11  25.96      -      -  45.77      -  47.18  96.75  16.04  15.56  12.60
+     32 -> 32  64 ->   1 3  64  12.95   9.56      -      -  17.03      -   3.00  85.01   4.79   4.85   3.44
+     16 -> 16  64 ->  64 3  16   2.74   1.46      -      -   1.47      -   1.40   1.65   1.08   1.06   0.88
+      8 ->  8 256 -> 256 3  64  27.06  15.48      -  34.60  16.82      -  17.07  15.78  12.37  12.86  10.76
+      4 ->  4 256 -> 256 3 128   9.21   8.52      -  18.87   7.65      -      -      -      -   7.79   5.91
+     32 -> 16   3 ->  32 5 128   1.83      -   2.74      -   1.74   2.63   2.68   2.16      -   2.13   0.46
+     16 -> 32  32 ->  32 5  16   1.26      -   2.05      -      -   1.80   1.40   3.50      -   1.53   0.52
 
 Outputs and derivatives in the image are mostly oneDNN's, as PyTorch's are: in the median 0.82 x and 0.86 x PyTorch's
 speed (0.5 to 2.0 x and 0.4 to 1.9 x). A call of one operation maps its memory anew, which a step in a loop does not.
-The derivative in the kernel is 0.52 x in the median (0.22 to 1.03 x): jaxlib calls oneDNN's forward convolution and its
+The derivative in the kernel is 0.63 x in the median (0.22 to 1.03 x): jaxlib calls oneDNN's forward convolution and its
 products, not its kernel derivative. Row products and patch products copy the image once or twice first. In a loop, for
 32 -> 16 pixels with 32 -> 32 channels, the copies take about 2.3 of 3.9 ms: one product of all rows in place of four
 multiplies at 416 GFLOP/s in place of 206, and the whole takes as long. So do chunks of 4 to 8 examples, but for kernels
 of 3 x 3 with 64 -> 64 channels (18 ms in place of 24). By this table the eight derivatives in kernels of the
 convolutional VAE of 64 pixels take 14.9 ms, and PyTorch's 7.1. Its step took 41 to 45 ms.
+
+Without strides the derivative in the kernel is a sum of products of shifted copies, over chunks of 8 MiB, which stay in
+the cache. Of 15 shapes, 11 are 1.1 to 3.2 times as fast as in the form before; 4 with 1 to 3 channels in are slower,
+and keep it. All examples at once take up to 2.9 times as long as chunks. BigGAN's step is 1.08 x as fast (1.00 to 1.12,
+24 turns). With strides, rows take 0.81 to 0.94 x the time of chunks of blocks of 2 x 2 pixels, of six shapes. For 64 ->
+32 pixels with 3 channels, such chunks take 2.4 ms, and patches 3.4 ms.
 
 Row products make the step of 64 pixels 1.11 x as fast and that of 28 pixels 1.03 x (53 turns, next to other work).
 Patch products, for few channels, are 0.9 to 2.4 times as fast as the form before. In programs that are stored, and
