@@ -245,6 +245,22 @@ def test_chunks_of_examples_add_up(size, chunks, monkeypatch):
     jax.clear_caches()
 
 
+def test_chunks_in_bfloat16_are_added_in_float32(monkeypatch):
+    monkeypatch.setattr(convolution_products, "_COPIES", 1)
+    jax.clear_caches()
+    ones = jnp.ones((1, 1, 9, 513), jnp.bfloat16)  # a sum of 513 ones in bfloat16 ends at 256
+    total = forms.by_shift_products(ones, jnp.ones((1, 9, 513, 1), jnp.bfloat16) / 9, (forms.Axis(1, 0, 0, 1, 1),) * 2)
+    assert total.dtype == jnp.bfloat16
+    np.testing.assert_allclose(total.astype(jnp.float32), 513, rtol=0.01)
+    jax.clear_caches()
+
+
+def test_no_examples_have_no_slope():
+    x, kernel = jnp.zeros((0, 12, 12, 9)), jnp.ones((3, 3, 9, 4))
+    slope = jax.jit(jax.grad(lambda kernel: jnp.sum(convolve(x, kernel))))(kernel)
+    np.testing.assert_array_equal(slope, jnp.zeros_like(kernel))
+
+
 @pytest.mark.parametrize(("form", "dilation"), [(forms.by_row_products, 2), (forms.by_shift_products, 1)])
 def test_products_may_be_mapped_over_images_or_over_both(form, dilation):
     axes = (forms.Axis(1, 1, 1, 1, dilation), forms.Axis(1, 0, 1, 1, dilation))
