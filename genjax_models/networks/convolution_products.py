@@ -136,20 +136,20 @@ def _shift_products(
     zero = jnp.zeros((), dense.dtype)
     unchanged = (0, 0, 0)
 
-    def add_chunk(total: Array, some: tuple[Array, Array]) -> tuple[Array, None]:
-        dense, sparse = some
-        ends = left, weights[1] + columns - 1 - width - left, 0
-        wide = jax.lax.pad(dense, zero, (unchanged, unchanged, ends, unchanged))
-        wide = jnp.concatenate([wide[:, :, column:][:, :, : weights[1]] for column in range(columns)], axis=3)
-        ends = rows - 1 - up, height + up - weights[0], 0
-        high = jax.lax.pad(sparse, zero, (unchanged, ends, unchanged, unchanged))
-        high = jnp.concatenate([high[:, rows - 1 - row :][:, :height] for row in range(rows)], axis=3)
-        return total + onednn.product(wide.reshape(-1, wide.shape[3]), high.reshape(-1, high.shape[3])), None
-
     copies = height * weights[1] * (columns * channels + rows * features)
     sizes = (size for size in range(1, examples + 1) if examples % size == 0 and size * copies <= _COPIES)
-    size = max(sizes, default=1)
-    chunks = [array.reshape(examples // size, size, *array.shape[1:]) for array in (dense, sparse)]
+    size = max(sizes, default=min(1, examples))
+
+    def add_chunk(index: Array, total: Array) -> Array:
+        wide, high = (jax.lax.dynamic_slice_in_dim(array, index * size, size) for array in (dense, sparse))
+        ends = left, weights[1] + columns - 1 - width - left, 0
+        wide = jax.lax.pad(wide, zero, (unchanged, unchanged, ends, unchanged))
+        wide = jnp.concatenate([wide[:, :, column:][:, :, : weights[1]] for column in range(columns)], axis=3)
+        ends = rows - 1 - up, height + up - weights[0], 0
+        high = jax.lax.pad(high, zero, (unchanged, ends, unchanged, unchanged))
+        high = jnp.concatenate([high[:, rows - 1 - row :][:, :height] for row in range(rows)], axis=3)
+        return total + onednn.product(wide.reshape(-1, wide.shape[3]), high.reshape(-1, high.shape[3]))
+
     start = jnp.zeros((columns * channels, rows * features), jnp.promote_types(dense.dtype, jnp.float32))
-    products, _ = jax.lax.scan(add_chunk, start, tuple(chunks))
-    return products.astype(dense.dtype).reshape(columns, channels, rows, features).transpose(2, 0, 1, 3)
+    products = jax.lax.fori_loop(0, examples // max(size, 1), add_chunk, start).astype(dense.dtype)
+    return products.reshape(columns, channels, rows, features).transpose(2, 0, 1, 3)
