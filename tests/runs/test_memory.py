@@ -59,7 +59,8 @@ def test_fault_50_out_of_memory_is_one_line_with_the_batch_size_and_what_to_lowe
     sizes = ["--num-samples", "100000000", "--hidden", "1000"]
     ended = child(RUN, *flags, *sizes, "--run-dir", str(tmp_path / "run"))
     assert ended.returncode == 1, ended.stderr[-2000:]
-    (line,) = ended.stderr.splitlines()
+    progress, line = ended.stderr.splitlines()
+    assert progress.startswith("compiling;")
     assert line.startswith("error: out of memory (Out of memory allocating ")
     assert "batch_size is 12: lower it, or the sizes of the networks" in line
     assert ended.stdout == ""
