@@ -63,7 +63,8 @@ def test_components_over_training_are_those_of_the_run(runs):
     before, early, best = components_over_training(run.config, run.system, run.players, run.data)
     assert [stage.title.split(":")[0] for stage in (before, early, best)] == ["step 0", "step 2", "best checkpoint"]
     test = json.loads((runs / "finite_mixture" / "result.json").read_text())["test"]
-    assert best.title.endswith(f"{test['log_likelihood']:.2f} ± {test['log_likelihood_se']:.2f} nats")
+    figure = f"{test['log_likelihood']:.2f} ± {test['log_likelihood_se']:.2f} nats"
+    assert best.title.endswith(figure.replace("-", "\u2212"))
     variables = {}
     keep = lambda progress, row: variables.update({row["step"]: jax.device_get(progress.state.variables)})
     gx.fit(run.system.trainer, run.data, Training(40, 50, 1, 100), seed=run.config.seed, on_evaluation=keep)
