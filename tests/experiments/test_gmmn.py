@@ -40,7 +40,7 @@ def test_the_mmd_falls_and_the_report_has_the_permutation_test(run):
     assert squared[-1] < squared[0] - 0.5
     assert "generator/mmd_squared_biased" in rows[1]
     page = (run / "report.html").read_text()
-    for words in ("Samples above the nearest of 48 training images", "mmd permutation p value"):
+    for words in ("Samples above the nearest of 48 training images", "p-value of the MMD by permutations"):
         assert words in page
 
 
