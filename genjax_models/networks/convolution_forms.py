@@ -203,7 +203,9 @@ def by_shift_products(x: Array, kernel: Array, axes: Axes) -> Array:
 
 
 def on_cpu(x: Array, kernel: Array, axes: Axes) -> Array:
-    """Returns the convolution in the form that is fastest for its shapes."""
+    """Returns the convolution in the form that is fastest for its shapes; of empty arrays, as `jax.lax` has it."""
+    if not (x.size and kernel.size):
+        return native(x, kernel, axes)
     return fastest(x.shape, kernel.shape, axes)(x, kernel, axes)
 
 

@@ -136,12 +136,13 @@ def _shift_products(
     zero = jnp.zeros((), dense.dtype)
     unchanged = (0, 0, 0)
 
-    copies = height * weights[1] * (columns * channels + rows * features)
-    sizes = (size for size in range(1, examples + 1) if examples % size == 0 and size * copies <= _COPIES)
-    size = max(sizes, default=min(1, examples))
+    copies = height * weights[1] * (columns * channels + rows * features)  # numbers, of one example
+    most = max(1, min(examples, _COPIES // copies))
+    size = max(size for size in range(1, most + 1) if examples % size == 0)  # without a rest, if not too small
+    size = size if 2 * size >= most else most
 
-    def add_chunk(index: Array, total: Array) -> Array:
-        wide, high = (jax.lax.dynamic_slice_in_dim(array, index * size, size) for array in (dense, sparse))
+    def add_chunk(first: Array, size: int, total: Array) -> Array:
+        wide, high = (jax.lax.dynamic_slice_in_dim(array, first, size) for array in (dense, sparse))
         ends = left, weights[1] + columns - 1 - width - left, 0
         wide = jax.lax.pad(wide, zero, (unchanged, unchanged, ends, unchanged))
         wide = jnp.concatenate([wide[:, :, column:][:, :, : weights[1]] for column in range(columns)], axis=3)
@@ -150,6 +151,8 @@ def _shift_products(
         high = jnp.concatenate([high[:, rows - 1 - row :][:, :height] for row in range(rows)], axis=3)
         return total + onednn.product(wide.reshape(-1, wide.shape[3]), high.reshape(-1, high.shape[3]))
 
-    start = jnp.zeros((columns * channels, rows * features), jnp.promote_types(dense.dtype, jnp.float32))
-    products = jax.lax.fori_loop(0, examples // max(size, 1), add_chunk, start).astype(dense.dtype)
-    return products.reshape(columns, channels, rows, features).transpose(2, 0, 1, 3)
+    chunks, rest = divmod(examples, size)
+    total = jnp.zeros((columns * channels, rows * features), jnp.promote_types(dense.dtype, jnp.float32))
+    total = jax.lax.fori_loop(0, chunks, lambda index, total: add_chunk(index * size, size, total), total)
+    total = add_chunk(chunks * size, rest, total) if rest else total
+    return total.astype(dense.dtype).reshape(columns, channels, rows, features).transpose(2, 0, 1, 3)

@@ -233,7 +233,7 @@ def test_forms_are_the_sum_over_weights_for_any_padding(form, size, width, above
     )
 
 
-@pytest.mark.parametrize(("size", "chunks"), [(10, 6), (600, 3), (10_000, 1)])
+@pytest.mark.parametrize(("size", "chunks"), [(10, 6), (600, 3), (1_100, 2), (10_000, 1)])
 def test_chunks_of_examples_add_up(size, chunks, monkeypatch):
     monkeypatch.setattr(convolution_products, "_COPIES", size)
     jax.clear_caches()
@@ -255,10 +255,25 @@ def test_chunks_in_bfloat16_are_added_in_float32(monkeypatch):
     jax.clear_caches()
 
 
-def test_no_examples_have_no_slope():
-    x, kernel = jnp.zeros((0, 12, 12, 9)), jnp.ones((3, 3, 9, 4))
-    slope = jax.jit(jax.grad(lambda kernel: jnp.sum(convolve(x, kernel))))(kernel)
-    np.testing.assert_array_equal(slope, jnp.zeros_like(kernel))
+def test_a_prime_number_of_examples_has_a_rest(monkeypatch):
+    monkeypatch.setattr(convolution_products, "_COPIES", 800)  # three examples
+    jax.clear_caches()
+    axes = (forms.Axis(1, 1, 1, 1, 1), forms.Axis(1, 1, 0, 1, 1))
+    x, kernel = arguments((5, 4), (5, 4), channels=(7, 3))
+    ours = jax.jit(partial(forms.by_shift_products, axes=axes))
+    assert "length=2 " in " ".join(str(jax.make_jaxpr(ours)(x, kernel)).split())  # and one of one example
+    np.testing.assert_allclose(ours(x, kernel), written_out(x, kernel, axes), rtol=1e-4, atol=1e-4)
+    jax.clear_caches()
+
+
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2)])
+@pytest.mark.parametrize("apply", [convolve, convolve_transposed])
+@pytest.mark.parametrize(("n", "channels"), [(0, (32, 32)), (0, (32, 1)), (2, (0, 8)), (2, (8, 0))])
+def test_no_examples_and_no_channels_have_slopes_of_zero(n, channels, apply, strides):
+    x, kernel = jnp.ones((n, 12, 12, channels[0])), jnp.ones((4, 4, *channels))
+    slopes = jax.jit(jax.grad(lambda *a: jnp.sum(apply(*a, strides=strides)), (0, 1)))(x, kernel)
+    for slope, array in zip(slopes, (x, kernel), strict=True):
+        np.testing.assert_array_equal(slope, jnp.zeros_like(array))
 
 
 @pytest.mark.parametrize(("form", "dilation"), [(forms.by_row_products, 2), (forms.by_shift_products, 1)])
