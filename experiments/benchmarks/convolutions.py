@@ -129,15 +129,16 @@ processes of their own). One logarithm alone gives 1.02 x (0.91 to 1.08). A scal
 (0.91 to 1.18), and 0.91 x if gradients are summed over two axes, samples and examples: XLA then takes 7.3 ms for that
 sum in place of 0.8.
 
-Operations that do not read each other run at the same time, and those of oneDNN then wait for each other. In that step
+XLA runs operations at the same time if neither reads the other. Those of oneDNN then wait for each other. In that step
 an output of 32 -> 16 pixels took 2.7 ms, and 1.1 ms alone, as in PyTorch; a product of a row took 1.1 ms, and 0.33 ms
 alone. One after the other (`networks.scheduling`) they take 1.2 to 1.5 and 0.4 to 0.7 ms: the sum over all operations
-is 34 ms in place of 51, and the step is 1.04 to 1.06 x as fast (0.90 to 1.17; 25 to 78 turns). In turn, one product of
-blocks of 2 x 2 pixels still takes longer than the rows (0.95 x), and phases in turn gain nothing (0.97 x). XLA's other
-scheduler gives 1.01 to 1.03 x. To compute the likelihood again in the derivative gives 0.96 to 1.04 x.
+is 34 ms in place of 51. Three comparisons of processes of their own gave 0.99, 1.03 and 1.06 x for the step (29, 32 and
+78 turns, 0.90 to 1.26), the first in a slow phase of the host. One after the other, a product of blocks of 2 x 2 pixels
+still takes longer than the rows (0.95 x), and phases gain nothing (0.97 x). XLA's other scheduler gives 1.01 to 1.03 x.
+To compute the likelihood again in the derivative gives 0.96 to 1.04 x.
 
-For 48 x 32 numbers, sums of 65,536 products take 0.67 ms with the narrower matrix first, and 0.91
-ms otherwise; chunks and halves take longer (0.97 and 1.57 ms).
+For 48 x 32 numbers, sums of 65,536 products take 0.67 ms with the narrower matrix first, and 0.91 ms otherwise; chunks
+and halves take longer (0.97 and 1.57 ms).
 """
 
 from __future__ import annotations
