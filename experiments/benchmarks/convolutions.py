@@ -3,100 +3,108 @@
 python -m experiments.benchmarks.convolutions
 
 Milliseconds of the layer (forward), of its derivative in the image and in the kernel, in each form that can compute it.
-Columns: as it is; Eigen; phases; product; oneDNN (1D); phases by oneDNN; row products; patch products; products of
-shifted copies; the rule (`fastest`); PyTorch in the better of its two memory formats. k is the side of the kernel. On 2
-cores of an AMD EPYC with AVX-512, alone (jax 0.10.2, torch 2.13.0, CPU, --turns 3), 2026-11-29; derivatives in the
-kernel without strides 2026-11-30. A number may be 20% off.
+Each is repeated in one compiled loop, as in a training step, where memory is not mapped anew. PyTorch's is repeated in
+a loop of Python. Its threads compute while they wait, so 0.02 s pass before the next contestant. Columns: as it is;
+Eigen; phases; product; oneDNN (1D); phases by oneDNN; row products; patch products; products of shifted copies; the
+rule (`fastest`); PyTorch in the better of its two memory formats. k is the side of the kernel. On 2 cores of an AMD
+EPYC with AVX-512, alone (jax 0.10.2, torch 2.13.0, CPU, --turns 7), 2026-11-30. A number may be 20% off, and the
+derivative in the kernel of 64 -> 32 pixels took 1.2 ms in the run before.
 
 forward
-     pixels     channels  k batch  as is  Eigen phases  prod.     1D  ph.1D   rows  patch   rule  torch
-     28 -> 14   1 ->  32 4 100    0.87      -   1.40   0.28   0.33   0.57      -      -   0.31   0.17
-     14 ->  7  32 ->  64 4 100    1.79      -   2.29   2.63   0.98   1.42      -      -   0.96   0.80
-      7 -> 14  64 ->  32 4 100    1.96      -   1.32      -      -   1.53      -      -   1.39   0.94
-     14 -> 28  32 ->   1 4 100    0.77      -   1.73      -      -   1.40      -      -   0.76   1.39
-     64 -> 32   3 ->  32 4  64    6.98      -   4.98   1.86   0.80   2.65      -      -   0.84   0.63
-     32 -> 16  32 ->  32 4  64    2.76      -   2.98  21.06   2.86   3.07      -      -   2.08   1.36
-     16 ->  8  32 ->  64 4  64    1.58      -   1.25   1.98   0.76   1.09      -      -   0.82   0.61
-      8 ->  4  64 ->  64 4  64    0.70      -   1.33   0.83   0.39   0.73      -      -   0.34   0.35
-      4 ->  8  64 ->  64 4  64    0.82      -   0.88      -      -   0.90      -      -   0.81   0.54
-      8 -> 16  64 ->  32 4  64    1.66      -   2.03      -      -   1.40      -      -   1.11   0.96
-     16 -> 32  32 ->  32 4  64   21.61      -   3.18      -      -   3.24      -      -   3.39   2.72
-     32 -> 64  32 ->   3 4  64    3.13      -  11.94      -      -   5.46      -      -   3.39   4.78
-     28 -> 14   1 ->  64 4  64    0.96      -   1.12   0.25   0.37   0.92      -      -   0.34   0.20
-     14 ->  7  64 -> 128 4  64    4.07      -   3.11   4.65   2.43   3.07      -      -   2.34   2.23
-      7 -> 14 128 ->  64 4  64    5.51      -   3.13      -      -   2.71      -      -   2.45   2.12
-     14 -> 28  64 ->   1 4  64    0.51      -   1.79      -      -   1.88      -      -   0.55   1.10
-     32 -> 32   2 ->  64 3  64    3.10   3.61      -   1.65   1.20      -      -      -   1.11   0.91
-     32 -> 32  64 ->  64 3  64   23.98  16.68      -  95.15  17.10      -      -      -  11.19  11.20
-     32 -> 32  64 ->   1 3  64    5.30   4.76      -  95.42   4.93      -      -      -   8.41   4.87
-     16 -> 16  64 ->  64 3  16    2.09   1.51      -   2.76   1.19      -      -      -   1.07   0.88
-      8 ->  8 256 -> 256 3  64   16.06  15.92      -  39.27  10.57      -      -      -  10.30  10.57
-      4 ->  4 256 -> 256 3 128    9.60   9.02      -   9.49   6.77      -      -      -   6.65   6.66
-     32 -> 16   3 ->  32 5 128    9.35      -   3.54   3.33   1.50   2.24      -      -   1.04   0.83
-     16 -> 32  32 ->  32 5  16    2.42      -   1.44      -      -   1.76      -      -   1.66   0.84
+     pixels     channels  k batch   as is  Eigen phases  prod.     1D  ph.1D   rule  torch
+     28 -> 14   1 ->  32 4 100    0.16      -   0.91   0.09   0.18   0.37   0.09   0.16
+     14 ->  7  32 ->  64 4 100    1.54      -   1.04   1.94   0.77   0.85   0.68   0.75
+      7 -> 14  64 ->  32 4 100    1.90      -   1.15      -      -   1.00   1.00   0.88
+     14 -> 28  32 ->   1 4 100    0.51      -   1.56      -      -   0.97   0.50   1.17
+     64 -> 32   3 ->  32 4 64     6.96      -   2.31   1.48   0.64   1.42   0.59   0.71
+     32 -> 16  32 ->  32 4 64     2.50      -   2.57   7.46   1.30   2.81   1.24   1.17
+     16 ->  8  32 ->  64 4 64     1.17      -   0.87   1.56   0.56   0.73   0.54   0.58
+      8 ->  4  64 ->  64 4 64     0.58      -   0.47   0.62   0.29   0.34   0.29   0.27
+      4 ->  8  64 ->  64 4 64     0.48      -   0.51      -      -   0.47   0.49   0.36
+      8 -> 16  64 ->  32 4 64     1.31      -   1.06      -      -   0.89   0.90   0.87
+     16 -> 32  32 ->  32 4 64    12.81      -   3.01      -      -   2.63   2.68   1.85
+     32 -> 64  32 ->   3 4 64     2.81      -   9.69      -      -   3.26   3.91   3.62
+     28 -> 14   1 ->  64 4 64     0.14      -   0.39   0.10   0.17   0.43   0.10   0.15
+     14 ->  7  64 -> 128 4 64     2.72      -   2.89   4.76   1.97   2.50   2.00   1.89
+      7 -> 14 128 ->  64 4 64     3.72      -   3.13      -      -   2.60   2.60   1.80
+     14 -> 28  64 ->   1 4 64     0.54      -   1.54      -      -   1.44   0.38   0.88
+     32 -> 32   2 ->  64 3 64     1.25   2.15      -   0.77   0.58      -   0.62   0.79
+     32 -> 32  64 ->  64 3 64    23.28  16.74      -  29.89  10.72      -  10.74  10.72
+     32 -> 32  64 ->   1 3 64     4.24   3.43      -  20.83   3.27      -   3.42   3.12
+     16 -> 16  64 ->  64 3 16     1.26   0.81      -   1.08   0.64      -   0.60   0.60
+      8 ->  8 256 -> 256 3 64    12.04  12.48      -  14.64   9.04      -   9.15   9.06
+      4 ->  4 256 -> 256 3 128    6.68   6.92      -   7.36   5.44      -   5.46   5.04
+     32 -> 16   3 ->  32 5 128    4.73      -   2.01   2.40   0.45   0.77   0.44   0.43
+     16 -> 32  32 ->  32 5 16     2.85      -   1.01      -      -   0.86   0.81   0.60
 
 derivative in the image
-     pixels     channels  k batch  as is  Eigen phases  prod.     1D  ph.1D   rows  patch   rule  torch
-     28 -> 14   1 ->  32 4 100    0.65      -   2.32      -      -   1.24      -      -   0.68   1.28
-     14 ->  7  32 ->  64 4 100    5.33      -   2.46      -      -   1.06      -      -   0.88   0.89
-      7 -> 14  64 ->  32 4 100    1.74      -   1.59   3.30   0.88   1.72      -      -   0.81   0.76
-     14 -> 28  32 ->   1 4 100    0.33      -   1.16   0.22   0.30   0.63      -      -   0.28   0.16
-     64 -> 32   3 ->  32 4  64    3.09      -   9.28      -      -   4.22      -      -   2.63   3.72
-     32 -> 16  32 ->  32 4  64   19.41      -   6.36      -      -   1.99      -      -   1.81   1.80
-     16 ->  8  32 ->  64 4  64    2.13      -   1.12      -      -   1.52      -      -   1.09   0.78
-      8 ->  4  64 ->  64 4  64    0.69      -   0.94      -      -   0.73      -      -   0.64   0.40
-      4 ->  8  64 ->  64 4  64    0.80      -   1.19   1.22   0.43   0.80      -      -   0.41   0.35
-      8 -> 16  64 ->  32 4  64    1.47      -   1.19   1.67   0.76   0.98      -      -   0.78   0.64
-     16 -> 32  32 ->  32 4  64    2.79      -   2.43  21.27   3.06   2.49      -      -   1.92   1.71
-     32 -> 64  32 ->   3 4  64    6.38      -   4.61   1.74   0.84   2.49      -      -   0.72   0.62
-     28 -> 14   1 ->  64 4  64    0.60      -   2.05      -      -   2.60      -      -   0.53   0.97
-     14 ->  7  64 -> 128 4  64    3.68      -   2.62      -      -   2.41      -      -   2.60   1.82
-      7 -> 14 128 ->  64 4  64    3.18      -   2.55   3.55   2.13   2.48      -      -   2.34   1.85
-     14 -> 28  64 ->   1 4  64    0.22      -   0.57   0.26   0.33   0.59      -      -   0.28   0.18
-     32 -> 32   2 ->  64 3  64    3.46  10.21      -  80.67   6.47      -      -      -   6.39   2.86
-     32 -> 32  64 ->  64 3  64   22.72  15.63      -  81.24  16.02      -      -      -  10.41  10.14
-     32 -> 32  64 ->   1 3  64    1.60   3.34      -   0.89   0.76      -      -      -   0.55   0.54
-     16 -> 16  64 ->  64 3  16    1.67   1.19      -   1.86   0.75      -      -      -   0.72   0.62
-      8 ->  8 256 -> 256 3  64   11.67  13.06      -  29.33   9.75      -      -      -   9.64   8.95
-      4 ->  4 256 -> 256 3 128    6.70   7.61      -  14.77   6.17      -      -      -   5.62   3.90
-     32 -> 16   3 ->  32 5 128    2.54      -   7.36      -      -   3.17      -      -   2.22   2.78
-     16 -> 32  32 ->  32 5  16    1.05      -   0.90  12.18   0.57   0.97      -      -   0.62   0.52
+     pixels     channels  k batch   as is  Eigen phases  prod.     1D  ph.1D   rule  torch
+     28 -> 14   1 ->  32 4 100    0.52      -   1.63      -      -   1.43   0.53   1.27
+     14 ->  7  32 ->  64 4 100    1.27      -   1.18      -      -   0.95   0.93   0.92
+      7 -> 14  64 ->  32 4 100    1.50      -   1.02   1.57   0.71   0.81   0.70   0.65
+     14 -> 28  32 ->   1 4 100    0.16      -   0.70   0.09   0.18   0.42   0.09   0.13
+     64 -> 32   3 ->  32 4 64     2.85      -  11.13      -      -   3.79   2.86   3.46
+     32 -> 16  32 ->  32 4 64    12.50      -   3.35      -      -   3.08   3.13   1.84
+     16 ->  8  32 ->  64 4 64     1.04      -   0.93      -      -   0.86   0.88   0.72
+      8 ->  4  64 ->  64 4 64     0.51      -   0.51      -      -   0.50   0.50   0.36
+      4 ->  8  64 ->  64 4 64     0.61      -   0.48   0.75   0.33   0.46   0.32   0.33
+      8 -> 16  64 ->  32 4 64     1.18      -   1.00   1.93   0.75   0.87   0.72   0.70
+     16 -> 32  32 ->  32 4 64     2.87      -   2.68   7.04   1.42   2.60   1.43   1.28
+     32 -> 64  32 ->   3 4 64    10.07      -   2.95   1.18   0.65   1.52   0.65   0.83
+     28 -> 14   1 ->  64 4 64     0.51      -   1.30      -      -   1.28   0.47   0.94
+     14 ->  7  64 -> 128 4 64     3.28      -   2.73      -      -   2.02   2.05   1.74
+      7 -> 14 128 ->  64 4 64     2.62      -   2.40   3.28   1.82   2.02   1.81   1.87
+     14 -> 28  64 ->   1 4 64     0.15      -   0.40   0.11   0.19   0.42   0.11   0.18
+     32 -> 32   2 ->  64 3 64     3.90   6.20      -  20.28   3.05      -   3.33   3.39
+     32 -> 32  64 ->  64 3 64    22.90  15.32      -  29.15  10.81      -  10.56  10.46
+     32 -> 32  64 ->   1 3 64     1.12   2.25      -   0.37   0.42      -   0.43   0.79
+     16 -> 16  64 ->  64 3 16     1.28   0.82      -   1.16   0.64      -   0.61   0.60
+      8 ->  8 256 -> 256 3 64    13.44  13.06      -  16.01   9.30      -   9.49   9.13
+      4 ->  4 256 -> 256 3 128    6.83   7.36      -   7.79   6.03      -   6.22   3.98
+     32 -> 16   3 ->  32 5 128    2.13      -   4.84      -      -   2.32   2.12   2.77
+     16 -> 32  32 ->  32 5 16     0.87      -   0.70   2.56   0.48   0.61   0.47   0.45
 
 derivative in the kernel
-     pixels     channels  k batch  as is  Eigen phases  prod.     1D  ph.1D   rows  patch  shift   rule  torch
-     28 -> 14   1 ->  32 4 100   0.40      -   0.43      -   0.51   0.58   0.62   0.17      -   0.13   0.11
-     14 ->  7  32 ->  64 4 100   2.20      -   1.84      -   1.39   1.49      -      -      -   1.08   0.90
-      7 -> 14  64 ->  32 4 100   2.83      -   2.02      -      -   2.35   1.99   6.02      -   2.56   0.88
-     14 -> 28  32 ->   1 4 100   0.39      -   1.67      -      -   3.41   0.88   0.23      -   0.19   0.11
-     64 -> 32   3 ->  32 4  64   3.37      -   3.42      -   2.88   3.38   3.34   1.95      -   1.68   0.82
-     32 -> 16  32 ->  32 4  64   8.41      -   7.75      -   5.07   5.25   3.33  23.53      -   3.60   1.39
-     16 ->  8  32 ->  64 4  64   2.12      -   2.12      -   1.55   1.48   1.06   1.62      -   1.08   0.74
-      8 ->  4  64 ->  64 4  64   0.78      -   0.79      -   0.56   0.76      -      -      -   0.38   0.39
-      4 ->  8  64 ->  64 4  64   1.09      -   1.22      -      -   1.20   0.87   1.45      -   1.15   0.53
-      8 -> 16  64 ->  32 4  64   2.21      -   2.64      -      -   2.34   1.76   2.07      -   1.69   0.88
-     16 -> 32  32 ->  32 4  64   7.14      -   4.52      -      -   5.14   3.48  22.40      -   3.64   1.50
-     32 -> 64  32 ->   3 4  64   2.64      -  10.03      -      -  14.77   3.80   2.86      -   1.66   0.82
-     28 -> 14   1 ->  64 4  64   0.33      -   0.49      -   0.53   0.67   0.82   0.25      -   0.23   0.13
-     14 ->  7  64 -> 128 4  64   3.11      -   2.91      -   3.16   3.77      -      -      -   2.54   2.07
-      7 -> 14 128 ->  64 4  64   5.25      -   3.45      -      -   4.29   2.48   3.63      -   3.12   2.10
-     14 -> 28  64 ->   1 4  64   0.35      -   2.77      -      -   4.22   0.77   0.21      -   0.20   0.14
-     32 -> 32   2 ->  64 3  64   3.38   3.22      -      -   4.13      -  28.34   1.50   7.54   2.77   0.86
-     32 -> 32  64 ->  64 3  64  57.11  25.96      -      -  45.77      -  47.18  96.75  16.04  15.56  12.60
-     32 -> 32  64 ->   1 3  64  12.95   9.56      -      -  17.03      -   3.00  85.01   4.79   4.85   3.44
-     16 -> 16  64 ->  64 3  16   2.74   1.46      -      -   1.47      -   1.40   1.65   1.08   1.06   0.88
-      8 ->  8 256 -> 256 3  64  27.06  15.48      -  34.60  16.82      -  17.07  15.78  12.37  12.86  10.76
-      4 ->  4 256 -> 256 3 128   9.21   8.52      -  18.87   7.65      -      -      -      -   7.79   5.91
-     32 -> 16   3 ->  32 5 128   1.83      -   2.74      -   1.74   2.63   2.68   2.16      -   2.13   0.46
-     16 -> 32  32 ->  32 5  16   1.26      -   2.05      -      -   1.80   1.40   3.50      -   1.53   0.52
+     pixels     channels  k batch   as is  Eigen phases  prod.     1D  ph.1D   rows  patch  shift   rule  torch
+     28 -> 14   1 ->  32 4 100    0.17      -   0.19      -   0.23   0.51   0.67   0.11      -   0.11   0.10
+     14 ->  7  32 ->  64 4 100    1.82      -   1.52      -   0.90   1.32      -      -      -   0.89   0.79
+      7 -> 14  64 ->  32 4 100    2.04      -   1.51      -      -   1.62   1.08   1.79      -   1.11   0.79
+     14 -> 28  32 ->   1 4 100    0.21      -   1.47      -      -   3.67   0.59   0.10      -   0.10   0.10
+     64 -> 32   3 ->  32 4 64     2.89      -   2.50      -   3.03   4.49   3.99   2.30      -   2.40   0.52
+     32 -> 16  32 ->  32 4 64     6.75      -   4.92      -   3.36   5.81   1.82   4.61      -   1.88   1.25
+     16 ->  8  32 ->  64 4 64     1.74      -   1.58      -   0.89   1.50   0.89   1.66      -   0.83   0.70
+      8 ->  4  64 ->  64 4 64     0.84      -   0.75      -   0.40   0.69      -      -      -   0.43   0.52
+      4 ->  8  64 ->  64 4 64     0.84      -   0.65      -      -   0.86   0.53   1.00      -   0.81   0.51
+      8 -> 16  64 ->  32 4 64     1.57      -   1.53      -      -   1.44   0.95   1.66      -   0.93   0.68
+     16 -> 32  32 ->  32 4 64     9.25      -   4.18      -      -   5.30   2.21   5.03      -   2.22   1.38
+     32 -> 64  32 ->   3 4 64     3.72      -  13.38      -      -  25.30   4.39   1.64      -   1.33   0.56
+     28 -> 14   1 ->  64 4 64     0.24      -   0.28      -   0.36   0.48   0.69   0.12      -   0.11   0.13
+     14 ->  7  64 -> 128 4 64     3.17      -   3.14      -   2.82   3.47      -      -      -   2.81   2.69
+      7 -> 14 128 ->  64 4 64     3.29      -   3.59      -      -   4.22   2.62   3.69      -   2.60   2.20
+     14 -> 28  64 ->   1 4 64     0.22      -   1.94      -      -   4.75   0.70   0.10      -   0.10   0.12
+     32 -> 32   2 ->  64 3 64     2.83   2.34      -      -   3.04      -  12.96   1.38   3.89   2.73   0.66
+     32 -> 32  64 ->  64 3 64    39.85  21.12      -      -  36.00      -  25.46  18.14  15.43  15.18  12.44
+     32 -> 32  64 ->   1 3 64    11.69   9.66      -      -  17.61      -   2.41   5.79   2.57   2.57   3.03
+     16 -> 16  64 ->  64 3 16     2.24   0.99      -      -   1.12      -   1.05   1.18   0.88   0.92   0.65
+      8 ->  8 256 -> 256 3 64    23.74  14.35      -  22.08  15.81      -  15.97  14.26  12.21  12.11  10.77
+      4 ->  4 256 -> 256 3 128    8.29   8.04      -  12.93   7.29      -      -      -      -   7.15   5.48
+     32 -> 16   3 ->  32 5 128    1.28      -   1.60      -   1.23   1.87   2.40   1.57      -   1.56   0.41
+     16 -> 32  32 ->  32 5 16     1.16      -   1.23      -      -   1.33   1.00   2.20      -   1.02   0.59
 
-Outputs and derivatives in the image are mostly oneDNN's, as PyTorch's are: in the median 0.82 x and 0.86 x PyTorch's
-speed (0.5 to 2.0 x and 0.4 to 1.9 x). A call of one operation maps its memory anew, which a step in a loop does not.
-The derivative in the kernel is 0.63 x in the median (0.22 to 1.03 x): jaxlib calls oneDNN's forward convolution and its
-products, not its kernel derivative. Row products and patch products copy the image once or twice first. In a loop, for
-32 -> 16 pixels with 32 -> 32 channels, the copies take about 2.3 of 3.9 ms: one product of all rows in place of four
-multiplies at 416 GFLOP/s in place of 206, and the whole takes as long. So do chunks of 4 to 8 examples, but for kernels
-of 3 x 3 with 64 -> 64 channels (18 ms in place of 24). By this table the eight derivatives in kernels of the
-convolutional VAE of 64 pixels take 14.9 ms, and PyTorch's 7.1. Its step took 41 to 45 ms.
+Outputs and derivatives in the image are mostly oneDNN's, as PyTorch's are: in the median 0.97 x and 0.99 x PyTorch's
+speed (0.69 to 2.34 x and 0.59 to 2.40 x). What is slower is in phases, whose outputs are interleaved by a copy. The
+derivative in the kernel is 0.79 x in the median (0.22 to 1.21 x): jaxlib calls oneDNN's forward convolution and its
+products, not its kernel derivative. Row products and patch products copy the image once or twice first. For 32 -> 16
+pixels with 32 -> 32 channels the four products alone take 1.4 to 2.0 ms, and PyTorch 1.25 ms: no form of products can
+be as fast. A single call of an operation maps its memory anew, and took up to twice as long, for ours and PyTorch's.
+
+Patches are copied for chunks of examples, which stay in the cache. In a loop that takes 0.65 to 0.8 x the time of one
+copy of all patches for 3 channels, and the step of 64 pixels is 1.01 x as fast (89 turns). Patches for 3 x 3 kernels of
+few channels (32 -> 32 pixels, 2 -> 64 channels) are twice as fast as the rule's form in a loop, but the step of the
+LAPGAN was 0.975 x as fast with them (two comparisons of 74 and 42 turns). One channel in is by a product of patches:
+1.03 x for the step of 28 pixels (50 turns). A sum of phases with zeros between their pixels, in place of interleaving,
+takes 0.6 x the time in a loop. It makes the step of 64 pixels 0.91 x as fast, since all that reads an output computes
+it again.
 
 Without strides the derivative in the kernel is a sum of products of shifted copies, over chunks of 8 MiB, which stay in
 the cache. Of 15 shapes, 11 are 1.1 to 3.2 times as fast as in the form before; 4 with 1 to 3 channels in are slower,
@@ -145,6 +153,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import time
 import timeit
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -178,6 +187,7 @@ FORMS: dict[str, Form] = {
     "shifts, oneDNN": forms.by_shift_products,
 }
 RULE, TORCH = "the rule", "PyTorch"
+PAUSE = 0.02  # seconds after which the threads of PyTorch's last operation no longer wait by computing
 
 
 class Case(NamedTuple):
@@ -251,12 +261,14 @@ class Benchmark:
     """Number of layers to measure."""
     turns: int = 5
     """Rounds in which all contestants are timed."""
-    limit: float = 0.2
-    """Seconds after which a form that is slower is not timed again."""
+    seconds: float = 0.03
+    """Seconds for which each contestant repeats its operation in each round."""
+    limit: float = 3.0
+    """Multiple of the shortest time above which a form is not timed again."""
 
     def __post_init__(self):
         whole(1, turns=self.turns, first=self.first)
-        positive(limit=self.limit)
+        positive(seconds=self.seconds, limit=self.limit)
 
 
 def possible(form: Form, kernel: Sequence[int], axes: Axes) -> bool:
@@ -275,15 +287,19 @@ def possible(form: Form, kernel: Sequence[int], axes: Axes) -> bool:
     return plain if form is forms.by_eigen else not plain and all(axis.factors <= 1 for axis in axes)
 
 
-def our_operation(case: Case, operation: Operation, form: Form | None) -> Callable[[], np.ndarray] | None:
-    """Returns the compiled operation in one form, or by the rule if `form` is None; None if the form cannot do it."""
+def our_operation(case: Case, operation: Operation, form: Form | None) -> Callable[[int], np.ndarray] | None:
+    """Returns a compiled loop of the operation in one form, or by the rule if `form` is None.
+
+    Returns None if the form cannot compute the operation.
+    """
     import jax
+    import jax.numpy as jnp
 
     from genjax_models.networks.convolution import convolve, convolve_transposed
 
     settings = {"strides": (case.stride, case.stride), "padding": (case.padding, case.padding)}
     layer = partial(convolve_transposed if case.transposed else convolve, **settings)
-    x, kernel, dy = arguments(case)
+    changing = arguments(case)
     compute = {
         "forward": lambda x, kernel, dy: layer(x, kernel),
         "image": lambda x, kernel, dy: jax.vjp(lambda x: layer(x, kernel), x)[1](dy)[0],
@@ -296,19 +312,31 @@ def our_operation(case: Case, operation: Operation, form: Form | None) -> Callab
         used.append(chosen)
         return chosen if form else rule(image, kernel, axes)
 
+    def repeat(times, *changing):
+        """Computes it `times` times, on arrays that change, and returns the last result."""
+
+        def once(_, carry):
+            *changing, result = carry
+            result = compute(*changing)
+            tiny = 1e-30 * result[:1, :1, :1, :1]  # arrays change, else XLA computes the result once
+            return *(jax.lax.dynamic_update_slice(array, tiny, (0, 0, 0, 0)) for array in changing), result
+
+        zeros = jnp.zeros(jax.eval_shape(compute, *changing).shape, jnp.float32)
+        return jax.lax.fori_loop(0, times, once, (*changing, zeros))[-1]
+
     jax.clear_caches()
     with mock.patch.object(forms, "fastest", fastest):
-        compiled = jax.jit(compute).lower(x, kernel, dy).compile()
+        compiled = jax.jit(repeat).lower(1, *changing).compile()
     # The last ones are the derivatives in the kernel and in the image. XLA drops those that are not asked for.
     asked = used[-2 if operation == "kernel" else -1]
     if form not in (None, asked):
         return None
-    on_device = jax.device_put((x, kernel, dy))
-    return lambda: jax.block_until_ready(compiled(*on_device))
+    on_device = jax.device_put(changing)
+    return lambda times: jax.block_until_ready(compiled(times, *on_device))
 
 
-def torch_operation(case: Case, operation: Operation, channels_last: bool) -> Callable[[], np.ndarray]:
-    """Returns PyTorch's operation, on the same numbers, with the result in our axes."""
+def torch_operation(case: Case, operation: Operation, channels_last: bool) -> Callable[[int], np.ndarray]:
+    """Returns a loop of PyTorch's operation, on the same numbers, with the result in our axes."""
     import torch
 
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -329,19 +357,16 @@ def torch_operation(case: Case, operation: Operation, channels_last: bool) -> Ca
             run = lambda: operations.convolution_backward(dy, x, kernel, [0], *settings, mask)[asked]
     axes = (2, 3, 0, 1) if case.transposed else (2, 3, 1, 0)
 
-    def timed():
+    def repeat(times):
         with torch.no_grad():
-            return run()
-
-    def result():
-        y = timed()
+            for _ in range(times):
+                y = run()
         if operation != "kernel":
             return y.permute(0, 2, 3, 1).numpy()
         y = y.permute(*axes).numpy()
         return y[::-1, ::-1] if case.transposed else y
 
-    timed.result = result
-    return timed
+    return repeat
 
 
 def arguments(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -362,22 +387,30 @@ def measure(case: Case, operation: Operation, options: Benchmark) -> dict[str, f
     contestants = {name: our_operation(case, operation, form) for name, form in FORMS.items()}
     contestants[RULE] = our_operation(case, operation, None)
     runs = {name: run for name, run in contestants.items() if run}
-    expected = np.asarray(runs["as it is"]())
+    expected = np.asarray(runs["as it is"](1))
     for name, run in runs.items():
-        check(name, np.asarray(run()), expected)
+        check(name, np.asarray(run(1)), expected)
     if find_spec("torch"):
         for last in (False, True):
-            run = torch_operation(case, operation, last)
-            check(TORCH, run.result(), expected)
-            runs[f"{TORCH}, {last}"] = run
+            runs[f"{TORCH}, {last}"] = run = torch_operation(case, operation, last)
+            check(TORCH, run(1), expected)
+    about = {name: timeit.timeit(partial(run, 4), number=1) / 4 for name, run in runs.items()}
     times = {name: [] for name in runs}
-    for _ in range(options.turns):
+    for turn in range(options.turns):
         for name, run in runs.items():
-            if not times[name] or min(times[name]) < options.limit:
-                times[name].append(min(timeit.repeat(run, number=1, repeat=2)))
+            if turn == 0 or about[name] < options.limit * min(about.values()):
+                times[name].append(seconds(run, max(4, int(options.seconds / about[name]))))
     milliseconds = {name: 1e3 * float(np.median(each)) for name, each in times.items()}
     theirs = [milliseconds.pop(name) for name in list(milliseconds) if name.startswith(TORCH)]
     return {**milliseconds, **({TORCH: min(theirs)} if theirs else {})}
+
+
+def seconds(run: Callable[[int], np.ndarray], times: int) -> float:
+    """Returns the seconds of one operation in a loop of `times`, without the cost of a call and of its fresh memory."""
+    time.sleep(PAUSE)
+    run(times)  # wakes the threads
+    first, all_of_them = (timeit.timeit(partial(run, count), number=1) for count in (1, 1 + times))
+    return (all_of_them - first) / times
 
 
 def check(name: str, actual: np.ndarray, expected: np.ndarray) -> None:

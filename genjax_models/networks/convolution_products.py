@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import product
+from math import prod
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,8 @@ def as_product(x: Array, kernel: Array, axes: Axes) -> Array:
     """Returns a convolution without dilations as one matrix product: patches `[outputs, weights]` times the kernel."""
     weights, strides = kernel.shape[:2], [axis.stride for axis in axes]
     outputs = [axis.outputs(*sizes) for axis, *sizes in zip(axes, x.shape[1:3], weights, strict=True)]
-    patches, taps = _patches(x, weights, outputs, [axis.before for axis in axes], strides)
+    patches = _patches(x, weights, outputs, [axis.before for axis in axes], strides)
+    taps = [-(-size // stride) for size, stride in zip(weights, strides, strict=True)]
     missing = [(0, tap * stride - size) for tap, stride, size in zip(taps, strides, weights, strict=True)]
     kernel = jnp.pad(kernel, (*missing, (0, 0), (0, 0)))
     kernel = kernel.reshape(taps[0], strides[0], taps[1], strides[1], *kernel.shape[2:]).swapaxes(1, 2)
@@ -37,17 +39,23 @@ def _patch_products(
     dense: Array, sparse: Array, counts: Sequence[int], befores: Sequence[int], factors: Sequence[int]
 ) -> Array:
     """Returns the sums of `_pair_products`, `[*counts, c, d]`, by patches of `dense`."""
-    patches, taps = _patches(dense, counts, sparse.shape[1:3], befores, factors)
-    products = onednn.product(patches.reshape(-1, patches.shape[-1]), sparse.reshape(-1, sparse.shape[-1]))
-    products = products.reshape(*taps, *factors, dense.shape[-1], sparse.shape[-1]).swapaxes(1, 2)
-    products = products.reshape(taps[0] * factors[0], taps[1] * factors[1], *products.shape[-2:])
+    weights, (channels, features) = sparse.shape[1:3], (dense.shape[3], sparse.shape[3])
+    taps = [-(-count // factor) for count, factor in zip(counts, factors, strict=True)]
+    size = prod(taps) * prod(factors) * channels  # of a patch
+
+    def copies(dense: Array, sparse: Array) -> tuple[Array, Array]:
+        return _patches(dense, counts, weights, befores, factors), sparse
+
+    products = _sum_of_products(copies, dense, sparse, prod(weights) * size)
+    products = products.reshape(*taps, *factors, channels, features).swapaxes(1, 2)
+    products = products.reshape(taps[0] * factors[0], taps[1] * factors[1], channels, features)
     return products[: counts[0], : counts[1]]
 
 
 def _patches(
     x: Array, weights: Sequence[int], outputs: Sequence[int], befores: Sequence[int], strides: Sequence[int]
-) -> tuple[Array, list[int]]:
-    """Returns what each output sees, `[batch, *outputs, numbers]`, and the blocks of a patch in height and width.
+) -> Array:
+    """Returns what each output sees, `[batch, *outputs, numbers]`.
 
     Blocks of stride x stride pixels become channels first, so that patches are copied in longer runs.
     """
@@ -62,7 +70,7 @@ def _patches(
     x = jax.lax.optimization_barrier(x.reshape(*x.shape[:3], -1))  # else XLA pads anew in each patch
     corners = product(range(taps[0]), range(taps[1]))
     patches = [x[:, row : row + outputs[0], column : column + outputs[1]] for row, column in corners]
-    return jnp.concatenate(patches, axis=3), taps
+    return jnp.concatenate(patches, axis=3)
 
 
 def row_products(x: Array, kernel: Array, axes: Axes) -> Array:
@@ -131,28 +139,48 @@ def _shift_products(
     dense: Array, sparse: Array, counts: Sequence[int], befores: Sequence[int], factors: Sequence[int]
 ) -> Array:
     """Returns the sums of `_pair_products`, `[*counts, c, d]`, for factors of 1."""
-    (examples, height, width, channels), (rows, columns), (up, left) = dense.shape, counts, befores
+    (_, height, width, channels), (rows, columns), (up, left) = dense.shape, counts, befores
     _, *weights, features = sparse.shape
     zero = jnp.zeros((), dense.dtype)
     unchanged = (0, 0, 0)
 
-    copies = height * weights[1] * (columns * channels + rows * features)  # numbers, of one example
-    most = max(1, min(examples, _COPIES // copies))
-    size = max(size for size in range(1, most + 1) if examples % size == 0)  # without a rest, if not too small
-    size = size if 2 * size >= most else most
-
-    def add_chunk(first: Array, size: int, total: Array) -> Array:
-        wide, high = (jax.lax.dynamic_slice_in_dim(array, first, size) for array in (dense, sparse))
+    def copies(dense: Array, sparse: Array) -> tuple[Array, Array]:
         ends = left, weights[1] + columns - 1 - width - left, 0
-        wide = jax.lax.pad(wide, zero, (unchanged, unchanged, ends, unchanged))
+        wide = jax.lax.pad(dense, zero, (unchanged, unchanged, ends, unchanged))
         wide = jnp.concatenate([wide[:, :, column:][:, :, : weights[1]] for column in range(columns)], axis=3)
         ends = rows - 1 - up, height + up - weights[0], 0
-        high = jax.lax.pad(high, zero, (unchanged, ends, unchanged, unchanged))
-        high = jnp.concatenate([high[:, rows - 1 - row :][:, :height] for row in range(rows)], axis=3)
-        return total + onednn.product(wide.reshape(-1, wide.shape[3]), high.reshape(-1, high.shape[3]))
+        high = jax.lax.pad(sparse, zero, (unchanged, ends, unchanged, unchanged))
+        return wide, jnp.concatenate([high[:, rows - 1 - row :][:, :height] for row in range(rows)], axis=3)
+
+    numbers = height * weights[1] * (columns * channels + rows * features)
+    total = _sum_of_products(copies, dense, sparse, numbers)
+    return total.reshape(columns, channels, rows, features).transpose(2, 0, 1, 3)
+
+
+def _sum_of_products(
+    copies: Callable[[Array, Array], tuple[Array, Array]], dense: Array, sparse: Array, numbers: int
+) -> Array:
+    """Returns the sum of a^T b over examples and pixels, for the two `copies` of `dense` and `sparse`, `[c, d]`.
+
+    Args:
+      copies: maps examples of both to a `[n, height, width, c]` and b `[n, height, width, d]`.
+      dense: images, `[examples, ...]`.
+      sparse: images, `[examples, ...]`.
+      numbers: count of numbers in the copies of one example. Copies of a chunk of examples stay in the cache.
+    """
+    examples = dense.shape[0]
+    most = max(1, min(examples, _COPIES // numbers))
+    size = max(size for size in range(1, most + 1) if examples % size == 0)  # without a rest, if not too small
+    size = size if 2 * size >= most else most
+    of_one = [jax.ShapeDtypeStruct((1, *array.shape[1:]), array.dtype) for array in (dense, sparse)]
+    ends = [copy.shape[3] for copy in jax.eval_shape(copies, *of_one)]
+
+    def add_chunk(first: Array, size: int, total: Array) -> Array:
+        a, b = copies(*(jax.lax.dynamic_slice_in_dim(array, first, size) for array in (dense, sparse)))
+        return total + onednn.product(a.reshape(-1, a.shape[3]), b.reshape(-1, b.shape[3]))
 
     chunks, rest = divmod(examples, size)
-    total = jnp.zeros((columns * channels, rows * features), jnp.promote_types(dense.dtype, jnp.float32))
+    total = jnp.zeros(ends, jnp.promote_types(dense.dtype, jnp.float32))
     total = jax.lax.fori_loop(0, chunks, lambda index, total: add_chunk(index * size, size, total), total)
     total = add_chunk(chunks * size, rest, total) if rest else total
-    return total.astype(dense.dtype).reshape(columns, channels, rows, features).transpose(2, 0, 1, 3)
+    return total.astype(dense.dtype)

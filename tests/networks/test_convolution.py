@@ -233,34 +233,37 @@ def test_forms_are_the_sum_over_weights_for_any_padding(form, size, width, above
     )
 
 
+@pytest.mark.parametrize("form", [forms.by_patch_product, forms.by_shift_products])
 @pytest.mark.parametrize(("size", "chunks"), [(10, 6), (600, 3), (1_100, 2), (10_000, 1)])
-def test_chunks_of_examples_add_up(size, chunks, monkeypatch):
+def test_chunks_of_examples_add_up(size, chunks, form, monkeypatch):
     monkeypatch.setattr(convolution_products, "_COPIES", size)
     jax.clear_caches()
     axes = (forms.Axis(1, 1, 1, 1, 1), forms.Axis(1, 1, 0, 1, 1))
     x, kernel = arguments((5, 4), (5, 4), channels=(6, 3))  # the six examples of a derivative
-    ours = jax.jit(partial(forms.by_shift_products, axes=axes))
+    ours = jax.jit(partial(form, axes=axes))
     assert f"length={chunks} " in " ".join(str(jax.make_jaxpr(ours)(x, kernel)).split())
     np.testing.assert_allclose(ours(x, kernel), written_out(x, kernel, axes), rtol=1e-4, atol=1e-4)
     jax.clear_caches()
 
 
-def test_chunks_in_bfloat16_are_added_in_float32(monkeypatch):
+@pytest.mark.parametrize("form", [forms.by_patch_product, forms.by_shift_products])
+def test_chunks_in_bfloat16_are_added_in_float32(form, monkeypatch):
     monkeypatch.setattr(convolution_products, "_COPIES", 1)
     jax.clear_caches()
     ones = jnp.ones((1, 1, 9, 513), jnp.bfloat16)  # a sum of 513 ones in bfloat16 ends at 256
-    total = forms.by_shift_products(ones, jnp.ones((1, 9, 513, 1), jnp.bfloat16) / 9, (forms.Axis(1, 0, 0, 1, 1),) * 2)
+    total = form(ones, jnp.ones((1, 9, 513, 1), jnp.bfloat16) / 9, (forms.Axis(1, 0, 0, 1, 1),) * 2)
     assert total.dtype == jnp.bfloat16
     np.testing.assert_allclose(total.astype(jnp.float32), 513, rtol=0.01)
     jax.clear_caches()
 
 
-def test_a_prime_number_of_examples_has_a_rest(monkeypatch):
-    monkeypatch.setattr(convolution_products, "_COPIES", 800)  # three examples
+@pytest.mark.parametrize(("form", "size"), [(forms.by_patch_product, 750), (forms.by_shift_products, 800)])
+def test_a_prime_number_of_examples_has_a_rest(form, size, monkeypatch):
+    monkeypatch.setattr(convolution_products, "_COPIES", size)  # three examples
     jax.clear_caches()
     axes = (forms.Axis(1, 1, 1, 1, 1), forms.Axis(1, 1, 0, 1, 1))
     x, kernel = arguments((5, 4), (5, 4), channels=(7, 3))
-    ours = jax.jit(partial(forms.by_shift_products, axes=axes))
+    ours = jax.jit(partial(form, axes=axes))
     assert "length=2 " in " ".join(str(jax.make_jaxpr(ours)(x, kernel)).split())  # and one of one example
     np.testing.assert_allclose(ours(x, kernel), written_out(x, kernel, axes), rtol=1e-4, atol=1e-4)
     jax.clear_caches()
@@ -360,6 +363,9 @@ def test_without_onednn_the_form_is_chosen_by_shapes(image, kernel, axis, expect
     ("image", "kernel", "axis", "expected"),
     [
         ((64, 64, 64, 3), (4, 4, 3, 32), HALVED, forms.by_onednn),
+        ((64, 28, 28, 1), (4, 4, 1, 32), HALVED, forms.as_product),
+        ((64, 28, 28, 1), (4, 4, 1, 4), HALVED, forms.by_onednn),
+        ((64, 8, 8, 1), (4, 4, 1, 64), SPARSE, forms.by_onednn),
         ((64, 32, 32, 64), (3, 3, 64, 64), PLAIN, forms.by_onednn),
         ((64, 32, 32, 64), (3, 3, 64, 1), PLAIN, forms.without_onednn),
         ((64, 16, 16, 32), (4, 4, 32, 32), DOUBLED, forms.phases_by_onednn),
