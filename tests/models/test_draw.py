@@ -1,6 +1,7 @@
 """DRAW against every number of two steps (oracle o15), at extreme windows, and through training and evaluation."""
 
 from itertools import product
+from math import prod
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +25,7 @@ from tests.estimators.test_autoregressive import (
     WEIGHTS,
     Z,
 )
+from tests.jaxprs import equations
 
 SHAPE = (3, 4, 1)
 X = jnp.asarray(IMAGE)[None, ..., None]
@@ -196,6 +198,31 @@ def test_learning_paints_once_and_has_the_value_and_gradient_of_judging(name):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6), gradient, of_judging)
     operations = [f.lower(variables()).compile().cost_analysis()["flops"] for f in (learned, judging)]
     assert operations[0] < 0.9 * operations[1]
+
+
+def test_derivatives_store_products_and_compute_windows_again(monkeypatch):
+    steps, batch, shape = 7, 4, (13, 11, 1)
+    model = gx.draw_model(shape, steps, 3, 17, gx.bernoulli(shape), read_size=2, write_size=5)
+    objective = gx.vae(model)
+    ((player, loss),) = objective.losses.items()
+    images = Batch(jnp.zeros((batch, *shape)))
+    weights = objective.init(KEY, images)[player]
+
+    def stored():
+        """Shapes, at each step, of what the loop that paints keeps for the one that runs backwards."""
+        gradient = jax.make_jaxpr(jax.grad(lambda weights: loss({player: weights}, KEY, images, 0)[0]))(weights)
+        scans = [e for e in equations(gradient.jaxpr) if e.primitive.name == "scan" and e.params["length"] == steps]
+        painting = scans[0]
+        return [v.aval.shape[1:] for v in painting.outvars[painting.params["num_carry"] :]]
+
+    numbers = lambda shapes: sum(map(prod, shapes))
+    filterbanks = {(batch, size, pixels) for size in (2, 5) for pixels in (13, 5)}
+    few = stored()
+    assert not filterbanks & set(few)
+    monkeypatch.setattr(jax, "checkpoint", lambda step, **_: step)
+    everything = stored()
+    assert filterbanks & set(everything)
+    assert numbers(few) < 0.4 * numbers(everything)
 
 
 @pytest.mark.slow

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jax.extend.core import jaxprs_in_params
 
 import genjax_models as gx
 from genjax_models.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from genjax_models.networks.precision import InBfloat16
+from tests.jaxprs import equations
 from tests.statistics import STANDARD_ERRORS
 
 KEY, SHAPE = jax.random.key(0), (8, 8, 1)
@@ -33,11 +33,9 @@ MUTABLE = ["batch_stats"]
 
 def products(jaxpr):
     """The types of what matrix products and convolutions multiply, wherever they are."""
-    for equation in jaxpr.eqns:
+    for equation in equations(jaxpr):
         if equation.primitive.name in ("dot_general", "conv_general_dilated"):
             yield from (variable.aval.dtype for variable in equation.invars)
-        for inner in jaxprs_in_params(equation.params):
-            yield from products(inner)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 import genjax_models as gx
 from experiments.benchmarks import by_hand, likelihoods, sides
 from genjax_models.errors import InputError
+from tests.jaxprs import equations
 
 
 @pytest.mark.slow
@@ -53,13 +54,6 @@ def test_the_lower_bound_has_the_products_of_the_step_and_draws_nothing(k):
     def primitives(loss):
         jaxpr = jax.make_jaxpr(jax.grad(lambda layers: loss(layers, jax.random.key(0), jnp.ones((5, 784)), k)))(layers)
         return [(str(e.primitive), e.outvars[0].aval.shape) for e in equations(jaxpr.jaxpr)]
-
-    def equations(jaxpr):
-        for equation in jaxpr.eqns:
-            yield equation
-            for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda a: hasattr(a, "jaxpr")):
-                if hasattr(inner, "jaxpr"):
-                    yield from equations(inner.jaxpr)
 
     products = lambda operations: sorted(shape for name, shape in operations if name == "dot_general")
     step, least = primitives(by_hand.loss), primitives(by_hand.lower_bound)
