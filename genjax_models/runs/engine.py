@@ -118,6 +118,7 @@ def train(
         processes.leave()
         if processes.is_process_zero():
             in_words = [*description(dataset), *likelihood_in_words(runs[0].system, dataset)]
+            print(f"evaluating {len(data.test.x):,} test examples", file=sys.stderr)  # may take longer than training
             report(Trained(experiment, folder, runs, fits, data, in_words))
         return folder
 

@@ -4,6 +4,7 @@ import html
 import importlib
 import json
 import math
+import re
 import typing
 from pathlib import Path
 
@@ -210,7 +211,8 @@ def test_a_run_leaves_its_files_and_is_brought_back_as_it_was(name, files, tmp_p
     flags, pictures = RUNS[name]
     experiment, run, flags = experiment_of(name), tmp_path / "run", with_files([*flags, *STEPS], files)
     assert main(experiment, [*flags, "--run-dir", str(run)]) == 0
-    printed = capsys.readouterr().out
+    printed, progress = capsys.readouterr()
+    assert re.search(r"^evaluating [\d,]+ test examples$", progress, re.MULTILINE)
 
     names = {"config.json", "environment.json", "result.json", "report.html", "figures", "checkpoints", ".lock"}
     assert {path.name for path in run.iterdir()} == names | {"metrics.jsonl", "metrics.csv"}
