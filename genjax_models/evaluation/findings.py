@@ -129,7 +129,7 @@ def _weights(facts: Facts) -> Iterator[str]:
     few = ~(sizes >= _FEW) & ~heavy  # includes examples with too few positive weights for a k-hat
     if count := int(few.sum()):
         yield (
-            f"The NLL({k:,}) of {count:,} of {n:,} {'other ' if heavy.any() else ''}test examples rests on an effective"
+            f"The NLL({k:,}) of {count:,} {'more ' if heavy.any() else ''}of {n:,} test examples rests on an effective"
             f" sample size below {_FEW} (the smallest is {sizes[few].min():.1f}). {remedy}"
         )
 

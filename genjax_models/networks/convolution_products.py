@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from itertools import product
-from math import prod
 
 import jax
 import jax.numpy as jnp
@@ -41,12 +40,11 @@ def _patch_products(
     """Returns the sums of `_pair_products`, `[*counts, c, d]`, by patches of `dense`."""
     weights, (channels, features) = sparse.shape[1:3], (dense.shape[3], sparse.shape[3])
     taps = [-(-count // factor) for count, factor in zip(counts, factors, strict=True)]
-    size = prod(taps) * prod(factors) * channels  # of a patch
 
     def copies(dense: Array, sparse: Array) -> tuple[Array, Array]:
         return _patches(dense, counts, weights, befores, factors), sparse
 
-    products = _sum_of_products(copies, dense, sparse, prod(weights) * size)
+    products = _sum_of_products(copies, dense, sparse)
     products = products.reshape(*taps, *factors, channels, features).swapaxes(1, 2)
     products = products.reshape(taps[0] * factors[0], taps[1] * factors[1], channels, features)
     return products[: counts[0], : counts[1]]
@@ -152,35 +150,32 @@ def _shift_products(
         high = jax.lax.pad(sparse, zero, (unchanged, ends, unchanged, unchanged))
         return wide, jnp.concatenate([high[:, rows - 1 - row :][:, :height] for row in range(rows)], axis=3)
 
-    numbers = height * weights[1] * (columns * channels + rows * features)
-    total = _sum_of_products(copies, dense, sparse, numbers)
-    return total.reshape(columns, channels, rows, features).transpose(2, 0, 1, 3)
+    return _sum_of_products(copies, dense, sparse).reshape(columns, channels, rows, features).transpose(2, 0, 1, 3)
 
 
-def _sum_of_products(
-    copies: Callable[[Array, Array], tuple[Array, Array]], dense: Array, sparse: Array, numbers: int
-) -> Array:
-    """Returns the sum of a^T b over examples and pixels, for the two `copies` of `dense` and `sparse`, `[c, d]`.
+def _sum_of_products(copies: Callable[[Array, Array], tuple[Array, Array]], dense: Array, sparse: Array) -> Array:
+    """Returns the sum of a^T b over examples and pixels, `[c, d]`, for the `copies` a and b of both arrays.
+
+    Copies of a chunk of examples stay in the cache.
 
     Args:
-      copies: maps examples of both to a `[n, height, width, c]` and b `[n, height, width, d]`.
+      copies: maps n examples of both to a `[n, height, width, c]` and b `[n, height, width, d]`.
       dense: images, `[examples, ...]`.
       sparse: images, `[examples, ...]`.
-      numbers: count of numbers in the copies of one example. Copies of a chunk of examples stay in the cache.
     """
     examples = dense.shape[0]
-    most = max(1, min(examples, _COPIES // numbers))
+    one = [jax.ShapeDtypeStruct((1, *array.shape[1:]), array.dtype) for array in (dense, sparse)]
+    of_one = jax.eval_shape(copies, *one)
+    most = max(1, min(examples, _COPIES // sum(copy.size for copy in of_one)))
     size = max(size for size in range(1, most + 1) if examples % size == 0)  # without a rest, if not too small
     size = size if 2 * size >= most else most
-    of_one = [jax.ShapeDtypeStruct((1, *array.shape[1:]), array.dtype) for array in (dense, sparse)]
-    ends = [copy.shape[3] for copy in jax.eval_shape(copies, *of_one)]
 
     def add_chunk(first: Array, size: int, total: Array) -> Array:
         a, b = copies(*(jax.lax.dynamic_slice_in_dim(array, first, size) for array in (dense, sparse)))
         return total + onednn.product(a.reshape(-1, a.shape[3]), b.reshape(-1, b.shape[3]))
 
     chunks, rest = divmod(examples, size)
-    total = jnp.zeros(ends, jnp.promote_types(dense.dtype, jnp.float32))
+    total = jnp.zeros([copy.shape[3] for copy in of_one], jnp.promote_types(dense.dtype, jnp.float32))
     total = jax.lax.fori_loop(0, chunks, lambda index, total: add_chunk(index * size, size, total), total)
     total = add_chunk(chunks * size, rest, total) if rest else total
     return total.astype(dense.dtype)

@@ -161,7 +161,7 @@ HEAVY, FEW = (
         (
             [0.9, 0.4, 0.4],
             [1.1, 9, 900],
-            [("1 of 3 test", HEAVY.format("0.90")), ("1 of 3 other test", FEW.format("9.0"))],
+            [("1 of 3 test", HEAVY.format("0.90")), ("1 more of 3 test", FEW.format("9.0"))],
         ),
         ([np.nan, 0.1, 0.1], [3, 900, 900], [("1 of 3 test", FEW.format("3.0"))]),  # nearly all weights are zero
         ([np.nan, 0.1, 0.1], [0, 900, 900], [("1 of 3 test", FEW.format("0.0"))]),  # all weights are zero

@@ -257,7 +257,7 @@ def test_chunks_in_bfloat16_are_added_in_float32(form, monkeypatch):
     jax.clear_caches()
 
 
-@pytest.mark.parametrize(("form", "size"), [(forms.by_patch_product, 750), (forms.by_shift_products, 800)])
+@pytest.mark.parametrize(("form", "size"), [(forms.by_patch_product, 1_000), (forms.by_shift_products, 800)])
 def test_a_prime_number_of_examples_has_a_rest(form, size, monkeypatch):
     monkeypatch.setattr(convolution_products, "_COPIES", size)  # three examples
     jax.clear_caches()
