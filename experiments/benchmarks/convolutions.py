@@ -99,11 +99,11 @@ be as fast. Of 72 operations, 38 are slower than PyTorch's by more than 5%. A si
 memory anew, and took up to twice as long, for ours and PyTorch's.
 
 Patches are copied for chunks of examples, which stay in the cache. In a loop that takes 0.65 to 0.8 x the time of one
-copy of all patches for 3 channels, and the step of 64 pixels is 1.01 x as fast (89 turns). One channel in is by a
-product of patches: 1.03 x for the step of 28 pixels (50 turns). Two forms were dropped. With patches for kernels of 3 x
-3 and few channels, the step of the LAPGAN was 0.975 x as fast (74 and 42 turns). With a sum of phases with zeros
-between their pixels, in place of interleaving, that of 64 pixels was 0.91 x as fast (33 turns): all that reads an
-output computes it again.
+copy of all patches for 3 channels, and the step of 64 pixels is 1.01 x as fast (89 turns). With strides, one channel in
+is by a product of patches: 1.02 and 1.03 x for the step of 28 pixels (51 and 50 turns). Two forms were dropped. With
+patches for kernels of 3 x 3 and few channels, the step of the LAPGAN was 0.975 x as fast (74 and 42 turns). With a sum
+of phases with zeros between their pixels, in place of interleaving, that of 64 pixels was 0.91 x as fast (33 turns):
+all that reads an output computes it again.
 
 Without strides the derivative in the kernel is a sum of products of shifted copies, over chunks of 8 MiB, which stay in
 the cache. Of 15 shapes, 11 are 1.1 to 3.2 times as fast as in the form before; 4 with 1 to 3 channels in are slower,

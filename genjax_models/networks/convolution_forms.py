@@ -212,12 +212,12 @@ def on_cpu(x: Array, kernel: Array, axes: Axes) -> Array:
 def fastest(image: Shape, kernel: Shape, axes: Axes) -> Form:
     """Returns the form that is fastest, by the shapes, if oneDNN can be called.
 
-    oneDNN is slower with few channels out, and for derivatives in the kernel of few channels or of large images. For
-    one channel in, a product of patches is 1.5 to 1.9 times as fast. The derivative in the kernel of a strided or
-    transposed convolution has a large dilated kernel or image. Products of its rows are 1.1 to 1.3 times as fast as
-    oneDNN's convolution. If its strided image has few channels, a product of patches is: 0.9 to 2.4 times as fast as
-    XLA's convolution. The derivative in the kernel of a convolution without strides is 1.1 to 3.2 times as fast by
-    products of shifted copies, if its images have more than a few channels.
+    oneDNN is slower with few channels out, and for derivatives in the kernel of few channels or of large images. With
+    strides and one channel in, a product of patches is 1.5 to 1.9 times as fast. The derivative in the kernel of a
+    strided or transposed convolution has a large dilated kernel or image. Products of its rows are 1.1 to 1.3 times as
+    fast as oneDNN's convolution. If its strided image has few channels, a product of patches is: 0.9 to 2.4 times as
+    fast as XLA's convolution. The derivative in the kernel of a convolution without strides is 1.1 to 3.2 times as fast
+    by products of shifted copies, if its images have more than a few channels.
     """
     *weights, inputs, outputs = kernel
     sizes = zip(axes, image[1:3], weights, strict=True)
@@ -236,7 +236,7 @@ def fastest(image: Shape, kernel: Shape, axes: Axes) -> Form:
             return by_patch_product
     if dilated_image:
         return as_it_is if few else phases_by_onednn
-    if inputs == 1 and fastest_without_onednn(image, kernel, axes) is as_product:
+    if inputs == 1 and not plain and fastest_without_onednn(image, kernel, axes) is as_product:
         return as_product
     return without_onednn if (few and (of_kernel or outputs == 1)) or max(weights) > _LARGE else by_onednn
 

@@ -364,6 +364,7 @@ def test_without_onednn_the_form_is_chosen_by_shapes(image, kernel, axis, expect
     [
         ((64, 64, 64, 3), (4, 4, 3, 32), HALVED, forms.by_onednn),
         ((64, 28, 28, 1), (4, 4, 1, 32), HALVED, forms.as_product),
+        ((64, 28, 28, 1), (3, 3, 1, 64), PLAIN, forms.by_onednn),
         ((64, 28, 28, 1), (4, 4, 1, 4), HALVED, forms.by_onednn),
         ((64, 8, 8, 1), (4, 4, 1, 64), SPARSE, forms.by_onednn),
         ((64, 32, 32, 64), (3, 3, 64, 64), PLAIN, forms.by_onednn),
