@@ -7,7 +7,8 @@ Each is repeated in one compiled loop, as in a training step, where memory is no
 a loop of Python. Its threads compute while they wait, so 0.02 s pass before the next contestant. Columns: as it is;
 Eigen; phases; product; oneDNN (1D); phases by oneDNN; row products; patch products; products of shifted copies; the
 rule (`fastest`); PyTorch in the better of its two memory formats. k is the side of the kernel. On 2 cores of an AMD
-EPYC with AVX-512, alone (jax 0.10.2, torch 2.13.0, CPU, --turns 5), 2026-11-30. A number may be 20% off.
+EPYC with AVX-512, alone (jax 0.10.2, torch 2.13.0, CPU, --turns 5), 2026-11-30. A number may be 20% off. Those of
+patches differ more between processes: 32 -> 64 pixels took 1.1 to 2.4 ms in six of them.
 
 forward
      pixels     channels  k batch   as is  Eigen phases  prod.     1D  ph.1D   rule  torch
@@ -91,7 +92,7 @@ derivative in the kernel
      16 -> 32  32 ->  32 5 16     1.22      -   1.16      -      -   1.36   0.98   2.36      -   0.91   0.53
 
 Outputs and derivatives in the image are mostly oneDNN's, as PyTorch's are: in the median 0.98 x and 0.99 x PyTorch's
-speed (0.69 to 2.43 x and 0.68 to 2.38 x). What is slower is in phases, whose outputs are interleaved by a copy. The
+speed (0.69 to 2.43 x and 0.68 to 2.38 x). The slower ones are mostly phases: a copy interleaves their outputs. The
 derivative in the kernel is 0.72 x in the median (0.21 to 1.21 x): jaxlib calls oneDNN's forward convolution and its
 products, not its kernel derivative. Row products and patch products copy the image once or twice first. For 32 -> 16
 pixels with 32 -> 32 channels the four products alone take 1.4 to 2.0 ms, and PyTorch 1.25 ms: no form of products can

@@ -19,7 +19,7 @@ def as_product(x: Array, kernel: Array, axes: Axes) -> Array:
     weights, strides = kernel.shape[:2], [axis.stride for axis in axes]
     outputs = [axis.outputs(*sizes) for axis, *sizes in zip(axes, x.shape[1:3], weights, strict=True)]
     patches = _patches(x, weights, outputs, [axis.before for axis in axes], strides)
-    taps = [-(-size // stride) for size, stride in zip(weights, strides, strict=True)]
+    taps = _taps(weights, strides)
     missing = [(0, tap * stride - size) for tap, stride, size in zip(taps, strides, weights, strict=True)]
     kernel = jnp.pad(kernel, (*missing, (0, 0), (0, 0)))
     kernel = kernel.reshape(taps[0], strides[0], taps[1], strides[1], *kernel.shape[2:]).swapaxes(1, 2)
@@ -39,7 +39,7 @@ def _patch_products(
 ) -> Array:
     """Returns the sums of `_pair_products`, `[*counts, c, d]`, by patches of `dense`."""
     weights, (channels, features) = sparse.shape[1:3], (dense.shape[3], sparse.shape[3])
-    taps = [-(-count // factor) for count, factor in zip(counts, factors, strict=True)]
+    taps = _taps(counts, factors)
 
     def copies(dense: Array, sparse: Array) -> tuple[Array, Array]:
         return _patches(dense, counts, weights, befores, factors), sparse
@@ -57,7 +57,7 @@ def _patches(
 
     Blocks of stride x stride pixels become channels first, so that patches are copied in longer runs.
     """
-    taps = [-(-size // stride) for size, stride in zip(weights, strides, strict=True)]
+    taps = _taps(weights, strides)
     blocks = [count + tap - 1 for count, tap in zip(outputs, taps, strict=True)]
     ends = [
         (before, block * stride - pixels - before, 0)
@@ -69,6 +69,11 @@ def _patches(
     corners = product(range(taps[0]), range(taps[1]))
     patches = [x[:, row : row + outputs[0], column : column + outputs[1]] for row, column in corners]
     return jnp.concatenate(patches, axis=3)
+
+
+def _taps(weights: Sequence[int], strides: Sequence[int]) -> list[int]:
+    """Returns the number of blocks of stride x stride pixels in a patch, in height and width."""
+    return [-(-size // stride) for size, stride in zip(weights, strides, strict=True)]
 
 
 def row_products(x: Array, kernel: Array, axes: Axes) -> Array:
