@@ -22,7 +22,7 @@ from jaxlib.version import __version__ as jaxlib_version
 from genjax_models.networks.convolution_axes import Axes
 from genjax_models.types import Array
 
-_RELEASES = ("0.10.",)  # of jaxlib, on which the tests ran
+RELEASES = ("0.10.", "0.11.", "0.12.")  # of jaxlib, on which the tests ran
 _IMAGES = {"dims": 4, "data": {"batch_dim": 0, "feature_dim": 3, "spatial_dims": [1, 2]}}
 _KERNEL = {"dims": 4, "filter": {"input_feature_dim": 2, "output_feature_dim": 3, "spatial_dims": [0, 1]}}
 
@@ -59,7 +59,7 @@ def product(a: Array, b: Array) -> Array:
 def _usable(context: Any) -> bool:
     """Returns whether the program that is lowered can call oneDNN for these arrays."""
     for_one_cpu = (
-        jaxlib_version.startswith(_RELEASES)
+        jaxlib_version.startswith(RELEASES)
         and (platform.system(), platform.machine()) == ("Linux", "x86_64")
         and not context.module_context.lowering_parameters.for_export
         and not _stores_programs()

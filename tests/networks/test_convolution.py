@@ -6,13 +6,13 @@ from functools import partial
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import jaxlib
 import numpy as np
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
+from jaxlib.version import __version__ as jaxlib_version
 
 from genjax_models.networks import convolution_forms as forms
-from genjax_models.networks import convolution_products
+from genjax_models.networks import convolution_products, onednn
 from genjax_models.networks.convolution import Convolution, TransposedConvolution, convolve, convolve_transposed
 
 KEY = jax.random.key(0)
@@ -41,6 +41,9 @@ def lax_convolve_transposed(x, kernel, *, strides, padding):
     return jax.lax.conv_transpose(x, kernel, strides, padding, dimension_numbers=DIMENSIONS)
 
 
+by_onednn = pytest.mark.skipif(
+    not jaxlib_version.startswith(onednn.RELEASES), reason="this jaxlib does not call oneDNN"
+)
 PAIRS = {"strided": (convolve, lax_convolve), "transposed": (convolve_transposed, lax_convolve_transposed)}
 
 
@@ -130,7 +133,7 @@ def test_forms_have_the_values_and_derivatives_of_lax(kind, rule, strides, size,
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not jaxlib.__version__.startswith("0.10."), reason="the rule of this release is unknown")
+@by_onednn
 @pytest.mark.parametrize("kind", PAIRS)
 @pytest.mark.parametrize("channels", [(8, 9), (3, 8), (8, 2)])
 @pytest.mark.parametrize(
@@ -304,7 +307,7 @@ ONEDNN_AXES = [
 PRODUCTS = (forms.by_row_products, forms.by_patch_product, forms.by_shift_products)
 
 
-@pytest.mark.skipif(not jaxlib.__version__.startswith("0.10."), reason="the rule of this release is unknown")
+@by_onednn
 def test_onednn_has_the_sum_over_weights_for_any_padding(without_cache):
     for form, size, width, above, beside, (stride, *dilations) in ONEDNN_AXES:
         axes = tuple(forms.Axis(stride, *ends, *dilations) for ends in (above, beside))
@@ -397,7 +400,7 @@ def onednn_calls(convolution, *arguments, name=ONEDNN, **options):
     return compiled.count(name)
 
 
-@pytest.mark.skipif(not jaxlib.__version__.startswith("0.10."), reason="the rule of this release is unknown")
+@by_onednn
 def test_onednn_computes_convolutions_of_one_cpu_in_float32(without_cache):
     x, kernel = arguments((8, 8), (4, 4), channels=(32, 32))
     strided = partial(convolve, strides=(2, 2))

@@ -45,7 +45,7 @@ def test_many_seeds_have_the_same_derivatives(axes):
     assert_equal(*(jax.jit(jax.vmap(derivatives(product), axes))(*given) for product in (pointwise, plain)))
 
 
-@pytest.mark.skipif(not jaxlib_version.startswith("0.10."), reason="the rule of this release is unknown")
+@pytest.mark.skipif(not jaxlib_version.startswith(onednn.RELEASES), reason="this jaxlib does not call oneDNN")
 def test_the_derivative_in_the_kernel_is_by_onednn(monkeypatch):
     monkeypatch.setattr(onednn, "_stores_programs", lambda: False)
     text = jax.jit(jax.grad(loss(pointwise), 1)).lower(*arrays()).as_text()
