@@ -122,14 +122,14 @@ def seen(cube: Array, pose: Pose, camera: Camera, size: tuple[int, int]) -> Arra
     cell = 2 * camera.reach / grid
     depth = _offsets(grid)[:, None]
     nearness = 1 - depth * cell / camera.distance  # width of the view, over that at the origin
-    row, column = (_offsets(side) * 2 * camera.field / (side * cell) * nearness for side in size)
+    row, column = (_offsets(side)[None] * 2 * camera.field / (side * cell) * nearness for side in size)
     x, z = _turned(pose.azimuth, depth.T, depth)
     cube = _read(cube, z, x).swapaxes(2, 3)  # [n, z, y, x, features]
     y, z = _turned(pose.elevation, -row, depth)
     cube = _read(cube, z, y)  # [n, depth, row, x, features]
     rays = jnp.einsum("dux,ndvxf->nvudf", _linear(column, grid), cube)
     places = jnp.stack(jnp.meshgrid(*map(_offsets, size), indexing="ij"))
-    places = places - (pose.shift * jnp.array(size))[..., None, None]
+    places = places[None] - (pose.shift * jnp.array([size]))[..., None, None]
     row, column = jnp.einsum("nij,njvu->invu", pose.shape, places)
     return _read(rays, row, column)
 
@@ -149,6 +149,7 @@ def light(rays: Array) -> Array:
 def _turned(angle: Array, first: Array, second: Array) -> tuple[Array, Array]:
     """Returns places of a plane `[...]` turned by sines and cosines `[n, 2]`: both coordinates, `[n, ...]`."""
     sin, cos = (a[:, None, None] for a in angle.T)
+    first, second = first[None], second[None]
     return cos * first + sin * second, cos * second - sin * first
 
 
@@ -164,7 +165,7 @@ def _read(x: Array, first: Array, second: Array) -> Array:
 
 def _linear(place: Array, cells: int) -> Array:
     """Returns the weights `[..., cells]` of linear interpolation at places `[...]`."""
-    return jnp.maximum(0, 1 - jnp.abs(place[..., None] - _offsets(cells)))
+    return jnp.maximum(0, 1 - jnp.abs(place[..., None] - jnp.expand_dims(_offsets(cells), range(place.ndim))))
 
 
 def _offsets(cells: int) -> Array:

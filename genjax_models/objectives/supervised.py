@@ -48,6 +48,7 @@ def squared_errors(x: Array, made: Array) -> dict[str, Array]:
       x: pictures `[batch, height, width, channels]`.
       made: generated pictures `[..., batch, height, width, channels]`.
     """
+    x = jnp.expand_dims(x, range(made.ndim - x.ndim))
     error = jnp.sum((x - made) ** 2, axis=(-3, -2))  # of each channel
     image = jnp.sum(error[..., :COLOURS], axis=-1)
     return {"image_error": image} | ({"mask_error": error[..., COLOURS]} if x.shape[-1] > COLOURS else {})

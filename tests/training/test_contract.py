@@ -440,7 +440,7 @@ def discrete_state(variables):
 SETTINGS = {"jax_enable_x64": True, "jax_numpy_rank_promotion": "raise", "jax_debug_nans": True}
 QUICK = (
     "mixture", "info vae", "gmmn on codes", "classifier", "vae, dropout and batch statistics, an average",
-    "latent directions", "vrnn, fivo",
+    "latent directions", "vrnn, fivo", "supervised, from poses",
 )  # fmt: skip
 
 
