@@ -191,11 +191,12 @@ def _estimate(row: Row, name: str, examples: int) -> Estimate:
 def result_of(metric: Metric, name: str, figure: Estimate, of_data: Estimate | None = None) -> Result:
     """Returns a figure as a row of text; `metric` is the run's, whose unit other figures share."""
     low, high = figure.interval
+    decimals = _decimals(figure.standard_error)
     return Result(
         name=words_of(name),
         value=_with_error(figure),
         unit=unit_of(metric, name),
-        interval="" if math.isnan(low) else f"{low:.4g} to {high:.4g}",
+        interval="" if math.isnan(low) else f"{low:.{decimals}f} to {high:.{decimals}f}",
         better=better_of(metric, name),
         of_data="" if of_data is None else _with_error(of_data),
     )
@@ -235,5 +236,10 @@ def _with_error(figure: Estimate) -> str:
         return str(value)
     if math.isnan(error):
         return f"{value:.2f}" if abs(value) >= 0.1 or not value else f"{value:.2g}"
-    decimals = 1 - math.floor(math.log10(error)) if 0 < error < 0.005 else 2  # an error never reads 0.00
+    decimals = _decimals(error)
     return f"{value:.{decimals}f} ± {error:.{decimals}f}"
+
+
+def _decimals(error: float) -> int:
+    """Returns the decimals of a figure and its interval: two, or more so that no error reads 0.00."""
+    return 1 - math.floor(math.log10(error)) if 0 < error < 0.005 else 2

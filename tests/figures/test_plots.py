@@ -172,6 +172,19 @@ def test_the_untrained_model_does_not_flatten_the_curves():
     assert -20 < high < -10
 
 
+def test_a_line_with_one_later_value_is_drawn_whole():
+    (axes,) = curve_plots.curves([HISTORY[0], HISTORY[3]], "bound", label="").axes
+    low, high = axes.get_ylim()
+    assert low < -90 < -21 < high
+
+
+def test_the_axis_of_a_constant_has_numbers_that_can_be_read():
+    history = [row(step, "validation", share=0.9649) for step in (0, 100, 200)]
+    (axes,) = curve_plots.curves(history, "share", label="").axes
+    low, high = axes.get_ylim()
+    assert 1e-3 < high - low < 0.1
+
+
 def test_a_metric_that_training_does_not_compute_has_its_counterpart_in_training():
     history = [
         row(1, "train", **{"autoencoder/loss": 4.0}),
