@@ -176,7 +176,7 @@ def test_the_autoencoder_refuses_in_the_same_words(arguments, words, here, capsy
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("", ["PATH", "Directory of the run"]),
+        ("", ["missing PATH: Directory of the run (see --help)"]),
         ("nowhere", ["nowhere", "holds no run"]),
         ("nowhere --n 0", ["n must be", "got 0"]),
         ("nowhere --seed -1", ["seed", "-1"]),
