@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+def _paragraphs(text: str) -> str:
+    """Returns each paragraph of a docstring on one line."""
+    return "\n\n".join(one_line(paragraph) for paragraph in re.split(r"\n\s*\n", text.strip()))
+
+
+if strings := getattr(tyro, "_strings", None):  # tyro 1.0 breaks the line of a help where its docstring is indented
+    strings.remove_single_line_breaks = _paragraphs
+
+
 @dataclasses.dataclass(frozen=True)
 class Options:
     """Directory, members, devices and processes of a run."""
