@@ -240,6 +240,14 @@ def test_the_latent_space_shows_each_code_and_each_class(labels):
     plots.png(figure)
 
 
+def test_an_unused_dimension_does_not_make_the_picture_flat():
+    codes = np.random.RandomState(0).normal(size=(50, 2)) * [1, 0.01]
+    figure = latent_plots.latent_space(codes, np.arange(50) % 2)
+    plots.png(figure)
+    box = figure.axes[0].get_window_extent()
+    assert 0.5 < box.height / box.width < 2
+
+
 def test_the_two_most_active_dimensions_are_shown(monkeypatch):
     drawn = {}
     monkeypatch.setattr(
