@@ -107,6 +107,16 @@ def test_every_command_of_the_pages_is_accepted(line, monkeypatch, tmp_path):
         main(flags)
 
 
+def test_no_two_commands_of_the_pages_write_to_one_place():
+    """The second would stop with an error: no command replaces a file."""
+    stems = {}
+    for line in LINES:
+        if match := re.match(r"genjax-models (?:draw|encode|reconstruct) .*--to ([\w/]+)", line):
+            stems.setdefault(match[1].strip("/"), set()).add(line.partition("#")[0].strip())
+    assert len(stems) > 4
+    assert [lines for lines in stems.values() if len(lines) > 1] == []
+
+
 def main_of(name):
     """Returns the command line of an experiment or a study."""
     is_package = (ROOT / name.replace(".", "/")).is_dir()

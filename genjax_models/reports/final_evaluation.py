@@ -13,6 +13,7 @@ from genjax_models.evaluation.estimates import Estimate
 from genjax_models.evaluation.factor_figures import factor_row
 from genjax_models.evaluation.findings import Facts, findings
 from genjax_models.evaluation.samples import SampleFigure
+from genjax_models.evaluation.symptoms import rows_with
 from genjax_models.figures import pictures
 from genjax_models.reports.comparison import render_comparison, results_in_words
 from genjax_models.reports.draws import draws_of_other_data
@@ -103,6 +104,7 @@ def report_run(run: Run, data: Prepared, fit: Fit, description: Sequence[tuple[s
         snippet=_snippet(folder),
         unused=config.unused,
         records=records_of(run.experiment.module, config.data.name, directory.flat(values)),
+        evaluations=len(rows_with(fit.history, "validation", metric.name)),
     )
     path = folder / "report.html"
     directory.write_text(path, render_page(page))

@@ -100,6 +100,13 @@ def test_a_page_without_findings_says_so():
     assert "The checks found no problem" not in render_page(CONTENT)
 
 
+@pytest.mark.parametrize(("evaluations", "words"), [(1, "there is one"), (2, "there are 2"), (4, "")])
+def test_a_page_says_if_evaluations_are_too_few_for_a_check(evaluations, words):
+    html = render_page(CONTENT._replace(evaluations=evaluations))
+    assert ("The course of training is not judged" in html) == bool(words)
+    assert words in html
+
+
 def test_every_nested_field_has_a_row():
     cells = ParsedPage(render_page(CONTENT)).cells
     cells = cells[4 * len(CONTENT.results) + len(CONTENT.records) :]  # after the tables of results and records
