@@ -52,7 +52,9 @@ def test_an_experiment_is_a_script_of_at_most_60_lines_whose_run_is_brought_back
     (tmp_path / "toy.py").write_text(BLOCKS[index])
     flags = ["--steps", "20", "--evaluate-every", "20", "--seeds", "0:2", "--run-dir", "run"]
     load = "import genjax_models as gx; print(gx.load_run('run/seed_1').config.seed)"
-    for arguments, printed in ((["toy.py", *flags], "report: "), (["-c", load], "1")):
+    (verb,) = re.findall("`genjax-models ([a-z]+)`", PAGES[ROOT / "docs/new_experiment.md"])
+    then = ["-m", "genjax_models", verb, "run/seed_1", "--to", "x.npz"]
+    for arguments, printed in ((["toy.py", *flags], "report: "), (["-c", load], "1"), (then, "x.npz")):
         command = [sys.executable, "-W", "ignore", *arguments]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
