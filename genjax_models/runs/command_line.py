@@ -25,15 +25,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def _paragraphs(text: str) -> str:
-    """Returns each paragraph of a docstring on one line."""
-    return "\n\n".join(one_line(paragraph) for paragraph in re.split(r"\n\s*\n", text.strip()))
-
-
-if strings := getattr(tyro, "_strings", None):  # tyro 1.0 breaks the line of a help where its docstring is indented
-    strings.remove_single_line_breaks = _paragraphs
-
-
 @dataclasses.dataclass(frozen=True)
 class Options:
     """Directory, members, devices and processes of a run."""
@@ -183,7 +174,7 @@ def parse(
     """
     errors = io.StringIO()
     try:
-        with contextlib.redirect_stderr(errors):
+        with contextlib.redirect_stderr(errors), _help_in_paragraphs():
             return tyro.cli(
                 command,
                 **({} if default is None else {"default": default}),
@@ -197,6 +188,22 @@ def parse(
         if stop.code in (0, None):
             raise
         raise InputError(_without_box(errors.getvalue())) from None
+
+
+@contextlib.contextmanager
+def _help_in_paragraphs() -> Iterator[None]:
+    """Keeps tyro (1.0) from breaking the lines of a help where those of the indented docstring end."""
+    strings: Any = getattr(tyro, "_strings", None)
+    name = "remove_single_line_breaks"
+    theirs = getattr(strings, name, None)
+    if theirs is None:
+        yield
+        return
+    setattr(strings, name, lambda text: "\n\n".join(map(one_line, re.split(r"\n\s*\n", text.strip()))))
+    try:
+        yield
+    finally:
+        setattr(strings, name, theirs)
 
 
 def run_study(
