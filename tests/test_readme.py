@@ -52,7 +52,9 @@ def test_an_experiment_is_a_script_of_at_most_60_lines_whose_run_is_brought_back
     (tmp_path / "toy.py").write_text(BLOCKS[index])
     flags = ["--steps", "20", "--evaluate-every", "20", "--seeds", "0:2", "--run-dir", "run"]
     load = "import genjax_models as gx; print(gx.load_run('run/seed_1').config.seed)"
-    for arguments, printed in ((["toy.py", *flags], "report: "), (["-c", load], "1")):
+    (verb,) = re.findall("`genjax-models ([a-z]+)`", PAGES[ROOT / "docs/new_experiment.md"])
+    then = ["-m", "genjax_models", verb, "run/seed_1", "--to", "x.npz"]
+    for arguments, printed in ((["toy.py", *flags], "report: "), (["-c", load], "1"), (then, "x.npz")):
         command = [sys.executable, "-W", "ignore", *arguments]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
@@ -105,6 +107,16 @@ def test_every_command_of_the_pages_is_accepted(line, monkeypatch, tmp_path):
     main, flags = (commands.main, words[1:]) if words[0] == "genjax-models" else (main_of(words[2]), words[3:])
     with pytest.raises(Parsed):
         main(flags)
+
+
+def test_no_two_commands_of_the_pages_write_to_one_place():
+    """The second would stop with an error: no command replaces a file."""
+    stems = {}
+    for line in LINES:
+        if match := re.match(r"genjax-models (?:draw|encode|reconstruct) .*--to ([\w/]+)", line):
+            stems.setdefault(match[1].strip("/"), set()).add(line.partition("#")[0].strip())
+    assert len(stems) > 4
+    assert [lines for lines in stems.values() if len(lines) > 1] == []
 
 
 def main_of(name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,7 +30,9 @@ class Examples(NamedTuple):
 
 
 def check_place(to: Path, *, overwrite: bool) -> None:
-    """Refuses a place that is neither a .npz file nor a new folder. Without `overwrite` the file must be new too.
+    """Refuses a place that is neither a .npz file nor a new folder, such as draws.png.
+
+    Without `overwrite` the file must be new too.
 
     Raises:
       InputError: names the place.
@@ -38,6 +41,8 @@ def check_place(to: Path, *, overwrite: bool) -> None:
         check_output(to, ".npz", overwrite=overwrite)
     elif to.exists() or to.is_symlink():
         raise InputError(f"--to {to}: is there already. Name a .npz file, or a folder that is not there yet")
+    elif re.match(r"\.[a-z]", to.suffix, re.IGNORECASE):  # numbers, as in draws_0.7, are no suffix
+        raise InputError(f"--to {to}: must end in .npz, or name a folder, without a suffix")
 
 
 def pairs_beside(to: Path) -> Path:

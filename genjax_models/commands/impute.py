@@ -124,6 +124,9 @@ def impute(options: Impute) -> Imputed:
     if n is not None and n > len(test.x):
         raise InputError(f"n must be at most {len(test.x)}, the number of examples, got {n}")
     x, (mask_key, key) = test.x[:n], jax.random.split(jax.random.key(options.seed))
+    drawable, binary = pictures.drawable(run.config.data.shape), bool(np.isin(x, (0, 1)).all())
+    if not (options.to or drawable or binary):
+        raise InputError(f"{options.run}: examples of shape {x.shape[1:]} have no picture. Name a .npz file by --to")
     observed = _observed(options, stored, mask_key, x)
     label = None if test.label is None else test.label[:n]
     filled, effective = _filled(run, conditional, key, (x, observed, label if labels else None))
@@ -134,13 +137,13 @@ def impute(options: Impute) -> Imputed:
         np.savez(buffer, allow_pickle=False, **arrays)
         write_output(options.to, buffer.getvalue())
     picture = None
-    if pictures.drawable(run.config.data.shape):
+    if drawable:
         name = options.mask if isinstance(options.mask, str) else options.mask.stem
         picture = options.picture or options.run / "figures" / f"impute_{name}.png"
         few = {name: observed[:_COLUMNS]}, {name: filled[:_COLUMNS]}
         write_output(picture, energy_pictures.imputations(x[:_COLUMNS], *few, run.system.range).png)
     nats = None
-    if np.isin(x, (0, 1)).all():
+    if binary:
         p = np.clip(np.where(x > 0.5, filled, 1 - filled)[~observed], _INSIDE, 1)
         nats = float(-np.mean(np.log(p)))
     return Imputed(by, picture, nats, len(x), effective)

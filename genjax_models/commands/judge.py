@@ -17,7 +17,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import tyro
 
@@ -42,9 +42,9 @@ _SHOWN = 64  # images of a set on the page
 class Judge:
     """Judge one set of images by another, with standard errors and the floor of the reference."""
 
-    samples: tyro.conf.Positional[str]
+    samples: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SAMPLES")]
     """Images to judge: a run, a .npz file, a folder of images, or the name of a data set."""
-    reference: tyro.conf.Positional[str]
+    reference: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="REFERENCE")]
     """Images to compare them with, in one of these forms."""
     files: FileOptions = FileOptions()
     n: int = 1_000

@@ -23,6 +23,7 @@ _SAME = 0.9  # R^2 from which a latent is a factor
 _SOME = 0.1  # R^2 from which latents know something of a factor
 _WITHOUT_Z = 0.1  # nats of KL below which z says next to nothing about x
 _NOTHING_LEARNED = 0.01  # nats below log 4 up to which a discriminator knows nothing
+EVALUATIONS = 4  # from which the course of training is judged
 _SWING = 0.1  # share of its best value by which a held-out figure of a game may vary
 
 
@@ -251,7 +252,7 @@ def _factors(facts: Facts) -> Iterator[str]:
 def _learning(history: Sequence[Row], facts: Facts) -> Iterator[str]:
     rows = rows_with(history, "validation", facts.metric)
     sign = 1 if facts.higher_is_better else -1
-    if len(rows) < 4:
+    if len(rows) < EVALUATIONS:
         return
     steps = np.array([row["step"] for row in rows])
     values = np.array([row[facts.metric] for row in rows])

@@ -134,14 +134,12 @@ def _losses(history: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int, f
 def _limit_y(axes: Axes, lines: Sequence[Sequence[tuple[int, float]]]) -> None:
     """Sets the limits of y to the values after the first 5% of each line, points of (step, value).
 
-    The values of an untrained model would flatten the rest.
+    The values of an untrained model would flatten the rest. If no line has two later values, all values count.
     """
-    last_steps = [max((step for step, _ in line), default=0) for line in lines]
-    if later := [
-        value
-        for line, last in zip(lines, last_steps, strict=True)
-        for step, value in line
-        if step > 0.05 * last and math.isfinite(value)
-    ]:
-        margin = 0.08 * (max(later) - min(later)) + 1e-9
-        axes.set_ylim(min(later) - margin, max(later) + margin)
+    finite = [[(step, value) for step, value in line if math.isfinite(value)] for line in lines]
+    later = [[value for step, value in line if step > 0.05 * line[-1][0]] for line in finite]
+    if max(map(len, later), default=0) < 2:
+        later = [[value for _, value in line] for line in finite]
+    if values := [value for line in later for value in line]:
+        margin = max(0.08 * (max(values) - min(values)), 1e-3 * max(map(abs, values))) or 1
+        axes.set_ylim(min(values) - margin, max(values) + margin)

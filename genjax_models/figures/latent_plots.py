@@ -25,7 +25,7 @@ def latent_space(codes: Array, labels: Array | None, *, names: Sequence[object] 
         names_of_classes = [str(c) for c in classes]
         legend = {"title": "class", "frameon": False, "loc": "center left", "bbox_to_anchor": (1, 0.5)}
         axes.legend(handles, names_of_classes, **legend)
-    axes.set_aspect("equal")
+    axes.set_aspect("equal", adjustable="datalim")  # an unused dimension leaves a flat cloud, not a flat picture
     axes.set_xlabel(f"z[{names[0]}]")
     axes.set_ylabel(f"z[{names[1]}]")
     axes.set_title("Test examples at their codes", fontsize=9)

@@ -13,6 +13,7 @@ from genjax_models.evaluation.estimates import Estimate
 from genjax_models.evaluation.factor_figures import factor_row
 from genjax_models.evaluation.findings import Facts, findings
 from genjax_models.evaluation.samples import SampleFigure
+from genjax_models.evaluation.symptoms import rows_with
 from genjax_models.figures import pictures
 from genjax_models.reports.comparison import render_comparison, results_in_words
 from genjax_models.reports.draws import draws_of_other_data
@@ -103,6 +104,7 @@ def report_run(run: Run, data: Prepared, fit: Fit, description: Sequence[tuple[s
         snippet=_snippet(folder),
         unused=config.unused,
         records=records_of(run.experiment.module, config.data.name, directory.flat(values)),
+        evaluations=len(rows_with(fit.history, "validation", metric.name)),
     )
     path = folder / "report.html"
     directory.write_text(path, render_page(page))
@@ -191,11 +193,12 @@ def _estimate(row: Row, name: str, examples: int) -> Estimate:
 def result_of(metric: Metric, name: str, figure: Estimate, of_data: Estimate | None = None) -> Result:
     """Returns a figure as a row of text; `metric` is the run's, whose unit other figures share."""
     low, high = figure.interval
+    decimals = _decimals(figure.standard_error)
     return Result(
         name=words_of(name),
         value=_with_error(figure),
         unit=unit_of(metric, name),
-        interval="" if math.isnan(low) else f"{low:.4g} to {high:.4g}",
+        interval="" if math.isnan(low) else f"{low:.{decimals}f} to {high:.{decimals}f}",
         better=better_of(metric, name),
         of_data="" if of_data is None else _with_error(of_data),
     )
@@ -235,5 +238,10 @@ def _with_error(figure: Estimate) -> str:
         return str(value)
     if math.isnan(error):
         return f"{value:.2f}" if abs(value) >= 0.1 or not value else f"{value:.2g}"
-    decimals = 1 - math.floor(math.log10(error)) if 0 < error < 0.005 else 2  # an error never reads 0.00
+    decimals = _decimals(error)
     return f"{value:.{decimals}f} ± {error:.{decimals}f}"
+
+
+def _decimals(error: float) -> int:
+    """Returns the decimals of a figure and its interval: two, or more so that no error reads 0.00."""
+    return 1 - math.floor(math.log10(error)) if 0 < error < 0.005 else 2

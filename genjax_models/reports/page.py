@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from genjax_models.evaluation.findings import EVALUATIONS
 from genjax_models.figures.pictures import Picture
 from genjax_models.reports.records import Record
 from genjax_models.reports.templates import as_html, rendered
@@ -33,7 +34,8 @@ class Page(NamedTuple):
     """The content of the page.
 
     The first of the `results` has chosen the checkpoint; `data` are rows of name and text; `command` repeats the run,
-    and `snippet` loads it. `unused` are dotted names of config fields that do nothing in this run.
+    and `snippet` loads it. `unused` are dotted names of config fields that do nothing in this run; `evaluations` is the
+    number of evaluations of the validation split.
     """
 
     title: str
@@ -49,6 +51,7 @@ class Page(NamedTuple):
     snippet: str = ""
     unused: Collection[str] = ()
     records: Sequence[Record] = ()
+    evaluations: int = EVALUATIONS
 
 
 def render_page(content: Page) -> str:
@@ -56,7 +59,11 @@ def render_page(content: Page) -> str:
 
     Config that is named in `unused`, or is None or empty, is folded.
     """
-    values = {**content._asdict(), "pictures": [as_html(picture) for picture in content.pictures]}
+    values = {
+        **content._asdict(),
+        "needed": EVALUATIONS,
+        "pictures": [as_html(picture) for picture in content.pictures],
+    }
     folded = {"unused": [], "config": []}
     for name, text in flat(content.config):
         folded["unused" if name in content.unused or text in ("", "None") else "config"].append((name, text))

@@ -13,9 +13,11 @@ _WORDS = {
     "dci": "DCI",
     "elbo": "ELBO",
     "fivo": "FIVO",
+    "frechet": "Fréchet",
     "iwae": "IWAE",
     "kl": "KL",
     "mig": "MIG",
+    "mnist": "MNIST",
     "r2": "R^2",
     "sap": "SAP",
 }

@@ -4,9 +4,11 @@ import contextlib
 import dataclasses
 import importlib.util
 import io
+import itertools
 import os
 import re
 import sys
+import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -172,7 +174,7 @@ def parse(
     """
     errors = io.StringIO()
     try:
-        with contextlib.redirect_stderr(errors):
+        with contextlib.redirect_stderr(errors), _help_in_paragraphs():
             return tyro.cli(
                 command,
                 **({} if default is None else {"default": default}),
@@ -186,6 +188,22 @@ def parse(
         if stop.code in (0, None):
             raise
         raise InputError(_without_box(errors.getvalue())) from None
+
+
+@contextlib.contextmanager
+def _help_in_paragraphs() -> Iterator[None]:
+    """Keeps tyro (1.0) from breaking the lines of a help where those of the indented docstring end."""
+    strings: Any = getattr(tyro, "_strings", None)
+    name = "remove_single_line_breaks"
+    theirs = getattr(strings, name, None)
+    if theirs is None:
+        yield
+        return
+    setattr(strings, name, lambda text: "\n\n".join(map(one_line, re.split(r"\n\s*\n", text.strip()))))
+    try:
+        yield
+    finally:
+        setattr(strings, name, theirs)
 
 
 def run_study(
@@ -247,10 +265,20 @@ def one_line(text: str) -> str:
 
 def _without_box(text: str) -> str:
     """Returns one line from tyro's message, which is a box: heading, rule, message, rule, help."""
-    lines = [re.sub(r"^\s*[│|]|[│|]\s*$", "", line).strip() for line in text.splitlines()]
-    _heading, *lines = [line for line in lines if not re.fullmatch(r"[╭╮╰╯─|+-]*", line)] or [""]
-    body = " ".join(line for line in lines if not line.startswith("For full helptext"))
+    lines = [re.sub(r"^\s*[│|]|[│|]\s*$", "", line).rstrip() for line in text.splitlines()]
+    _heading, *lines = [line for line in lines if not re.fullmatch(r"[╭╮╰╯─|+\s-]*", line)] or [""]
+    lines = list(itertools.takewhile(lambda line: not line.strip().startswith("For full helptext"), lines))
+    if lines and lines[0].strip().startswith("Missing from"):
+        return f"missing {_missing(lines[1:])} (see --help)"
+    body = " ".join(lines)
     body = re.sub(r"Arguments? helptext:.*", "", body)
     body = re.sub(r"Error parsing [\w.]+: ", "", body)
     body = re.sub(r"Perhaps you meant:\s*(?:--)?(\S+).*", r"(did you mean --\1?)", body)
     return one_line(body) + " (see --help)"
+
+
+def _missing(lines: Sequence[str]) -> str:
+    """Returns the missing arguments with their help, which tyro indents below each name."""
+    arguments = re.split(r"\n(?=\S)", textwrap.dedent("\n".join(lines)))
+    named = [(name, one_line(words)) for name, _, words in (text.partition("\n") for text in arguments)]
+    return "; ".join(f"{name}: {words.removesuffix(' (required)').removesuffix('.')}" for name, words in named)

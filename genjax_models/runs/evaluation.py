@@ -44,7 +44,7 @@ def summarised(step: int, split: str, values: Mapping[str, Array]) -> Row:
             if n > 1:
                 row[f"{name}_se"] = error
         else:
-            row[name] = float(value)
+            row[name] = int(value) if np.issubdtype(np.asarray(value).dtype, np.integer) else float(value)
     return row
 
 

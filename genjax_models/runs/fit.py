@@ -176,7 +176,9 @@ def fit_members(
                 progress = loop.logs.progress(loop.state)
                 raise non_finite_error(trainer_of, data, training.batch_size, members, progress, feed.rows, failure)
             if should_stop and should_stop() and loop.step < training.steps:
-                raise StoppedError(f"stopped at step {loop.step} of {training.steps}", loop.logs.progress(loop.state))
+                raise StoppedError(
+                    f"stopped at step {loop.step:,} of {training.steps:,}", loop.logs.progress(loop.state)
+                )
         return loop.result()
 
 

@@ -153,6 +153,8 @@ def test_a_model_that_makes_fewer_examples_writes_nothing(place, runs, monkeypat
     [
         ("vectors", "--to {tmp}/folder", "PNG files need images, got examples of shape"),
         ("vae", "--to {tmp}", "is there already. Name a .npz file, or a folder that is not there yet"),
+        ("vae", "--to {tmp}/x.png", "x.png: must end in .npz, or name a folder, without a suffix"),
+        ("vae", "--n 3", "missing --to PATH: A .npz file (x, and y for classes), or a folder"),
         ("vae", "--to {tmp}/x.npz --label 1", "the model in {run} is not conditional on a class"),
         ("conditional", "--to {tmp}/x.npz --label 2", "the classes of {run} are 0 to 1"),
         ("vae", "--to {tmp}/x.npz --truncation 0.5", "the model in {run} has no truncation of z"),

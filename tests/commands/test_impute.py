@@ -133,6 +133,9 @@ def test_a_bad_file_of_masks_is_one_line(machines, tmp_path, refused):
 
 def test_bad_input_is_one_line(runs, machines, files, refused, tmp_path):
     deep, conditional, autoencoder = machines["deep"], runs["conditional"].path, runs["autoencoder"].path
+    vectors = runs["vectors"].path
+    words = f"{vectors}: examples of shape (8,) have no picture. Name a .npz file by --to"
+    assert refused(impute, vectors) == words
     needs = "impute needs a Boltzmann machine, or a model with q(z | x) and E[x | z]"
     np.savez(tmp_path / "x.npz", **{name: a for name, a in np.load(files / "images.npz").items() if name[0] == "x"})
     assert "label" in refused(impute, conditional, "--data", tmp_path / "x.npz")

@@ -168,5 +168,6 @@ def test_bad_input_is_one_line_and_writes_nothing(runs, store, files, refused, t
         flags = arguments.format(files=files, tmp=tmp_path).split()
         assert words.format(run=paths[kind]) in refused(reconstruct, paths[kind], "--to", tmp_path / "x.npz", *flags)
     assert "PNG files need images" in refused(reconstruct, paths["vectors"], "--to", tmp_path / "folder")
+    assert "must end in .npz, or name a folder" in refused(reconstruct, paths["vae"], "--to", tmp_path / "x.npy")
     assert "is there already" in refused(reconstruct, paths["vae"], "--to", sampler)
     assert list(tmp_path.iterdir()) == [sampler]

@@ -32,6 +32,11 @@ def test_metrics_are_a_row_of_the_history_with_their_errors():
     assert all(row[f"{name}_se"] > 0 for name in METRICS)
 
 
+def test_a_count_stays_a_whole_number():
+    row = summarised(7, "test", {"modes_missed": jax.numpy.int32(7), "of_float": jax.numpy.float32(7)})
+    assert (repr(row["modes_missed"]), repr(row["of_float"])) == ("7", "7.0")
+
+
 def test_the_table_has_every_figure_with_its_counts():
     table = sample_quality(PIXELS, SAMPLES, DATA)
     assert sorted(table) == sorted(TABLE)

@@ -17,6 +17,7 @@ from PIL import Image
 
 import genjax_models.reports.final_evaluation  # noqa: F401 - so that no test pays for the import
 from experiments import autoencoder, vae
+from genjax_models import commands
 from genjax_models.commands import sample
 from genjax_models.commands import train as train_command
 from genjax_models.commands.train import main
@@ -85,6 +86,14 @@ print("imported", [name for name in {HEAVY} if name in sys.modules])
     assert "status 0\nimported []" in done.stdout, done.stdout + done.stderr
     assert done.stderr == ""
     assert "--seed INT" in done.stdout
+
+
+def test_the_lines_of_a_help_do_not_end_where_those_of_its_docstring_do(capsys):
+    with pytest.raises(SystemExit):
+        commands.main(["data", "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    for words in ("column of labels of a table", "Draw some images, and name the command that trains"):
+        assert any(words in line for line in lines), words
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
@@ -176,7 +185,7 @@ def test_the_autoencoder_refuses_in_the_same_words(arguments, words, here, capsy
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("", ["PATH", "Directory of the run"]),
+        ("", ["missing PATH: Directory of the run (see --help)"]),
         ("nowhere", ["nowhere", "holds no run"]),
         ("nowhere --n 0", ["n must be", "got 0"]),
         ("nowhere --seed -1", ["seed", "-1"]),

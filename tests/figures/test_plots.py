@@ -172,6 +172,19 @@ def test_the_untrained_model_does_not_flatten_the_curves():
     assert -20 < high < -10
 
 
+def test_a_line_with_one_later_value_is_drawn_whole():
+    (axes,) = curve_plots.curves([HISTORY[0], HISTORY[3]], "bound", label="").axes
+    low, high = axes.get_ylim()
+    assert low < -90 < -21 < high
+
+
+def test_the_axis_of_a_constant_has_numbers_that_can_be_read():
+    history = [row(step, "validation", share=0.9649) for step in (0, 100, 200)]
+    (axes,) = curve_plots.curves(history, "share", label="").axes
+    low, high = axes.get_ylim()
+    assert 1e-3 < high - low < 0.1
+
+
 def test_a_metric_that_training_does_not_compute_has_its_counterpart_in_training():
     history = [
         row(1, "train", **{"autoencoder/loss": 4.0}),
@@ -225,6 +238,14 @@ def test_the_latent_space_shows_each_code_and_each_class(labels):
         named = [text.get_text() for text in axes.get_legend().get_texts()]
         assert named == [str(label) for label in np.unique(labels)]
     plots.png(figure)
+
+
+def test_an_unused_dimension_does_not_make_the_picture_flat():
+    codes = np.random.RandomState(0).normal(size=(50, 2)) * [1, 0.01]
+    figure = latent_plots.latent_space(codes, np.arange(50) % 2)
+    plots.png(figure)
+    box = figure.axes[0].get_window_extent()
+    assert 0.5 < box.height / box.width < 2
 
 
 def test_the_two_most_active_dimensions_are_shown(monkeypatch):

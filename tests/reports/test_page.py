@@ -100,6 +100,13 @@ def test_a_page_without_findings_says_so():
     assert "The checks found no problem" not in render_page(CONTENT)
 
 
+@pytest.mark.parametrize(("evaluations", "words"), [(1, "there is one"), (2, "there are 2"), (4, "")])
+def test_a_page_says_if_evaluations_are_too_few_for_a_check(evaluations, words):
+    html = render_page(CONTENT._replace(evaluations=evaluations))
+    assert ("The course of training is not judged" in html) == bool(words)
+    assert words in html
+
+
 def test_every_nested_field_has_a_row():
     cells = ParsedPage(render_page(CONTENT)).cells
     cells = cells[4 * len(CONTENT.results) + len(CONTENT.records) :]  # after the tables of results and records
@@ -186,7 +193,7 @@ def test_bits_per_value_of_8_bit_numbers():
         assert final_evaluation._bits_row(other, Metric("bound", "nats", True), row, test) == {}
     assert final_evaluation._bits_row(system, Metric("criterion", "nats", True), row, test) == {}
     (nats, bits) = final_evaluation._results(Metric("bound", "nats", True), row | bits_row(row, test), {}, 9)
-    assert bits == Result("bits per value", "8.00 ± 0.08", "bits", "7.833 to 8.167", "lower")
+    assert bits == Result("bits per value", "8.00 ± 0.08", "bits", "7.83 to 8.17", "lower")
     html = render_page(CONTENT._replace(results=[nats, bits]))
     assert "Bits per value: minus the nats, divided by" in html
     assert "Nats are per example" in html
@@ -198,19 +205,26 @@ def test_the_column_of_halves_is_there_only_if_a_figure_has_it():
     assert "Halves of the data" not in render_page(CONTENT._replace(results=CONTENT.results[:1]))
 
 
+def test_an_interval_has_the_decimals_of_its_error():
+    small = final_evaluation.result_of(Metric("high_quality"), "high_quality", Estimate(0.0351, 0.00184, 2_000))
+    assert (small.value, small.interval) == ("0.0351 ± 0.0018", "0.0314 to 0.0388")
+
+
 def test_each_figure_is_a_row_once_with_its_direction_and_that_of_the_data():
     test = {"step": 3, "split": "test", "kernel_distance": 0.5, "kernel_distance_se": 0.1, "modes_missed": 2}
     test |= {"kernel_distance_on_F": 0.5, "kernel_distance_on_F_se": 0.1, "kernel_distance_on_pixels": 0.7}
     of_samples = {
         "kernel_distance_on_F": SampleFigure(Estimate(0.6, 0.1, 9, 9), Estimate(0.01, 0.02, 4, 4)),
         "precision_on_F": SampleFigure(Estimate(0.8, 0.1, 9, 9)),
+        "frechet_distance_on_mnist_classifier": SampleFigure(Estimate(14476.59, 132.83, 9, 9)),
     }
     rows = final_evaluation._results(Metric("kernel_distance"), test, of_samples, 9)
     assert rows == [
-        Result("kernel distance", "0.50 ± 0.10", "", "0.3 to 0.7", "lower, near 0", "0.01 ± 0.02"),
+        Result("kernel distance", "0.50 ± 0.10", "", "0.30 to 0.70", "lower, near 0", "0.01 ± 0.02"),
         Result("modes missed", "2", "", "", "lower"),
         Result("kernel distance on pixels", "0.70", "", "", "lower, near 0"),
-        Result("precision on F", "0.80 ± 0.10", "", "0.6 to 1", "higher"),
+        Result("precision on F", "0.80 ± 0.10", "", "0.60 to 1.00", "higher"),
+        Result("Fréchet distance on MNIST classifier", "14476.59 ± 132.83", "", "14210.93 to 14742.25", "lower"),
     ]
     names = [row.name for row in final_evaluation._results(Metric("modes_missed"), test, of_samples, 9)]
-    assert names == ["modes missed", "kernel distance on pixels", "kernel distance on F", "precision on F"]
+    assert names[:4] == ["modes missed", "kernel distance on pixels", "kernel distance on F", "precision on F"]
