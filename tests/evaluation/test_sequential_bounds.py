@@ -106,6 +106,8 @@ def test_nats_per_step_are_total_over_total():
     spread = ratios.std()  # known to 1 / sqrt(4000)
     np.testing.assert_allclose(jnp.sqrt(jnp.mean(errors**2)), spread, rtol=5 / np.sqrt(4_000))
     assert np.isnan(ratio_of_totals(jnp.ones(1), jnp.ones(1))[1])
+    # Residuals of -3 + 2.2 and -8 + 8.8: sqrt(2 (0.64 + 0.64)) / 5.
+    np.testing.assert_allclose(ratio_of_totals(jnp.array([-3.0, -8.0]), jnp.array([1, 4])), (-2.2, 0.32), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
