@@ -321,6 +321,17 @@ def test_a_particle_has_on_average_as_many_children_as_its_weight_says(resamplin
     np.testing.assert_array_less(np.abs(counts[often] / 20_000 - stated), error + 1e-6)
 
 
+@pytest.mark.parametrize("resampling", ["multinomial", "stratified", "systematic"])
+@pytest.mark.parametrize("noise", [0.0, np.nextafter(np.float32(1), np.float32(0))])
+def test_the_least_and_the_largest_noise_choose_no_weight_of_zero(noise, resampling, monkeypatch):
+    """0 is the end of the first weights, of zero. A sum of weights is rounded below 1, and a point up to 1."""
+    monkeypatch.setattr(jax.random, "uniform", lambda key, shape: jnp.full(shape, noise, jnp.float32))
+    weights = np.random.RandomState(0).uniform(size=(9, 200)).astype(np.float32)
+    weights[[0, 8]] = 0
+    ancestors = np.asarray(_resample(jax.random.key(0), jnp.log(weights), resampling)[0])
+    assert ((ancestors > 0) & (ancestors < 8)).all()
+
+
 def test_weights_of_zero_give_minus_infinity_and_a_name():
     symbols = np.array([0, 2, 0])
     never = jnp.zeros((2, 2)).at[1, 1].set(-jnp.inf)  # the second sequence: state 0 does not emit symbol 0

@@ -72,6 +72,19 @@ def test_the_terms_belong_together(filtered):
         assert terms.log_weights.shape == terms.ancestors.shape == (2, 5, 4)
 
 
+def test_every_setting_reaches_the_filter(monkeypatch):
+    settings = {"num_particles": 3, "criterion": "always", "resampling": "systematic"}
+    seen = []
+    watched = lambda *inputs, **options: seen.append(options) or gx.filtering_bound(*inputs, **options)
+    monkeypatch.setitem(held_out_filtering.__globals__, "filtering_bound", watched)
+    for criterion in ("always", "ess"):
+        given = {**settings, "criterion": criterion, "bounds": ("iwae", "fivo")}
+        run = partial(held_out_filtering, linear_gaussian("filter"), VARIABLES, jax.random.key(1), **given)
+        jax.eval_shape(lambda x, length, run=run: run(x, length=length), X, LENGTH)
+        assert {**settings, "criterion": criterion} in seen
+        assert {"num_particles": 3, "criterion": "never"} in seen
+
+
 def test_no_figure_depends_on_the_batch_size_or_on_longer_padding(filtered):
     longer = np.concatenate([X, np.full((2, 2, 1), np.nan, np.float32)], axis=1)
     longer, length = np.concatenate([longer, longer[:1]]), np.append(LENGTH, LENGTH[0])  # the first twice
