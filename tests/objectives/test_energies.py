@@ -58,6 +58,16 @@ def test_the_loss_has_the_gradient_of_data_minus_moved_chains_and_chains_stay_un
     np.testing.assert_allclose(gradient["hidden_bias"], hidden(v).mean(0) - hidden(x).mean(0), atol=1e-6)
 
 
+def test_samples_are_the_chains_in_turn_after_their_own_number_of_sweeps():
+    objective = pcd(num_chains=3)  # one sweep per step, and two of a sample
+    players = objective.init(KEY, Batch(jnp.array(exact.DATA)))
+    players["machine"]["params"] = PARAMS
+    v = players["machine"]["chains"]["v"][jnp.array([0, 1, 2, 0, 1])]
+    for i in range(2):
+        v = gibbs_sweep(jax.random.fold_in(KEY, i), v, *map(jnp.array, MACHINE))
+    np.testing.assert_array_equal(objective.sample(players, KEY, 5), v)
+
+
 @pytest.mark.parametrize("make", [gx.restricted_boltzmann_machine, gx.deep_boltzmann_machine])
 def test_chains_start_at_the_visible_bias(make):
     mean = np.array([0.1, 0.3, 0.6, 0.9])

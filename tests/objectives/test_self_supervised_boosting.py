@@ -150,6 +150,18 @@ def test_negatives_move_at_the_first_step_of_a_stage_alone():
     assert not np.array_equal(moved(STEPS), before)
 
 
+def test_samples_start_at_the_negatives_in_turn(monkeypatch):
+    seen = []
+    model = gx.additive_energy_model((2,), 1)
+    monkeypatch.setattr(type(model), "swept", lambda self, own, key, x, sweeps: seen.append(sweeps) or x)
+    objective = gx.self_supervised_boosting(model, steps_per_stage=1, num_negatives=3, sweeps=4, sample_sweeps=7)
+    players = objective.init(KEY, Batch(jnp.eye(2)))
+    players["energy"]["negatives"]["x"] = jnp.array([[0, 0], [0, 1], [1, 0]], jnp.int8)
+    x = objective.sample(players, KEY, 5)
+    np.testing.assert_array_equal(x, [[0, 0], [0, 1], [1, 0], [0, 0], [0, 1]])
+    assert seen == [7]
+
+
 def test_boosting_refuses_what_does_not_fit():
     model = gx.additive_energy_model((3, 3), 2)
     for name in ("steps_per_stage", "num_negatives", "sweeps", "sample_sweeps"):
