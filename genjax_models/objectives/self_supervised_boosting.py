@@ -41,9 +41,9 @@ def self_supervised_boosting(
       least_effective: share of the negatives that a coefficient must leave effective; see `best_coefficient`.
 
     Returns:
-      An `Objective` that reports "accuracy", the share of data and negatives that are told correctly, and "stage".
-      `sample` draws from the model, after `sample_sweeps` sweeps from the negatives. More draws than negatives start as
-      copies, which few sweeps leave alike. `pmapped` refuses it: use `data_parallel`.
+      An `Objective` that reports "accuracy", the mean of the shares of data and of negatives that are told correctly,
+      and "stage". `sample` draws from the model, after `sample_sweeps` sweeps from the negatives. More draws than
+      negatives start as copies, which few sweeps leave alike. `pmapped` refuses it: use `data_parallel`.
 
     Raises:
       ValueError: a count is no integer of at least 1; from `init`, another shape; from the loss, another number of

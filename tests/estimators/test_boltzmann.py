@@ -1,5 +1,7 @@
 """Restricted Boltzmann machines and additive energies against enumeration: oracle o16 and closed forms."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -68,6 +70,14 @@ def test_a_gibbs_sweep_has_the_exact_kernel_and_keeps_int8():
     v = sweep(KEY, jnp.zeros((100_000, 4), jnp.int8), *RBM)
     assert v.dtype == jnp.int8
     assert_drawn_from(codes(v), exact.ROW_OF_0000)
+
+
+def test_both_layers_draw_apart_also_if_they_have_one_size():
+    """With the same noise for both, v = 1 exactly if h = 1: 0.27 in place of 0.32."""
+    v = sweep(KEY, jnp.zeros((20_000, 1)), jnp.array([[4.0]]), jnp.array([-2.0]), jnp.array([-1.0]))
+    on, off = 1 / (1 + math.exp(-2)), 1 / (1 + math.exp(2))
+    of_h = 1 / (1 + math.exp(1))
+    assert_mean(v[:, 0], of_h * on + (1 - of_h) * off)
 
 
 def test_observed_units_keep_their_bits_and_the_others_have_the_exact_conditional():

@@ -98,6 +98,12 @@ def test_an_infinite_optimum_is_finite():
     np.testing.assert_allclose(effective, 0.5, rtol=1e-5)
 
 
+def test_a_feature_that_spans_more_has_a_smaller_largest_coefficient():
+    """Densities change by e^30 at most, also of data that no negative comes near."""
+    a, _ = coefficient(jnp.array([10.0, 10.0]), jnp.array([0.0, 1e-4]))
+    np.testing.assert_allclose(a, 3, rtol=1e-4)
+
+
 @pytest.mark.parametrize("share", [0, 1.5])
 def test_the_effective_share_is_a_share(share):
     with pytest.raises(ValueError, match="least_effective must be in"):

@@ -240,7 +240,7 @@ def test_the_state_stands_still_at_the_padding():
 
 
 def test_nothing_is_resampled_after_the_last_step_of_a_sequence():
-    terms = gaussian(filtering_bound, LENGTHS, "prior", num_particles=4, criterion="always", time=6)
+    terms = gaussian(filtering_bound, LENGTHS, "wide", num_particles=4, criterion="always", time=6)
     lengths = np.array([len(sequence) for sequence in LENGTHS])
     steps = np.arange(6)[:, None]
     np.testing.assert_array_equal(terms.resampled, steps < lengths - 1)
@@ -250,6 +250,32 @@ def test_nothing_is_resampled_after_the_last_step_of_a_sequence():
     np.testing.assert_array_equal(np.where(steps < lengths, 0, terms.kl), 0)
     for row, length in enumerate(lengths):
         np.testing.assert_array_equal(terms.evidence[length - 1 :, row], terms.bound[row])
+
+
+def test_the_elbo_by_step_has_the_draws_of_one_particle():
+    """With q = p, log w is log p(x_t | z)."""
+    terms = gaussian(elbo_by_step, LENGTHS, "prior")
+    bound = gaussian(filtering_bound, LENGTHS, "prior", num_particles=1).bound
+    np.testing.assert_allclose(jnp.sum(terms.reconstruction, axis=0), bound, rtol=1e-5)
+
+
+def test_ancestors_that_change_no_evidence_have_no_score():
+    """The credit of the ancestors is for the steps to come, whose weights are 1 here: p(x_t) is 1."""
+    normal = lambda mean, scale: diagonal_normal(mean * jnp.ones((4, 1, 1)), scale * jnp.ones((4, 1, 1)))
+
+    def step(shift, state, first):  # q is p after the first step, and no x depends on z
+        q, p_of_x = normal(jnp.where(first, shift, 0), 1), normal(0, (2 * jnp.pi) ** -0.5)
+        return Step(q, normal(0, 1), lambda z: p_of_x, lambda z: state)
+
+    def bound(shift, score):
+        data = jnp.zeros((2, 1, 1)), jnp.ones((2, 1), bool), jnp.zeros((1, 1))
+        options = {"num_particles": 4, "criterion": "always", "score": score}
+        first = jnp.array([True, False])[:, None, None]
+        return filtering_bound(jax.random.key(0), *data, partial(step, shift), first, **options).bound[0]
+
+    gradients = jax.jit(lambda shift: jnp.stack([jax.grad(bound)(shift, score) for score in (False, True)]))(0.5)
+    assert gradients[0] != 0
+    np.testing.assert_allclose(gradients[1], gradients[0], rtol=1e-5)
 
 
 def test_weights_since_the_last_resampling_choose_ancestors():
@@ -293,6 +319,17 @@ def test_a_particle_has_on_average_as_many_children_as_its_weight_says(resamplin
     error = 5 * np.sqrt(stated * (1 - stated) / 20_000)
     assert often.any()
     np.testing.assert_array_less(np.abs(counts[often] / 20_000 - stated), error + 1e-6)
+
+
+@pytest.mark.parametrize("resampling", ["multinomial", "stratified", "systematic"])
+@pytest.mark.parametrize("noise", [0.0, np.nextafter(np.float32(1), np.float32(0))])
+def test_the_least_and_the_largest_noise_choose_no_weight_of_zero(noise, resampling, monkeypatch):
+    """0 is the end of the first weights, of zero. A sum of weights is rounded below 1, and a point up to 1."""
+    monkeypatch.setattr(jax.random, "uniform", lambda key, shape: jnp.full(shape, noise, jnp.float32))
+    weights = np.random.RandomState(0).uniform(size=(9, 200)).astype(np.float32)
+    weights[[0, 8]] = 0
+    ancestors = np.asarray(_resample(jax.random.key(0), jnp.log(weights), resampling)[0])
+    assert ((ancestors > 0) & (ancestors < 8)).all()
 
 
 def test_weights_of_zero_give_minus_infinity_and_a_name():

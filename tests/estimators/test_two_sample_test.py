@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from genjax_models.estimators import two_sample_test as module
 from genjax_models.estimators.kernels import gaussian_kernel, kernel_on_features, polynomial_kernel
 from genjax_models.estimators.mmd import mmd_squared_unbiased
 from genjax_models.estimators.two_sample_test import (
@@ -82,21 +83,52 @@ def test_samples_that_differ_are_told_apart():
 
 
 def test_values_are_those_of_relabelled_samples():
-    """All 20 ways to call three of six points x, each with the estimator itself."""
+    """All 15 ways to call two of six points x, each with the estimator itself."""
     z = jnp.array([[0.0], [1.0], [2.5], [0.5], [1.5], [4.0]])
     kernel = polynomial_kernel(2, 0.5)  # its diagonal is not constant
     estimate = jax.jit(lambda x, y: mmd_squared_unbiased(x, y, kernel))
     relabelled = [
-        estimate(z[np.array(of_x)], z[np.setdiff1d(range(6), of_x)]) for of_x in itertools.combinations(range(6), 3)
+        estimate(z[np.array(of_x)], z[np.setdiff1d(range(6), of_x)]) for of_x in itertools.combinations(range(6), 2)
     ]
     for block_size in (None, 4):
-        test = two_sample_test(KEY, z[:3], z[3:], kernel, num_permutations=400, block_size=block_size)
+        test = two_sample_test(KEY, z[:2], z[2:], kernel, num_permutations=400, block_size=block_size)
         np.testing.assert_allclose(test.mmd_squared, relabelled[0], rtol=1e-5)
         apart = np.abs(np.asarray(test.null)[:, None] - np.asarray(relabelled))
         assert np.max(np.min(apart, axis=1)) < 1e-4
         assert np.max(np.min(apart, axis=0)) < 1e-4  # and every one occurs
         count = np.sum(test.null >= test.mmd_squared - 1e-4)
         np.testing.assert_allclose(test.p_value, (1 + count) / 401, rtol=1e-6)
+
+
+def test_the_variance_is_of_the_mean_kernels_of_each_point():
+    x, y = np.array([[0.0], [1.0], [2.5]]), np.array([[0.5], [1.5], [4.0], [4.5]])
+    kernel = lambda a, b: np.exp(-((a - b.T) ** 2) / 2)
+    variance = 0.0
+    for own, other in ((x, y), (y, x)):
+        within = (kernel(own, own).sum(axis=1) - 1) / (len(own) - 1)
+        variance += 4 * np.var(within - kernel(own, other).mean(axis=1), ddof=1) / len(own)
+    np.testing.assert_allclose(mmd_squared_and_variance(x, y, UNIT)[1], variance, rtol=1e-5)
+
+
+def test_power_is_relative_to_the_root_of_the_variance():
+    x, y = jax.random.normal(KEY, (2, 40, 1)) * jnp.array([1.0, 0.2])[:, None, None]
+    bandwidths = jnp.array([0.25, 0.5, 1.0, 2.0, 4.0, 8.0])
+    value, variance = jnp.array([mmd_squared_and_variance(x, y, gaussian_kernel(b)) for b in bandwidths]).T
+    best = jnp.argmax(value / jnp.sqrt(variance))
+    assert best != jnp.argmax(value / variance)
+    assert power_optimal_bandwidth(x, y, bandwidths) == bandwidths[best]
+
+
+def test_the_bandwidth_is_chosen_on_random_rows_that_are_not_tested(monkeypatch):
+    seen = []
+    monkeypatch.setattr(module, "_best_bandwidth", lambda x, y, *_: seen.append((x, y)) or 1.0)
+    monkeypatch.setattr(module, "_permutation_test", lambda key, x, y, *_: seen.append((x, y)))
+    whole = jnp.arange(9.0)[:, None], jnp.arange(8.0)[:, None]
+    module._held_out(KEY, *whole, None, 1, 1)
+    for rows, chosen, tested in zip(whole, *seen, strict=True):
+        assert len(chosen) == 4
+        np.testing.assert_array_equal(np.sort(np.concatenate([chosen, tested]), axis=0), rows)
+        assert not np.array_equal(np.sort(chosen, axis=0), rows[:4])
 
 
 def test_relabellings_have_the_sizes_of_the_samples_and_every_subset_is_equally_likely():

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import genjax_models as gx
+from genjax_models.estimators.annealing import AnnealedChains
 from genjax_models.estimators.distributions import Chain, diagonal_normal
 from genjax_models.estimators.importance_diagnostics import pareto_k_threshold
+from genjax_models.evaluation import annealed as module
 from genjax_models.evaluation.annealed import annealed_log_likelihood, annealed_sandwich
 from genjax_models.models import LatentVariableModel
 from tests.statistics import STANDARD_ERRORS
@@ -42,6 +44,21 @@ def test_it_is_the_exact_likelihood_from_a_poor_encoder():
     np.testing.assert_allclose(figures["lower_bound"], log_p(X), atol=0.1)  # seven standard errors
     assert np.all((figures["acceptance"] > 0.4) & (figures["acceptance"] < 0.9))
     assert np.all(figures["effective_sample_size"] > 50)
+
+
+def test_of_two_starts_the_greater_bound_counts_with_its_figures(monkeypatch):
+    """Chains from q have the bound x and an acceptance of 0.1, chains from the prior 0 and 0.2."""
+
+    def directions(*path):
+        x, value = (path[2], 0.1) if path[-1] == "encoder" else (0 * path[2], 0.2)
+        chains = AnnealedChains(jnp.broadcast_to(x[:, 0], (2, 1)), None, jnp.full(1, value))
+        return lambda pilot_key, key: (chains, None), None
+
+    monkeypatch.setattr(module, "_directions", directions)
+    figures = annealed_log_likelihood(model_of(), {}, KEY, X)
+    np.testing.assert_allclose(figures["lower_bound"], [0.3, 0, 2.5], atol=1e-6)
+    np.testing.assert_allclose(figures["acceptance"], [0.1, 0.2, 0.1])
+    np.testing.assert_allclose(figures["lower_bound_from_encoder"], X[:, 0], atol=1e-6)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from genjax_models.evaluation.disentanglement import (
     plug_in_bias,
 )
 from genjax_models.evaluation.factor_importance import dci, importance
-from genjax_models.evaluation.known_factors import bootstrapped, known_factors
+from genjax_models.evaluation.known_factors import bootstrap_errors, bootstrapped, known_factors
 from genjax_models.evaluation.predictability import (
     linear_readings,
     separated_attribute_predictability,
@@ -132,6 +132,12 @@ def test_the_bias_of_counting_is_stated_and_seen():
     assert 0 < gap.estimate.value < gap.bias
 
 
+def test_the_bias_is_of_the_code_with_most_bins():
+    codes = np.stack([np.arange(100) % 2, np.arange(100) % 5], axis=1)
+    factors = np.arange(100)[:, None] % 4
+    assert mutual_information_gap(codes, factors, resamples=0).bias == pytest.approx(4 * 3 / 200 / math.log(4))
+
+
 RANDOM = np.random.RandomState(1)
 FACTORS = np.stack([RANDOM.uniform(size=600), RANDOM.randint(4, size=600)], axis=1)
 CODES = np.stack(
@@ -157,6 +163,13 @@ def test_readers_find_the_code_of_each_factor(reader):
     assert min(dci(result.matrix)) > 0.9
 
 
+@pytest.mark.parametrize("factor", [RANDOM.randint(2, size=600), RANDOM.normal(size=600)])
+def test_a_factor_that_no_code_knows_has_no_informativeness(factor):
+    """A reader recites the rows that it was fitted to: 0.86 and 0.35 on them."""
+    (informativeness,) = importance(CODES, factor[:, None]).informativeness
+    assert informativeness < (0.5 + 5 * 0.5 / 300**0.5 if factor.dtype == int else 0)
+
+
 def test_an_estimator_of_scikit_learn_is_a_reader():
     from sklearn.linear_model import Lasso
 
@@ -174,6 +187,21 @@ def test_factors_that_no_code_has_alone_are_read_from_all():
     # The delta method: the error of r^2 is 2 r (1 - r^2) / sqrt(n) for a Gaussian; the bootstrap's is known to 7%.
     r2 = 0.5 / 1.01
     np.testing.assert_allclose(readings.one_code_error, 2 * r2**0.5 * (1 - r2) / 4_000**0.5, rtol=0.35)
+
+
+def test_all_codes_are_judged_on_rows_that_their_reader_did_not_see():
+    """Six numbers read six rows without an error."""
+    random = np.random.RandomState(4)
+    z, v = random.normal(size=(12, 5)), random.normal(size=(12, 2))
+    readings = linear_readings(z, v, resamples=0)
+    assert (readings.all_codes < 0).all()
+    np.testing.assert_allclose(linear_readings(z, v + 10, resamples=0).all_codes, readings.all_codes)
+
+
+def test_the_error_of_the_bootstrap_is_the_standard_deviation_of_its_draws():
+    means = []
+    mean = lambda x: means.append(x.mean()) or means[-1]
+    assert bootstrap_errors(mean, np.arange(5.0), resamples=3) == pytest.approx(np.std(means, ddof=1))
 
 
 def test_the_error_of_the_bootstrap_is_that_of_a_mean():

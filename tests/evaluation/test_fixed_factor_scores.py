@@ -75,6 +75,17 @@ def test_a_derived_factor_is_never_fixed():
     assert score.estimate.value == 1.0
 
 
+@pytest.mark.parametrize("score_of", [factor_vae_score, beta_vae_score])
+def test_codes_that_know_nothing_are_judged_on_new_batches(score_of):
+    """With 50 codes, each of 20 batches has a code of its own to be learned by heart."""
+    noise = np.random.RandomState(1)
+    encode = lambda x: noise.normal(size=(len(x), 50))
+    score = score_of(gaussian_source(), encode, batch_size=4, num_train=20, num_test=200)
+    assert score.train > 0.8
+    assert score.estimate.n == 200
+    assert abs(score.estimate.value - 0.5) < 5 * 0.5 / 200**0.5
+
+
 def test_majority_vote():
     assert majority_vote([[5, 0, 1], [1, 4, 0]]) == pytest.approx(0.9090909090909091)
 
@@ -130,3 +141,14 @@ def test_a_model_whose_codes_others_find_ranks_first():
     by_chance = 6 / math.pi * math.asin(math.sqrt(0.5) / 2) / 2
     np.testing.assert_allclose(scores, [(1 + by_chance) / 2] * 2 + [by_chance], atol=0.03)
     assert similarity_of_codes(np.eye(2)) == 1.0
+
+
+def test_the_ranking_is_by_ranks_and_by_the_median_of_others():
+    v = np.random.RandomState(0).normal(size=(500, 2))
+    models = [v, np.exp(3 * v), -v[:, ::-1], rotated(45, v)]  # alike by ranks, except the last
+    scores = unsupervised_ranking(models)
+    by_chance = unsupervised_ranking([v, rotated(45, v)])[0]
+    # The codes of v correlate by chance: two models with the same codes are not quite at 1.
+    same = unsupervised_ranking([v, v])[0]
+    assert same > 0.9 > 0.4 > by_chance
+    np.testing.assert_allclose(scores, [same, same, same, by_chance], rtol=1e-9)

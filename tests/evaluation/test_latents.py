@@ -185,6 +185,12 @@ def test_codes_have_the_means_and_the_deviations_of_each_layer():
         assert np.all(np.abs(layer.deviation - deviation) < 5 * deviation / np.sqrt(2 * 2_000))
 
 
+def test_variances_of_few_draws_are_unbiased():
+    exact = [1 + within for within in WITHIN[1:]]
+    for layer, variance in zip(codes(jnp.asarray(np.tile(X, (40, 1))), num_samples=2)[1:], exact, strict=True):
+        assert_mean(layer.deviation**2, variance)
+
+
 def test_a_draw_depends_on_the_index_of_the_example_so_that_a_set_can_be_encoded_in_blocks():
     whole = codes(jnp.asarray(X), 0, 5, 7)
     shifted = codes(jnp.roll(X, -10, axis=0), 10, 5, 7)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import genjax_models as gx
+from genjax_models.evaluation.partition import partition_of
 from tests import energies as exact
 from tests.models.test_boltzmann import DBM, DBM_VARIABLES, RBM, RBM_VARIABLES, X
 
@@ -37,6 +38,14 @@ def test_annealing_knows_its_error():
     np.testing.assert_allclose(log_z.standard_error, np.sqrt(relative / 20_000), rtol=0.1)
     np.testing.assert_allclose(log_z.effective_sample_size, 20_000 / (1 + relative), rtol=0.03)
     assert abs(log_z.log_partition - exact.LOG_Z) < 5 * log_z.standard_error
+
+
+def test_the_error_of_a_log_of_a_mean_is_the_relative_error_of_the_mean():
+    w = np.array([1.0, 2.0, 4.0, 9.0])
+    log_z = partition_of(jnp.log(w), jnp.float32(0.5))
+    np.testing.assert_allclose(log_z.log_partition, 0.5 + np.log(4), rtol=1e-6)
+    np.testing.assert_allclose(log_z.standard_error, np.std(w, ddof=1) / 2 / 4, rtol=1e-6)
+    np.testing.assert_allclose(log_z.effective_sample_size, 16**2 / 102, rtol=1e-6)
 
 
 def test_a_deep_machine_has_log_z_and_a_bound_that_rises_with_its_sweeps():

@@ -9,9 +9,10 @@ import pytest
 
 from genjax_models.estimators.kernels import gaussian_kernel
 from genjax_models.estimators.two_sample_test import two_sample_test
+from genjax_models.evaluation.estimates import Estimate
 from genjax_models.evaluation.features import PIXELS, Features, extract
 from genjax_models.evaluation.frechet_distance import frechet_distance
-from genjax_models.evaluation.samples import sample_metrics, sample_quality
+from genjax_models.evaluation.samples import SampleFigure, compared_with_data, sample_metrics, sample_quality
 from genjax_models.runs.evaluation import summarised
 
 RANDOM = np.random.RandomState(0)
@@ -58,6 +59,17 @@ def test_metrics_and_table_agree_whatever_the_batch_size():
     for name in METRICS:
         assert table[name].value == pytest.approx(float(inside[name]), rel=1e-4)
         assert table[name].standard_error == pytest.approx(float(inside[f"{name}_se"]), rel=1e-3)
+
+
+def test_data_are_compared_by_halves_without_a_common_row():
+    def difference(features, samples, data, *, batch_size):
+        assert (features, batch_size) == (PIXELS, 500)
+        return {"difference": Estimate(float(samples.mean() - data.mean()), 0.0, len(samples), len(data))}
+
+    data = np.arange(7.0)[:, None] ** 2  # means of rows 0, 2, 4, 6 and 1, 3, 5: 14 and 35 / 3
+    compare = partial(compared_with_data, PIXELS, data[:5], data, quality=difference)
+    assert compare(fewest=3)["difference"] == SampleFigure(Estimate(-7, 0, 5, 7), Estimate(14 - 35 / 3, 0, 4, 3))
+    assert compare(fewest=4)["difference"].of_data is None
 
 
 def test_features_of_concrete_arrays_need_not_be_jax():

@@ -31,6 +31,29 @@ def test_a_point_that_counts_itself_would_be_detected():
     assert all(wrong[name] != pytest.approx(PRDC[5][name], abs=1e-3) for name in ("precision", "recall", "coverage"))
 
 
+def test_samples_and_data_are_counted_apart():
+    data, samples = features()
+    assert {figure[2:] for figure in manifold_coverage(samples, data).values()} == {(50, 60)}
+
+
+@pytest.mark.parametrize("group", [0, 1])
+def test_without_the_group_that_is_nearest_to_all_there_are_neighbours(group):
+    """All others are at a distance of 1 to 1.3 from the rows of the group, and of 1.4 or more from each other."""
+    corners = np.diag((1 + np.arange(30) / 100) * (np.arange(30) % module.GROUPS != group))
+    left = corners[np.arange(30) % module.GROUPS != group]
+    figures = {name: each[group] for name, each in module._values(corners, corners, 1).items()}
+    assert figures == pytest.approx(values(left, left, neighbours=1))
+
+
+def test_a_diverged_example_changes_no_other_ball():
+    """About a mean that it moves, squared distances of others would have an error of 1e4."""
+    data, samples = features()
+    data = np.concatenate([data, np.full((1, 8), 1e12)])
+    distances = np.linalg.norm(samples[:, None] - data, axis=-1)
+    radius = np.sort(np.linalg.norm(data[:, None] - data, axis=-1), axis=1)[:, 5]
+    assert values(samples, data)["coverage"] == (distances <= radius).any(axis=0).mean()
+
+
 @pytest.mark.parametrize("group", [0, 1, 7, 19])
 def test_the_figures_without_a_group_are_those_of_the_other_rows(group):
     data, samples = features()

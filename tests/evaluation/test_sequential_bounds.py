@@ -72,6 +72,19 @@ def test_the_terms_belong_together(filtered):
         assert terms.log_weights.shape == terms.ancestors.shape == (2, 5, 4)
 
 
+def test_every_setting_reaches_the_filter(monkeypatch):
+    settings = {"num_particles": 3, "criterion": "always", "resampling": "systematic"}
+    seen = []
+    watched = lambda *inputs, **options: seen.append(options) or gx.filtering_bound(*inputs, **options)
+    monkeypatch.setitem(held_out_filtering.__globals__, "filtering_bound", watched)
+    for criterion in ("always", "ess"):
+        given = {**settings, "criterion": criterion, "bounds": ("iwae", "fivo")}
+        run = partial(held_out_filtering, linear_gaussian("filter"), VARIABLES, jax.random.key(1), **given)
+        jax.eval_shape(lambda x, length, run=run: run(x, length=length), X, LENGTH)
+        assert {**settings, "criterion": criterion} in seen
+        assert {"num_particles": 3, "criterion": "never"} in seen
+
+
 def test_no_figure_depends_on_the_batch_size_or_on_longer_padding(filtered):
     longer = np.concatenate([X, np.full((2, 2, 1), np.nan, np.float32)], axis=1)
     longer, length = np.concatenate([longer, longer[:1]]), np.append(LENGTH, LENGTH[0])  # the first twice
@@ -106,6 +119,8 @@ def test_nats_per_step_are_total_over_total():
     spread = ratios.std()  # known to 1 / sqrt(4000)
     np.testing.assert_allclose(jnp.sqrt(jnp.mean(errors**2)), spread, rtol=5 / np.sqrt(4_000))
     assert np.isnan(ratio_of_totals(jnp.ones(1), jnp.ones(1))[1])
+    # Residuals of -3 + 2.2 and -8 + 8.8: sqrt(2 (0.64 + 0.64)) / 5.
+    np.testing.assert_allclose(ratio_of_totals(jnp.array([-3.0, -8.0]), jnp.array([1, 4])), (-2.2, 0.32), rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 import genjax_models as gx
 from genjax_models.estimators.boltzmann import gibbs_sweep
-from genjax_models.models.mean_field import Field, free_energy_of
+from genjax_models.models.mean_field import free_energy_of
 from genjax_models.runs import checkpoints
 from genjax_models.types import Batch
 from tests import energies as exact
@@ -24,7 +24,7 @@ from tests.models.test_boltzmann import (
     states,
 )
 from tests.objectives.test_self_supervised_boosting import BARS, boosting
-from tests.statistics import assert_drawn_from
+from tests.statistics import assert_drawn_from, assert_mean
 
 KEY = jax.random.key(4)
 MACHINE = exact.W, exact.B, exact.C
@@ -36,7 +36,7 @@ def pcd(num_chains=8, **options):
 
 
 def test_the_loss_has_the_gradient_of_data_minus_moved_chains_and_chains_stay_units():
-    objective, data = pcd(num_chains=50), Batch(jnp.array(exact.DATA))
+    objective, data = pcd(num_chains=50, sweeps=2), Batch(jnp.array(exact.DATA))
     players = objective.init(KEY, data)
     variables = {**players["machine"], "params": PARAMS}
 
@@ -46,7 +46,9 @@ def test_the_loss_has_the_gradient_of_data_minus_moved_chains_and_chains_stay_un
     gradient, aux = jax.jit(jax.grad(loss, has_aux=True))(PARAMS)
     v = np.asarray(aux.variables["machine"]["chains"]["v"])
     assert v.dtype == np.int8
-    moved = gibbs_sweep(jax.random.fold_in(KEY, 0), variables["chains"]["v"], *map(jnp.array, MACHINE))
+    moved = variables["chains"]["v"]
+    for i in range(2):
+        moved = gibbs_sweep(jax.random.fold_in(KEY, i), moved, *map(jnp.array, MACHINE))
     np.testing.assert_array_equal(v, moved)  # from where the last step left them, not from the data
     hidden = lambda x: 1 / (1 + np.exp(-(x @ np.array(exact.W) + exact.C)))
     x = np.array(exact.DATA)
@@ -54,6 +56,25 @@ def test_the_loss_has_the_gradient_of_data_minus_moved_chains_and_chains_stay_un
     np.testing.assert_allclose(gradient["weights"], want, atol=1e-6)
     np.testing.assert_allclose(gradient["visible_bias"], v.mean(0) - x.mean(0), atol=1e-6)
     np.testing.assert_allclose(gradient["hidden_bias"], hidden(v).mean(0) - hidden(x).mean(0), atol=1e-6)
+
+
+def test_samples_are_the_chains_in_turn_after_their_own_number_of_sweeps():
+    objective = pcd(num_chains=3)  # one sweep per step, and two of a sample
+    players = objective.init(KEY, Batch(jnp.array(exact.DATA)))
+    players["machine"]["params"] = PARAMS
+    v = players["machine"]["chains"]["v"][jnp.array([0, 1, 2, 0, 1])]
+    for i in range(2):
+        v = gibbs_sweep(jax.random.fold_in(KEY, i), v, *map(jnp.array, MACHINE))
+    np.testing.assert_array_equal(objective.sample(players, KEY, 5), v)
+
+
+@pytest.mark.parametrize("make", [gx.restricted_boltzmann_machine, gx.deep_boltzmann_machine])
+def test_chains_start_at_the_visible_bias(make):
+    mean = np.array([0.1, 0.3, 0.6, 0.9])
+    machine = make((4,), (3, 2) if make is gx.deep_boltzmann_machine else 3, data_mean=mean)
+    objective = gx.persistent_contrastive_divergence(machine, num_chains=4_000)
+    chains = objective.init(KEY, Batch(jnp.array(exact.DATA)))["machine"]["chains"]
+    assert_mean(chains["v"], mean)
 
 
 @pytest.mark.parametrize(
@@ -100,17 +121,35 @@ def test_the_free_energy_of_data_is_minus_the_exact_bound():
     np.testing.assert_allclose(aux.metrics["free_energy"], -exact.CLAMPED["bound_at_fixed_point"], rtol=1e-6)
 
 
+def test_the_means_of_the_data_are_constants_of_the_gradient():
+    """After one sweep they are no fixed point. Between two batches, what the chains add to the gradient cancels."""
+    players = of_chains(DBM, DBM_VARIABLES, 8)
+    loss = deep_pcd(DBM, inference_sweeps=1).losses["machine"]
+
+    @jax.jit
+    @jax.grad
+    def gradient(params, x):
+        return loss({"machine": {**players["machine"], "params": params}}, KEY, Batch(x), jnp.int32(0))[0]
+
+    found, fields = [], []
+    for x in (X, 1 - X):
+        found.append(gradient(DBM_VARIABLES["params"], x)["top_weights"])
+        fields.append(DBM.infer(DBM_VARIABLES, x, jnp.ones(x.shape, bool), sweeps=1))
+    want = fields[1].h.T @ fields[1].g - fields[0].h.T @ fields[0].g
+    np.testing.assert_allclose(found[0] - found[1], want, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("machine", "variables"), [(DBM, DBM_VARIABLES), pytest.param(WITH_CLASS, CLASS_VARIABLES, marks=pytest.mark.slow)]
 )
 def test_chains_of_a_deep_machine_stay_at_its_distribution_and_its_mean_gradient_is_exact(machine, variables):
     """The gradient of log Z is by enumeration: a mean of numbers in [-1, 1], each with a standard deviation below 1/2.
 
-    After a sweep the states of v, g and y are drawn from the model as before it.
+    After three sweeps the states of v, g and y are drawn from the model as before them.
     """
     n, label = 10_000, None if machine.classes is None else jnp.array([exact.LABEL])
     players, batch = of_chains(machine, variables, n), Batch(X, label)
-    objective = deep_pcd(machine, n)
+    objective = deep_pcd(machine, n, sweeps=3)
 
     def loss(params):
         own = {"machine": {**players["machine"], "params": params}}
@@ -141,14 +180,15 @@ def test_chains_of_a_deep_machine_stay_at_its_distribution_and_its_mean_gradient
     assert_drawn_from(found, np.bincount(index, weights=p))
 
 
-def test_chains_of_a_deep_machine_have_the_free_energy_of_enumeration():
-    """By chains of all 64 states of v and g, each once: mean F is the mean of -log sum_h exp(-E)."""
-    every = states(DBM)
-    energy = np.asarray(DBM.energy(DBM_VARIABLES, every)).reshape(16, 8, 4)
-    want = -jax.nn.logsumexp(-energy, axis=1).mean()
-    one = jax.tree.map(lambda units: units.reshape(16, 8, 4, -1)[:, 0].reshape(64, -1), (every.v, every.g))
-    field = Field(one[0], None, one[1], None, one[0], None)
-    np.testing.assert_allclose(free_energy_of(DBM_VARIABLES["params"], field).mean(), want, rtol=1e-6)
+@pytest.mark.parametrize(("machine", "variables"), [(DBM, DBM_VARIABLES), (WITH_CLASS, CLASS_VARIABLES)])
+def test_chains_of_a_deep_machine_have_the_free_energy_of_enumeration(machine, variables):
+    """By chains of all states of v, g and y, each once: F is -log sum_h exp(-E)."""
+    every = states(machine)._replace(v_logits=None)
+    want = -jax.nn.logsumexp(-machine.energy(variables, every).reshape(16, 8, -1), axis=1)
+    chains = jax.tree.map(
+        lambda units: units.reshape(16, 8, -1, units.shape[-1])[:, 0].reshape(-1, units.shape[-1]), every
+    )
+    np.testing.assert_allclose(free_energy_of(variables["params"], chains._replace(h=None)), want.ravel(), rtol=1e-5)
 
 
 @pytest.mark.slow

@@ -27,18 +27,21 @@ class Reader(nn.Module):
     """Reads the shift of each coordinate from x' - x, times `gain`: right if the directions are the coordinates."""
 
     gain: float
+    signed: bool = True
 
     @nn.compact
     def __call__(self, pair):
         moved = (pair[..., 2:] - pair[..., :2]).reshape(-1, 2)
+        shift = moved.sum(axis=1, keepdims=True)
+        shift = shift if self.signed else jnp.abs(shift)
         free = self.param("free", nn.initializers.zeros, ())
-        return self.gain * jnp.concatenate([1e3 * jnp.abs(moved), moved.sum(axis=1, keepdims=True)], axis=1) + free
+        return self.gain * jnp.concatenate([1e3 * jnp.abs(moved), shift], axis=1) + free
 
 
-def values(gain):
+def values(*reader):
     """Returns the metrics and the loss, for directions along the coordinates, of lengths 3 and 1/2."""
     model = gx.implicit_model(Identity(), 2)
-    objective = latent_directions(model, {}, Reader(gain), 2)
+    objective = latent_directions(model, {}, Reader(*reader), 2)
     players = objective.init(KEY, BATCH)
     players["directions"]["params"]["directions"] = jnp.array([[3.0, 0.0], [0.0, 0.5]])
     loss, aux = jax.jit(objective.losses["directions"])(players, KEY, BATCH, 0)
@@ -58,6 +61,11 @@ def test_a_reader_that_says_nothing_has_the_error_of_guessing():
     assert metrics["cross_entropy"] == pytest.approx(np.log(2), rel=1e-6)
     assert abs(metrics["shift_error"] - 3.0208) < 5 * 1.72 / 4_000**0.5
     assert loss == pytest.approx(np.log(2) + 0.25 * metrics["shift_error"], rel=1e-6)
+
+
+def test_shifts_have_both_signs():
+    """A reader of |s| is wrong by 2 |s| for half of them: 0 if s < 0 never occurred."""
+    assert abs(values(1.0, False)[0]["shift_error"] - 3.0208) < 5 * 3.9 / 4_000**0.5
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """Multi-prediction: losses and gradients of oracle o16, and which units are hidden."""
 
+import math
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -61,6 +63,7 @@ def test_with_nothing_or_all_missing_the_loss_is_finite():
         chex.assert_tree_all_finite((value, aux, gradient))
         of_all = 4 * aux.metrics["nats_per_pixel"] + aux.metrics["nats_per_label"]
         np.testing.assert_allclose(value, missing * of_all, rtol=1e-5)
+        np.testing.assert_allclose(aux.metrics["accuracy"], missing / 3, rtol=1e-6)  # x is the same, labels are not
 
 
 def losses_of_pairs(machine, **options):
@@ -90,6 +93,13 @@ def test_labels_are_hidden_with_their_probability(share):
     np.testing.assert_allclose(metrics["nats_per_label"][totals > 0], np.log(3), rtol=1e-5)
     hidden = np.round(np.asarray(totals / np.log(3))).astype(int)
     assert_drawn_from(hidden, [(1 - share) ** 2, 2 * share * (1 - share), share**2])
+
+
+def test_pixels_and_labels_are_hidden_apart():
+    totals, _ = losses_of_pairs(WITH_CLASS, missing=0.5, label_missing=0.5)
+    costs = np.add.outer(np.log(3) * np.arange(3), np.log(2) * np.arange(9)).ravel()
+    found = np.abs(np.asarray(totals)[:, None] - costs).argmin(axis=1)
+    assert_drawn_from(found, np.outer([0.25, 0.5, 0.25], [math.comb(8, k) / 256 for k in range(9)]).ravel())
 
 
 def test_multi_prediction_refuses_what_does_not_fit():

@@ -46,6 +46,25 @@ def test_the_best_discriminator_of_the_oracle_is_at_the_minimum_of_the_loss():
     np.testing.assert_allclose(slopes[0], 0, atol=1e-6)
 
 
+def test_accuracy_weighs_data_and_negatives_alike():
+    """8 negatives and 100 examples."""
+    objective = gx.self_supervised_boosting(gx.additive_energy_model((3,), 1), steps_per_stage=1, num_negatives=8)
+    own, batch = stage_of_the_oracle(3.0, -1.0)
+    aux = objective.losses["energy"]({"energy": own}, KEY, batch, jnp.int32(0))[1]
+    x_w = [x @ np.array([1.5, -2.0, 1.0]) - 0.2 for x in (np.asarray(batch.x), np.asarray(own["negatives"]["x"]))]
+    on_data, on_negatives = (3 / (1 + np.exp(-inputs)) - 1 for inputs in x_w)
+    assert len(on_data) == 100
+    assert aux.metrics["accuracy"] == pytest.approx(((on_data > 0).mean() + (on_negatives < 0).mean()) / 2)
+
+
+def test_features_start_with_the_mean_of_the_base_in_the_middle():
+    model = gx.additive_energy_model((4,), 3, data_mean=np.array([0.1, 0.3, 0.6, 0.9]))
+    objective = gx.self_supervised_boosting(model, steps_per_stage=1, num_negatives=8)
+    own = objective.init(KEY, Batch(jnp.eye(4)))["energy"]
+    inputs = jnp.array([0.1, 0.3, 0.6, 0.9]) @ own["params"]["weights"] + own["params"]["bias"]
+    np.testing.assert_allclose(inputs, 0, atol=1e-5)
+
+
 # Self-supervised boosting, on bars and stripes of 3 x 3: all columns alike, or all rows.
 
 CELLS = (np.arange(512)[:, None] >> np.arange(9)[::-1] & 1).astype(np.float32).reshape(-1, 3, 3)
@@ -129,6 +148,18 @@ def test_negatives_move_at_the_first_step_of_a_stage_alone():
     for step in (0, 1, STEPS - 1, STEPS + 1, 2 * STEPS, 3 * STEPS):
         np.testing.assert_array_equal(moved(step), before)
     assert not np.array_equal(moved(STEPS), before)
+
+
+def test_samples_start_at_the_negatives_in_turn(monkeypatch):
+    seen = []
+    model = gx.additive_energy_model((2,), 1)
+    monkeypatch.setattr(type(model), "swept", lambda self, own, key, x, sweeps: seen.append(sweeps) or x)
+    objective = gx.self_supervised_boosting(model, steps_per_stage=1, num_negatives=3, sweeps=4, sample_sweeps=7)
+    players = objective.init(KEY, Batch(jnp.eye(2)))
+    players["energy"]["negatives"]["x"] = jnp.array([[0, 0], [0, 1], [1, 0]], jnp.int8)
+    x = objective.sample(players, KEY, 5)
+    np.testing.assert_array_equal(x, [[0, 0], [0, 1], [1, 0], [0, 0], [0, 1]])
+    assert seen == [7]
 
 
 def test_boosting_refuses_what_does_not_fit():

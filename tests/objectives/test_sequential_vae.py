@@ -38,6 +38,16 @@ def test_the_bound_of_the_estimator_is_reported_per_sequence_and_per_true_step()
     assert set(aux.metrics) == {"bound", "per_step", "resampled"}
 
 
+def test_every_setting_reaches_the_filter(monkeypatch):
+    settings = {"num_particles": 3, "criterion": "always", "threshold": 0.9, "resampling": "stratified", "score": True}
+    seen = []
+    watched = lambda *inputs, **options: seen.append(options) or gx.filtering_bound(*inputs, **options)
+    monkeypatch.setitem(gx.sequential_vae.__globals__, "filtering_bound", watched)
+    loss = gx.sequential_vae(MODEL, bound="fivo", **settings).losses["sequential_vae"]
+    jax.eval_shape(loss, PLAYERS, KEY, BATCH, jnp.int32(0))
+    assert seen == [settings]
+
+
 def test_a_trainer_takes_any_padding_and_refuses_true_steps_that_are_not_finite():
     trainer = gx.trainer(gx.sequential_vae(MODEL), optax.sgd(0.1))
     state = trainer.init(KEY, BATCH)

@@ -36,6 +36,11 @@ def test_errors_are_sums_over_pixels_and_the_mask_has_its_weight():
     np.testing.assert_allclose(loss, 0.33125, rtol=1e-6)  # the mask's error averaged over pixels: 0.315625
 
 
+def test_errors_are_sums_over_both_axes_of_a_picture():
+    errors = squared_errors(jnp.ones((2, 3, 5, 4)), jnp.zeros((2, 3, 5, 4)))
+    np.testing.assert_array_equal([errors["image_error"], errors["mask_error"]], [[45, 45], [15, 15]])
+
+
 def test_targets_are_premultiplied_and_come_back_for_pictures():
     target = premultiplied(X)
     np.testing.assert_allclose(target[0, :, 0, :3], [[0.2, 0.4, 0.6], [0, 0, 0]], rtol=1e-6)
