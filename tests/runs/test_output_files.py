@@ -4,6 +4,7 @@ import ast
 import importlib
 import io
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,20 @@ def test_fault_91_only_pictures_are_overwritten_by_pictures(name, message, tmp_p
         return
     with pytest.raises(InputError, match=message):
         check_output(tmp_path / name, ".png")
+
+
+def test_fault_37_a_full_disk_keeps_no_part_of_a_file(tmp_path):
+    """A limit on the size of files stands for a full disk."""
+    (tmp_path / "a.html").write_text("<!doctype html>")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        with pytest.raises(InputError, match=r"--to .*a\.html: cannot be written \(File too large\)"):
+            write_output(tmp_path / "a.html", bytes(100))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.html"]
+    assert (tmp_path / "a.html").read_text() == "<!doctype html>"
 
 
 def test_only_archives_are_overwritten_by_archives(tmp_path):
