@@ -136,6 +136,17 @@ def test_fault_91_what_an_ascii_terminal_does_not_have_is_printed_as_escapes(bes
     assert output.getvalue() == b"report: bild\\xe9/\\udcc3.html\n"
 
 
+def test_fault_62_commands_take_closed_streams(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdout", None)  # as of `>&-`
+    with exit_on_error():
+        print("done")
+    monkeypatch.undo()
+    monkeypatch.setattr(sys, "stderr", None)
+    with pytest.raises(SystemExit, match="2"), exit_on_error():
+        raise InputError("refused")
+    assert capsys.readouterr() == ("", "")  # nor is an error taken for output
+
+
 def test_fault_91_a_name_that_the_locale_cannot_write_is_one_line(capsys):
     with pytest.raises(SystemExit, match="2"), exit_on_error():
         "bild\u00e9.npz".encode("ascii")
