@@ -18,6 +18,7 @@ from genjax_models.errors import CheckpointError, InputError, NonFiniteError, Pr
 from genjax_models.runs.configuration import LARGEST, positive, whole
 from genjax_models.runs.fields import with_plain_flags
 from genjax_models.runs.output_files import write_output
+from genjax_models.runs.signals import ending_in_one_line
 from genjax_models.runs.streams import open_streams
 
 if TYPE_CHECKING:
@@ -107,9 +108,10 @@ def needs_package(package: str, *, user: str, extra: str) -> None:
 def exit_on_error() -> Iterator[None]:
     """Turns an expected error into one line on standard error and an exit status; a warning is one line too.
 
-    Characters that the terminal's encoding does not have are printed as escapes. Streams may be closed.
+    SIGTERM and SIGINT are one line. Characters that the terminal's encoding does not have are printed as escapes.
+    Streams may be closed.
     """
-    with open_streams(), _one_line_each():
+    with open_streams(), ending_in_one_line(), _one_line_each():
         yield
 
 
