@@ -275,7 +275,7 @@ def test_fault_18_a_split_that_has_no_figures_is_refused_before_training(small, 
     x = np.random.RandomState(0).randint(0, 255, (40, 6, 6, 1)).astype(np.uint8)
     sizes = {"train": 30, "validation": 4, "test": 4} | {small: 1}
     splits = np.split(x, np.cumsum(list(sizes.values())))
-    np.savez("few.npz", **{f"x_{name}": split for name, split in zip(sizes, splits[:3], strict=True)})
+    np.savez("few.npz", x_train=splits[0], x_validation=splits[1], x_test=splits[2])
     arguments = "--data few.npz --batch-size 10 --steps 2 --run-dir run".split()
     words = (f"the {small} split, of size 1, cannot be evaluated (samples must be at least 2, got 1)",)
     assert_refused(lambda: main(gmmn.EXPERIMENT, arguments), words, here, capsys, compiled)
