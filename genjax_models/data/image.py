@@ -6,6 +6,7 @@ import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from typing import IO, Literal
 
 import numpy as np
@@ -89,7 +90,7 @@ def decode(
         return _array(_fitted(image.convert("L" if grey else "RGB"), size, fit))
 
 
-def opened(path: bytes) -> IO[bytes]:
+def opened(path: bytes) -> BufferedReader:
     """Opens the file of an image.
 
     Raises:
