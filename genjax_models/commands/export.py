@@ -36,7 +36,6 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -46,6 +45,7 @@ import tyro
 
 from genjax_models.errors import InputError
 from genjax_models.runs.command_line import exit_on_error, parse
+from genjax_models.runs.output_files import write_output
 from genjax_models.runs.versions import version_of
 
 if TYPE_CHECKING:
@@ -97,7 +97,9 @@ def export(options: Export) -> list[Path]:
     files = {"parameters.safetensors": parameters(run.players, metadata)}
     for name, (function, arguments) in exported_functions(run).items():
         files[f"{name}.stablehlo"] = stablehlo(function, arguments)
-    return [_write(out / name, content) for name, content in files.items()]
+    for name, content in files.items():
+        write_output(out / name, content)
+    return [out / name for name in files]
 
 
 def parameters(players: Players, metadata: Mapping[str, Any]) -> bytes:
@@ -205,18 +207,6 @@ def stablehlo(function: Callable, arguments: Sequence[tuple]) -> bytes:
         jax.ShapeDtypeStruct(tuple(n if size == "n" else size for size in shape), dtype) for dtype, *shape in arguments
     ]
     return bytes(export.export(jax.jit(function), platforms=PLATFORMS)(*shapes).serialize())
-
-
-def _write(path: Path, content: bytes) -> Path:
-    """Writes the whole file or none, and returns its path."""
-    partial_path = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial_path.write_bytes(content)
-        os.replace(partial_path, path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
-    return path
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "genjax-models export") -> int:

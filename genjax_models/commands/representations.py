@@ -47,6 +47,7 @@ def representations(options: Representations) -> dict[str, dict[str, list[float]
     import genjax_models as gx
     from genjax_models.commands.encoders import load_encoder_run, posterior_means
     from genjax_models.data.records import Records
+    from genjax_models.evaluation.representations import check_training
     from genjax_models.runs import directory
 
     run = load_encoder_run(options.run, options.checkpoint)
@@ -55,6 +56,7 @@ def representations(options: Representations) -> dict[str, dict[str, list[float]
         raise InputError(f"{options.run}: the probes need training data in memory, and this run streams them")
     if train.label is None:
         raise InputError(f"{options.run}: the probes need a label per example, and {run.config.data} has no labels")
+    check_training(train.label, options.neighbours)
     train = jax.jit(run.data.each_step)(jax.random.key(0), train)  # Draws the dynamic binarisation once.
     scores = gx.compare_representations(
         posterior_means(run, train), posterior_means(run, test), train, test, neighbours=options.neighbours

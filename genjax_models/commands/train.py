@@ -12,7 +12,6 @@ from genjax_models.errors import InputError
 from genjax_models.runs.command_line import Options, exit_on_error, parse_options, parse_run
 from genjax_models.runs.fields import replaced
 from genjax_models.runs.protocol import Experiment
-from genjax_models.runs.signals import ending_in_one_line
 from genjax_models.runs.streams import best_effort_output
 
 
@@ -25,7 +24,7 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
     """
     own_process = arguments is None
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    with best_effort_output(), contextlib.ExitStack() as stack, exit_on_error(), ending_in_one_line():
+    with best_effort_output(), contextlib.ExitStack() as stack, exit_on_error():
         if _resumes(arguments):  # flags then change the stored config, and may not fit the defaults
             from genjax_models.runs.resuming import resumed_config
 

@@ -2,9 +2,11 @@
 
 import os
 import re
+import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from typing import IO, Literal
 
 import numpy as np
@@ -88,12 +90,27 @@ def decode(
         return _array(_fitted(image.convert("L" if grey else "RGB"), size, fit))
 
 
+def opened(path: bytes) -> BufferedReader:
+    """Opens the file of an image.
+
+    Raises:
+      UnreadableError: not a regular file.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for its other end
+        raise UnreadableError("not a regular file")
+    return open(path, "rb")
+
+
 def header(path: bytes) -> tuple[str, str]:
     """Returns the stored size, as in "640 x 480", and the mode of an image; "unreadable" for both if it has none."""
     from PIL import Image
 
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(os.fsdecode(path), formats=_FORMATS) as image:
+        with (
+            opened(path) as file,
+            warnings.catch_warnings(action="ignore"),
+            Image.open(file, formats=_FORMATS) as image,
+        ):
             return f"{image.width} x {image.height}", image.mode
     except Exception:  # Pillow raises a dozen kinds of errors on damaged bytes
         return "unreadable", "unreadable"

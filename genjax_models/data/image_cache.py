@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import stat
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -119,7 +118,7 @@ def _key(entries: list[Entry], digests: list[bytes], rule: Rule, skip_unreadable
 def _stored(entries: list[Entry], digests: list[bytes]) -> Stored:
     @contextlib.contextmanager
     def opened(i: int) -> Iterator[IO[bytes]]:
-        with _opened(entries[i].path) as file:
+        with image.opened(entries[i].path) as file:
             if hashlib.file_digest(file, "sha256").digest() != digests[i]:
                 raise InputError(f"{entries[i].shown}: changed while it was being read")
             file.seek(0)
@@ -130,16 +129,10 @@ def _stored(entries: list[Entry], digests: list[bytes]) -> Stored:
 
 def _digest(path: bytes) -> bytes:
     try:
-        with _opened(path) as file:
+        with image.opened(path) as file:
             return hashlib.file_digest(file, "sha256").digest()
     except (OSError, image.UnreadableError):  # decoding raises the error, with file and reason
         return b""
-
-
-def _opened(path: bytes):
-    if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for its other end
-        raise image.UnreadableError("not a regular file")
-    return open(path, "rb")
 
 
 def _from_cache(file: Path, files: int) -> Decoded | None:

@@ -114,6 +114,8 @@ def load(
         raise InputError(
             f"`name` must be a name or a path, got {type(name).__name__}. Use from_arrays(x, label) for arrays"
         )
+    if name == "":  # as of an unset variable of a shell; Path("") would be this folder
+        raise InputError(f"data set '': the name is empty; accepted are {_ACCEPTED}")
     name, images = str(name), dict(images or {})
     if stream:
         images["stream"] = True

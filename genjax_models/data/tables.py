@@ -61,10 +61,16 @@ def _read(path: Path) -> Any:
         if path.suffix.lower() == ".parquet":
             return parquet.read_table(path)
         parse = csv.ParseOptions(delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+        with path.open(encoding="utf-8") as file:
+            file.readline(1_000)  # pyarrow would take UTF-16 for a table of one column
         first = csv.open_csv(path, parse_options=parse).schema.names
         return csv.read_csv(
             path, csv.ReadOptions(autogenerate_column_names=all(map(_is_number, first))), parse_options=parse
         )
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: must be text in UTF-8, got byte {error.object[error.start]:#x}. Save it so"
+        ) from error
     except pyarrow.ArrowException as error:
         raise InputError(f"{path}: cannot be read as a table ({str(error).splitlines()[0]})") from error
 
@@ -90,7 +96,12 @@ def _labels(path: Path, name: str, column: Any) -> np.ndarray:
     values = column.to_numpy()
     if values.dtype.kind == "f" and (values == np.round(values)).all():  # as numpy.savetxt writes integers
         return values.astype(np.int64)
-    return values.astype(str) if values.dtype == object else values
+    if values.dtype != object:
+        return values
+    try:
+        return np.array([value.decode() if isinstance(value, bytes) else str(value) for value in values])
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: column {name!r} must be text in UTF-8, got {error.object}. Save it so") from error
 
 
 def _refuse_missing(path: Path, name: str, column: Any) -> None:

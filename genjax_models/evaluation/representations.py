@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from genjax_models.errors import InputError
 from genjax_models.evaluation.estimates import Estimate, estimate
 from genjax_models.evaluation.scikit_learn import scikit_learn
 from genjax_models.types import Array, Batch
@@ -75,10 +76,7 @@ def probe(
         raise ValueError(
             f"training and test codes must have one size, got {train_codes.shape[1]} and {test_codes.shape[1]}"
         )
-    if len(np.unique(train_labels)) < 2:
-        raise ValueError(f"training labels must have two or more classes, got only {train_labels[0]}")
-    if not 1 <= neighbours <= len(train_codes):
-        raise ValueError(f"`neighbours` must be 1 to {len(train_codes)} training examples, got {neighbours}")
+    check_training(train_labels, neighbours)
     readers: Mapping = {
         "linear": scikit_learn("linear_model", _PROBES).LogisticRegression(max_iter=10_000),
         "nearest_neighbours": scikit_learn("neighbors", _PROBES).KNeighborsClassifier(neighbours),
@@ -87,6 +85,18 @@ def probe(
         name: accuracy(reader.fit(train_codes, train_labels).predict(test_codes) == test_labels)
         for name, reader in readers.items()
     }
+
+
+def check_training(labels: Array, neighbours: int) -> None:
+    """Refuses training labels of one class, and more neighbours than examples; costs nothing, unlike the codes.
+
+    Raises:
+      InputError: names the class, or both numbers.
+    """
+    if len(classes := np.unique(labels)) < 2:
+        raise InputError(f"training labels must have two or more classes, got only {', '.join(map(str, classes))}")
+    if not 1 <= neighbours <= len(labels):
+        raise InputError(f"`neighbours` must be 1 to {len(labels)} training examples, got {neighbours}")
 
 
 def principal_components(train: Array, test: Array, dimensions: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from genjax_models.errors import InputError
 from genjax_models.runs import directory
 from genjax_models.runs.environment import read_environment
-from genjax_models.runs.metrics_file import read_rows
+from genjax_models.runs.metrics_file import check_numbers, read_rows
 from genjax_models.runs.protocol import Experiment
 
 _REDRAWN = ("curves",)  # the comparison draws the curves of all runs in one figure
@@ -86,4 +86,8 @@ def _test(path: Path) -> dict[str, Any] | None:
     test = result.get("test")
     if not (isinstance(test, dict) and "step" in test):
         raise InputError(f"{path}: is damaged, it has no results of the test split")
+    try:
+        check_numbers(test)
+    except TypeError as error:
+        raise InputError(f"{path}: is damaged, in test {error}") from error
     return test

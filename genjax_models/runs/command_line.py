@@ -20,6 +20,8 @@ from genjax_models.errors import CheckpointError, InputError, NonFiniteError, Pr
 from genjax_models.runs.configuration import LARGEST, positive, whole
 from genjax_models.runs.fields import with_plain_flags
 from genjax_models.runs.output_files import write_output
+from genjax_models.runs.signals import ending_in_one_line
+from genjax_models.runs.streams import open_streams
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -108,8 +110,15 @@ def needs_package(package: str, *, user: str, extra: str) -> None:
 def exit_on_error() -> Iterator[None]:
     """Turns an expected error into one line on standard error and an exit status; a warning is one line too.
 
-    Characters that the terminal's encoding does not have are printed as escapes.
+    SIGTERM and SIGINT are one line. Characters that the terminal's encoding does not have are printed as escapes.
+    Streams may be closed.
     """
+    with open_streams(), ending_in_one_line(), _one_line_each():
+        yield
+
+
+@contextlib.contextmanager
+def _one_line_each() -> Iterator[None]:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, OSError, ValueError):  # no stream of text, or closed
             stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]

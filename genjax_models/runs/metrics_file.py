@@ -58,10 +58,18 @@ def read_rows(path: Path, count: int | None = None) -> list[dict[str, Any]]:
             row = json.loads(line)
             if not (isinstance(row["step"], int) and isinstance(row["split"], str)):
                 raise TypeError("step must be an integer and split a text")
+            check_numbers(row)
             rows.append(row)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(f"{path}: line {number} is damaged ({type(error).__name__}: {error})") from error
     return rows
+
+
+def check_numbers(row: Mapping[str, Any]) -> None:
+    """Raises TypeError unless all fields of a row but `split` are numbers."""
+    for name, value in row.items():
+        if name != "split" and not isinstance(value, int | float):
+            raise TypeError(f"{name} must be a number, got {value!r}")
 
 
 def digest_of_rows(path: Path, count: int) -> tuple[int, str]:

@@ -44,7 +44,10 @@ def write_output(path: Path, content: bytes, option: str = "--to") -> None:
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        os.replace(partial, path)
+        try:
+            partial.write_bytes(content)
+            os.replace(partial, path)
+        finally:  # a part of it would keep a full disk full
+            partial.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{option} {path}: cannot be written ({error.strerror})") from error

@@ -9,14 +9,18 @@ from genjax_models.data.dataset import Dataset
 from genjax_models.errors import InputError
 from genjax_models.runs import directory, memory, processes, resuming, starting, sweep
 from genjax_models.runs.command_line import Options
+from genjax_models.runs.evaluation import evaluation_key, players_for_sampling
 from genjax_models.runs.fields import float_fields
 from genjax_models.runs.members import Members, named_members, values_of
+from genjax_models.runs.protocol import System
 from genjax_models.runs.run import Systems
 from genjax_models.runs.shapes import batch_shape, num_bytes, state_shape
 from genjax_models.runs.sharing import check_shares, check_streamed
 from genjax_models.runs.ways import Way
 from genjax_models.training import data_mesh
 from genjax_models.types import Players, Trainer
+
+_ENOUGH = 10  # examples, for any figure of a split
 
 
 def members_of(config: Any, options: Options) -> Members:
@@ -77,15 +81,40 @@ def check_members(systems: Systems, dataset: Dataset, members: Members) -> None:
     """Refuses members that cannot be one program, and a config that does not fit the data or the device's memory.
 
     Raises:
-      InputError: names the field, or the bytes of the state.
+      InputError: names the field, the bytes of the state, or a split that is too small for the figures.
     """
     check_streamed(dataset.train, len(members))
     first = values_of(next(iter(members.values())))
-    config = systems.config
-    memory.check_state(num_bytes(state_shape(systems(first).trainer, config.data.shape)))
+    config, system = systems.config, systems(first)
+    state = state_shape(system.trainer, config.data.shape)
+    memory.check_state(num_bytes(state))
+    _check_held_out(system, players_for_sampling(state), dataset)
     batch = batch_shape(dataset.train, config.training.batch_size)
     others = [field.name for field in float_fields(config)] if first else []
     sweep.check(systems.trainer, batch, list(first), others)
+
+
+def _check_held_out(system: System, players: Players, dataset: Dataset) -> None:
+    """Refuses held-out splits that the figures of the system do not take: they are traced on few examples.
+
+    Raises:
+      InputError: names the split and its size.
+    """
+    of_test = (system.evaluate, system.test_metrics) if system.test_metrics else (system.evaluate,)
+    for name, figures in {"validation": (system.evaluate,), "test": of_test}.items():
+        split = getattr(dataset, name)
+        n = len(split.x)
+        if n >= _ENOUGH:
+            continue
+        try:
+            for figure in figures:
+                jax.eval_shape(figure, players, jax.eval_shape(evaluation_key), batch_shape(split, n))
+        except ValueError as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"{dataset.name}: the {name} split, of size {n}, cannot be evaluated ({reason}). Give more examples, or"
+                " splits of your own"
+            ) from error
 
 
 def start_of(systems: Systems, members: Members, options: Options) -> starting.Start | None:

@@ -39,10 +39,13 @@ def listening() -> Iterator[Callable[[], int]]:
 
 @contextlib.contextmanager
 def ending_in_one_line() -> Iterator[None]:
-    """Ends the process with one line and exit status 128 + number at a SIGTERM or SIGINT inside the block."""
+    """Ends the process with one line and exit status 128 + number at a SIGTERM or SIGINT inside the block.
+
+    Files that are written inside the block are cleaned up, as at an error.
+    """
 
     def end(number: int, _: FrameType | None) -> None:
-        print(f"stopped by {signal.Signals(number).name} outside of training", file=sys.stderr)
+        print(f"stopped by {signal.Signals(number).name}", file=sys.stderr)
         sys.exit(128 + number)
 
     with _handlers(end):

@@ -29,15 +29,24 @@ class BestEffortStream:
 
 
 @contextlib.contextmanager
-def best_effort_output() -> Iterator[None]:
-    """Drops what standard output and standard error cannot take inside the block: closed streams, a full disk."""
+def open_streams() -> Iterator[None]:
+    """Puts the null device in the place of standard streams that are closed (`>&-`), inside the block."""
     for descriptor in (0, 1, 2):  # otherwise the next file that is opened is taken for the closed stream
         try:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
     with open(os.devnull, "w", encoding="utf-8") as nothing:
-        streams = [stream or nothing for stream in (sys.stdout, sys.stderr)]
+        output, errors = sys.stdout or nothing, sys.stderr or nothing
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+            yield
+
+
+@contextlib.contextmanager
+def best_effort_output() -> Iterator[None]:
+    """Drops what standard output and standard error cannot take inside the block: closed streams, a full disk."""
+    with open_streams():
+        streams = [sys.stdout, sys.stderr]
         output, errors = (cast(TextIO, BestEffortStream(stream)) for stream in streams)
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
             try:

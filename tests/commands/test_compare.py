@@ -471,6 +471,8 @@ DAMAGED = [
     (["run"], {"result.json": "{"}, "result.json: cannot be read"),
     (["run"], {"result.json": "[]"}, "result.json: is damaged"),
     (["run"], {"result.json": '{"test": 3}'}, "result.json: is damaged"),
+    (["run"], {"result.json": '{"test": {"step": 1, "bound": "-9"}}'}, "in test bound must be a number, got '-9'"),
+    (["run"], {"metrics.jsonl": '{"step": 1, "split": "train", "loss": []}\n'}, "(TypeError: loss must be a number"),
     (["run"], {"metrics.jsonl": '{"step": 1}\n'}, "metrics.jsonl: line 1 is damaged"),
     (["run"], {"metrics.jsonl": '{"step": 1, "split": "train"}\n{"st\n'}, "metrics.jsonl: line 2 is damaged"),
 ]

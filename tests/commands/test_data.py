@@ -1,6 +1,7 @@
 """The command `data` says what a data set is, and exits with 2 where training would refuse it."""
 
 import contextlib
+import os
 import shlex
 import warnings
 
@@ -118,3 +119,11 @@ def test_bad_input_is_one_line(arguments, message, here, capsys):
     np.savez("a.npz", x=np.random.RandomState(0).rand(30, 3, 4))
     assert message in rows(capsys, *arguments, status=2)["error"]
     assert sorted(path.name for path in here.iterdir()) == ["a.npz"]
+
+
+def test_fault_11_a_pipe_among_images_is_named_without_waiting(here, capsys):
+    folder = images(here / "some", [f"{i}.png" for i in range(12)])
+    os.mkfifo(folder / "x.png")
+    printed = rows(capsys, "some", status=2)
+    assert printed["sizes"] == "4 x 5 (12), unreadable (1)"
+    assert "x.png: cannot be read as an image (not a regular file)" in printed["error"]

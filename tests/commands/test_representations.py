@@ -26,10 +26,12 @@ def test_accuracies_are_printed_and_written(kind, runs, capsys):
     [
         ("vectors", "", "{run}: the probes need a label per example, and {data} has no labels"),
         ("autoencoder", "", NO_POSTERIOR),
+        ("conditional", "--neighbours 10000", "`neighbours` must be 1 to 48 training examples, got 10000"),
         ("vae", "--neighbours 0", "neighbours must be an integer of at least 1, got 0 (see --help)"),
     ],
 )
-def test_bad_input_is_one_line(kind, arguments, message, runs, refused):
+def test_bad_input_is_one_line(kind, arguments, message, runs, refused, monkeypatch):
+    monkeypatch.setattr("genjax_models.commands.encoders.posterior_means", pytest.fail)  # refused before it is computed
     run = runs[kind]
     expected = message.format(run=run.path, data=run.config.data.name)
     assert refused(representations, run.path, *arguments.split()) == expected

@@ -404,3 +404,9 @@ def test_an_idx_file_of_too_many_axes_is_refused(tmp_path):
     (tmp_path / "deep").write_bytes(bytes([0, 0, 8, 99]) + struct.pack(">99I", *[1] * 99) + b"\1")
     with pytest.raises(InputError, match="deep: "):
         idx.read(tmp_path / "deep")
+
+
+def test_fault_91_an_empty_name_is_not_the_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="data set '': the name is empty; accepted are mnist10k"):
+        load("")

@@ -87,3 +87,12 @@ def test_fault_73_other_tables_are_refused_in_one_line(text, options, message, t
         load(path, **options)
     assert "\n" not in str(error.value)
     assert "a.csv" in str(error.value)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+@pytest.mark.parametrize("name", ["y", "größe"])
+def test_fault_73_a_table_in_another_encoding_is_one_line(name, encoding, tmp_path):
+    path = written(tmp_path / "a.csv", {"a": X[:, 0], name: np.where(CLASSES == "cat", "chaÿ", CLASSES)})
+    path.write_bytes(path.read_text().encode(encoding))
+    with pytest.raises(InputError, match=r"a\.csv: .*must be text in UTF-8, got .*\. Save it so"):
+        load(path)

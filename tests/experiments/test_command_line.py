@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import genjax_models.reports.final_evaluation  # noqa: F401 - so that no test pays for the import
-from experiments import autoencoder, vae
+from experiments import autoencoder, gmmn, vae
 from genjax_models import commands
 from genjax_models.commands import sample
 from genjax_models.commands import train as train_command
@@ -277,3 +277,14 @@ def test_a_preset_replaces_defaults_and_flags_come_after_it(capsys, compiled):
         assert stop.value.code == 2
         assert words in capsys.readouterr().err
     assert not compiled
+
+
+@pytest.mark.parametrize("small", ["validation", "test"])
+def test_fault_18_a_split_that_has_no_figures_is_refused_before_training(small, here, capsys, compiled):
+    x = np.random.RandomState(0).randint(0, 255, (40, 6, 6, 1)).astype(np.uint8)
+    sizes = {"train": 30, "validation": 4, "test": 4} | {small: 1}
+    splits = np.split(x, np.cumsum(list(sizes.values())))
+    np.savez("few.npz", x_train=splits[0], x_validation=splits[1], x_test=splits[2])
+    arguments = "--data few.npz --batch-size 10 --steps 2 --run-dir run".split()
+    words = (f"the {small} split, of size 1, cannot be evaluated (samples must be at least 2, got 1)",)
+    assert_refused(lambda: main(gmmn.EXPERIMENT, arguments), words, here, capsys, compiled)

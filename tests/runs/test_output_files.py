@@ -4,6 +4,7 @@ import ast
 import importlib
 import io
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,20 @@ def test_fault_91_only_pictures_are_overwritten_by_pictures(name, message, tmp_p
         return
     with pytest.raises(InputError, match=message):
         check_output(tmp_path / name, ".png")
+
+
+def test_fault_37_a_full_disk_keeps_no_part_of_a_file(tmp_path):
+    """A limit on the size of files stands for a full disk."""
+    (tmp_path / "a.html").write_text("<!doctype html>")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        with pytest.raises(InputError, match=r"--to .*a\.html: cannot be written \(File too large\)"):
+            write_output(tmp_path / "a.html", bytes(100))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.html"]
+    assert (tmp_path / "a.html").read_text() == "<!doctype html>"
 
 
 def test_only_archives_are_overwritten_by_archives(tmp_path):
@@ -119,6 +134,17 @@ def test_fault_91_what_an_ascii_terminal_does_not_have_is_printed_as_escapes(bes
         with exit_on_error():
             print("report: bild\u00e9/\udcc3.html")
     assert output.getvalue() == b"report: bild\\xe9/\\udcc3.html\n"
+
+
+def test_fault_62_commands_take_closed_streams(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdout", None)  # as of `>&-`
+    with exit_on_error():
+        print("done")
+    monkeypatch.undo()
+    monkeypatch.setattr(sys, "stderr", None)
+    with pytest.raises(SystemExit, match="2"), exit_on_error():
+        raise InputError("refused")
+    assert capsys.readouterr() == ("", "")  # nor is an error taken for output
 
 
 def test_fault_91_a_name_that_the_locale_cannot_write_is_one_line(capsys):

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from experiments import vae
+from genjax_models.commands.example_files import Examples, write_examples
 from genjax_models.commands.train import main
 from genjax_models.reports import final_evaluation
 from genjax_models.runs import planning, signals
+from genjax_models.runs.command_line import exit_on_error
 from tests.experiments.conftest import files  # noqa: F401 - a fixture
 
 ROOT = Path(__file__).parent.parent.parent
@@ -36,8 +39,21 @@ def test_fault_61_a_signal_outside_of_training_ends_with_one_line(place, number,
     before = signal.getsignal(number)
     with pytest.raises(SystemExit, match=str(128 + number)):
         main(vae.EXPERIMENT, arguments)
-    assert capsys.readouterr().err.splitlines()[-1] == f"stopped by {signal.Signals(number).name} outside of training"
+    assert capsys.readouterr().err.splitlines()[-1] == f"stopped by {signal.Signals(number).name}"
     assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_fault_61_a_signal_ends_a_command_with_one_line_and_leaves_no_part_of_its_files(number, tmp_path, capsys):
+    def blocks():
+        yield np.zeros((1, 2, 2, 1), np.uint8)
+        os.kill(os.getpid(), number)
+        time.sleep(1)
+
+    with pytest.raises(SystemExit, match=str(128 + number)), exit_on_error():
+        write_examples(tmp_path / "draws.npz", {"": Examples(2, blocks())})
+    assert capsys.readouterr().err == f"stopped by {signal.Signals(number).name}\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_fault_61_a_second_signal_within_a_second_is_ignored():
