@@ -9,7 +9,7 @@ from genjax_models.types import Array
 
 def has_data(length: Array, time: int) -> Array:
     """Returns which steps belong to sequences of these lengths `[n]`, bool `[n, time]`."""
-    return np.arange(time) < length[:, None]
+    return np.arange(time)[None] < length[:, None]
 
 
 def with_padding(x: Any, length: np.ndarray, value: Any) -> np.ndarray:

@@ -57,7 +57,7 @@ def mirrored(key: PRNGKey, x: Array, factors: Array, odd: Array) -> tuple[Array,
       Pictures as x, and factors `[n, f + 1]`.
     """
     flip = jax.random.bernoulli(key, shape=(len(x), 1))
-    factors = jnp.where(flip & odd, -factors, factors)
+    factors = jnp.where(flip & odd[None], -factors, factors)
     x = jnp.where(flip[..., None, None], x[:, :, ::-1], x)
     return x, jnp.concatenate([factors, flip.astype(factors.dtype)], axis=1)
 
@@ -94,9 +94,10 @@ def placement(parameters: Array, most: Transformations) -> tuple[Array, Array]:
 
 def _moved(x: Array, parameters: Array, most: Transformations) -> Array:
     matrix, shift = placement(parameters, most)
-    centre = (np.array(x.shape[1:3]) - 1) / 2
-    places = jnp.stack(jnp.meshgrid(*map(jnp.arange, x.shape[1:3]), indexing="ij"), axis=-1) - centre
-    places = places - (shift * np.array(x.shape[1:3]))[:, None, None]
+    size = np.array([x.shape[1:3]])
+    centre = ((size - 1) / 2)[:, None, None]
+    places = jnp.stack(jnp.meshgrid(*map(jnp.arange, x.shape[1:3]), indexing="ij"), axis=-1)[None] - centre
+    places = places - (shift * size)[:, None, None]
     row, column = jnp.moveaxis(jnp.einsum("nij,nhwj->nhwi", matrix, places) + centre, -1, 0)
     return _read(x, row, column)
 
@@ -136,7 +137,7 @@ def _coloured(x: Array, parameters: Array, most: Transformations) -> Array:
 
 def _turned(angle: Array, saturation: Array | float) -> Array:
     """Returns the matrices `[n, 3, 3]` that turn colours by angles in radians and keep their luminance."""
-    grey = jnp.tile(jnp.array(LUMINANCE), (3, 1))  # the projection on the grey axis that keeps the luminance
-    across = jnp.array([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / jnp.sqrt(3.0)  # turns by 90 degrees
-    rotation = jnp.cos(angle) * (jnp.eye(3) - 1 / 3) + jnp.sin(angle) * across + 1 / 3
+    grey = jnp.tile(jnp.array(LUMINANCE), (1, 3, 1))  # the projection on the grey axis that keeps the luminance
+    across = jnp.array([[[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]]) / jnp.sqrt(3.0)  # turns by 90 degrees
+    rotation = jnp.cos(angle) * (jnp.eye(3)[None] - 1 / 3) + jnp.sin(angle) * across + 1 / 3
     return grey + saturation * (rotation - grey @ rotation)

@@ -141,7 +141,7 @@ def _figures(
     everything = jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *splits.values())
     errors = jax.jit(evaluate)({"generator": variables}, jax.random.key(0), everything)["squared_error_per_number"]
     mean = jnp.mean(splits["train"].x, axis=0)
-    of_mean = squared_errors(everything.x, mean)["image_error"] / (COLOURS * mean[..., 0].size)
+    of_mean = squared_errors(everything.x, mean[None])["image_error"] / (COLOURS * mean[..., 0].size)
     ends = np.cumsum([len(batch.x) for batch in splits.values()])[:-1]
     figures = {}
     for name, own, others in zip(splits, np.split(errors, ends), np.split(of_mean, ends), strict=True):
